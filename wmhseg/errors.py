@@ -1,0 +1,206 @@
+"""Every error a user can meet, each with the exit code the command line ends with.
+
+A message says what was expected, then ``Received: …``, then what to do. The table in
+``docs/exit-codes.md`` is checked against this module by a test.
+"""
+
+from __future__ import annotations
+
+
+def _sentence(text: str) -> str:
+    """Text on one line, ending in a full stop."""
+    # File names may hold anything: what steers a terminal is shown as an escape.
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+    return line if line.endswith((".", "!", "?")) else line + "."
+
+
+class WmhsegError(Exception):
+    """Base of all errors that a user can do something about.
+
+    Args:
+        expected: One sentence on what was expected.
+        received: What was found instead (omitted from the text when empty).
+        advice: What to do about it (omitted from the text when empty).
+    """
+
+    exit_code = 1
+
+    def __init__(self, expected: str, *, received: object = "", advice: str = "") -> None:
+        """Puts the parts together to one line."""
+        self.expected = expected
+        self.received = str(received)
+        self.advice = advice
+        parts = [expected, f"Received: {self.received}" if self.received else "", advice]
+        super().__init__(" ".join(_sentence(part) for part in parts if part))
+
+
+class UsageError(WmhsegError):
+    """The command line or the arguments of a call do not fit together."""
+
+    exit_code = 2
+
+
+class InputError(WmhsegError):
+    """Base of everything that is wrong with an input file."""
+
+
+class MissingFileError(InputError):
+    """An input file or folder does not exist."""
+
+    exit_code = 10
+
+
+class UnreadableFileError(InputError):
+    """An input exists but cannot be read: permissions, a folder, a pipe, a broken disk."""
+
+    exit_code = 11
+
+
+class NotNiftiError(InputError):
+    """A file is not NIfTI, or is NIfTI of a kind that is not a grey-value image."""
+
+    exit_code = 12
+
+
+class TruncatedFileError(InputError):
+    """A file ends early, or its gzip stream is damaged."""
+
+    exit_code = 13
+
+
+class DimensionError(InputError):
+    """An image is not three-dimensional, or an axis is too short."""
+
+    exit_code = 14
+
+
+class GridMismatchError(InputError):
+    """Two images that must share one voxel grid do not."""
+
+    exit_code = 15
+
+
+class NonFiniteError(InputError):
+    """An image holds NaN or infinite values."""
+
+    exit_code = 16
+
+
+class ConstantImageError(InputError):
+    """All voxels of an image have one value."""
+
+    exit_code = 17
+
+
+class EmptyMaskError(InputError):
+    """No voxel reaches the brain-mask threshold."""
+
+    exit_code = 18
+
+
+class TooLargeError(InputError):
+    """An image claims more voxels than the supported maximum."""
+
+    exit_code = 19
+
+
+class MissingT1Error(InputError):
+    """The chosen model needs a T1 image and none was given."""
+
+    exit_code = 20
+
+
+class OutputError(WmhsegError):
+    """Base of everything that is wrong with the place results go to."""
+
+
+class OutputNotWritableError(OutputError):
+    """The output folder cannot be created or written to."""
+
+    exit_code = 30
+
+
+class DiskFullError(OutputError):
+    """The output disk has no room left."""
+
+    exit_code = 31
+
+
+class ModelError(WmhsegError):
+    """Base of everything that is wrong with a model folder."""
+
+
+class UnknownModelError(ModelError):
+    """No model of that name or path is installed."""
+
+    exit_code = 40
+
+
+class ChecksumError(ModelError):
+    """A weight file is not the one its preset names (sha256 differs)."""
+
+    exit_code = 41
+
+
+class PresetError(ModelError):
+    """A preset is not strict JSON of the documented form, or its values contradict each other."""
+
+    exit_code = 42
+
+
+class WeightsError(ModelError):
+    """A weight file does not hold what the network needs (layers, shapes, types)."""
+
+    exit_code = 43
+
+
+class DeviceError(WmhsegError):
+    """The device or engine asked for is not there."""
+
+    exit_code = 50
+
+
+class EvaluationError(WmhsegError):
+    """Base of everything that is wrong with a set of results or a table of scores."""
+
+
+class CasesFailedError(EvaluationError):
+    """Cases were not scored, or have an empty reference; the others have been scored."""
+
+    exit_code = 60
+
+
+class NoCasesError(EvaluationError):
+    """A folder holds no case, or none that was asked for."""
+
+    exit_code = 61
+
+
+class TableError(EvaluationError):
+    """A table of scores is not of the documented form."""
+
+    exit_code = 62
+
+
+class OfficialDifferenceError(EvaluationError):
+    """The organisers' script finds other numbers for a case."""
+
+    exit_code = 63
+
+
+class OfficialScriptError(EvaluationError):
+    """The organisers' script does not run, or prints something else."""
+
+    exit_code = 64
+
+
+class PlotsUnavailableError(EvaluationError):
+    """Plots were asked for and matplotlib is not installed."""
+
+    exit_code = 65
+
+
+EXIT_OK = 0
+EXIT_INTERNAL = 1
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
