@@ -1,0 +1,416 @@
+"""What a model is besides its weights: frozen records that are read from and written to JSON.
+
+Every number of a published method lives here and nowhere else. Reading is strict: an unknown or a
+missing key, a wrong type or an impossible value is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import reprlib
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar
+
+from wmhseg.errors import PresetError, UsageError
+
+FORMAT = 1
+MAX_MEMBERS = 64
+NetworkOption = int | float | bool | str
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From the scan's intensities to the network's input.
+
+    Attributes:
+        field: Rows and columns of the network's input.
+        orientation: "stored" takes arrays as they lie in the file, as the published programs do;
+            a code such as "LPS" turns them first (see ``wmhseg.geometry.conform``).
+        order: Whether mean and standard deviation come from the cropped field or the full one.
+        mask: "each" makes one brain mask a modality, "flair" one from FLAIR for both.
+        flair_threshold: Lowest FLAIR intensity inside the brain mask, on the challenge's scale.
+        t1_threshold: Lowest T1 intensity inside its brain mask (unused with mask "flair").
+        largest_component: Keep the largest component of each slice of the mask.
+        padding: "background" pads with the lowest normalised value, "zero" with 0.
+        clip: Lowest and highest z-score kept, or null for no clipping.
+    """
+
+    field: tuple[int, int] = (200, 200)
+    orientation: str = "stored"
+    order: Literal["crop-normalise", "normalise-crop"] = "crop-normalise"
+    mask: Literal["each", "flair"] = "each"
+    flair_threshold: float = 70.0
+    t1_threshold: float = 30.0
+    largest_component: bool = True
+    padding: Literal["background", "zero"] = "background"
+    clip: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Postprocessing:
+    """From the mean probability to the mask.
+
+    Attributes:
+        threshold: Voxels above (not at) this probability are WMH.
+        end_slices: Share of the slices that is emptied at either end, rounded down.
+    """
+
+    threshold: float = 0.5
+    end_slices: float = 0.10
+
+
+@dataclass(frozen=True)
+class Method:
+    """Pre- and post-processing that belong together, with their source."""
+
+    preprocessing: Preprocessing
+    postprocessing: Postprocessing
+    reference: str
+
+
+_UNET_PAPER = (
+    "H. Li et al. Fully convolutional network ensembles for white matter hyperintensities "
+    "segmentation in MR images. NeuroImage 183 (2018) 650-665."
+)
+_STACK_PAPER = (
+    "H. Li et al. Multi-scale convolutional-stack aggregation for robust white matter "
+    "hyperintensities segmentation. BrainLes workshop, MICCAI 2018."
+)
+
+METHODS: dict[str, Method] = {
+    # The U-Net ensemble as the paper describes it.
+    "published": Method(Preprocessing(), Postprocessing(), _UNET_PAPER),
+    # The Stack-Net aggregation: the same but for the threshold.
+    "published-stack": Method(Preprocessing(), Postprocessing(threshold=0.4), _STACK_PAPER),
+    # What the authors' 2025 release of the U-Net ensemble applies; goes with the public weights.
+    "released": Method(
+        Preprocessing(
+            order="normalise-crop",
+            mask="flair",
+            flair_threshold=30.0,
+            t1_threshold=30.0,
+            largest_component=False,
+            padding="zero",
+        ),
+        Postprocessing(threshold=0.45, end_slices=0.125),
+        _UNET_PAPER,
+    ),
+    # This project's own training: the published steps on turned scans, extremes cut.
+    "synthetic": Method(
+        Preprocessing(orientation="LPS", clip=(-6.0, 12.0)), Postprocessing(), _UNET_PAPER
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of an ensemble.
+
+    Attributes:
+        file: Name of the weight file in the model's folder.
+        sha256: Checksum of that file, 64 hexadecimal digits.
+        network: Name in ``wmhseg.networks.NETWORKS``.
+        options: Arguments of the network besides field and channels.
+        parameters: Number of parameters, checked when the network is built.
+    """
+
+    file: str
+    sha256: str
+    network: str
+    options: dict[str, NetworkOption]
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model: what it is, what goes in, which networks, what comes out.
+
+    Attributes:
+        format: Version of this form, 1.
+        name: Name of the model, and of its folder.
+        description: One sentence.
+        licence: Licence of the weights (SPDX identifier, or a sentence).
+        training_data: What the weights were trained on.
+        reference: The publication of the method.
+        channels: 2 for FLAIR and T1, 1 for FLAIR alone.
+        without_t1: What a two-channel model does when no T1 is given: "error", or "zero" for
+            weights that were also trained with an empty T1 channel.
+        preprocessing: See Preprocessing.
+        postprocessing: See Postprocessing.
+        members: One or more networks whose probabilities are averaged.
+    """
+
+    format: int
+    name: str
+    description: str
+    licence: str
+    training_data: str
+    reference: str
+    channels: int
+    without_t1: Literal["error", "zero"]
+    preprocessing: Preprocessing
+    postprocessing: Postprocessing
+    members: tuple[Member, ...]
+
+    @property
+    def works_without_t1(self) -> bool:
+        """Whether FLAIR alone is enough."""
+        return self.channels == 1 or self.without_t1 == "zero"
+
+
+T = TypeVar("T")
+
+# A preset may come from anywhere: messages show long or deeply nested values in part.
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxlist, _short.maxstring, _short.maxother = 2, 12, 80, 80
+
+
+def _fail(where: str, expected: str, received: object) -> PresetError:
+    return PresetError(
+        f"preset.json: {expected} was expected at {where}",
+        received=_short.repr(received),
+        advice="Get the model folder again, or write the preset with wmhseg.",
+    )
+
+
+def _parse(kind: Any, value: Any, where: str) -> Any:
+    """Turns a JSON value into the annotated type, or raises PresetError."""
+    if is_dataclass(kind):
+        return _parse_record(typing.cast(type, kind), value, where)
+    origin = typing.get_origin(kind)
+    if origin is None:
+        return _parse_plain(kind, value, where)
+    return _COMPOUND[origin](typing.get_args(kind), value, where)
+
+
+def _parse_plain(kind: Any, value: Any, where: str) -> Any:
+    if kind is float and type(value) is int:
+        # A whole number beyond the range of float is as little a number as 1e999.
+        value = float(value) if abs(value) < 1e300 else math.inf
+    # Strict: true is not 1. The number 1e999 is correct JSON and infinite.
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        raise _fail(where, _type_name(kind), value)
+    return value
+
+
+def _parse_choice(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+    if not isinstance(value, str) or value not in arguments:
+        raise _fail(where, "one of " + ", ".join(map(repr, arguments)), value)
+    return value
+
+
+def _parse_object(arguments: tuple[Any, ...], value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _fail(where, "an object", value)
+    return {k: _parse(arguments[1], v, f"{where}.{k[:80]}") for k, v in value.items()}
+
+
+def _parse_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise _fail(where, "a list", value)
+    if arguments[-1] is Ellipsis:
+        arguments = (arguments[0],) * len(value)
+    if len(arguments) != len(value):
+        raise _fail(where, f"a list of {len(arguments)}", value)
+    pairs = zip(arguments, value, strict=True)
+    return tuple(_parse(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(pairs))
+
+
+def _parse_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+    for option in arguments:
+        try:
+            return _parse(option, value, where)
+        except PresetError:
+            continue
+    raise _fail(where, " or ".join(_type_name(option) for option in arguments), value)
+
+
+_COMPOUND: dict[Any, Callable[[tuple[Any, ...], Any, str], Any]] = {
+    Literal: _parse_choice,
+    dict: _parse_object,
+    tuple: _parse_tuple,
+    types.UnionType: _parse_union,
+}
+
+
+def _type_name(kind: Any) -> str:
+    if kind is type(None):
+        return "null"
+    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    return names.get(kind, "a list" if typing.get_origin(kind) is tuple else str(kind))
+
+
+def _parse_record(kind: type[T], value: Any, where: str) -> T:
+    if not isinstance(value, dict):
+        raise _fail(where, "an object", value)
+    hints = typing.get_type_hints(kind)
+    names = {f.name for f in fields(typing.cast(Any, kind))}
+    unknown, missing = sorted(set(value) - names), sorted(names - set(value))
+    if unknown:
+        raise _fail(where, "no key besides " + ", ".join(sorted(names)), unknown)
+    if missing:
+        raise _fail(where, "the key(s) " + ", ".join(missing), sorted(value))
+    return kind(**{name: _parse(hints[name], value[name], f"{where}.{name}") for name in names})
+
+
+def _require(condition: bool, where: str, expected: str, received: object) -> None:
+    if not condition:
+        raise _fail(where, expected, received)
+
+
+def validate(preset: Preset) -> None:
+    """Checks what types alone do not say.
+
+    Raises:
+        PresetError: If a value is out of range or two values contradict each other.
+    """
+    pre, post = preset.preprocessing, preset.postprocessing
+    _require(preset.format == FORMAT, "format", f"{FORMAT}", preset.format)
+    _require(
+        bool(re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", preset.name)),
+        "name",
+        "a name of small letters, digits, '.', '_' and '-'",
+        preset.name,
+    )
+    for name in ("description", "licence", "training_data", "reference"):
+        text = getattr(preset, name)
+        _require(text.isprintable(), name, "one line of printable text", text)
+    _require(preset.channels in (1, 2), "channels", "1 or 2", preset.channels)
+    _require(
+        _is_orientation(pre.orientation),
+        "preprocessing.orientation",
+        '"stored" or a code such as "LPS"',
+        pre.orientation,
+    )
+    _require(
+        all(16 <= n <= 1024 for n in pre.field), "preprocessing.field", "16 to 1024", pre.field
+    )
+    for name in ("flair_threshold", "t1_threshold"):
+        value = getattr(pre, name)
+        _require(0 < value < math.inf, f"preprocessing.{name}", "more than 0", value)
+    _require(
+        pre.clip is None or -math.inf < pre.clip[0] < 0 < pre.clip[1] < math.inf,
+        "preprocessing.clip",
+        "a negative and a positive number",
+        pre.clip,
+    )
+    _require(0 <= post.threshold < 1, "postprocessing.threshold", "0 to below 1", post.threshold)
+    _require(
+        0 <= post.end_slices < 0.5, "postprocessing.end_slices", "0 to below 0.5", post.end_slices
+    )
+    _require(
+        1 <= len(preset.members) <= MAX_MEMBERS,
+        "members",
+        f"1 to {MAX_MEMBERS} members",
+        len(preset.members),
+    )
+    files = [member.file for member in preset.members]
+    _require(len(set(files)) == len(files), "members", "a file of its own for each member", files)
+    for number, member in enumerate(preset.members):
+        where = f"members[{number}]"
+        _require(
+            bool(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}\.safetensors", member.file)),
+            f"{where}.file",
+            "the plain name of a .safetensors file, without folders",
+            member.file,
+        )
+        _require(
+            bool(re.fullmatch(r"[0-9a-f]{64}", member.sha256)),
+            f"{where}.sha256",
+            "64 hexadecimal digits",
+            member.sha256,
+        )
+        _require(member.parameters > 0, f"{where}.parameters", "more than 0", member.parameters)
+
+
+def _is_orientation(text: str) -> bool:
+    """Whether ``wmhseg.geometry.conform`` takes it: "stored", or one side of each axis."""
+    sides = sorted("RAI".find(letter) + "LPS".find(letter) + 1 for letter in text.upper())
+    return text == "stored" or sides == [0, 1, 2]
+
+
+def from_json(text: str) -> Preset:
+    """Reads a preset.
+
+    Args:
+        text: The content of preset.json.
+
+    Returns:
+        The checked preset.
+
+    Raises:
+        PresetError: If the text is not JSON of exactly this form.
+    """
+    try:
+        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise PresetError("preset.json: JSON was expected", received=str(error)) from None
+    preset = _parse_record(Preset, value, "the top level")
+    validate(preset)
+    return preset
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return result
+
+
+def to_json(preset: Preset) -> str:
+    """Writes a preset as JSON text that ``from_json`` reads back to an equal record.
+
+    Raises:
+        PresetError: If a value is not of its type or out of range.
+    """
+    text = json.dumps(asdict(preset), indent=2, ensure_ascii=False) + "\n"
+    if from_json(text) != preset:
+        raise _fail("the top level", "values of exactly the types of Preset", preset)
+    return text
+
+
+def with_changes(preset: Preset, **changes: Any) -> Preset:
+    """Returns a checked copy with other values, such as another threshold.
+
+    Raises:
+        PresetError: If a value is out of range.
+    """
+    changed = replace(preset, **changes)
+    validate(changed)
+    return changed
+
+
+def with_sha256(member: Member, sha256: str) -> Member:
+    """Returns the member with the checksum of its weight file."""
+    return replace(member, sha256=sha256)
+
+
+def with_threshold(preset: Preset, threshold: float) -> Preset:
+    """Returns the preset with another threshold on the probability.
+
+    Raises:
+        UsageError: If the threshold is not in [0, 1).
+    """
+    if not 0 <= threshold < 1:
+        raise UsageError("A threshold from 0 to below 1 was expected", received=threshold)
+    return with_changes(preset, postprocessing=replace(preset.postprocessing, threshold=threshold))
+
+
+def method_name(preset: Preset) -> str:
+    """Name of the method in METHODS that a preset follows, or "custom"."""
+    for name, method in METHODS.items():
+        if (preset.preprocessing, preset.postprocessing) == (
+            method.preprocessing,
+            method.postprocessing,
+        ):
+            return name
+    return "custom"
