@@ -1,0 +1,239 @@
+"""Files in and out: only regular ones are read, and only complete ones are written.
+
+Reading opens nothing that could block. Writing goes to a temporary file in the same folder, which
+replaces the target only when it is complete and on the disk. Errors of the system become this
+project's classes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from wmhseg.errors import (
+    DiskFullError,
+    MissingFileError,
+    OutputNotWritableError,
+    UnreadableFileError,
+    UsageError,
+)
+
+PathLike = str | os.PathLike[str]
+
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+# Reading ----------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def reading(path: PathLike, label: str, *, advice: str) -> Iterator[BinaryIO]:
+    """Opens a regular file; errors of the system are translated until it is closed.
+
+    Args:
+        path: A file; a symbolic link is followed.
+        label: How to call it in messages.
+        advice: What to do instead of naming a folder, pipe or device.
+
+    Yields:
+        The file, at its beginning.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        UnreadableFileError: If it is no regular file, must not be read, or fails while it is read.
+    """
+    with _opened(path, label, advice) as file:
+        _check_regular(os.fstat(file.fileno()).st_mode, label, advice)
+        try:
+            yield file
+        except OSError as error:
+            raise _unreadable(error, label) from error
+
+
+def _opened(path: PathLike, label: str, advice: str) -> BinaryIO:
+    """Opens a regular file, and nothing that could block."""
+
+    def opener(name: str, flags: int) -> int:
+        # A pipe that took the file's place after the check must not block.
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+    try:
+        _check_regular(os.stat(path).st_mode, label, advice)
+        return open(path, "rb", opener=opener)
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: odd names
+        raise MissingFileError(
+            f"The {label} should exist", received="no such file", advice="Check the path."
+        ) from error
+    except OSError as error:
+        raise _unreadable(error, label) from error
+
+
+def _check_regular(mode: int, label: str, advice: str) -> None:
+    if stat.S_ISREG(mode):
+        return
+    kinds = (
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a pipe"),
+        (stat.S_ISSOCK, "a socket"),
+    )
+    raise UnreadableFileError(
+        f"The {label} should be a regular file",
+        received=next((kind for test, kind in kinds if test(mode)), "a device"),
+        advice=advice,
+    )
+
+
+def _unreadable(error: OSError, label: str) -> UnreadableFileError:
+    return UnreadableFileError(
+        f"The {label} should be readable",
+        received=error.strerror or error,
+        advice="Check its permissions and its disk.",
+    )
+
+
+# Writing ----------------------------------------------------------------------------------------
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Writes a text file (UTF-8).
+
+    Args:
+        path: An existing file (or link) is replaced.
+        text: Its content. What UTF-8 cannot express (parts of odd file names) is escaped.
+
+    Raises:
+        OutputNotWritableError: If the place cannot be written to.
+        DiskFullError: If the disk has no room.
+    """
+    content = text.encode("utf-8", "backslashreplace")
+    write_atomically(path, lambda file: file.write(content))
+
+
+def write_bytes(path: PathLike, content: bytes) -> None:
+    """Writes a file that exists as bytes, in a folder that is made if needed.
+
+    Raises:
+        OutputNotWritableError: If the place cannot be written to.
+        DiskFullError: If the disk has no room.
+    """
+    check_writable(Path(path).parent)
+    write_atomically(path, lambda file: file.write(content))
+
+
+def write_atomically(path: PathLike, write: Callable[[BinaryIO], object]) -> None:
+    """Makes a complete file or none.
+
+    A link at ``path`` is replaced, not followed. A program that is killed leaves at most a hidden
+    ".wmhseg-*.part" beside it.
+
+    Args:
+        path: An existing file (or link) is replaced.
+        write: Writes the content to the file that it is given.
+
+    Raises:
+        OutputNotWritableError: If the place cannot be written to.
+        DiskFullError: If the disk has no room.
+    """
+    target = Path(path)
+    with _output_errors(target):
+        _check_replaceable(target)
+        with _temporary(target.parent, write) as complete:
+            os.replace(complete, target)
+
+
+def check_writable(folder: PathLike) -> None:
+    """Creates an output folder if needed, and finds out by trying whether it takes files.
+
+    To be called before minutes of computing. The file it tries with is removed.
+
+    Args:
+        folder: The folder that results go to.
+
+    Raises:
+        OutputNotWritableError: If it cannot be created or written to.
+        DiskFullError: If the disk has no room for 4 kB.
+    """
+    with _output_errors(folder):
+        os.makedirs(folder, exist_ok=True)
+        with _temporary(Path(folder), lambda file: file.write(bytes(4096))):
+            pass
+
+
+def check_outputs(targets: Sequence[Path], *, inputs: Sequence[Path]) -> None:
+    """Finds out before computing whether results can be written.
+
+    Args:
+        targets: Files to be written; their folders are made if needed.
+        inputs: Files that will be read: none of them may be replaced.
+
+    Raises:
+        UsageError: If two targets, or a target and an input, are one file.
+        OutputNotWritableError: If a folder cannot be made or written to.
+        DiskFullError: If a disk has no room.
+    """
+    taken = {os.path.realpath(path) for path in inputs}
+    for target in targets:
+        place = os.path.realpath(target)
+        if place in taken:
+            raise UsageError(
+                "Every output and input was expected to be a file of its own",
+                received=f'"{target}" twice',
+            )
+        taken.add(place)
+    for folder in sorted({target.parent for target in targets}):
+        check_writable(folder)
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
+    """A complete file of a new name in a folder; what is left of it at the end is removed."""
+    name = folder / f".wmhseg-{secrets.token_hex(8)}.part"
+    try:
+        with open(name, "xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())  # a lack of room may show only now
+        yield name
+    finally:
+        with contextlib.suppress(OSError):
+            name.unlink()
+
+
+def _check_replaceable(target: Path) -> None:
+    """Refuses to replace a folder, device or pipe."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = target.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            raise _not_writable(target, "a folder, device or pipe of that name")
+
+
+@contextlib.contextmanager
+def _output_errors(path: PathLike) -> Iterator[None]:
+    """Gives errors of the system while writing this project's classes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise DiskFullError(
+                f'Room on the disk was expected to write "{path}"',
+                received=error.strerror,
+                advice="Nothing was written. Free some space or choose another folder.",
+            ) from error
+        reason = "something that is not a folder" if error.errno == errno.EEXIST else error.strerror
+        raise _not_writable(path, reason or str(error)) from error
+    except ValueError as error:  # a NUL in the name, or a name that cannot be encoded
+        raise _not_writable(path, str(error)) from error
+
+
+def _not_writable(path: PathLike, reason: str) -> OutputNotWritableError:
+    return OutputNotWritableError(
+        f'It should be possible to write "{path}"',
+        received=reason,
+        advice="Choose a folder that exists and that you may write to.",
+    )
