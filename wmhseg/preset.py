@@ -325,6 +325,12 @@ def validate(preset: Preset) -> None:
             "64 hexadecimal digits",
             member.sha256,
         )
+        _require(
+            bool(re.fullmatch(r"[a-z0-9_-]{1,64}", member.network)),
+            f"{where}.network",
+            "the name of a network",
+            member.network,
+        )
         _require(member.parameters > 0, f"{where}.parameters", "more than 0", member.parameters)
 
 

@@ -1,0 +1,195 @@
+"""Phantoms and models that several test modules use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from wmhseg.preset import Member, Postprocessing, Preprocessing, Preset
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# A busy machine is no failure: examples are limited in number, not in time.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of real scans and vectors, which is not part of the project."""
+    folder = Path(os.environ.get("WMHSEG_SHARED", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"needs the folder {folder} (or WMHSEG_SHARED)")
+    return folder
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A head of nested boxes: every intensity is known.
+
+    Attributes:
+        flair: (slice, row, column) float32: air 2, head 300 or 310 in turns, lesion 900.
+        t1: Same shape: air 2, head 200 or 210 in turns, lesion 150.
+        lesions: Where FLAIR is 900.
+        spacing_mm: (slice, row, column).
+    """
+
+    flair: np.ndarray
+    t1: np.ndarray
+    lesions: np.ndarray
+    spacing_mm: tuple[float, float, float] = (3.0, 1.0, 0.5)
+
+
+@pytest.fixture(scope="session")
+def phantom() -> Phantom:
+    flair = np.full((20, 60, 72), 2, np.float32)
+    t1 = flair.copy()
+    checks = np.indices((20, 40, 50)).sum(0) % 2
+    head = np.s_[:, 10:50, 12:62]
+    flair[head] = 300 + 10 * checks
+    t1[head] = 200 + 10 * checks
+    lesions = np.zeros(flair.shape, bool)
+    lesions[8:10, 20:24, 20:26] = True  # 48 voxels
+    lesions[12, 30:32, 40:43] = True  # 6 voxels
+    lesions[0, 30:34, 30:34] = True  # in an end slice: removed
+    flair[lesions] = 900
+    t1[lesions] = 150
+    return Phantom(flair, t1, lesions)
+
+
+def threshold_network(channels: int, z: float) -> dict[str, np.ndarray]:
+    """Weights of a U-Net that says sigmoid(20 * (max(FLAIR, 0) - z)): bright is WMH.
+
+    FLAIR's positive part is passed through channel 0 of the first stage, over the skip
+    connection, to the output; all else is 0.
+    """
+    from wmhseg.networks import unet
+
+    weights = {v.path: np.zeros(v.shape, np.float32) for v in unet((64, 64), channels).weights}
+    weights["enc1_conv1/kernel"][2, 2, 0, 0] = 1
+    weights["enc1_conv2/kernel"][2, 2, 0, 0] = 1
+    # The concatenation is [96 up-sampled maps, 64 skip maps].
+    weights["dec1_conv1/kernel"][1, 1, 96, 0] = 1
+    weights["dec1_conv2/kernel"][1, 1, 0, 0] = 1
+    weights["output/kernel"][0, 0, 0, 0] = 20
+    weights["output/bias"][0] = -20 * z
+    return weights
+
+
+@pytest.fixture(scope="session")
+def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of three models for 64x64 pixels whose output is known.
+
+    "bright": FLAIR and T1, members at z = 2 and z = 3. "bright-needs-t1": the same, but T1 must
+    be there. "bright-flair": FLAIR alone, one member at z = 2.
+    """
+    from wmhseg import preset, weights
+    from wmhseg.networks import unet
+
+    root = tmp_path_factory.mktemp("models")
+    method = preset.Preprocessing(field=(64, 64), orientation="LPS")
+    for name, channels, without_t1, cuts in (
+        ("bright", 2, "zero", (2.0, 3.0)),
+        ("bright-needs-t1", 2, "error", (2.0,)),
+        ("bright-flair", 1, "error", (2.0,)),
+    ):
+        parameters = unet((64, 64), channels).count_params()
+        what = preset.Preset(
+            format=1,
+            name=name,
+            description="Bright is WMH.",
+            licence="Apache-2.0",
+            training_data="none: weights set by hand",
+            reference="none",
+            channels=channels,
+            without_t1=without_t1,
+            preprocessing=method,
+            postprocessing=preset.Postprocessing(threshold=0.5, end_slices=0.1),
+            members=tuple(
+                preset.Member(f"{i}.safetensors", "0" * 64, "unet", {}, parameters)
+                for i in range(len(cuts))
+            ),
+        )
+        tensors = [threshold_network(channels, z) for z in cuts]
+        weights.save_model(root / name, what, tensors, f"# {name}\n")
+    return root
+
+
+@pytest.fixture
+def use_models(models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Puts ``models_folder`` in front of the search path."""
+    monkeypatch.setenv("WMHSEG_MODELS", str(models_folder))
+    return models_folder
+
+
+def make_preset(**changes: Any) -> Preset:
+    """A valid preset of one member, with some values changed."""
+    values: dict[str, Any] = {
+        "format": 1,
+        "name": "some-model",
+        "description": "A model.",
+        "licence": "Apache-2.0",
+        "training_data": "nothing",
+        "reference": "none",
+        "channels": 2,
+        "without_t1": "zero",
+        "preprocessing": Preprocessing(field=(16, 24)),
+        "postprocessing": Postprocessing(),
+        "members": (Member("0.safetensors", "0" * 64, "tiny", {}, 3),),
+    }
+    return Preset(**(values | changes))
+
+
+@pytest.fixture
+def tiny_network(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Puts "tiny" into the table of networks: sigmoid(a * FLAIR + b * T1 + c), 3 parameters.
+
+    Its types of number are Keras' global ones, other than those of the published networks.
+    """
+    import keras
+
+    from wmhseg.networks import NETWORKS
+
+    def tiny(field: tuple[int, int], channels: int = 2, *, wide: bool = False) -> Any:
+        scan = keras.Input((*field, channels))
+        middle = keras.layers.Conv2D(4, 1, name="wide")(scan) if wide else scan
+        out = keras.layers.Conv2D(1, 1, activation="sigmoid", name="output")(middle)
+        return keras.Model(scan, out)
+
+    monkeypatch.setitem(NETWORKS, "tiny", tiny)
+    return tiny
+
+
+def ellipsoid(shape: tuple[int, ...], radii: tuple[float, ...]) -> np.ndarray:
+    """Boolean ellipsoid in the middle of an array; radii in voxels."""
+    offsets = np.indices(shape) - (np.array(shape).reshape(-1, 1, 1, 1) - 1) / 2
+    return ((offsets / np.array(radii).reshape(-1, 1, 1, 1)) ** 2).sum(0) <= 1
+
+
+@pytest.fixture(scope="session")
+def label_map() -> np.ndarray:
+    """A whole head of nested ellipsoids, (slice, row, column) int32 at 1 mm.
+
+    From outside: air 0, soft tissue 507, bone 515, CSF 24, cortex 3, white matter 2, ventricle 4.
+    The numbers are FreeSurfer's; those of the head tissues are the label maps' own.
+    """
+    labels = np.zeros((46, 84, 76), np.int32)
+    for number, radii in (
+        (507, (23, 40, 36)),
+        (515, (21, 36, 32)),
+        (24, (19, 33, 29)),
+        (3, (18, 31, 27)),
+        (2, (15, 27, 23)),
+        (4, (5, 9, 4)),
+    ):
+        labels[ellipsoid(labels.shape, radii)] = number
+    return labels

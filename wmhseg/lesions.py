@@ -1,0 +1,80 @@
+"""From probability to mask, and from mask to lesions.
+
+Arrays are (slice, row, column).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from wmhseg.preset import Postprocessing
+
+# Lesions are 26-connected, as the challenge counts them.
+CONNECTIVITY = np.ones((3, 3, 3), bool)
+
+
+def end_slices(slices: int, share: float) -> int:
+    """Number of slices emptied at either end: ``share`` of them, rounded down.
+
+    Args:
+        slices: Slices of the scan.
+        share: Part of them, such as 0.10.
+    """
+    # The share is meant as it is written: in binary, 0.29 * 100 is 28.999999999999996.
+    return math.floor(Fraction(str(share)) * slices)
+
+
+def kept_slices(slices: int, post: Postprocessing) -> slice:
+    """The slices that post-processing leaves alone; only these need to be computed."""
+    cut = end_slices(slices, post.end_slices)
+    return slice(cut, slices - cut)
+
+
+def to_mask(probability: npt.NDArray[np.float32], post: Postprocessing) -> npt.NDArray[np.uint8]:
+    """Thresholds a probability map and empties the end slices.
+
+    Args:
+        probability: (slice, row, column), axial slices, in the order of the network.
+        post: Threshold (strictly above counts) and share of end slices.
+
+    Returns:
+        uint8 mask of the same shape, 0 or 1.
+    """
+    mask = np.zeros(probability.shape, np.uint8)
+    kept = kept_slices(len(probability), post)
+    mask[kept] = probability[kept] > post.threshold
+    return mask
+
+
+@dataclass(frozen=True)
+class LesionSummary:
+    """How much there is.
+
+    Attributes:
+        volume_ml: Total volume in millilitres.
+        count: Number of lesions (26-connected components).
+        largest_ml: Volume of the largest one in millilitres.
+    """
+
+    volume_ml: float
+    count: int
+    largest_ml: float
+
+
+def summarise(mask: npt.NDArray[np.uint8], voxel_ml: float) -> LesionSummary:
+    """Counts the lesions of a mask.
+
+    Args:
+        mask: (slice, row, column), 0 or 1.
+        voxel_ml: Volume of a voxel in millilitres.
+    """
+    labels, count = ndimage.label(mask, structure=CONNECTIVITY)
+    sizes = np.bincount(labels.ravel())[1:]
+    largest = int(sizes.max()) if count else 0
+    return LesionSummary(float(sizes.sum()) * voxel_ml, int(count), largest * voxel_ml)

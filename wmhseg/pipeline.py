@@ -1,0 +1,308 @@
+"""The pipeline: read, conform, normalise, predict, restore, label, write.
+
+It calls the other modules in this order and does no arithmetic of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from wmhseg import ensemble, geometry, images, intensity, lesions, preset, report, runtime, weights
+from wmhseg.errors import GridMismatchError, MissingT1Error, UsageError
+from wmhseg.geometry import Conformation, Grid
+from wmhseg.images import Scan
+from wmhseg.preset import Preset
+from wmhseg.report import Report
+from wmhseg.weights import Model
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    Source = str | os.PathLike[str] | sitk.Image | npt.NDArray[Any] | Scan
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run; what the method is stands in the model's preset.
+
+    Attributes:
+        device: "auto" takes a GPU when there is one.
+        threads: Processor threads, None for all that may be used.
+        batch: Slices computed at once; bounds the memory, never changes the result.
+        intensity_scale: "adapt" brings a scan whose intensities are not on the challenge's scale
+            to it, so that the mask thresholds mean the same; "keep" never does, as the challenge
+            ran it, and reports when it would have mattered.
+        threshold: Replaces the preset's threshold on the probability.
+    """
+
+    device: runtime.Device = "auto"
+    threads: int | None = None
+    batch: int = ensemble.BATCH
+    intensity_scale: Literal["adapt", "keep"] = "adapt"
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scan as the network takes it.
+
+    Attributes:
+        stack: (slice, row, column, channel) float32.
+        conformation: The way back to the scan's matrix.
+        scales: The finding about each modality's intensity scale, by name.
+        warnings: Sentences for the report.
+    """
+
+    stack: npt.NDArray[np.float32]
+    conformation: Conformation
+    scales: dict[str, intensity.ScaleFinding]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A finished segmentation on the FLAIR scan's grid.
+
+    Attributes:
+        mask: (slice, row, column) uint8, 1 = WMH, in the file's own orientation.
+        probability: Mean probability of the members, float32, same shape; 0 in the end slices
+            and outside the network's field, where nothing is computed.
+        grid: Where the voxels lie.
+        report: Volume, count, model, versions, timings, warnings.
+        flair: The FLAIR scan, for overlays.
+    """
+
+    mask: npt.NDArray[np.uint8]
+    probability: npt.NDArray[np.float32]
+    grid: Grid
+    report: Report
+    flair: Scan = field(repr=False)
+
+    def to_image(self) -> sitk.Image:
+        """Returns the mask as a SimpleITK image."""
+        return images.to_image(self.mask, self.grid)
+
+    def overlay(self) -> npt.NDArray[np.uint8]:
+        """Draws slices of the FLAIR scan with the mask outlined, RGB (row, column, 3) uint8."""
+        way = geometry.conform(self.grid, (1, 1), "LPS")
+        return report.overlay(way.orient(self.flair.array), way.orient(self.mask))
+
+    def save(
+        self, output: str | os.PathLike[str], probability: str | os.PathLike[str] | None = None
+    ) -> None:
+        """Writes the mask, the report beside it (``.json``), and the probability if asked.
+
+        Raises:
+            OutputNotWritableError: If a folder cannot be made or written to.
+            DiskFullError: If there is no room; no half-written file stays.
+        """
+        target = Path(output)
+        for path in filter(None, (output, probability)):
+            images.check_writable(Path(path).parent)
+        if probability is not None:
+            images.write_probability(Path(probability), self.probability, self.grid)
+        images.write_text(report.path_beside(target), self.report.to_json())
+        images.write_mask(target, self.mask, self.grid)
+
+
+class _Stopwatch:
+    """Seconds spent in named stages."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - started
+
+
+def _read(source: Source, name: str, spacing_mm: tuple[float, float, float] | None) -> Scan:
+    if isinstance(source, Scan):
+        return source
+    if isinstance(source, (str, os.PathLike)):
+        return images.read_scan(Path(source), name=name)
+    if isinstance(source, np.ndarray):
+        if spacing_mm is None:
+            raise UsageError(
+                f"spacing_mm=(slice, row, column) was expected with the {name} array",
+                received="none",
+                advice="Give the voxel size in mm, or a path or a SimpleITK image.",
+            )
+        return images.scan_from_array(source, spacing_mm, name=name)
+    return images.scan_from_image(source, name=name)
+
+
+def _check_t1(chosen: Preset, flair: Scan, t1: Scan | None) -> None:
+    """Raises unless T1 is there when the model needs it, on the FLAIR scan's grid."""
+    if chosen.channels == 1:
+        return
+    if t1 is None:
+        if chosen.without_t1 == "error":
+            able = [m.preset.name for m in weights.all_models() if m.preset.works_without_t1]
+            raise MissingT1Error(
+                f"A T1 image was expected: model {chosen.name} needs FLAIR and T1",
+                received="FLAIR alone",
+                advice="Without T1 use --model "
+                + (" or --model ".join(able) or "with a FLAIR-only model (none is installed)"),
+            )
+        return
+    difference = flair.grid.difference(t1.grid)
+    if difference:
+        raise GridMismatchError(
+            "FLAIR and T1 on one voxel grid were expected",
+            received=difference,
+            advice="Register T1 to FLAIR and resample it to the FLAIR grid first.",
+        )
+
+
+def prepare(
+    flair: Scan,
+    t1: Scan | None,
+    chosen: Preset,
+    *,
+    intensity_scale: Literal["adapt", "keep"] = "adapt",
+) -> Prepared:
+    """Turns a scan into the network's input: orient, scale, crop, normalise, pad.
+
+    Args:
+        flair: The FLAIR scan.
+        t1: The T1 scan on the same grid, or None.
+        chosen: What to do.
+        intensity_scale: See Options.
+
+    Returns:
+        The stack of all slices, and the way back.
+
+    Raises:
+        MissingT1Error: If the model needs T1 and there is none.
+        GridMismatchError: If the grids differ.
+        EmptyMaskError: If no voxel reaches the brain-mask threshold.
+        ConstantImageError: If a scan is constant inside its mask.
+    """
+    _check_t1(chosen, flair, t1)
+    method = chosen.preprocessing
+    way = geometry.conform(flair.grid, method.field, method.orientation)
+    warnings = []
+    scans = [flair] if t1 is None or chosen.channels == 1 else [flair, t1]
+    if t1 is not None and chosen.channels == 1:
+        warnings.append(f"T1 was given but not used: model {chosen.name} takes FLAIR alone.")
+    if t1 is None and chosen.channels == 2:
+        warnings.append("No T1 was given: its channel was left empty.")
+    if method.orientation == "stored" and flair.grid.orientation[2] not in "SI":
+        warnings.append(
+            f"Slices are not axial (orientation {flair.grid.orientation}) and this model takes "
+            "scans as they are stored: do not trust the result."
+        )
+
+    volumes, scales = [], {}
+    for scan, threshold in zip(scans, (method.flair_threshold, method.t1_threshold), strict=False):
+        oriented = way.orient(scan.array)
+        found = intensity.check_scale(oriented, threshold)
+        scales[scan.name] = found
+        if not found.on_scale:
+            if intensity_scale == "adapt":
+                oriented = oriented * np.float32(found.factor)
+            else:
+                warnings.append(
+                    f"The {scan.name} image is not on the challenge's intensity scale (masks agree "
+                    f"to DSC {found.agreement:.2f}) and was not adapted; "
+                    "--intensity-scale adapt would multiply it by "
+                    f"{found.factor:.4g}."
+                )
+        volumes.append(oriented)
+    names = [scan.name for scan in scans]
+    if method.order == "crop-normalise":
+        volumes = intensity.normalise([way.crop(v) for v in volumes], names, method)
+    else:
+        volumes = [way.crop(v) for v in intensity.normalise(volumes, names, method)]
+    stack = np.zeros((way.slices, *method.field, chosen.channels), np.float32)
+    for channel, volume in enumerate(volumes):
+        border = float(volume.min()) if method.padding == "background" else 0.0
+        stack[..., channel] = way.pad(volume, border)
+    return Prepared(stack, way, scales, tuple(warnings))
+
+
+def segment(
+    flair: Source,
+    t1: Source | None = None,
+    *,
+    spacing_mm: tuple[float, float, float] | None = None,
+    model: str | os.PathLike[str] | Model = weights.DEFAULT_MODEL,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Segmentation:
+    """Segments white matter hyperintensities.
+
+    Args:
+        flair: FLAIR scan: a path, a SimpleITK image, or an array (slice, row, column).
+        t1: T1 scan on the FLAIR scan's grid, in the same forms; None with a model that works
+            on FLAIR alone.
+        spacing_mm: Voxel size (slice, row, column) in mm; needed for arrays, which are taken to
+            be axial in LPS order.
+        model: Name or folder of an installed model.
+        options: How to run.
+        progress: Called with (done, total) while the networks compute.
+
+    Returns:
+        The segmentation; nothing is written.
+
+    Raises:
+        WmhsegError: One of the errors in ``wmhseg.errors``, each with one clear sentence.
+    """
+    options = options or Options()
+    watch = _Stopwatch()
+    with watch.stage("read"):
+        chosen = model if isinstance(model, Model) else weights.find(model)
+        if options.threshold is not None:
+            chosen = Model(chosen.folder, preset.with_threshold(chosen.preset, options.threshold))
+        flair_scan = _read(flair, "FLAIR", spacing_mm)
+        t1_scan = None if t1 is None else _read(t1, "T1", spacing_mm)
+    with watch.stage("prepare"):
+        prepared = prepare(
+            flair_scan, t1_scan, chosen.preset, intensity_scale=options.intensity_scale
+        )
+    with watch.stage("start engine"):
+        machine = runtime.start(options.device, options.threads)
+        engine = ensemble.KerasEngine(machine)
+    post, way = chosen.preset.postprocessing, prepared.conformation
+    with watch.stage("predict"):
+        kept = lesions.kept_slices(way.slices, post)
+        probability = np.zeros(prepared.stack.shape[:3], np.float32)
+        probability[kept] = ensemble.mean_probability(
+            prepared.stack[kept], chosen, engine, batch=options.batch, progress=progress
+        )
+    with watch.stage("restore"):
+        mask = way.restore(lesions.to_mask(probability, post))
+        restored = way.restore(probability)
+        found = lesions.summarise(mask, flair_scan.grid.voxel_ml)
+    written = report.Report(
+        lesions=found,
+        grid=flair_scan.grid,
+        model=chosen.preset,
+        runtime=machine,
+        options={"intensity_scale": options.intensity_scale, "t1": t1 is not None},
+        intensity_scale={
+            name: {"factor": f.factor, "on_scale": f.on_scale}
+            for name, f in prepared.scales.items()
+        },
+        slices_computed=kept.stop - kept.start,
+        versions=runtime.versions(machine.backend),
+        seconds=watch.seconds,
+        warnings=prepared.warnings,
+    )
+    return Segmentation(mask, restored, flair_scan.grid, written, flair_scan)

@@ -1,0 +1,160 @@
+"""What is told about a result: the JSON report, lines for a terminal, and pictures.
+
+Nothing here computes a mask.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from wmhseg import __version__
+from wmhseg.geometry import Grid
+from wmhseg.lesions import LesionSummary
+from wmhseg.preset import Preset, method_name
+from wmhseg.runtime import Runtime
+
+NOT_A_DEVICE = "For research. Not a medical device; not for diagnosis."
+
+
+def path_beside(result: Path) -> Path:
+    """Where the report of a result goes: ``result.nii.gz`` -> ``result.json``."""
+    name = result.name
+    for ending in (".nii.gz", ".nii"):
+        if name.lower().endswith(ending):
+            name = name[: -len(ending)]
+            break
+    return result.with_name(f"{name}.json")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is known about a segmentation besides its voxels.
+
+    Attributes:
+        lesions: Volume and count.
+        grid: Grid of scan and mask.
+        model: The preset that was used.
+        runtime: Backend, device and threads.
+        options: What the user chose.
+        intensity_scale: For each modality the factor that its scale asks for and whether it was
+            on the challenge's scale.
+        slices_computed: Slices given to the networks; the rest is emptied by post-processing.
+        versions: Package -> version.
+        seconds: Stage -> wall-clock seconds.
+        warnings: Sentences.
+    """
+
+    lesions: LesionSummary
+    grid: Grid
+    model: Preset
+    runtime: Runtime
+    options: dict[str, Any]
+    intensity_scale: dict[str, dict[str, Any]]
+    slices_computed: int
+    versions: dict[str, str]
+    seconds: dict[str, float]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the report as plain values, in the documented order."""
+        post = self.model.postprocessing
+        return {
+            "volume_ml": round(self.lesions.volume_ml, 4),
+            "lesion_count": self.lesions.count,
+            "largest_lesion_ml": round(self.lesions.largest_ml, 4),
+            "warnings": list(self.warnings),
+            "model": self.model.name,
+            "preset": method_name(self.model),
+            "threshold": post.threshold,
+            "end_slices": post.end_slices,
+            "members": [
+                {"file": m.file, "network": m.network, "sha256": m.sha256}
+                for m in self.model.members
+            ],
+            "training_data": self.model.training_data,
+            "t1_used": bool(self.options["t1"]) and self.model.channels == 2,
+            "intensity_scale": {"mode": self.options["intensity_scale"], **self.intensity_scale},
+            "grid": {
+                "slices_rows_columns": list(self.grid.shape),
+                "spacing_mm": [round(s, 6) for s in self.grid.spacing_mm],
+                "orientation": self.grid.orientation,
+            },
+            "slices_computed": self.slices_computed,
+            "engine": {
+                "name": "keras",
+                "backend": self.runtime.backend,
+                "device": self.runtime.device,
+                "threads": self.runtime.threads,
+                "precision": "float32",
+            },
+            "versions": {"wmhseg": __version__, **self.versions},
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "notice": NOT_A_DEVICE,
+        }
+
+    def to_json(self) -> str:
+        """Returns the report as JSON text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+    def to_lines(self) -> list[str]:
+        """Returns the report as lines for a terminal."""
+        checksums = ", ".join(m.sha256[:12] for m in self.model.members)
+        packages = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        stages = ", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
+        return [
+            f"WMH volume   {self.lesions.volume_ml:.2f} ml",
+            f"lesions      {self.lesions.count}, largest {self.lesions.largest_ml:.2f} ml",
+            f"model        {self.model.name} ({len(self.model.members)} members, "
+            f"preset {method_name(self.model)}, threshold {self.model.postprocessing.threshold})",
+            f"sha256       {checksums}",
+            f"versions     wmhseg {__version__}, {packages}",
+            f"run on       {self.runtime.device}, {self.runtime.threads} threads",
+            f"time         {sum(self.seconds.values()):.1f} s ({stages})",
+        ]
+
+
+def overlay(
+    flair: npt.NDArray[np.floating[Any]],
+    mask: npt.NDArray[np.uint8],
+    reference: npt.NDArray[np.uint8] | None = None,
+    *,
+    panels: int = 8,
+) -> npt.NDArray[np.uint8]:
+    """Draws a row-by-row sheet of slices with the outlines of the mask.
+
+    Args:
+        flair: (slice, row, column), LPS order so that the picture is the radiological view.
+        mask: Same shape; outlined in red.
+        reference: Same shape, outlined in green where given.
+        panels: Number of slices, spread over those that hold the head.
+
+    Returns:
+        RGB picture, (row, column, 3) uint8.
+    """
+    bright = float(np.percentile(flair[flair > 0], 99.7)) if (flair > 0).any() else 1.0
+    grey = np.clip(flair / bright, 0, 1)
+    held = np.flatnonzero((grey > 0.15).mean((1, 2)) > 0.05)
+    first, last = (int(held[0]), int(held[-1])) if held.size else (0, len(flair) - 1)
+    # The middle part: below it lies the skull base, above it the vertex.
+    chosen = np.linspace(first + 0.3 * (last - first), first + 0.85 * (last - first), panels)
+    zoom = max(1, round(240 / flair.shape[2]))
+    tiles = []
+    for index in chosen.round().astype(int):
+        tile = np.kron(grey[index], np.ones((zoom, zoom)))
+        rgb = np.repeat((tile * 255).astype(np.uint8)[..., None], 3, -1)
+        for outlined, colour in ((reference, (60, 220, 90)), (mask, (255, 60, 50))):
+            if outlined is not None:
+                big = np.kron(outlined[index] > 0, np.ones((zoom, zoom), bool))
+                rgb[big & ~ndimage.binary_erosion(big)] = colour
+        tiles.append(rgb)
+    columns = min(4, panels)
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
+    rows = [np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)]
+    return np.concatenate(rows, 0)

@@ -1,0 +1,204 @@
+"""The machine: how many processors may be used, which Keras backend, which device.
+
+Keras is imported through here, so that the backend is chosen once and before it is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import sys
+from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from wmhseg.errors import DeviceError, UsageError
+
+Device = Literal["auto", "cpu", "gpu"]
+BACKENDS = ("tensorflow", "torch", "jax")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A chosen backend and device.
+
+    Attributes:
+        backend: Keras backend: tensorflow, torch or jax.
+        device: "cpu" or "gpu", never "auto".
+        threads: Threads for computing on the CPU.
+    """
+
+    backend: str
+    device: str
+    threads: int
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Places what is built and run inside on the device."""
+        import keras
+
+        scope: AbstractContextManager[Any] = keras.device(f"{self.device}:0")
+        return scope
+
+
+def available_processors(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Counts the processors this process may use: affinity and container limits.
+
+    Args:
+        cgroup: Where the control group's files lie (version 2, or 1).
+    """
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:  # macOS, Windows
+        count = os.cpu_count() or 1
+    return max(1, min(count, _quota(cgroup) or count))
+
+
+def _quota(cgroup: Path) -> int | None:
+    """Whole processors that the control group's quota amounts to, rounded up."""
+    try:
+        if (cgroup / "cpu.max").exists():
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        if quota in ("max", "-1"):
+            return None
+        return math.ceil(int(quota) / int(period))
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+def start(device: Device = "auto", threads: int | None = None) -> Runtime:
+    """Chooses a backend, loads Keras and finds the device.
+
+    Args:
+        device: "auto" takes a GPU when the backend sees one.
+        threads: Threads for computing on the CPU; None for all that may be used. Ignored by JAX,
+            and by TensorFlow once it has computed something in this process.
+
+    Returns:
+        What was chosen.
+
+    Raises:
+        DeviceError: If no backend is installed, or a GPU was asked for and there is none.
+        UsageError: If the device is another word, or the number of threads is below 1.
+    """
+    if device not in get_args(Device):
+        raise UsageError(
+            f"A device out of {', '.join(get_args(Device))} was expected", received=device
+        )
+    if threads is not None and threads < 1:
+        raise UsageError("At least 1 thread was expected", received=threads)
+    threads = threads or available_processors()
+    backend = _choose_backend()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if device == "cpu" and backend == "tensorflow" and "tensorflow" not in sys.modules:
+        # Keeps CUDA's start-up messages and memory away from a run that will not use it.
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    try:
+        has_gpu = _prepare(backend, threads)
+    except ImportError as error:
+        raise DeviceError(
+            f"The Keras backend {backend} was expected to be installed",
+            received=error,
+            advice="Install it, or set KERAS_BACKEND to one that is.",
+        ) from None
+    if device == "gpu" and not has_gpu:
+        raise DeviceError(
+            f"A GPU that {backend} can use was expected (--device gpu)",
+            received="none",
+            advice="Run the container with --gpus all and the GPU image, or use --device auto.",
+        )
+    return Runtime(backend, "gpu" if has_gpu and device != "cpu" else "cpu", threads)
+
+
+def _choose_backend() -> str:
+    """Settles KERAS_BACKEND before Keras is imported: the first installed, unless it is set."""
+    if "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND"):
+        for name in BACKENDS:
+            if importlib.util.find_spec(name):
+                os.environ["KERAS_BACKEND"] = name
+                break
+    if importlib.util.find_spec("keras") is None or (
+        "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND")
+    ):
+        raise DeviceError(
+            "Keras and one of TensorFlow, PyTorch and JAX were expected to be installed",
+            received="none of them",
+            advice='Install them with "pip install wmhseg[tensorflow]".',
+        )
+    if "keras" in sys.modules:
+        import keras
+
+        return str(keras.config.backend())
+    return os.environ["KERAS_BACKEND"]
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Silences TensorFlow's start-up lines, which come from C++ before any level is looked at.
+
+    What is raised still says what went wrong. A program that has TensorFlow loaded already, or
+    asks for its messages, is left alone.
+    """
+    if "tensorflow" in sys.modules or os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3":
+        yield
+        return
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _prepare(backend: str, threads: int) -> bool:
+    """Sets the number of threads and says whether the backend sees a GPU."""
+    if backend == "tensorflow":
+        with _without_chatter():
+            import tensorflow as tf
+
+        # Once TensorFlow has computed in this process, the host program's settings stay.
+        with suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        gpus = tf.config.list_physical_devices("GPU")
+        for gpu in gpus:
+            with suppress(RuntimeError):
+                tf.config.experimental.set_memory_growth(gpu, True)
+        return bool(gpus)
+    if backend == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+        return bool(torch.cuda.is_available())
+    if backend == "jax":
+        import jax
+
+        return any(found.platform == "gpu" for found in jax.devices())
+    raise DeviceError(
+        f"A Keras backend out of {', '.join(BACKENDS)} was expected in KERAS_BACKEND",
+        received=backend,
+    )
+
+
+def versions(backend: str) -> dict[str, str]:
+    """Versions of the packages that a result depends on."""
+    from importlib import metadata
+
+    names = ["keras", backend, "numpy", "scipy", "SimpleITK"]
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in names:
+        for candidate in (name, f"{name}-cpu"):
+            try:
+                found[name] = metadata.version(candidate)
+                break
+            except metadata.PackageNotFoundError:
+                continue
+    return found
