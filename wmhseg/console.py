@@ -1,0 +1,53 @@
+"""What a person sees while a command runs: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+
+class Console:
+    """Prints to the right place, no more than was asked for."""
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        """Make a console.
+
+        Args:
+            quiet: Print results, warnings and errors only.
+            verbose: Print every step.
+        """
+        self.quiet, self.verbose = quiet, verbose
+        self._bar = sys.stderr.isatty() and not quiet
+
+    def say(self, line: str) -> None:
+        """Prints a line that is not a result."""
+        if not self.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    def warn(self, line: str) -> None:
+        """Prints a warning, quiet or not."""
+        print(f"wmhseg: warning: {line}", file=sys.stderr, flush=True)
+
+    def progress(self, doing: str, unit: str) -> Callable[[int, int], None]:
+        """Makes a function to be called with (done, total).
+
+        It redraws one line on a terminal; elsewhere it prints a plain line every quarter.
+
+        Args:
+            doing: Such as "segmenting".
+            unit: What is counted, such as "slices".
+        """
+        told = 0
+
+        def show(done: int, total: int) -> None:
+            nonlocal told
+            if self._bar:
+                filled = round(30 * done / total)
+                end = "\n" if done == total else ""
+                bar = "#" * filled + "-" * (30 - filled)
+                print(f"\r[{bar}] {done}/{total} {unit}", end=end, file=sys.stderr, flush=True)
+            elif 4 * done // total > told:
+                told = 4 * done // total
+                self.say(f"{doing}: {25 * told} %")
+
+        return show
