@@ -1,0 +1,57 @@
+# The image that segments: it needs no network, no root and no writable file system to run.
+#
+#   docker build -t wmhseg .
+#   docker build -t wmhseg:gpu --build-arg REQUIREMENTS=requirements-gpu.txt .
+#
+# BASE may be pinned to a digest, or be any image with bash and Python 3.11 (venv and pip included).
+ARG BASE=python:3.11-slim
+
+FROM ${BASE} AS dependencies
+ARG REQUIREMENTS=requirements.txt
+COPY ${REQUIREMENTS} /opt/wmhseg/requirements.txt
+# TensorFlow's C++ headers are 290 MB that nothing reads at run time.
+RUN python3 -m venv --without-pip /opt/wmhseg \
+    && python3 -m pip --python /opt/wmhseg/bin/python install \
+        --no-cache-dir --disable-pip-version-check --compile --requirement /opt/wmhseg/requirements.txt \
+    && rm -rf /opt/wmhseg/lib/python3.*/site-packages/tensorflow/include
+
+FROM dependencies AS package
+WORKDIR /build
+COPY pyproject.toml README.md LICENSE* NOTICE* ./
+COPY wmhseg ./wmhseg
+COPY models ./models
+RUN python3 -m pip --python /opt/wmhseg/bin/python install \
+        --no-cache-dir --disable-pip-version-check --compile --no-deps --prefix /package .
+
+# The dependencies are below and the package on top: a change of code or weights leaves the large
+# layer alone, and the tools that built the package stay behind.
+FROM dependencies
+ARG BASE
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="wmhseg" \
+      org.opencontainers.image.description="Segments white matter hyperintensities on FLAIR and T1 brain MRI. For research; not a medical device." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.base.name="${BASE}"
+# A fresh volume at /output inherits the folder's mode, so that any user can write to it. There is no
+# VOLUME: it would swallow the result of a run whose -v was forgotten.
+RUN useradd --uid 1000 --user-group --no-create-home --home-dir /tmp --shell /bin/bash wmhseg \
+    && install --directory --mode=0755 /input \
+    && install --directory --mode=1777 /output
+COPY --chmod=0755 wmhseg/data/entrypoint.sh /usr/local/bin/wmhseg-entrypoint
+COPY --from=package /package /opt/wmhseg
+# Whoever runs it, /tmp is the place for what libraries want to write. OpenBLAS would start a thread
+# for every core of the host at import, whatever the limits of the container, and has no work here.
+ENV PATH=/opt/wmhseg/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin \
+    HOME=/tmp \
+    XDG_CACHE_HOME=/tmp/.cache \
+    XDG_CONFIG_HOME=/tmp/.config \
+    KERAS_HOME=/tmp/.keras \
+    KERAS_BACKEND=tensorflow \
+    TF_CPP_MIN_LOG_LEVEL=3 \
+    OPENBLAS_NUM_THREADS=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 1000:1000
+WORKDIR /tmp
+ENTRYPOINT ["/usr/local/bin/wmhseg-entrypoint"]

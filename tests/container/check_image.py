@@ -1,0 +1,448 @@
+"""Builds the container image and checks it the way it will be used.
+
+    python tests/container/check_image.py                    build, check, run a synthetic case
+    python tests/container/check_image.py --build-only       build
+    python tests/container/check_image.py --cases DIR        and segment every case DIR/*/pre as well
+    python tests/container/check_image.py --no-build --image NAME    check an image that is there
+
+The case goes through both protocols, the users' (run, segment, exit) and the challenge's (a
+container that stays, `exec`, `cp`, `stop`), without network, writable root, capabilities or a known
+user, and the mask must equal that of a run outside the image voxel by voxel. Runs with the Python
+that has wmhseg installed (or --python); itself it needs the standard library alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import engine as engines
+from engine import Engine, EngineError, say
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wmhseg-container-test"
+USER = "4321:4321"  # known to nobody
+CPUS = 2
+CONFINED = (
+    *("--network=none", "--read-only", "--tmpfs=/tmp"),
+    *("--memory=4g", "--memory-swap=4g", f"--cpus={CPUS}", "--pids-limit=256"),
+    *("--cap-drop=all", "--security-opt=no-new-privileges"),
+)
+MAX_IMAGE_GB = 2.4
+MAX_STOP_S = 8.0  # engines kill after ten
+EXIT_MISSING_FILE, EXIT_USAGE, EXIT_NOT_WRITABLE, EXIT_TERMINATED = 10, 2, 30, 143
+
+_COMPARE = """
+import sys, numpy, SimpleITK
+a, b = (SimpleITK.ReadImage(path) for path in sys.argv[1:])
+x, y = (SimpleITK.GetArrayFromImage(image) for image in (a, b))
+assert x.dtype == y.dtype == numpy.uint8, (x.dtype, y.dtype)
+assert x.shape == y.shape, (x.shape, y.shape)
+for part in ("GetSpacing", "GetOrigin", "GetDirection"):
+    assert getattr(a, part)() == getattr(b, part)(), part
+assert set(numpy.unique(x)) <= {0, 1}, numpy.unique(x)
+assert numpy.array_equal(x, y), f"{numpy.count_nonzero(x != y)} voxels differ"
+print(numpy.count_nonzero(x))
+"""
+_PACKAGES = """
+from importlib import metadata
+for found in metadata.distributions():
+    print(found.metadata["Name"], found.version)
+"""
+# Version 2 and version 1 of control groups; whichever is there.
+_PEAK = (
+    "cat /sys/fs/cgroup/memory.peak 2>/dev/null"
+    " || cat /sys/fs/cgroup/memory/memory.max_usage_in_bytes 2>/dev/null || true"
+)
+
+
+def expect(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@contextmanager
+def stopwatch() -> Iterator[Callable[[], float]]:
+    started = time.monotonic()
+    yield lambda: time.monotonic() - started
+
+
+@dataclass
+class Bench:
+    """An image under test: the engine, the folder for files, and what has been found so far."""
+
+    engine: Engine
+    image: str
+    python: str
+    folder: Path
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    references: dict[Path, Path] = field(default_factory=dict)
+
+    def note(self, name: str, value: str) -> None:
+        self.facts.append((name, value))
+        say(f"     {name}: {value}")
+
+    def fresh(self, name: str, mode: int = 0o777) -> Path:
+        """Makes an empty folder that any user may write to."""
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+        folder.chmod(mode)
+        return folder
+
+    def run(self, *arguments: str, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """Runs the image once, confined, as an unknown user, without a terminal."""
+        return self.engine(
+            *("run", "--rm", *CONFINED, *self.engine.run_options, f"--user={USER}"),
+            *(*flags, self.image, *arguments),
+            check=False,
+        )
+
+    def segment(
+        self, case: Path, output: Path, *arguments: str
+    ) -> subprocess.CompletedProcess[str]:
+        """The users' protocol; no arguments mean the challenge's layout and settings."""
+        mounts = (f"--volume={case}:/input:ro", f"--volume={output}:/output")
+        return self.run(*arguments, flags=mounts)
+
+    @contextmanager
+    def staying(self, *flags: str) -> Iterator[str]:
+        """The challenge's container: `run -dit`; removed with its volumes in the end."""
+        options = (*CONFINED, *self.engine.run_options, f"--user={USER}")
+        identity = self.engine("run", "-dit", *options, *flags, self.image).stdout.strip()
+        try:
+            yield identity
+        finally:
+            self.engine("rm", "--force", "--volumes", identity, check=False)
+
+    def outside(self, case: Path, *arguments: str) -> Path:
+        """The same run without the image, once a case; returns the mask."""
+        if case in self.references:
+            return self.references[case]
+        output = self.fresh("outside")
+        command = ["-m", "wmhseg", "challenge", "--input", case, "--output", output, *arguments]
+        subprocess.run(
+            [self.python, *map(str, command), "--threads", str(CPUS), "--quiet"],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd=ROOT,
+            env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+        )
+        self.references[case] = output / "result.nii.gz"
+        return self.references[case]
+
+    def compare(self, inside: Path, outside: Path) -> int:
+        """Asserts that two masks and their reports agree; returns the number of WMH voxels."""
+        for path in (inside, outside):
+            expect(path.is_file(), f"{path} was not written")
+        done = subprocess.run(
+            [self.python, "-c", _COMPARE, str(inside), str(outside)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        expect(done.returncode == 0, f"masks differ: {done.stderr.strip()[-500:]}")
+        reports = [
+            json.loads(path.with_name("result.json").read_text()) for path in (inside, outside)
+        ]
+        for key in ("volume_ml", "lesion_count", "model", "members", "threshold"):
+            values = [report[key] for report in reports]
+            expect(values[0] == values[1], f"reports differ in {key}: {values}")
+        return int(done.stdout)
+
+
+def check_labels(bench: Bench) -> None:
+    """Labels, user and size are as published; nothing of the building machine is kept."""
+    found = json.loads(bench.engine("image", "inspect", bench.image).stdout)[0]
+    config = found["Config"]
+    labels = {
+        name.removeprefix("org.opencontainers.image."): value
+        for name, value in config["Labels"].items()
+    }
+    expect(labels.get("title") == "wmhseg", f"title: {labels}")
+    expect(labels.get("licenses") == "Apache-2.0", f"licence: {labels}")
+    expect(bool(labels.get("description")), f"description: {labels}")
+    version = bench.run("--version").stdout.split()[-1]
+    expect(labels.get("version") == version, f"version {version}, label {labels.get('version')}")
+    expect(config["User"].split(":")[0] not in ("", "0", "root"), f"user: {config['User']!r}")
+    expect(not config.get("Volumes"), f"volumes: {config.get('Volumes')}")
+    kept = [entry for entry in config["Env"] if re.match(r"(?i)PIP_|.*PROXY|SSL_", entry)]
+    expect(not kept, f"settings of the building machine are in the image: {kept}")
+    size_gb = found["Size"] / 1e9
+    bench.note("image size", f"{size_gb:.2f} GB (uncompressed, base image included)")
+    expect(size_gb <= MAX_IMAGE_GB, f"the image is larger than {MAX_IMAGE_GB} GB")
+
+
+def check_contents(bench: Bench) -> None:
+    """The image holds the pinned packages and wmhseg, and nothing else of the repository."""
+    lines = bench.run("cat", "/opt/wmhseg/requirements.txt").stdout.splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line and line[0] != "#")
+    expect(bool(pinned), "no package is pinned")
+    listed = bench.run("python", "-c", _PACKAGES)
+    expect(listed.returncode == 0, listed.stderr)
+    installed = {
+        normal(name): version for name, version in map(str.split, listed.stdout.splitlines())
+    }
+    installed.pop("wmhseg", None)
+    wanted = {normal(name): version.strip() for name, version in pinned.items()}
+    expect(installed == wanted, f"packages differ: {set(installed.items()) ^ set(wanted.items())}")
+    search = ("find", "/", "-xdev", "-path", "/proc", "-prune", "-o")
+    unwanted = bench.run(
+        *(*search, "(", "-name", ".git", "-o", "-name", Path(__file__).name, "-o"),
+        *("-regex", ".*/site-packages/\\(wmhseg/\\)?\\(tests\\|evaluation\\|benchmarks\\)"),
+        *("-o", "-path", "/wheels/*", "-o", "-path", "/build", ")", "-print"),
+    ).stdout.split()
+    expect(not unwanted, f"not for the image: {unwanted}")
+
+
+def check_entry_point(bench: Bench) -> None:
+    """Commands of wmhseg, programs of the image and mistakes are told apart."""
+    listed = bench.run("models", "--json")
+    expect(listed.returncode == 0, f"models: {listed.stderr}")
+    expect(len(json.loads(listed.stdout)) > 0, "no model is in the image")
+    who = bench.run("python", "-c", "import os, sys; print(os.getuid(), sys.prefix)")
+    expect(who.stdout.split() == [USER.split(":")[0], "/opt/wmhseg"], who.stdout + who.stderr)
+    own = bench.engine("run", "--rm", "--network=none", bench.image, "id", "-u").stdout.strip()
+    expect(own == "1000", f"default user: {own}")
+    for wrong in ("--no-such-option", "no-such-command"):
+        done = bench.run(wrong)
+        expect(done.returncode == EXIT_USAGE, f"{wrong}: exit code {done.returncode}")
+        expect(len(done.stderr.splitlines()) == 1, f"{wrong}: {done.stderr}")
+
+
+def check_users_protocol(bench: Bench, case: Path) -> None:
+    """`run` with /input and /output segments and exits; the mask equals that of a run outside."""
+    output = bench.fresh("users")
+    with stopwatch() as seconds:
+        done = bench.segment(case, output)
+    expect(done.returncode == 0, f"exit code {done.returncode}: {done.stderr[-2000:]}")
+    bench.note("run, segment, exit", f"{seconds():.1f} s")
+    expect(sorted(p.name for p in output.iterdir()) == ["result.json", "result.nii.gz"], "files")
+    with stopwatch() as seconds:
+        reference = bench.outside(case)
+    peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
+    bench.note("the same outside the image", f"{seconds():.1f} s, {peak_mb:.0f} MB resident")
+    voxels = bench.compare(output / "result.nii.gz", reference)
+    expect(voxels > 0, "the mask is empty: nothing was compared")
+    bench.note("equal voxel by voxel", f"{voxels} WMH voxels")
+
+
+def check_challenge_protocol(bench: Bench, case: Path) -> None:
+    """The organisers' five commands, with the result copied out of an unnamed volume."""
+    original = case / "orig" if (case / "orig").is_dir() else bench.fresh("orig")
+    volumes = bench.engine("volume", "ls", "--quiet").stdout.split()
+    flags = (f"-v={original}:/input/orig:ro", f"-v={case / 'pre'}:/input/pre:ro", "-v=/output")
+    result = bench.fresh("challenge") / "result"
+    with bench.staying(*flags) as identity:
+        with stopwatch() as seconds:
+            bench.engine("exec", identity, "wmhseg")
+        bench.note("exec wmhseg", f"{seconds():.1f} s")
+        peak = bench.engine("exec", identity, "sh", "-c", _PEAK, check=False).stdout.split()
+        if peak:
+            bench.note(
+                "peak memory", f"{int(peak[0]) / 1e6:.0f} MB (as the control group counts it)"
+            )
+        bench.engine("cp", f"{identity}:/output", result)
+        with stopwatch() as seconds:
+            bench.engine("stop", identity)
+        bench.note("stop", f"{seconds():.1f} s")
+        expect(seconds() < MAX_STOP_S, "the container had to be killed")
+        bench.engine("rm", "-v", identity)
+    left = set(bench.engine("volume", "ls", "--quiet").stdout.split()) - set(volumes)
+    expect(not left, f"volumes left behind: {left}")
+    bench.compare(result / "result.nii.gz", bench.outside(case))
+
+
+def check_stop(bench: Bench, case: Path) -> None:
+    """A segmentation that is stopped ends at once and leaves no file."""
+    output = bench.fresh("stopped")
+    mounts = (f"--volume={case}:/input:ro", f"--volume={output}:/output")
+    options = (*CONFINED, *bench.engine.run_options, f"--user={USER}", *mounts)
+    identity = bench.engine("run", "--detach", *options, bench.image).stdout.strip()
+    try:
+        deadline = time.monotonic() + 300
+        while "segmenting" not in bench.engine("logs", identity).stderr:
+            expect(time.monotonic() < deadline, "the run did not start to segment")
+            time.sleep(0.2)
+        with stopwatch() as seconds:
+            bench.engine("stop", identity)
+        bench.note("stop while segmenting", f"{seconds():.1f} s")
+        code = bench.engine("inspect", "--format", "{{.State.ExitCode}}", identity).stdout.strip()
+    finally:
+        bench.engine("rm", "--force", identity, check=False)
+    expect(int(code) == EXIT_TERMINATED, f"exit code {code}")
+    expect(seconds() < MAX_STOP_S, "the container had to be killed")
+    expect(not list(output.iterdir()), f"left behind: {list(output.iterdir())}")
+
+
+def check_bad_input(bench: Bench, case: Path) -> None:
+    """A missing scan, no mount at all and a closed output folder: one line and an exit code."""
+    for missing in ("FLAIR.nii.gz", "T1.nii.gz"):
+        partial = bench.fresh("partial", 0o755)
+        (partial / "pre").mkdir()
+        for scan in (case / "pre").glob("*.nii.gz"):
+            if scan.name != missing:
+                shutil.copy(scan, partial / "pre")
+        output = bench.fresh("refused")
+        _refused(bench.segment(partial, output), EXIT_MISSING_FILE, missing)
+        expect(not list(output.iterdir()), f"{missing} missing, yet a file was written")
+    _refused(bench.run(), EXIT_MISSING_FILE, "/input")
+    closed = bench.fresh("closed", 0o755)
+    _refused(bench.segment(case, closed), EXIT_NOT_WRITABLE, "/output")
+    expect(not list(closed.iterdir()), "a file was written to a folder of another user")
+
+
+def _refused(done: subprocess.CompletedProcess[str], code: int, named: str) -> None:
+    lines = done.stderr.splitlines()
+    expect(done.returncode == code, f"exit code {done.returncode}, not {code}: {done.stderr}")
+    expect(len(lines) == 1, f"one line was expected: {done.stderr}")
+    expect(named in lines[0], f"{named} is not named in: {lines[0]}")
+
+
+def check_cases(bench: Bench, folder: Path, results: Path) -> None:
+    """Every case of a folder is segmented; the smallest gives the same mask outside.
+
+    The masks are kept in ``results``, to be scored by whoever asked for them. The cases are not
+    the challenge's, so their intensities are adapted, as ``wmhseg segment`` does.
+    """
+    scans = sorted(folder.glob("*/pre/FLAIR.nii.gz"), key=lambda path: path.stat().st_size)
+    expect(bool(scans), f"no case {folder}/*/pre/FLAIR.nii.gz")
+    adapted = ("challenge", "--intensity-scale", "adapt")
+    failed = []
+    for scan in scans:
+        case = scan.parents[1]
+        output = bench.fresh("case")
+        with stopwatch() as seconds:
+            done = bench.segment(case, output, *adapted)
+        took_s = seconds()
+        try:
+            expect(done.returncode == 0, f"exit code {done.returncode}: {done.stderr.strip()}")
+            if scan == scans[0]:
+                voxels = bench.compare(
+                    output / "result.nii.gz", bench.outside(case, *adapted[1:])
+                )
+                bench.note(case.name, f"{voxels} WMH voxels, equal outside")
+        except (AssertionError, subprocess.CalledProcessError) as error:
+            failed.append(case.name)
+            say(f"     {case.name}: {error}")
+        else:
+            bench.note(case.name, f"{took_s:.1f} s")
+            shutil.copytree(output, results / case.name, dirs_exist_ok=True)
+    expect(not failed, f"cases that failed: {', '.join(failed)}")
+
+
+def synthetic_case(bench: Bench) -> Path:
+    """Writes the case that the package ships."""
+    folder = bench.fresh("synthetic")
+    subprocess.run(
+        [bench.python, "-m", "wmhseg", "demo", "--case-only", "--output", str(folder)],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
+    return folder / "input"
+
+
+def run_checks(bench: Bench, case: Path, cases: Path | None, results: Path) -> int:
+    """Runs all checks, whatever fails; returns the number of failures."""
+    checks: list[tuple[Callable[..., None], tuple[object, ...]]] = [
+        (check_labels, (bench,)),
+        (check_contents, (bench,)),
+        (check_entry_point, (bench,)),
+        (check_users_protocol, (bench, case)),
+        (check_challenge_protocol, (bench, case)),
+        (check_stop, (bench, case)),
+        (check_bad_input, (bench, case)),
+    ]
+    if cases is not None:
+        checks.append((check_cases, (bench, cases, results)))
+    failures = 0
+    for check, arguments in checks:
+        say(f"  …  {(check.__doc__ or '').splitlines()[0]}")
+        with stopwatch() as seconds:
+            try:
+                check(*arguments)
+            except (
+                *(AssertionError, EngineError, OSError, ValueError, LookupError),
+                subprocess.SubprocessError,
+            ) as error:
+                failures += 1
+                say(f"FAIL {check.__name__} ({seconds():.0f} s): {type(error).__name__}: {error}")
+            else:
+                say(f"ok   {check.__name__} ({seconds():.0f} s)")
+    return failures
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Builds the container image and checks it.")
+    parser.add_argument("--build-only", action="store_true")
+    parser.add_argument("--no-build", action="store_true", help="check an image that is there")
+    parser.add_argument("--image", default="wmhseg", metavar="TAG", help="default: wmhseg")
+    parser.add_argument("--engine", choices=engines.KINDS, default="auto")
+    parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument(
+        "--python", default=sys.executable, help="interpreter that has wmhseg installed"
+    )
+    parser.add_argument("--case", type=Path, metavar="DIR", help="a case, DIR/pre/FLAIR.nii.gz")
+    parser.add_argument("--cases", type=Path, metavar="DIR", help="cases, DIR/*/pre/FLAIR.nii.gz")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=ROOT / "build" / "container",
+        metavar="DIR",
+        help="where the masks of --cases go (default: build/container)",
+    )
+    parser.add_argument(
+        "--work", type=Path, default=CACHE, help=f"folder of a private podman (default: {CACHE})"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    # Containers and scratch files are removed on the way out, also when a CI's patience ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    chosen = arguments()
+    with stopwatch() as seconds:
+        found = engines.find(chosen.engine, chosen.work.resolve())
+    say(f"engine: {found.name}, ready in {seconds():.0f} s")
+    if not chosen.no_build:
+        with stopwatch() as seconds:
+            found.build(ROOT, chosen.image, dict(pair.split("=", 1) for pair in chosen.build_arg))
+        say(f"image {chosen.image} built in {seconds():.0f} s")
+    if chosen.build_only:
+        return 0
+    # Not /tmp: it may be a small disk in memory.
+    with tempfile.TemporaryDirectory(prefix="wmhseg-check-", dir="/var/tmp") as scratch:
+        folder = Path(scratch)
+        folder.chmod(0o755)
+        bench = Bench(found, chosen.image, chosen.python, folder)
+        case = chosen.case.resolve() if chosen.case else synthetic_case(bench)
+        cases = chosen.cases.resolve() if chosen.cases else None
+        failures = run_checks(bench, case, cases, chosen.results.resolve())
+    for name, value in bench.facts:
+        say(f"{name:<28}{value}")
+    say("all checks passed" if not failures else f"{failures} checks failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (EngineError, subprocess.SubprocessError) as error:
+        sys.exit(f"check_image: {error}")
