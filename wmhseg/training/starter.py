@@ -22,7 +22,7 @@ PARAMETERS = 8_742_209
 # members then see nearly whole slices, so that they know borders and position.
 WARM = Plan(steps=3000, crop=144, rate=6e-4, final_rate=2.5e-4, seed=0)
 MEMBERS = tuple(
-    Plan(steps=700, crop=176, rate=2.5e-4, final_rate=0.0, warmup=20, seed=seed)
+    Plan(steps=500, crop=160, rate=2.5e-4, final_rate=0.0, warmup=20, seed=seed)
     for seed in (201, 202, 203)
 )
 

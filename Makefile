@@ -1,0 +1,65 @@
+# Every target sets up what it needs. "make help" lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+IMAGE ?= wmhseg
+GPU ?= 0
+DATA ?=
+OUT ?= build
+# Whatever the machine's configuration says, the tests see no network and no GPU.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-run demo test lint evaluate train docker docker-test bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Two environments in one folder: what runs (pinned as in the image), and what tests need on top.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed. Received: {sys.version.split()[0]}. Say make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV) || { echo "On Debian: apt install python3-venv"; exit 1; }
+
+$(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+setup-run: $(VENV)/.run
+
+setup: $(VENV)/.dev ## virtual environment in .venv with everything
+
+demo: $(VENV)/.run ## segment the synthetic case that comes with the package, with a picture
+	$(BIN)/wmhseg demo --output $(OUT)/demo
+	@echo "picture      $(OUT)/demo/output/overlay.png"
+
+lint: $(VENV)/.dev ## ruff, formatting, types, Dockerfile and shell scripts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck wmhseg/data/entrypoint.sh .ci/run
+
+test: lint ## everything that CI runs
+	$(MAKE) docker-test
+	$(BIN)/pytest
+
+evaluate: $(VENV)/.dev ## segment and score the cases of DATA=DIR (default: the synthetic case)
+	$(BIN)/python -m evaluation.run $(if $(DATA),--data $(DATA)) --output $(OUT)/evaluation
+
+train: $(VENV)/.dev ## train the starter weights from the label maps in LABELS=DIR
+	$(BIN)/python -m wmhseg.training.starter --labels $(LABELS) --output $(OUT)/train
+
+docker: ## build the image IMAGE=wmhseg (GPU=1 for CUDA)
+	$(PYTHON) tests/container/check_image.py --build-only --image $(IMAGE) \
+		$(if $(filter 1,$(GPU)),--build-arg REQUIREMENTS=requirements-gpu.txt)
+
+docker-test: $(VENV)/.dev ## build the image, run a case both ways, compare with the run outside
+	$(BIN)/python tests/container/check_image.py
+
+clean: ## remove what the other targets made
+	rm -rf $(OUT) $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis dist

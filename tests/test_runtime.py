@@ -1,0 +1,209 @@
+"""Processors, backend and device."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wmhseg import runtime
+from wmhseg.errors import DeviceError, UsageError
+
+
+def processors(monkeypatch: pytest.MonkeyPatch, folder: Path, allowed: int) -> int:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(allowed)), raising=False)
+    return runtime.available_processors(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("200000 100000\n", 2),
+        ("150000 100000\n", 2),  # a part of a processor is rounded up
+        ("50000 100000\n", 1),
+        ("1000 100000\n", 1),
+        ("1600000 100000\n", 8),  # more than the 8 of the affinity
+        ("max 100000\n", 8),
+        ("0 100000\n", 8),
+        ("", 8),
+        ("200000\n", 8),
+        ("many 100000\n", 8),
+        ("200000 0\n", 8),
+    ],
+)
+def test_quota_of_version_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, expected: int
+) -> None:
+    (tmp_path / "cpu.max").write_text(content)
+    assert processors(monkeypatch, tmp_path, 8) == expected
+
+
+@pytest.mark.parametrize(
+    ("quota", "period", "expected"),
+    [("300000", "100000", 3), ("-1", "100000", 8), ("250000", "100000", 3), ("100000", "0", 8)],
+)
+def test_quota_of_version_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, period: str, expected: int
+) -> None:
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text(f"{period}\n")
+    assert processors(monkeypatch, tmp_path, 8) == expected
+
+
+def test_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert processors(monkeypatch, tmp_path, 3) == 3
+    (tmp_path / "cpu.max").write_text("600000 100000\n")
+    assert processors(monkeypatch, tmp_path, 3) == 3
+    assert processors(monkeypatch, tmp_path, 16) == 6
+
+
+def test_without_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS and Windows have none."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    assert runtime.available_processors(tmp_path) == 5
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert runtime.available_processors(tmp_path) == 1
+
+
+def test_this_machine() -> None:
+    assert 1 <= runtime.available_processors() <= (os.cpu_count() or 1)
+
+
+# Starting ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Replaces the backend: the last item says whether it sees a GPU, the rest what it was told."""
+    told: list[Any] = [False]
+
+    def prepare(backend: str, threads: int) -> bool:
+        told.insert(0, (backend, threads))
+        return bool(told[-1])
+
+    monkeypatch.setattr(runtime, "_prepare", prepare)
+    monkeypatch.setattr(runtime, "_choose_backend", lambda: "torch")
+    return told
+
+
+def test_gpu_is_asked_for_and_there_is_none(prepared: list[Any]) -> None:
+    with pytest.raises(DeviceError, match=r"torch.*--device gpu.*Received: none.*--gpus all"):
+        runtime.start("gpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "gpu", "expected"),
+    [
+        ("auto", False, "cpu"),
+        ("auto", True, "gpu"),
+        ("cpu", False, "cpu"),
+        ("cpu", True, "cpu"),
+        ("gpu", True, "gpu"),
+    ],
+)
+def test_device(prepared: list[Any], device: runtime.Device, gpu: bool, expected: str) -> None:
+    prepared[-1] = gpu
+    assert runtime.start(device, 3) == runtime.Runtime("torch", expected, 3)
+    assert prepared[0] == ("torch", 3)
+
+
+def test_all_processors_unless_told(prepared: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "available_processors", lambda: 7)
+    assert runtime.start().threads == 7
+    assert prepared[0] == ("torch", 7)
+
+
+@pytest.mark.parametrize("device", ["cuda", "GPU", "gpu:1", ""])
+def test_another_device_is_not_taken_for_the_cpu(prepared: list[Any], device: Any) -> None:
+    with pytest.raises(UsageError, match="auto, cpu, gpu"):
+        runtime.start(device)
+
+
+@pytest.mark.parametrize("threads", [0, -2])
+def test_threads_are_positive(prepared: list[Any], threads: int) -> None:
+    with pytest.raises(UsageError, match="thread"):
+        runtime.start("cpu", threads)
+
+
+def test_keras_on_the_cpu() -> None:
+    import keras
+
+    machine = runtime.start("cpu", 2)
+    assert machine.backend == keras.config.backend()
+    with machine.scope():
+        assert float(keras.ops.sum(keras.ops.ones(3))) == 3
+    found = runtime.versions(machine.backend)
+    assert set(found) >= {"python", "keras", machine.backend, "numpy", "scipy", "SimpleITK"}
+    assert found["keras"] == keras.__version__
+    assert found["python"] == "{}.{}.{}".format(*sys.version_info)
+
+
+def test_unknown_backend() -> None:
+    with pytest.raises(DeviceError, match=r"tensorflow, torch, jax.*KERAS_BACKEND.*openvino"):
+        runtime._prepare("openvino", 1)
+
+
+def choice(code: str, **environment: str) -> str:
+    """What the code prints in a process of its own, where nothing has been imported."""
+    variables = {k: v for k, v in os.environ.items() if k not in ("KERAS_BACKEND",)}
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**variables, **environment},
+        cwd=Path(runtime.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return run.stdout + run.stderr
+
+
+# Hides packages, as if they were not installed.
+HIDE = """
+import sys, importlib.abc
+class Hidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in {names}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+import importlib.util
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *a: None if name in {names} else real(name, *a)
+sys.meta_path.insert(0, Hidden())
+from wmhseg import runtime, errors
+try:
+    print({call})
+except errors.DeviceError as error:
+    print("DeviceError", error)
+"""
+
+
+def test_the_first_installed_backend_is_chosen() -> None:
+    call = "runtime._choose_backend(), 'keras' in sys.modules"
+    assert choice(HIDE.format(names=(), call=call)).strip() == "tensorflow False"
+    assert choice(HIDE.format(names=("tensorflow",), call=call)).strip() == "torch False"
+    assert choice(HIDE.format(names=("tensorflow",), call=call), KERAS_BACKEND="jax") == (
+        "jax False\n"
+    )
+
+
+def test_nothing_is_installed() -> None:
+    hidden = HIDE.format(names=runtime.BACKENDS, call="runtime.start()")
+    assert "DeviceError Keras and one of" in choice(hidden)
+    hidden = HIDE.format(names=("keras", ""), call="runtime.start()")
+    assert "DeviceError Keras and one of" in choice(hidden)
+
+
+def test_the_backend_asked_for_is_not_installed() -> None:
+    hidden = HIDE.format(names=("jax", ""), call="runtime.start()")
+    told = choice(hidden, KERAS_BACKEND="jax")
+    assert "DeviceError The Keras backend jax was expected to be installed" in told
+
+
+def test_importing_the_module_loads_nothing_heavy() -> None:
+    code = "import sys; from wmhseg import runtime; print({'keras', 'tensorflow', 'torch', 'jax'}"
+    assert choice(code + " & set(sys.modules))").strip() == "set()"
