@@ -13,6 +13,8 @@ import os
 import secrets
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -141,10 +143,42 @@ def write_atomically(path: PathLike, write: Callable[[BinaryIO], object]) -> Non
         DiskFullError: If the disk has no room.
     """
     target = Path(path)
+    batch = _BATCH.get()
     with _output_errors(target):
         _check_replaceable(target)
+        if batch is not None:
+            batch.finished.append(
+                (batch.stack.enter_context(_temporary(target.parent, write)), target)
+            )
+            return
         with _temporary(target.parent, write) as complete:
             os.replace(complete, target)
+
+
+@dataclass
+class _Batch:
+    """Files that are complete under another name and wait for the rest."""
+
+    stack: contextlib.ExitStack
+    finished: list[tuple[Path, Path]] = field(default_factory=list)
+
+
+_BATCH: ContextVar[_Batch | None] = ContextVar("_BATCH", default=None)
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Makes all files that are written inside appear at the end, or none if one fails."""
+    with contextlib.ExitStack() as stack:
+        batch = _Batch(stack)
+        token = _BATCH.set(batch)
+        try:
+            yield
+        finally:
+            _BATCH.reset(token)
+        for complete, target in batch.finished:
+            with _output_errors(target):
+                os.replace(complete, target)
 
 
 def check_writable(folder: PathLike) -> None:
@@ -186,6 +220,8 @@ def check_outputs(targets: Sequence[Path], *, inputs: Sequence[Path]) -> None:
                 received=f'"{target}" twice',
             )
         taken.add(place)
+        with _output_errors(target):
+            _check_replaceable(target)
     for folder in sorted({target.parent for target in targets}):
         check_writable(folder)
 

@@ -54,6 +54,7 @@ from wmhseg.files import (
     check_outputs,
     check_writable,
     reading,
+    together,
     write_atomically,
     write_bytes,
     write_text,
@@ -66,12 +67,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Scan",
     "check_outputs",
+    "check_picture_name",
+    "check_volume_name",
     "check_writable",
     "read_labels",
     "read_scan",
     "scan_from_array",
     "scan_from_image",
     "to_image",
+    "together",
     "write_bytes",
     "write_mask",
     "write_picture",
@@ -412,9 +416,24 @@ def write_picture(path: PathLike, picture: npt.NDArray[np.uint8]) -> None:
         OutputNotWritableError: If the place cannot be written to.
         DiskFullError: If the disk has no room.
     """
+    check_picture_name(path)
+    write_bytes(path, _png(picture))
+
+
+def check_picture_name(path: PathLike) -> None:
+    """Raises UsageError unless the name of a picture ends in .png."""
     if not os.fspath(path).lower().endswith(".png"):
         raise UsageError("The name of a picture should end in .png", received=path)
-    write_bytes(path, _png(picture))
+
+
+def check_volume_name(path: PathLike) -> None:
+    """Raises UsageError unless the name of a mask or map ends in .nii.gz or .nii."""
+    if not os.fspath(path).endswith((".nii.gz", ".nii")):
+        raise UsageError(
+            "The name of a result should end in .nii.gz or .nii",
+            received=path,
+            advice="Give a file name, such as results/wmh.nii.gz.",
+        )
 
 
 def _png(picture: npt.NDArray[np.uint8]) -> bytes:
@@ -440,9 +459,8 @@ def _png(picture: npt.NDArray[np.uint8]) -> bytes:
 
 
 def _write_nifti(path: PathLike, array: Array, grid: Grid) -> None:
+    check_volume_name(path)
     text = os.fspath(path)
-    if not text.endswith((".nii.gz", ".nii")):
-        raise UsageError("The name of a result should end in .nii.gz or .nii", received=path)
     _check_on_grid(array, grid)
     nifti.checked_shape(array.shape[::-1], "result")
 
