@@ -126,6 +126,12 @@ class Conformation:
         return a, b, c
 
     @property
+    def oriented_spacing_mm(self) -> Triple:
+        """Distance between slices, rows and columns after ``orient``."""
+        a, b, c = (self.source.spacing_mm[axis] for axis in self.axes)
+        return a, b, c
+
+    @property
     def slices(self) -> int:
         """Number of slices of the stack."""
         return self.oriented_shape[0]

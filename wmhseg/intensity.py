@@ -32,6 +32,10 @@ _FOREGROUND_OF_P995 = 0.1
 # Masks made at the fixed threshold and at the adapted one agree this well (DSC) on a scan that is
 # on the challenge's scale.
 _SAME_SCALE_DSC = 0.95
+# How much of the signed 16-bit range, on both sides, numbers that wrapped around are seen to fill,
+# and how much of it below 0 is ringing in air rather than a wrapped number.
+_NEARLY_ALL = 0.9
+_AIR_OF_RANGE = 0.01
 
 
 def fill_holes(mask: MaskArray) -> MaskArray:
@@ -144,12 +148,29 @@ class ScaleFinding:
     agreement: float
 
 
+def tissue_median(volume: FloatArray) -> float:
+    """Median of the voxels brighter than 10 % of the 99.5th percentile of the positive ones.
+
+    Args:
+        volume: (slice, row, column).
+
+    Returns:
+        What stands for the brightness of tissue; 0.0 for a volume without positive values.
+    """
+    positive = volume[volume > 0]
+    if positive.size == 0:
+        return 0.0
+    # A regular sample bounds the cost on large volumes; 200,000 voxels fix a median well.
+    sample = positive[:: max(1, positive.size // 200_000)]
+    foreground = sample[sample > _FOREGROUND_OF_P995 * np.percentile(sample, 99.5)]
+    return float(np.median(foreground)) if foreground.size else 0.0
+
+
 def scale_factor(volume: FloatArray, threshold: float) -> float:
     """Finds the factor that brings a scan to the scale a mask threshold is meant for.
 
-    The median of the voxels brighter than 10 % of the 99.5th percentile stands for tissue; the
-    factor puts the threshold at a quarter of it. It depends on ratios only, so a scan times any
-    positive number is brought to the same values.
+    It puts the threshold at a quarter of the tissue median. It depends on ratios only, so a scan
+    times any positive number is brought to the same values.
 
     Args:
         volume: (slice, row, column).
@@ -158,15 +179,41 @@ def scale_factor(volume: FloatArray, threshold: float) -> float:
     Returns:
         The factor; 1.0 for a volume without positive values.
     """
-    positive = volume[volume > 0]
-    if positive.size == 0:
-        return 1.0
-    # A regular sample bounds the cost on large volumes; 200,000 voxels fix a median well.
-    sample = positive[:: max(1, positive.size // 200_000)]
-    foreground = sample[sample > _FOREGROUND_OF_P995 * np.percentile(sample, 99.5)]
-    if foreground.size == 0:
-        return 1.0
-    return float(threshold / (_THRESHOLD_OF_MEDIAN * np.median(foreground)))
+    median = tissue_median(volume)
+    return threshold / (_THRESHOLD_OF_MEDIAN * median) if median > 0 else 1.0
+
+
+def limit(volume: FloatArray, ceiling: float) -> FloatArray:
+    """Cuts intensities off at 0 and at a multiple of the tissue median.
+
+    Args:
+        volume: (slice, row, column).
+        ceiling: The multiple.
+    """
+    return np.clip(volume, 0, np.float32(ceiling * tissue_median(volume)))
+
+
+def is_wrapped(volume: FloatArray) -> bool:
+    """Whether unsigned 16-bit numbers were stored as signed ones.
+
+    The numbers above 32767, fat in most T1 scans, then appear as negative ones. Both ends of the
+    range are reached in such a file; no MR magnitude image has such values otherwise.
+    """
+    return bool(
+        volume.min() < -_NEARLY_ALL * 2**15
+        and volume.max() > _NEARLY_ALL * 2**15
+        and volume.max() < 2**15
+        and np.array_equal(volume, np.rint(volume))
+    )
+
+
+def unwrap(volume: FloatArray) -> FloatArray:
+    """Adds 65536 to negative numbers, but for the small ones that interpolation leaves in air.
+
+    Args:
+        volume: (slice, row, column), for which ``is_wrapped`` is true.
+    """
+    return np.where(volume < -_AIR_OF_RANGE * 2**15, volume + np.float32(2**16), volume)
 
 
 def check_scale(volume: FloatArray, threshold: float) -> ScaleFinding:

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 
+# What a user is warned of: a share of the head outside the network's field, and pixels outside the
+# sizes of the challenge's scanners (0.95 to 1.21 mm) and of our training, with some room.
+LOST_SHARE = 0.02
+PIXEL_MM = (0.8, 1.25)
+
 
 @dataclass(frozen=True)
 class Options:
@@ -51,6 +56,19 @@ class Options:
     batch: int = ensemble.BATCH
     intensity_scale: Literal["adapt", "keep"] = "adapt"
     threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            UsageError: If a value is not one of the documented ones.
+        """
+        if self.intensity_scale not in ("adapt", "keep"):
+            raise UsageError(
+                'intensity_scale "adapt" or "keep" was expected', received=self.intensity_scale
+            )
+        if self.batch < 1:
+            raise UsageError("A batch of at least 1 slice was expected", received=self.batch)
 
 
 @dataclass(frozen=True)
@@ -96,24 +114,40 @@ class Segmentation:
     def overlay(self) -> npt.NDArray[np.uint8]:
         """Draws slices of the FLAIR scan with the mask outlined, RGB (row, column, 3) uint8."""
         way = geometry.conform(self.grid, (1, 1), "LPS")
-        return report.overlay(way.orient(self.flair.array), way.orient(self.mask))
+        _, row_mm, column_mm = way.oriented_spacing_mm
+        return report.overlay(
+            way.orient(self.flair.array), way.orient(self.mask), (row_mm, column_mm)
+        )
 
     def save(
-        self, output: str | os.PathLike[str], probability: str | os.PathLike[str] | None = None
+        self,
+        output: str | os.PathLike[str],
+        probability: str | os.PathLike[str] | None = None,
+        overlay: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Writes the mask, the report beside it (``.json``), and the probability if asked.
+        """Writes the mask and the report beside it (``.json``), all files or none.
+
+        Args:
+            output: Mask to write, ``.nii.gz`` or ``.nii``; its folder is made if needed.
+            probability: Probability map to write as well.
+            overlay: Picture (``.png``) to write as well.
 
         Raises:
+            UsageError: If a name has another ending.
             OutputNotWritableError: If a folder cannot be made or written to.
-            DiskFullError: If there is no room; no half-written file stays.
+            DiskFullError: If there is no room.
         """
         target = Path(output)
-        for path in filter(None, (output, probability)):
-            images.check_writable(Path(path).parent)
-        if probability is not None:
-            images.write_probability(Path(probability), self.probability, self.grid)
-        images.write_text(report.path_beside(target), self.report.to_json())
-        images.write_mask(target, self.mask, self.grid)
+        for path in (output, probability, overlay):
+            if path is not None:
+                images.check_writable(Path(path).parent)
+        with images.together():
+            if probability is not None:
+                images.write_probability(probability, self.probability, self.grid)
+            if overlay is not None:
+                images.write_picture(overlay, self.overlay())
+            images.write_text(report.path_beside(target), self.report.to_json())
+            images.write_mask(target, self.mask, self.grid)
 
 
 class _Stopwatch:
@@ -132,18 +166,28 @@ class _Stopwatch:
 
 
 def _read(source: Source, name: str, spacing_mm: tuple[float, float, float] | None) -> Scan:
+    if isinstance(source, np.ndarray):
+        if spacing_mm is None or np.shape(spacing_mm) != (3,):
+            raise UsageError(
+                f"spacing_mm=(slice, row, column) was expected with the {name} array",
+                received=spacing_mm if spacing_mm is not None else "none",
+                advice="Give the voxel size in mm, or a path or a SimpleITK image.",
+            )
+        return images.scan_from_array(source, spacing_mm, name=name)
+    if spacing_mm is not None:
+        raise UsageError(
+            "spacing_mm was expected with arrays only: paths and images know theirs",
+            received=f"{type(source).__name__} for {name}, and spacing_mm={spacing_mm}",
+        )
     if isinstance(source, Scan):
         return source
     if isinstance(source, (str, os.PathLike)):
         return images.read_scan(Path(source), name=name)
-    if isinstance(source, np.ndarray):
-        if spacing_mm is None:
-            raise UsageError(
-                f"spacing_mm=(slice, row, column) was expected with the {name} array",
-                received="none",
-                advice="Give the voxel size in mm, or a path or a SimpleITK image.",
-            )
-        return images.scan_from_array(source, spacing_mm, name=name)
+    if not hasattr(source, "GetPixelIDTypeAsString"):
+        raise UsageError(
+            f"A path, a SimpleITK image or a NumPy array was expected as {name}",
+            received=f"{type(source).__module__}.{type(source).__name__}",
+        )
     return images.scan_from_image(source, name=name)
 
 
@@ -157,8 +201,9 @@ def _check_t1(chosen: Preset, flair: Scan, t1: Scan | None) -> None:
             raise MissingT1Error(
                 f"A T1 image was expected: model {chosen.name} needs FLAIR and T1",
                 received="FLAIR alone",
-                advice="Without T1 use --model "
-                + (" or --model ".join(able) or "with a FLAIR-only model (none is installed)"),
+                advice="Without T1 use --model " + " or --model ".join(able) + "."
+                if able
+                else "No installed model works without T1.",
             )
         return
     difference = flair.grid.difference(t1.grid)
@@ -168,6 +213,50 @@ def _check_t1(chosen: Preset, flair: Scan, t1: Scan | None) -> None:
             received=difference,
             advice="Register T1 to FLAIR and resample it to the FLAIR grid first.",
         )
+
+
+def _scaled(
+    volume: npt.NDArray[np.float32], name: str, threshold: float, mode: Literal["adapt", "keep"]
+) -> tuple[npt.NDArray[np.float32], intensity.ScaleFinding, list[str]]:
+    """Brings a volume to the challenge's scale, or only says that it is not on it."""
+    told = []
+    if intensity.is_wrapped(volume):
+        defect = f"The {name} image holds unsigned 16-bit numbers stored as signed ones"
+        if mode == "adapt":
+            volume = intensity.unwrap(volume)
+            told.append(f"{defect}: 65536 was added to its negative, really brightest, voxels.")
+        else:
+            told.append(f"{defect}; --intensity-scale adapt would repair its brightest voxels.")
+    found = intensity.check_scale(volume, threshold)
+    if not found.on_scale and mode == "adapt":
+        volume = volume * np.float32(found.factor)
+    elif not found.on_scale:
+        told.append(
+            f"The {name} image is not on the challenge's intensity scale (masks agree to DSC "
+            f"{found.agreement:.2f}) and was not adapted; --intensity-scale adapt would multiply "
+            f"it by {found.factor:.4g}."
+        )
+    return volume, found, told
+
+
+def _field_warnings(way: Conformation, flair: npt.NDArray[np.float32], chosen: Preset) -> list[str]:
+    """Says when the network's field cuts part of the head off, or pixels are unusual."""
+    told = []
+    head = flair >= chosen.preprocessing.flair_threshold
+    lost = 1 - int(way.crop(head).sum()) / max(1, int(head.sum()))
+    if lost > LOST_SHARE:
+        rows, columns = chosen.preprocessing.field
+        told.append(
+            f"{lost:.0%} of the head lies outside the {rows} x {columns} pixels that the network "
+            "sees, and is left empty: resample the scan to pixels of about 1 mm."
+        )
+    spacing = way.oriented_spacing_mm[1:]
+    if not all(PIXEL_MM[0] <= size <= PIXEL_MM[1] for size in spacing):
+        told.append(
+            f"Pixels of {spacing[0]:.2f} x {spacing[1]:.2f} mm are unusual: networks see "
+            f"{PIXEL_MM[0]} to {PIXEL_MM[1]} mm in training. Look at the mask."
+        )
+    return told
 
 
 def prepare(
@@ -211,20 +300,13 @@ def prepare(
 
     volumes, scales = [], {}
     for scan, threshold in zip(scans, (method.flair_threshold, method.t1_threshold), strict=False):
-        oriented = way.orient(scan.array)
-        found = intensity.check_scale(oriented, threshold)
+        volume, found, told = _scaled(way.orient(scan.array), scan.name, threshold, intensity_scale)
         scales[scan.name] = found
-        if not found.on_scale:
-            if intensity_scale == "adapt":
-                oriented = oriented * np.float32(found.factor)
-            else:
-                warnings.append(
-                    f"The {scan.name} image is not on the challenge's intensity scale (masks agree "
-                    f"to DSC {found.agreement:.2f}) and was not adapted; "
-                    "--intensity-scale adapt would multiply it by "
-                    f"{found.factor:.4g}."
-                )
-        volumes.append(oriented)
+        warnings += told
+        volumes.append(
+            volume if method.ceiling is None else intensity.limit(volume, method.ceiling)
+        )
+    warnings += _field_warnings(way, volumes[0], chosen)
     names = [scan.name for scan in scans]
     if method.order == "crop-normalise":
         volumes = intensity.normalise([way.crop(v) for v in volumes], names, method)
@@ -297,7 +379,11 @@ def segment(
         runtime=machine,
         options={"intensity_scale": options.intensity_scale, "t1": t1 is not None},
         intensity_scale={
-            name: {"factor": f.factor, "on_scale": f.on_scale}
+            name: {
+                "on_scale": f.on_scale,
+                "factor": f.factor,
+                "applied": not f.on_scale and options.intensity_scale == "adapt",
+            }
             for name, f in prepared.scales.items()
         },
         slices_computed=kept.stop - kept.start,

@@ -43,8 +43,8 @@ class Report:
         model: The preset that was used.
         runtime: Backend, device and threads.
         options: What the user chose.
-        intensity_scale: For each modality the factor that its scale asks for and whether it was
-            on the challenge's scale.
+        intensity_scale: For each modality whether it was on the challenge's scale, the factor
+            that would bring it there, and whether that was applied.
         slices_computed: Slices given to the networks; the rest is emptied by post-processing.
         versions: Package -> version.
         seconds: Stage -> wall-clock seconds.
@@ -115,6 +115,11 @@ class Report:
             f"preset {method_name(self.model)}, threshold {self.model.postprocessing.threshold})",
             f"sha256       {checksums}",
             f"versions     wmhseg {__version__}, {packages}",
+            *(
+                f"intensity    {name} multiplied by {found['factor']:.4g} (--intensity-scale adapt)"
+                for name, found in self.intensity_scale.items()
+                if found["applied"]
+            ),
             f"run on       {self.runtime.device}, {self.runtime.threads} threads",
             f"time         {sum(self.seconds.values()):.1f} s ({stages})",
         ]
@@ -123,20 +128,20 @@ class Report:
 def overlay(
     flair: npt.NDArray[np.floating[Any]],
     mask: npt.NDArray[np.uint8],
-    reference: npt.NDArray[np.uint8] | None = None,
+    pixel_mm: tuple[float, float],
     *,
     panels: int = 8,
 ) -> npt.NDArray[np.uint8]:
-    """Draws a row-by-row sheet of slices with the outlines of the mask.
+    """Draws a sheet of slices with the outlines of the mask.
 
     Args:
         flair: (slice, row, column), LPS order so that the picture is the radiological view.
         mask: Same shape; outlined in red.
-        reference: Same shape, outlined in green where given.
-        panels: Number of slices, spread over those that hold the head.
+        pixel_mm: Distance between rows and columns.
+        panels: Number of slices, spread over the middle of those that hold the head.
 
     Returns:
-        RGB picture, (row, column, 3) uint8.
+        RGB picture, (row, column, 3) uint8, with square pixels.
     """
     bright = float(np.percentile(flair[flair > 0], 99.7)) if (flair > 0).any() else 1.0
     grey = np.clip(flair / bright, 0, 1)
@@ -144,17 +149,22 @@ def overlay(
     first, last = (int(held[0]), int(held[-1])) if held.size else (0, len(flair) - 1)
     # The middle part: below it lies the skull base, above it the vertex.
     chosen = np.linspace(first + 0.3 * (last - first), first + 0.85 * (last - first), panels)
-    zoom = max(1, round(240 / flair.shape[2]))
+    finest = min(pixel_mm) / max(1, round(240 / flair.shape[2]))
+    rows, columns = (
+        np.arange(max(1, round(count * size / finest))) * finest // size
+        for count, size in zip(flair.shape[1:], pixel_mm, strict=True)
+    )
+    nearest = np.ix_(
+        rows.astype(int).clip(max=flair.shape[1] - 1),
+        columns.astype(int).clip(max=flair.shape[2] - 1),
+    )
     tiles = []
     for index in chosen.round().astype(int):
-        tile = np.kron(grey[index], np.ones((zoom, zoom)))
-        rgb = np.repeat((tile * 255).astype(np.uint8)[..., None], 3, -1)
-        for outlined, colour in ((reference, (60, 220, 90)), (mask, (255, 60, 50))):
-            if outlined is not None:
-                big = np.kron(outlined[index] > 0, np.ones((zoom, zoom), bool))
-                rgb[big & ~ndimage.binary_erosion(big)] = colour
-        tiles.append(rgb)
-    columns = min(4, panels)
-    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
-    rows = [np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)]
-    return np.concatenate(rows, 0)
+        tile = np.repeat((grey[index][nearest] * 255).astype(np.uint8)[..., None], 3, -1)
+        inside = mask[index][nearest] > 0
+        tile[inside & ~ndimage.binary_erosion(inside)] = (255, 60, 50)
+        tiles.append(tile)
+    across = min(4, panels)
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % across)
+    lines = [np.concatenate(tiles[i : i + across], 1) for i in range(0, len(tiles), across)]
+    return np.concatenate(lines, 0)
