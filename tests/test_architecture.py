@@ -62,9 +62,9 @@ ALLOWED: dict[str, set[str]] = {
     "": {"pipeline"},
     "training": set(),
     "training.losses": set(),
-    "training.synthesis": {"errors", "geometry", "images", "intensity"},
+    "training.synthesis": {"errors", "geometry", "images", "intensity", "preset"},
     "training.fit": {"networks", "training.losses", "training.synthesis", "weights"},
-    "training.starter": {"preset", "training.fit", "weights"},
+    "training.starter": {"networks", "preset", "training.fit", "weights"},
 }  # fmt: skip
 
 # Heavy or special packages, and the only modules that may name them.

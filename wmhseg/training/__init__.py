@@ -1,0 +1,1 @@
+"""Making models: nothing outside this package imports it."""

@@ -17,7 +17,6 @@ from wmhseg.preset import Member, Preset
 from wmhseg.training.fit import Plan, fit
 
 NAME = "unet-synthetic"
-PARAMETERS = 8_742_209
 # About two hours on two cores with bfloat16. The warm start sees small crops, twice as fast; the
 # members then see nearly whole slices, so that they know borders and position.
 WARM = Plan(steps=3000, crop=144, rate=6e-4, final_rate=2.5e-4, seed=0)
@@ -55,7 +54,10 @@ def package(members: list[Path], folder: Path, card: str) -> weights.Model:
         folder: Folder to make; its name is the model's.
         card: Text of MODEL_CARD.md.
     """
+    from wmhseg.networks import NETWORKS
+
     method = preset.METHODS["synthetic"]
+    parameters = NETWORKS["unet"](method.preprocessing.field).count_params()
     what = Preset(
         format=preset.FORMAT,
         name=folder.name,
@@ -68,7 +70,7 @@ def package(members: list[Path], folder: Path, card: str) -> weights.Model:
         preprocessing=method.preprocessing,
         postprocessing=method.postprocessing,
         members=tuple(
-            Member(f"{number}.safetensors", "0" * 64, "unet", {}, PARAMETERS)
+            Member(f"{number}.safetensors", "0" * 64, "unet", {}, parameters)
             for number in range(len(members))
         ),
     )

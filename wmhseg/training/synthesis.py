@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from wmhseg import geometry, images, intensity
 from wmhseg.errors import InputError, MissingFileError
+from wmhseg.preset import METHODS
 
 Float = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -149,7 +150,7 @@ def load_heads(folder: Path) -> list[Head]:
 class Recipe:
     """The ranges that scans are drawn from; lengths in mm, intensities relative to white matter."""
 
-    field: tuple[int, int] = (200, 200)
+    field: tuple[int, int] = METHODS["synthetic"].preprocessing.field
     slices: int = 16
     thickness_mm: tuple[float, ...] = (0.9, 1.0, 1.2, 3.0, 3.0, 4.0, 5.0, 6.5)
     pixel_mm: tuple[float, float] = (0.85, 1.15)
@@ -481,11 +482,15 @@ def normalise(rng: np.random.Generator, image: Float) -> Float:
 
     The jitter stands for scans whose own scale puts the fixed threshold higher or lower.
     """
-    threshold = 70.0
+    method = METHODS["synthetic"].preprocessing
+    threshold = method.flair_threshold
     scaled = image * np.float32(intensity.scale_factor(image, threshold))
+    if method.ceiling is not None:
+        scaled = intensity.limit(scaled, method.ceiling)
     cut = threshold * float(np.exp(rng.uniform(-0.6, 0.6)))
-    mask = intensity.brain_mask(scaled, cut, largest_component=True)
-    return np.clip(intensity.zscore(scaled, mask, name="synthetic"), -6, 12)
+    mask = intensity.brain_mask(scaled, cut, largest_component=method.largest_component)
+    values = intensity.zscore(scaled, mask, name="synthetic")
+    return values if method.clip is None else np.clip(values, *method.clip)
 
 
 @dataclass(frozen=True)
