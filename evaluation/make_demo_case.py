@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from wmhseg import intensity
 from wmhseg.training import synthesis
 
 SEED = 13
@@ -38,14 +39,15 @@ def main() -> None:
     drawing = synthesis.draw_scan(rng, [synthesis.load_head(labels)], recipe)
     arguments.output.mkdir(parents=True, exist_ok=True)
     # Coarse steps keep the files small; they stay well below the noise.
+    # Both scans are on the challenge's scale: the mask thresholds are 70 and 30.
     scans = {
-        "FLAIR": (drawing.flair, 280, np.int16),
-        "T1": (drawing.t1, 200, np.int16),
+        "FLAIR": (drawing.flair, intensity.scale_factor(drawing.flair, 70), np.int16),
+        "T1": (drawing.t1, intensity.scale_factor(drawing.t1, 30), np.int16),
         "wmh": (drawing.target, 1, np.uint8),
     }
-    for name, (volume, white_matter, kind) in scans.items():
-        step = 6 if kind is np.int16 else 1
-        values = np.round(volume * white_matter / step) * step
+    for name, (volume, factor, kind) in scans.items():
+        step = 4 if kind is np.int16 else 1
+        values = np.round(volume * factor / step) * step
         image = sitk.GetImageFromArray(values.astype(kind))
         image.SetSpacing((1.0, 1.0, 3.0))
         image.SetOrigin((-119.5, -119.5, -70.5))
