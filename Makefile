@@ -5,12 +5,18 @@ BIN = $(VENV)/bin
 IMAGE ?= wmhseg
 GPU ?= 0
 DATA ?=
+MODELS ?=
+EVALUATE ?=
+LABELS ?= $(SHARED)/data/labels
 OUT ?= build
-# Whatever the machine's configuration says, the tests see no network and no GPU.
+# Real scans for validation; not part of the project. Without them the checks that need them skip.
+SHARED ?= $(or $(WMHSEG_SHARED),../shared)
+CASES := $(wildcard $(SHARED)/data/cases)
+# TensorFlow's log lines say nothing that a test looks at.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test lint evaluate train docker docker-test bench clean
+.PHONY: help setup setup-run demo test lint evaluate train docker docker-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +55,8 @@ test: lint ## everything that CI runs
 	$(BIN)/pytest
 
 evaluate: $(VENV)/.dev ## segment and score the cases of DATA=DIR (default: the synthetic case)
-	$(BIN)/python -m evaluation.run $(if $(DATA),--data $(DATA)) --output $(OUT)/evaluation
+	$(BIN)/python -m evaluation.run $(if $(DATA),--data $(DATA)) --output $(OUT)/evaluation \
+		$(if $(MODELS),--models $(MODELS)) $(EVALUATE)
 
 train: $(VENV)/.dev ## train the starter weights from the label maps in LABELS=DIR
 	$(BIN)/python -m wmhseg.training.starter --labels $(LABELS) --output $(OUT)/train
@@ -58,8 +65,18 @@ docker: ## build the image IMAGE=wmhseg (GPU=1 for CUDA)
 	$(PYTHON) tests/container/check_image.py --build-only --image $(IMAGE) \
 		$(if $(filter 1,$(GPU)),--build-arg REQUIREMENTS=requirements-gpu.txt)
 
-docker-test: $(VENV)/.dev ## build the image, run a case both ways, compare with the run outside
-	$(BIN)/python tests/container/check_image.py
+docker-test: $(VENV)/.dev ## build the image, run cases both ways, compare with runs outside
+	$(BIN)/python tests/container/check_image.py $(if $(CI),,--optional) \
+		$(if $(CASES),--cases $(CASES) --results $(OUT)/container)
+	@$(if $(CASES),$(MAKE) --no-print-directory bars,echo "real cases: skipped, there is no $(SHARED)/data/cases")
+
+# The real cases as the container segmented them, scored and held against the project's bars.
+.PHONY: bars
+bars: $(VENV)/.dev
+	@test -d $(OUT)/container || { echo "bars: skipped, no container engine has run the cases"; exit 0; } \
+		&& $(BIN)/wmhseg evaluate --quiet --data $(CASES) --results $(OUT)/container \
+			--output $(OUT)/container-scores --no-plots --force \
+		&& $(BIN)/python -m evaluation.bars $(OUT)/container-scores/metrics.csv
 
 clean: ## remove what the other targets made
 	rm -rf $(OUT) $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis dist

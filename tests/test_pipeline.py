@@ -14,7 +14,7 @@ import wmhseg
 from wmhseg import errors, pipeline, weights
 
 
-@pytest.fixture()
+@pytest.fixture
 def expected(phantom: Phantom) -> np.ndarray:
     """The phantom's lesions but for the end slices: floor(10 % of 20) = 2 at either end."""
     mask = phantom.lesions.copy()
@@ -120,7 +120,7 @@ def test_without_t1(phantom: Phantom, expected: np.ndarray) -> None:
     alone = wmhseg.segment(flair, model="bright-flair")
     np.testing.assert_array_equal(alone.mask, expected)
     assert alone.report.warnings == ()
-    with pytest.raises(errors.MissingT1Error, match="--model bright ") as caught:
+    with pytest.raises(errors.MissingT1Error, match=r"--model bright ") as caught:
         wmhseg.segment(flair, model="bright-needs-t1")
     assert "bright-flair" in str(caught.value)
     assert "--model bright-needs-t1" not in str(caught.value)
@@ -136,7 +136,7 @@ def test_grids_must_agree(phantom: Phantom) -> None:
             wmhseg.segment(flair, other, model="bright")
     moved = image(phantom.t1, phantom.spacing_mm)
     moved.SetOrigin((0, 0, 1.0))
-    with pytest.raises(errors.GridMismatchError, match="1.00 mm"):
+    with pytest.raises(errors.GridMismatchError, match=r"1\.00 mm"):
         wmhseg.segment(flair, moved, model="bright")
     moved.SetOrigin((0, 0, 0.001))  # rounding in headers is no mismatch
     wmhseg.segment(flair, moved, model="bright")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +208,24 @@ def test_the_backend_asked_for_is_not_installed() -> None:
 def test_importing_the_module_loads_nothing_heavy() -> None:
     code = "import sys; from wmhseg import runtime; print({'keras', 'tensorflow', 'torch', 'jax'}"
     assert choice(code + " & set(sys.modules))").strip() == "set()"
+
+
+def test_start_up_lines_are_silenced_and_no_others(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """TensorFlow writes them from C++, past Python's sys.stderr."""
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    with runtime._without_chatter():
+        os.write(2, b"chatter\n")
+    os.write(2, b"after\n")
+    with suppress(ImportError), runtime._without_chatter():
+        os.write(2, b"chatter\n")
+        raise ImportError
+    os.write(2, b"after an error\n")
+    assert capfd.readouterr().err == "after\nafter an error\n"
+    # A user who asks for TensorFlow's messages gets them.
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    with runtime._without_chatter():
+        os.write(2, b"asked for\n")
+    assert capfd.readouterr().err == "asked for\n"

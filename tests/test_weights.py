@@ -267,10 +267,16 @@ def test_bad_names_leave_no_model(tmp_path: Path) -> None:
     for name in ("Upper", ".hidden", ".."):
         with pytest.raises(PresetError):
             weights.save_model(tmp_path / name, make_preset(name=name), [tensors()], "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_written_outside_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "0.safetensors").write_text("mine")
     outside = (replace(members(1)[0], file="../0.safetensors"),)
     with pytest.raises(PresetError, match=r"members\[0\]\.file"):
         weights.save_model(tmp_path / "some-model", make_preset(members=outside), [tensors()], "")
-    assert not list(tmp_path.iterdir())
+    assert (tmp_path / "0.safetensors").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_taken_name_is_left_alone(tmp_path: Path) -> None:

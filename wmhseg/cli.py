@@ -6,6 +6,7 @@ Heavy packages are imported inside the commands, so that ``--help`` answers at o
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -26,7 +27,8 @@ Without a command, wmhseg runs the challenge layout: /input/pre/FLAIR.nii.gz and
 segmented to /output/result.nii.gz.
 
 exit codes: 0 done; 1 internal error; 2 wrong arguments; 10-20 input files; 30-31 output;
-40-43 models; 50 device; 130 interrupted; 143 terminated. docs/exit-codes.md lists them all.
+40-43 models; 50 device; 60-65 evaluation; 130 interrupted; 143 terminated.
+docs/exit-codes.md lists them all.
 
 For research. Not a medical device; not for diagnosis."""
 
@@ -67,7 +69,11 @@ def _add_general(parser: argparse.ArgumentParser, *, top: bool) -> None:
         "-q", "--quiet", action="store_true", default=missing, help="print results and errors only"
     )
     parser.add_argument(
-        "-v", "--verbose", action="store_true", default=missing, help="print every step"
+        "-v",
+        "--verbose",
+        action="store_true",
+        default=missing,
+        help="say which model and folders are used",
     )
 
 
@@ -95,6 +101,7 @@ def _add_running(parser: argparse.ArgumentParser, *, scale: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="wmhseg",
+        allow_abbrev=False,
         description="Segments white matter hyperintensities on FLAIR and T1 brain MRI.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -104,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     def command(name: str, about: str, run: Callable[..., int]) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=about, description=about)
+        added = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
         added.set_defaults(run=run)
         _add_general(added, top=False)
         return added
@@ -160,19 +167,24 @@ def _options(arguments: argparse.Namespace) -> Options:
     )
 
 
-def _run(
-    flair: Path, t1: Path | None, output: Path, arguments: argparse.Namespace
-) -> Segmentation:
+def _run(flair: Path, t1: Path | None, output: Path, arguments: argparse.Namespace) -> Segmentation:
     """Segments one case and writes it; what the two layouts share."""
     from wmhseg import images, pipeline, report, weights
 
     console = Console(quiet=arguments.quiet, verbose=arguments.verbose)
     extra = [getattr(arguments, name, None) for name in ("probability", "overlay")]
     targets = [output, report.path_beside(output), *(Path(p) for p in extra if p)]
+    images.check_volume_name(output)
+    if extra[0]:
+        images.check_volume_name(extra[0])
+    if extra[1]:
+        images.check_picture_name(extra[1])
     images.check_outputs(targets, inputs=[path for path in (flair, t1) if path is not None])
     model = weights.find(arguments.model or weights.DEFAULT_MODEL)
     if console.verbose:
-        console.say(f"model {model.preset.name} in {model.folder}")
+        console.say(f"model        {model.preset.name} in {model.folder}")
+        console.say(f"FLAIR        {flair}")
+        console.say(f"T1           {t1 or 'none'}")
     result = pipeline.segment(
         flair,
         t1,
@@ -182,9 +194,7 @@ def _run(
     )
     for warning in result.report.warnings:
         console.warn(warning)
-    if extra[1]:
-        images.write_picture(Path(extra[1]), result.overlay())
-    result.save(output, extra[0])
+    result.save(output, *extra)
     if arguments.json:
         print(result.report.to_json(), end="")
     else:
@@ -214,6 +224,16 @@ def _challenge(arguments: argparse.Namespace) -> int:
         )
     model = weights.find(arguments.model or weights.DEFAULT_MODEL)
     t1 = pre / "T1.nii.gz" if model.preset.channels == 2 else None
+    if t1 is not None and not t1.exists() and (pre / "FLAIR.nii.gz").exists():
+        alone = model.preset.works_without_t1
+        raise errors.MissingFileError(
+            f"FLAIR.nii.gz and T1.nii.gz were expected in {pre}",
+            received="no T1.nii.gz",
+            advice=f"To use FLAIR alone: wmhseg segment --flair {pre / 'FLAIR.nii.gz'} --output "
+            f"{Path(arguments.output) / 'result.nii.gz'}"
+            if alone
+            else "",
+        )
     output = Path(arguments.output) / "result.nii.gz"
     _run(pre / "FLAIR.nii.gz", t1, output, arguments)
     return errors.EXIT_OK
@@ -226,8 +246,8 @@ def _models(arguments: argparse.Namespace) -> int:
     broken = []
     for folder in weights.installed():
         try:
-            rows.append(_describe(weights.read_model(folder)))
-        except errors.ModelError as error:
+            rows.append(_describe(weights.find(folder.name)))
+        except errors.WmhsegError as error:
             broken.append((folder.name, str(error)))
     if arguments.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
@@ -253,9 +273,9 @@ def _describe(model: Model) -> dict[str, str]:
         "name": preset.name,
         "what": preset.description,
         "members": f"{len(preset.members)} x {', '.join(networks)}",
-        "input": "FLAIR" if preset.channels == 1 else (
-            "FLAIR and T1, or FLAIR alone" if preset.works_without_t1 else "FLAIR and T1"
-        ),
+        "input": "FLAIR"
+        if preset.channels == 1
+        else ("FLAIR and T1, or FLAIR alone" if preset.works_without_t1 else "FLAIR and T1"),
         "preset": presets.method_name(preset),
         "trained on": preset.training_data,
         "licence": preset.licence,
@@ -319,11 +339,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
-    try:
-        # A container is stopped by SIGTERM: unwind, so that no temporary file stays.
+    # A container is stopped by SIGTERM: unwind, so that no temporary file stays. Outside the main
+    # thread the host program handles signals.
+    with contextlib.suppress(ValueError):
         signal.signal(signal.SIGTERM, _terminate)
-    except ValueError:
-        pass  # not in the main thread: the host program handles signals
     try:
         arguments = _parser().parse_args(words)
         if arguments.command is None:

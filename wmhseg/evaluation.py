@@ -13,7 +13,7 @@ import signal
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -138,16 +138,17 @@ def score_pairs(
             tasks.append((index, _Task(pair, checksum, scoring.script)))
     done, saved_at = len(pairs) - len(tasks), time.monotonic()
     try:
-        for index, score in _results(tasks, scoring):
-            if score.official is not None:
-                official.check(score.case, score.values, score.official, " ".join(score.notes))
-            scores[index] = score
-            done += 1
-            if progress is not None:
-                progress(done, len(pairs))
-            if time.monotonic() - saved_at > _SAVE_EVERY_S:
-                write_table(table, [s for s in scores if s is not None])
-                saved_at = time.monotonic()
+        with contextlib.closing(_results(tasks, scoring)) as results:
+            for index, score in results:
+                if score.official is not None:
+                    official.check(score.case, score.values, score.official, " ".join(score.notes))
+                scores[index] = score
+                done += 1
+                if progress is not None:
+                    progress(done, len(pairs))
+                if time.monotonic() - saved_at > _SAVE_EVERY_S:
+                    write_table(table, [s for s in scores if s is not None])
+                    saved_at = time.monotonic()
     finally:
         # Whatever happened, the next run goes on from here.
         write_table(table, [s for s in scores if s is not None])
@@ -274,7 +275,9 @@ def _score(task: _Task) -> Score:
     )
 
 
-def _results(tasks: Sequence[tuple[int, _Task]], scoring: Scoring) -> Iterator[tuple[int, Score]]:
+def _results(
+    tasks: Sequence[tuple[int, _Task]], scoring: Scoring
+) -> Generator[tuple[int, Score], None, None]:
     """Yields index and score of each task as it is finished, in any order."""
     jobs = min(scoring.jobs or runtime.available_processors(), len(tasks))
     if jobs <= 1:

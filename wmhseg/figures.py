@@ -87,7 +87,7 @@ def metric_boxes(sets: Sets, heading: str) -> bytes:
     """
     places = {name: by_place(scores) for name, scores in sets.items()}
     groups = list(dict.fromkeys(place for found in places.values() for place in found))
-    figure = _figure(heading, width=2.6 * len(CHALLENGE) + 1, height=4.4)
+    figure = _figure(heading, width=2.6 * len(CHALLENGE) + 1, height=4.8)
     for axes, metric in zip(figure.subplots(1, len(CHALLENGE)), CHALLENGE, strict=True):
         counts = [0] * len(groups)
         for row, (name, found) in enumerate(places.items()):
@@ -97,8 +97,8 @@ def metric_boxes(sets: Sets, heading: str) -> bytes:
             if metric == CHALLENGE[0]:
                 axes.plot([], [], color=_colour(row), linewidth=6, label=name)
         axes.set_title(LABELS[metric], fontsize=10)
-        ticks = [f"{_short(place)} ({n})" for place, n in zip(groups, counts, strict=True)]
-        axes.set_xticks(range(len(groups)), ticks, fontsize=8, rotation=35, ha="right")
+        ticks = [f"{_short(place) or 'all'} ({n})" for place, n in zip(groups, counts, strict=True)]
+        axes.set_xticks(range(len(groups)), ticks, fontsize=8, rotation=60, ha="right")
         axes.set_xlim(-0.6, len(groups) - 0.4)
         if metric in ("dsc", "recall", "f1"):
             axes.set_ylim(-0.02, 1.02)
@@ -230,7 +230,7 @@ def _legend(figure: Figure, sets: Sets) -> None:
 
 def _short(place: str) -> str:
     """Name of a site and scanner, cut where it is too long."""
-    return place if len(place) <= _LONGEST_NAME else f"{place[: _LONGEST_NAME - 1]}…"
+    return place if len(place) <= _LONGEST_NAME else f"{place[: _LONGEST_NAME - 1].rstrip()}…"
 
 
 def _volumes(scores: Sequence[Score]) -> tuple[Any, Any]:

@@ -60,7 +60,7 @@ def import_keras2(files: Sequence[Path], what: Import, *, into: Path | None = No
             received=f'"{what.method}"',
         )
     method = preset.METHODS[what.method]
-    runtime.start("cpu")
+    runtime.start()  # for Keras; a CPU asked for here would hide a GPU from later runs
     from wmhseg.networks import NETWORKS
 
     if what.network not in NETWORKS:
@@ -76,8 +76,6 @@ def import_keras2(files: Sequence[Path], what: Import, *, into: Path | None = No
         raise PresetError(
             f"Options that the network {what.network} takes were expected", received=error
         ) from None
-    expected = keras2.expected_weights(network)
-    tensors = [keras2.read(path, expected) for path in files]
     members = tuple(
         Member(
             f"{number}.safetensors",
@@ -101,7 +99,9 @@ def import_keras2(files: Sequence[Path], what: Import, *, into: Path | None = No
         postprocessing=method.postprocessing,
         members=members,
     )
-    preset.validate(made)
+    preset.validate(made)  # before the files, which take longer
+    expected = keras2.expected_weights(network)
+    tensors = [keras2.read(path, expected) for path in files]
     folder = (into or weights.user_folder()) / what.name
     return weights.save_model(folder, made, tensors, _card(made, files), dtype="float32")
 

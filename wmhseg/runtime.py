@@ -9,8 +9,8 @@ import importlib.util
 import math
 import os
 import sys
-from contextlib import AbstractContextManager, contextmanager, suppress
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -95,9 +95,6 @@ def start(device: Device = "auto", threads: int | None = None) -> Runtime:
     threads = threads or available_processors()
     backend = _choose_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if device == "cpu" and backend == "tensorflow" and "tensorflow" not in sys.modules:
-        # Keeps CUDA's start-up messages and memory away from a run that will not use it.
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     try:
         has_gpu = _prepare(backend, threads)
     except ImportError as error:

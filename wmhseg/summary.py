@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -323,7 +324,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     Returns:
         Lines, the last one empty.
     """
-    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+    rows = list(rows)
+    # Columns of numbers to the right, all others to the left.
+    first = rows[0] if rows else head
+    rule = ["--:" if re.match(r"[-–(\d]", text) else "---" for text in first]  # noqa: RUF001
+    rule[0] = "---"
+    lines = [head, rule, *rows]
     escaped = (" | ".join(text.replace("|", "\\|") for text in line) for line in lines)
     return [*(f"| {line} |" for line in escaped), ""]
 
