@@ -46,7 +46,7 @@ class Phantom:
     flair: np.ndarray
     t1: np.ndarray
     lesions: np.ndarray
-    spacing_mm: tuple[float, float, float] = (3.0, 1.0, 0.5)
+    spacing_mm: tuple[float, float, float] = (3.0, 1.0, 0.9)
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def test_challenge_layout(
     np.testing.assert_array_equal(read(out / "result.nii.gz"), expected_mask(phantom))
     assert sorted(p.name for p in out.iterdir()) == ["result.json", "result.nii.gz"]
     printed = capsys.readouterr()
-    assert "0.08 ml" in printed.out
+    assert "0.15 ml" in printed.out
     assert "lesions      2" in printed.out
     assert "medical device" in printed.err
 
@@ -92,7 +92,7 @@ def test_segment_with_everything(
     printed = capsys.readouterr()
     told = json.loads(printed.out)
     assert told == json.loads((out.parent / "wmh.json").read_text())
-    assert told["volume_ml"] == pytest.approx(0.081)
+    assert told["volume_ml"] == pytest.approx(0.1458)
     assert told["engine"]["device"] == "cpu"
     assert told["preset"] == "custom"
     assert printed.err == ""
@@ -202,6 +202,28 @@ def test_model_errors(
     (copy / "preset.json").write_text("{}")
     assert segment("--flair", flair, "--output", out, "--model", copy) == 42
     assert not out.exists()
+
+
+def test_names_of_outputs_are_checked_first(case: Path, tmp_path: Path) -> None:
+    flair = case / "pre/FLAIR.nii.gz"
+    good = tmp_path / "out" / "r.nii.gz"
+    for extra in (
+        ["--output", tmp_path],
+        ["--output", tmp_path / "r.nrrd"],
+        ["--output", good, "--overlay", tmp_path / "x.jpg"],
+        ["--output", good, "--probability", tmp_path / "p.npy"],
+        ["--output", good, "--probability", good],
+    ):
+        assert segment("--flair", flair, *extra) == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["case"]
+
+
+def test_an_adapted_scale_is_printed(
+    phantom: Phantom, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flair = write(tmp_path / "f.nii.gz", phantom.flair * 0.01, phantom.spacing_mm)
+    assert segment("--flair", flair, "--output", tmp_path / "r.nii.gz") == 0
+    assert "FLAIR multiplied by" in capsys.readouterr().out
 
 
 def test_output_never_replaces_an_input(case: Path) -> None:

@@ -266,8 +266,11 @@ def test_one_network_serves_all_members_of_a_kind(
 
 @pytest.fixture(scope="module")
 def unet() -> Any:
+    import keras
+
     from wmhseg.networks import NETWORKS
 
+    keras.utils.set_random_seed(0)
     return NETWORKS["unet"]((16, 18), 1)
 
 
@@ -286,4 +289,5 @@ def test_keras_batch_equals_one_by_one(unet: Any, batch: int) -> None:
     assert mean.std() > 1e-3
     for index in range(len(scan)):
         one = ensemble.mean_probability(scan[index : index + 1], model(1), engine)
-        np.testing.assert_allclose(mean[index], one[0], atol=1e-6)
+        # Libraries sum in another order for another batch; a mixed-up slice is off by 0.1.
+        np.testing.assert_allclose(mean[index], one[0], atol=1e-5)

@@ -118,6 +118,12 @@ def test_orientation_by_hand() -> None:
     assert stack[0, 0, 1] == array[0, 2, 0]
 
 
+def test_spacing_turns_with_the_axes() -> None:
+    """The sagittal scan above: 3 mm from slice to slice, 1 mm rows, 0.5 mm columns."""
+    way = conform(grid((2, 3, 4), direction_of("PIR")), (4, 2), "LPS")
+    assert way.oriented_spacing_mm == (1.0, 0.5, 3.0)
+
+
 def test_stored_leaves_arrays_alone() -> None:
     where = grid((2, 3, 4), direction_of("PIR"))
     array = numbered(where.shape)

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from conftest import Phantom
 
 import wmhseg
-from wmhseg import errors, pipeline, weights
+from wmhseg import errors, images, pipeline, weights
 
 
 @pytest.fixture
@@ -47,10 +47,10 @@ def test_array_image_and_path_give_the_known_mask(
     for result in results:
         assert result.mask.dtype == np.uint8
         np.testing.assert_array_equal(result.mask, expected)
-        # 48 + 6 voxels of 3 x 1 x 0.5 mm
-        assert result.report.lesions.volume_ml == pytest.approx(54 * 1.5 / 1000)
+        # 48 + 6 voxels of 3 x 1 x 0.9 mm
+        assert result.report.lesions.volume_ml == pytest.approx(54 * 2.7 / 1000)
         assert result.report.lesions.count == 2
-        assert result.report.lesions.largest_ml == pytest.approx(48 * 1.5 / 1000)
+        assert result.report.lesions.largest_ml == pytest.approx(48 * 2.7 / 1000)
         assert result.report.warnings == ()
         assert result.report.slices_computed == 16
 
@@ -172,12 +172,12 @@ def test_save_writes_mask_report_and_probability(phantom: Phantom, tmp_path: Pat
     result.save(tmp_path / "out" / "result.nii.gz", tmp_path / "out" / "p.nii.gz")
     stored = sitk.ReadImage(str(tmp_path / "out" / "result.nii.gz"))
     assert stored.GetPixelID() == sitk.sitkUInt8
-    assert stored.GetSpacing() == pytest.approx((0.5, 1.0, 3.0))
+    assert stored.GetSpacing() == pytest.approx((0.9, 1.0, 3.0))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(stored), result.mask)
     probability = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "p.nii.gz")))
     np.testing.assert_array_equal(probability, result.probability)
     told = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert told["volume_ml"] == pytest.approx(0.081)
+    assert told["volume_ml"] == pytest.approx(0.1458)
     assert told["lesion_count"] == 2
     assert told["model"] == "bright"
     assert [len(m["sha256"]) for m in told["members"]] == [64, 64]
@@ -189,6 +189,62 @@ def test_save_writes_mask_report_and_probability(phantom: Phantom, tmp_path: Pat
         "result.json",
         "result.nii.gz",
     ]
+
+
+def test_all_files_or_none(
+    phantom: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mask is written last: when that fails, nothing of the rest is left."""
+    result = wmhseg.segment(phantom.flair, spacing_mm=phantom.spacing_mm, model="bright")
+    (tmp_path / "r.json").write_text("before")
+
+    def full(*_: object) -> None:
+        raise errors.DiskFullError("Room was expected")
+
+    monkeypatch.setattr(images, "write_mask", full)
+    with pytest.raises(errors.DiskFullError):
+        result.save(tmp_path / "r.nii.gz", tmp_path / "p.nii.gz", tmp_path / "o.png")
+    assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
+    assert (tmp_path / "r.json").read_text() == "before"
+
+
+def test_what_the_field_cuts_off_is_told(phantom: Phantom) -> None:
+    """A head of 100 x 100 pixels in a field of 64 x 64."""
+    wide = np.full((20, 120, 120), 2, np.float32)
+    wide[:, 10:110, 10:110] = 300 + 10 * (np.indices((20, 100, 100)).sum(0) % 2)
+    result = wmhseg.segment(wide, spacing_mm=(3, 1, 1), model="bright")
+    lost = 1 - 64 * 64 / (100 * 100)
+    assert any(f"{lost:.0%} of the head" in line for line in result.report.warnings)
+    fine = wmhseg.segment(phantom.flair, spacing_mm=(3, 0.45, 0.45), model="bright")
+    assert any("0.45 x 0.45 mm" in line for line in fine.report.warnings)
+
+
+def test_wrapped_numbers_are_repaired(phantom: Phantom) -> None:
+    """T1 values 0 to 65535 that were stored as signed 16-bit numbers."""
+    t1 = np.round(phantom.t1 * 160)  # head 32000 and 33600
+    t1[3, 12:16, 14:18] = 62000
+    stored = np.where(t1 > 32767, t1 - 65536, t1).astype(np.float32)
+    assert stored.min() < -30000
+    results = [
+        wmhseg.segment(phantom.flair, array, spacing_mm=phantom.spacing_mm, model="bright")
+        for array in (t1.astype(np.float32), stored)
+    ]
+    assert not any("stored as signed" in line for line in results[0].report.warnings)
+    assert any("stored as signed" in line for line in results[1].report.warnings)
+    factors = [r.report.to_dict()["intensity_scale"]["T1"]["factor"] for r in results]
+    assert factors[0] == pytest.approx(factors[1])
+
+
+@pytest.mark.parametrize("bad", [[[1, 2], [3, 4]], 7, {"a": 1}])
+def test_what_is_no_scan_is_refused(bad: object) -> None:
+    with pytest.raises(errors.UsageError, match="path, a SimpleITK image or a NumPy array"):
+        wmhseg.segment(bad, model="bright")
+
+
+@pytest.mark.parametrize("bad", [{"batch": 0}, {"intensity_scale": "Adapt"}])
+def test_options_are_checked(bad: dict[str, object]) -> None:
+    with pytest.raises(errors.UsageError):
+        wmhseg.Options(**bad)
 
 
 def test_overlay_outlines_the_mask(phantom: Phantom) -> None:

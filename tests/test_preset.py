@@ -102,6 +102,7 @@ PREPROCESSING = st.builds(
     t1_threshold=POSITIVE,
     largest_component=st.booleans(),
     padding=st.sampled_from(["background", "zero"]),
+    ceiling=st.none() | st.floats(1, 100, exclude_min=True),
     clip=st.none() | st.tuples(POSITIVE.map(float.__neg__), POSITIVE),
 )
 POSTPROCESSING = st.builds(
@@ -195,14 +196,14 @@ def parent(value: Any, path: Path) -> Any:
 
 
 FULL = tree(
-    preprocessing=Preprocessing(field=(16, 24), clip=(-6.0, 12.0)),
+    preprocessing=Preprocessing(field=(16, 24), ceiling=1.8, clip=(-6.0, 12.0)),
     members=(Member("0.safetensors", "0" * 64, "tiny", {"depth": 3}, 3),),
 )
 KEYS = [p for p in paths(FULL) if isinstance(p[-1], str) and p[-1] != "depth"]
 
 
 def test_every_key_is_visited() -> None:
-    assert len(KEYS) == 11 + 9 + 2 + 5
+    assert len(KEYS) == 11 + 10 + 2 + 5
 
 
 @pytest.mark.parametrize("path", KEYS, ids=str)
@@ -235,6 +236,8 @@ OTHERS: dict[type, list[Any]] = {
 @pytest.mark.parametrize("path", [p for p in paths(FULL) if p[-1] != "depth"], ids=str)
 def test_each_value_has_one_type(path: Path) -> None:
     for junk in OTHERS[type(parent(FULL, path)[path[-1]])]:
+        if junk is None and path[-1] == "ceiling":
+            continue  # null: no ceiling
         value = copy.deepcopy(FULL)
         parent(value, path)[path[-1]] = junk
         refused(value)
@@ -281,6 +284,8 @@ def at(path: str, junk: Any) -> dict[str, Any]:
         ("preprocessing.flair_threshold", 10**400),
         ("preprocessing.t1_threshold", "30"),
         ("preprocessing.padding", 0),
+        ("preprocessing.ceiling", 1),
+        ("preprocessing.ceiling", -2.0),
         ("preprocessing.clip", [6, 12]),
         ("preprocessing.clip", [-6, 0]),
         ("preprocessing.clip", [-6]),

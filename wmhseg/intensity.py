@@ -166,6 +166,16 @@ def tissue_median(volume: FloatArray) -> float:
     return float(np.median(foreground)) if foreground.size else 0.0
 
 
+def foreground(volume: FloatArray) -> MaskArray:
+    """Voxels at least a quarter as bright as the tissue median: the head, on any scale.
+
+    Args:
+        volume: (slice, row, column).
+    """
+    median = tissue_median(volume)
+    return volume >= _THRESHOLD_OF_MEDIAN * median if median > 0 else np.zeros(volume.shape, bool)
+
+
 def scale_factor(volume: FloatArray, threshold: float) -> float:
     """Finds the factor that brings a scan to the scale a mask threshold is meant for.
 

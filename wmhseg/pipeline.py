@@ -242,7 +242,7 @@ def _scaled(
 def _field_warnings(way: Conformation, flair: npt.NDArray[np.float32], chosen: Preset) -> list[str]:
     """Says when the network's field cuts part of the head off, or pixels are unusual."""
     told = []
-    head = flair >= chosen.preprocessing.flair_threshold
+    head = intensity.foreground(flair)
     lost = 1 - int(way.crop(head).sum()) / max(1, int(head.sum()))
     if lost > LOST_SHARE:
         rows, columns = chosen.preprocessing.field
