@@ -50,7 +50,7 @@ lint: $(VENV)/.dev ## ruff, formatting, types, Dockerfile and shell scripts
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/shellcheck wmhseg/data/entrypoint.sh .ci/run
 
-test: lint ## everything that CI runs
+test: lint demo ## everything that CI runs
 	$(MAKE) docker-test
 	$(BIN)/pytest
 
@@ -66,6 +66,7 @@ docker: ## build the image IMAGE=wmhseg (GPU=1 for CUDA)
 		$(if $(filter 1,$(GPU)),--build-arg REQUIREMENTS=requirements-gpu.txt)
 
 docker-test: $(VENV)/.dev ## build the image, run cases both ways, compare with runs outside
+	@rm -rf $(OUT)/container
 	$(BIN)/python tests/container/check_image.py $(if $(CI),,--optional) \
 		$(if $(CASES),--cases $(CASES) --results $(OUT)/container)
 	@$(if $(CASES),$(MAKE) --no-print-directory bars,echo "real cases: skipped, there is no $(SHARED)/data/cases")

@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "networks.blocks": set(),
     "networks.unet": {"networks.blocks"},
     "networks.stacknet": {"networks.blocks"},
-    "networks": {"networks.unet", "networks.stacknet"},
+    "networks": {"errors", "networks.unet", "networks.stacknet"},
     "ensemble": {"errors", "networks", "preset", "runtime", "weights"},
     "report": {"", "geometry", "lesions", "preset", "runtime"},
     "pipeline": {

@@ -220,7 +220,7 @@ def test_wrong_parameter_count_of_a_later_member(tmp_path: Path, runtime: Runtim
 
 def test_unknown_network(tmp_path: Path, runtime: Runtime) -> None:
     made = saved(tmp_path / "some-model", network="resnet")
-    with pytest.raises(PresetError, match=r"unet.*stacknet.*Received: resnet"):
+    with pytest.raises(PresetError, match=r"unet.*stacknet.*Received: \"resnet\""):
         ensemble.KerasEngine(runtime).load(made, made.preset.members[0])
 
 

@@ -126,7 +126,7 @@ def test_options_reach_the_network(tmp_path: Path, tiny_network: Callable[..., A
     ("change", "kind", "message"),
     [
         ({"method": "guessed"}, UsageError, r"published.*released.*\"guessed\""),
-        ({"network": "resnet"}, UsageError, r"unet.*\"resnet\""),
+        ({"network": "resnet"}, PresetError, r"unet.*\"resnet\""),
         ({"options": {"depth": 3}}, PresetError, "tiny takes.*depth"),
         ({"options": {"wide": True}}, WeightsError, "wide"),
         ({"channels": 1}, WeightsError, r"output was expected with kernel \(1, 1, 1, 1\)"),

@@ -378,5 +378,7 @@ def _failed(message: str, code: int, debug: bool) -> int:
         import traceback
 
         traceback.print_exc()
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)  # clears a progress bar that was left open
     print(f"wmhseg: error: {message}", file=sys.stderr, flush=True)
     return code

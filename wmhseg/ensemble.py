@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg import weights
-from wmhseg.errors import PresetError, WeightsError
+from wmhseg.errors import WeightsError
 from wmhseg.preset import Member
 from wmhseg.runtime import Runtime
 from wmhseg.weights import Model
@@ -66,35 +66,15 @@ class KerasEngine:
             weights.assign(self._network, tensors, name=member.file)
 
     def _build(self, model: Model, member: Member) -> Any:
-        import keras
-
-        from wmhseg.networks import NETWORKS
+        from wmhseg import networks
 
         preset = model.preset
         field = preset.preprocessing.field
         key = (member.network, field, preset.channels, tuple(sorted(member.options.items())))
         if key not in self._built:
-            if member.network not in NETWORKS:
-                raise PresetError(
-                    "A network out of " + ", ".join(NETWORKS) + " was expected",
-                    received=member.network,
-                )
-            # A host program may have set other types of number for its own networks.
-            types = keras.config.floatx(), keras.config.dtype_policy()
-            keras.config.set_floatx("float32")
-            keras.config.set_dtype_policy("float32")
-            try:
-                self._built[key] = NETWORKS[member.network](
-                    field, preset.channels, **member.options
-                )
-            except (TypeError, ValueError) as error:
-                raise PresetError(
-                    f"Options that the network {member.network} takes were expected",
-                    received=f"{member.options} ({error})",
-                ) from None
-            finally:
-                keras.config.set_floatx(types[0])
-                keras.config.set_dtype_policy(types[1])
+            self._built[key] = networks.build(
+                member.network, field, preset.channels, member.options
+            )
         network = self._built[key]
         if network.count_params() != member.parameters:
             raise WeightsError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wmhseg import keras2, preset, runtime, weights
-from wmhseg.errors import PresetError, UsageError
+from wmhseg.errors import UsageError
 from wmhseg.preset import Member, NetworkOption, Preset
 from wmhseg.weights import Model
 
@@ -61,21 +61,10 @@ def import_keras2(files: Sequence[Path], what: Import, *, into: Path | None = No
         )
     method = preset.METHODS[what.method]
     runtime.start()  # for Keras; a CPU asked for here would hide a GPU from later runs
-    from wmhseg.networks import NETWORKS
+    from wmhseg import networks
 
-    if what.network not in NETWORKS:
-        raise UsageError(
-            "A network out of " + ", ".join(NETWORKS) + " was expected",
-            received=f'"{what.network}"',
-        )
-    try:
-        network = NETWORKS[what.network](
-            method.preprocessing.field, what.channels, **dict(what.options)
-        )
-    except (TypeError, ValueError) as error:
-        raise PresetError(
-            f"Options that the network {what.network} takes were expected", received=error
-        ) from None
+    field = method.preprocessing.field
+    network = networks.build(what.network, field, what.channels, what.options)
     members = tuple(
         Member(
             f"{number}.safetensors",

@@ -54,10 +54,10 @@ def package(members: list[Path], folder: Path, card: str) -> weights.Model:
         folder: Folder to make; its name is the model's.
         card: Text of MODEL_CARD.md.
     """
-    from wmhseg.networks import NETWORKS
+    from wmhseg import networks
 
     method = preset.METHODS["synthetic"]
-    parameters = NETWORKS["unet"](method.preprocessing.field).count_params()
+    parameters = networks.build("unet", method.preprocessing.field, 2, {}).count_params()
     what = Preset(
         format=preset.FORMAT,
         name=folder.name,
