@@ -63,7 +63,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": set(),
     "training.losses": set(),
     "training.synthesis": {"errors", "geometry", "images", "intensity", "preset"},
-    "training.fit": {"networks", "training.losses", "training.synthesis", "weights"},
+    "training.fit": {"networks", "runtime", "training.losses", "training.synthesis", "weights"},
     "training.starter": {"networks", "preset", "training.fit", "weights"},
 }  # fmt: skip
 

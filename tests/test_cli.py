@@ -10,14 +10,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from conftest import ROOT, Phantom
+from keras2_files import legacy_name, random_value, write_legacy
 
 import wmhseg
-from wmhseg import errors
+from wmhseg import errors, preset, weights
 from wmhseg.cli import main
+from wmhseg.networks import unet
 
 
 @pytest.fixture(autouse=True)
@@ -280,6 +283,29 @@ def test_models_lists_licence_and_training_data(capsys: pytest.CaptureFixture[st
     assert main(["models", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {row["name"] for row in rows} >= {"bright", "bright-flair", "unet-synthetic"}
+
+
+def test_models_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The authors' layout in, a model that is listed and found out."""
+    network = unet((32, 32))
+    rng = np.random.default_rng(0)
+    values = {v.path: random_value(v.path, v.shape, rng) for v in network.weights}
+    names = {
+        path.split("/")[0]: legacy_name(path.split("/")[0], i) for i, path in enumerate(values)
+    }
+    with h5py.File(tmp_path / "0.h5", "w") as file:
+        write_legacy(file, values, names)
+    words = ["models", "import", str(tmp_path / "0.h5"), "--preset", "released"]
+    where = ["--name", "theirs", "--into", str(tmp_path / "m")]
+    assert main([*words, *where]) == 0
+    assert main([*words, *where]) == 42  # never replaced
+    capsys.readouterr()
+    found = weights.find(tmp_path / "m" / "theirs")
+    assert preset.method_name(found.preset) == "released"
+    stored = weights.load(found, found.preset.members[0])
+    for path, value in values.items():
+        np.testing.assert_array_equal(stored[path], value)
+    assert "licence is: unknown" in (tmp_path / "m/theirs/MODEL_CARD.md").read_text()
 
 
 def test_demo_writes_a_case(tmp_path: Path) -> None:

@@ -300,9 +300,11 @@ def prepare(
 
     volumes, scales = [], {}
     for scan, threshold in zip(scans, (method.flair_threshold, method.t1_threshold), strict=False):
-        volume, found, told = _scaled(way.orient(scan.array), scan.name, threshold, intensity_scale)
-        scales[scan.name] = found
-        warnings += told
+        volume = way.orient(scan.array)
+        # A modality without a threshold of its own has no scale either: z-scores undo any factor.
+        if scan is flair or method.mask == "each":
+            volume, scales[scan.name], told = _scaled(volume, scan.name, threshold, intensity_scale)
+            warnings += told
         volumes.append(
             volume if method.ceiling is None else intensity.limit(volume, method.ceiling)
         )

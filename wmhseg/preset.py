@@ -299,7 +299,7 @@ def validate(preset: Preset) -> None:
         value = getattr(pre, name)
         _require(0 < value < math.inf, f"preprocessing.{name}", "more than 0", value)
     _require(
-        pre.ceiling is None or 1 < pre.ceiling < float("inf"),
+        pre.ceiling is None or 1 < pre.ceiling < math.inf,
         "preprocessing.ceiling",
         "a number above 1",
         pre.ceiling,

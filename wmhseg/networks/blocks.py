@@ -114,6 +114,12 @@ def encoder_decoder(
     )(x)
 
 
+def check_kernel(kernel: int) -> None:
+    """Raises ValueError unless a kernel is of a size that somebody could mean."""
+    if not 1 <= kernel <= 15:
+        raise ValueError(f"A kernel of 1 to 15 pixels was expected. Received: {kernel}.")
+
+
 def check_field(field: tuple[int, int]) -> None:
     """Raises ValueError unless the four poolings leave at least one pixel on each axis."""
     if min(field) < 16:

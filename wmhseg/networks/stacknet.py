@@ -39,8 +39,9 @@ def stacknet(
         aggregation for robust white matter hyperintensities segmentation. BrainLes 2018.
     """
     blocks.check_field(field)
-    if depth < 1:
-        raise ValueError(f"A depth of at least 1 was expected. Received: {depth}.")
+    blocks.check_kernel(kernel)
+    if not 1 <= depth <= 20:
+        raise ValueError(f"A depth of 1 to 20 was expected. Received: {depth}.")
     if not 1 <= stacked_stages <= 4:
         raise ValueError(f"1 to 4 stacked stages were expected. Received: {stacked_stages}.")
     inputs = keras.Input((*field, channels), name="scan")

@@ -28,7 +28,7 @@ def unet(
         8,748,609 with ``batch_norm``.
 
     Raises:
-        ValueError: If the field is smaller than four poolings allow.
+        ValueError: If the field is smaller than four poolings allow, or the kernel out of range.
 
     Reference:
         H. Li, G. Jiang, J. Zhang, R. Wang, Z. Wang, W.-S. Zheng, B. Menze. Fully convolutional
@@ -36,6 +36,7 @@ def unet(
         NeuroImage 183 (2018) 650-665.
     """
     blocks.check_field(field)
+    blocks.check_kernel(kernel)
     inputs = keras.Input((*field, channels), name="scan")
     outputs = blocks.encoder_decoder(inputs, [[kernel, kernel]], batch_norm=batch_norm)
     return blocks.build(inputs, outputs, "unet")

@@ -159,9 +159,11 @@ def fit(
         start_from: Weight file to start from instead of random weights.
         report: Receives one line now and then.
     """
+    from wmhseg import runtime, weights
+
+    runtime.start()  # chooses the backend before Keras is imported
     import keras
 
-    from wmhseg import weights
     from wmhseg.networks import NETWORKS
     from wmhseg.training.losses import dice_and_cross_entropy
 
