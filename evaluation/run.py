@@ -97,7 +97,7 @@ class Plan:
     plots: bool = True
 
 
-def network(model: Model, options: Options, scale: Scale) -> Contender:
+def network(model: Model, options: Options, scale: Scale, *, flair_only: bool = False) -> Contender:
     """Makes a contender of an installed model.
 
     Args:
@@ -105,6 +105,7 @@ def network(model: Model, options: Options, scale: Scale) -> Contender:
         options: How to run it.
         scale: "auto" keeps the intensities of cases in the challenge's layout, as the challenge
             ran it, and adapts those of others.
+        flair_only: Withhold T1 from a model that works without it.
     """
     chosen = model.preset
 
@@ -114,13 +115,14 @@ def network(model: Model, options: Options, scale: Scale) -> Contender:
             mode = "keep" if case.in_challenge_layout else "adapt"
         if case.flair is None:
             raise errors.MissingFileError("A FLAIR scan was expected", received="none")
-        t1 = case.t1 if chosen.channels == 2 else None
+        t1 = case.t1 if chosen.channels == 2 and not flair_only else None
         run_with = replace(options, intensity_scale=mode)
         segment(case.flair, t1, model=model, options=run_with).save(target)
 
     return Contender(
-        name=chosen.name,
-        about=f"{len(chosen.members)} member(s); trained on: {chosen.training_data}",
+        name=chosen.name + (".flair-only" if flair_only else ""),
+        about=("without T1; " if flair_only else "")
+        + f"{len(chosen.members)} member(s); trained on: {chosen.training_data}",
         identity=f"{__version__} {scale} {preset.to_json(chosen)}",
         segment=run,
     )
@@ -351,6 +353,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, help="cases; default: the project's synthetic case")
     parser.add_argument("--models", nargs="+", default=[weights.DEFAULT_MODEL], metavar="NAME|PATH")
     parser.add_argument("--members", action="store_true", help="also each member alone")
+    parser.add_argument(
+        "--flair-only", action="store_true", help="also each model without T1, where it can do so"
+    )
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, help="default: %(default)s")
     parser.add_argument(
         "--challenge",
@@ -414,7 +419,12 @@ def _contenders(arguments: argparse.Namespace) -> list[Contender]:
     for name in arguments.models:
         model = weights.find(name)
         models += [model, *(member_models(model) if arguments.members else [])]
-    return [network(model, options, arguments.intensity_scale) for model in models]
+    scale = arguments.intensity_scale
+    found = [network(model, options, scale) for model in models]
+    if arguments.flair_only:
+        able = [model for model in models if model.preset.works_without_t1]
+        found += [network(m, options, scale, flair_only=True) for m in able]
+    return found
 
 
 def main(argv: Sequence[str] | None = None, contenders: Sequence[Contender] | None = None) -> int:

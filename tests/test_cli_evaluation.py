@@ -470,12 +470,26 @@ def test_a_real_network_is_evaluated(use_models: Path, phantom: Any, tmp_path: P
     kept = phantom.lesions.copy()
     kept[0] = False  # the end slices are emptied
     images.write_mask(case / "wmh.nii.gz", kept, grid)
-    words = ["--data", str(tmp_path / "data"), "--models", "bright", "--members", "--no-plots"]
-    words += ["--output", str(tmp_path / "out"), "--jobs", "1", "--quiet", "--threads", "1"]
+    words = ["--data", str(tmp_path / "data"), "--models", "bright", "bright-needs-t1", "--members"]
+    words += [
+        "--flair-only",
+        "--no-plots",
+        "--output",
+        str(tmp_path / "out"),
+        "--jobs",
+        "1",
+        "--quiet",
+        "--threads",
+        "1",
+    ]
     assert run.main(words) == 0
     rows = list(csv.DictReader((tmp_path / "out" / "table.csv").open()))
     found = {r["model"]: float(r["mean"]) for r in rows if r["metric"] == "dsc"}
-    assert found == {"bright": 1, "bright.member1": 1, "bright.member2": 1}
+    names = ["bright", "bright.member1", "bright.member2", "bright-needs-t1"]
+    # The last cannot do without T1, so it is not tried.
+    assert found == dict.fromkeys([*names, *(f"{name}.flair-only" for name in names[:3])], 1)
+    told = tmp_path / "out" / "bright.flair-only" / "head" / "result.json"
+    assert json.loads(told.read_text())["t1_used"] is False
 
 
 def test_judging_loads_no_network(tmp_path: Path) -> None:
