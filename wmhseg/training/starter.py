@@ -17,7 +17,7 @@ from wmhseg.preset import Member, Preset
 from wmhseg.training.fit import Plan, fit
 
 NAME = "unet-synthetic"
-# About two hours on two cores with bfloat16. The warm start sees small crops, twice as fast; the
+# 88 minutes on two shared cores with bfloat16. The warm start sees small crops, twice as fast; the
 # members then see nearly whole slices, so that they know borders and position.
 WARM = Plan(steps=3000, crop=144, rate=6e-4, final_rate=2.5e-4, seed=0)
 MEMBERS = tuple(
