@@ -62,8 +62,24 @@ ALLOWED: dict[str, set[str]] = {
     "": {"pipeline"},
     "training": set(),
     "training.losses": set(),
-    "training.synthesis": {"errors", "geometry", "images", "intensity", "preset"},
-    "training.fit": {"networks", "runtime", "training.losses", "training.synthesis", "weights"},
+    # A synthetic scan: head -> anatomy -> hyperintensities -> appearance -> acquisition.
+    "training.noise": set(),
+    "training.recipe": {"preset"},
+    "training.heads": {"errors", "geometry", "images"},
+    "training.anatomy": {"training.heads", "training.noise", "training.recipe"},
+    "training.hyperintensities": {
+        "training.anatomy", "training.heads", "training.noise", "training.recipe",
+    },
+    "training.appearance": {"training.anatomy", "training.heads", "training.noise"},
+    "training.acquisition": {"training.anatomy", "training.heads", "training.noise"},
+    "training.synthesis": {
+        "intensity", "preset", "training.acquisition", "training.anatomy", "training.appearance",
+        "training.heads", "training.hyperintensities", "training.noise", "training.recipe",
+    },
+    "training.fit": {
+        "networks", "runtime", "training.heads", "training.losses", "training.noise",
+        "training.recipe", "training.synthesis", "weights",
+    },
     "training.starter": {"networks", "preset", "training.fit", "weights"},
 }  # fmt: skip
 

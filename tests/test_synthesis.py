@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wmhseg.errors import InputError, MissingFileError
-from wmhseg.training import synthesis
-from wmhseg.training.synthesis import INDEX, TISSUES, Head, Recipe
+from wmhseg.training import anatomy as anatomies
+from wmhseg.training import appearance, hyperintensities, noise, synthesis
+from wmhseg.training.heads import INDEX, TISSUES, Head
+from wmhseg.training.recipe import Recipe
 
 SEEDS = range(12)
 RECIPE = Recipe(field=(64, 60), slices=6, without_lesions=0, skull_stripped=0, without_t1=0)
@@ -157,11 +159,11 @@ def test_brain_extraction_removes_the_head(head: Head) -> None:
         np.testing.assert_array_equal(stripped.flair[:, :3, :3], 0)
 
 
-def parts(head: Head, seed: int) -> tuple[np.random.Generator, synthesis._Anatomy, np.ndarray]:
+def parts(head: Head, seed: int) -> tuple[np.random.Generator, anatomies.Anatomy, np.ndarray]:
     """One scan up to where lesions are."""
     rng = np.random.default_rng(seed)
-    anatomy = synthesis._sample_anatomy(rng, head, RECIPE, 3.0, 3)
-    return rng, anatomy, synthesis._grow_lesions(rng, anatomy, RECIPE)
+    anatomy = anatomies.sample(rng, head, RECIPE, 3.0, 3)
+    return rng, anatomy, hyperintensities.grow(rng, anatomy, RECIPE)
 
 
 def test_lesions_grow_only_where_the_anatomy_allows(head: Head) -> None:
@@ -191,8 +193,8 @@ def test_lesions_are_brighter_than_white_matter(head: Head) -> None:
         for where in (lesions, np.zeros_like(lesions)):
             # Noise is drawn as well, so both paintings need the same state.
             anatomy.noise.rng = rng = np.random.default_rng(seed)
-            contrast = synthesis._draw_contrast(rng)
-            painted.append(synthesis._paint(rng, anatomy, where, contrast))
+            contrast = appearance.draw_contrast(rng)
+            painted.append(appearance.paint(rng, anatomy, where, contrast))
         (flair, t1), (plain_flair, plain_t1) = painted
         assert (flair[lesions] >= 1.0799 * plain_flair[lesions]).all()
         assert flair[lesions].min() >= 1
@@ -216,7 +218,7 @@ def test_bright_lesions_survive_acquisition(head: Head) -> None:
 
 def test_contrast_is_plausible() -> None:
     for seed in range(50):
-        contrast = synthesis._draw_contrast(np.random.default_rng(seed))
+        contrast = appearance.draw_contrast(np.random.default_rng(seed))
         grey, white, fluid = (INDEX[n] for n in ("cortex", "white_matter", "ventricle"))
         assert contrast.flair[white] == contrast.t1[white] == 1
         assert 1 <= contrast.flair[grey] <= 1.42
@@ -234,7 +236,7 @@ def test_slices_are_spread_over_the_brain(head: Head, thickness_mm: float) -> No
     made = synthesis.draw_scan(np.random.default_rng(0), [head], recipe)
     assert made.flair.shape == (6, 64, 60)
     rng = np.random.default_rng(0)
-    anatomy = synthesis._sample_anatomy(rng, head, recipe, thickness_mm, 3)
+    anatomy = anatomies.sample(rng, head, recipe, thickness_mm, 3)
     centres = anatomy.axes_mm[0].reshape(6, 3).mean(1)
     gaps = np.diff(centres)
     np.testing.assert_allclose(gaps, gaps[0], rtol=1e-4)
@@ -252,14 +254,14 @@ def test_slices_are_spread_over_the_brain(head: Head, thickness_mm: float) -> No
 def test_spline_weights_add_up_to_one(wavelength: float, points: int, step: float) -> None:
     """Cubic B-splines are a partition of unity: equal knots give a constant field."""
     axis = (np.arange(points) * step - 7).astype(np.float32)
-    weights = synthesis._spline_map(axis, wavelength)
+    weights = noise.spline_map(axis, wavelength)
     assert weights.min() >= 0
     np.testing.assert_allclose(weights.sum(1), 1, atol=1e-4)
 
 
 def test_spline_by_hand() -> None:
     """At a knot 1/6, 2/3, 1/6; between two knots 1/48, 23/48, 23/48, 1/48."""
-    weights = synthesis._spline_map(np.float32([0, 5, 10]), 10)
+    weights = noise.spline_map(np.float32([0, 5, 10]), 10)
     np.testing.assert_allclose(weights[0], [1 / 6, 2 / 3, 1 / 6, 0], atol=1e-6)
     np.testing.assert_allclose(weights[1], np.array([1, 23, 23, 1]) / 48, atol=1e-6)
     np.testing.assert_allclose(weights[2], [0, 1 / 6, 2 / 3, 1 / 6], atol=1e-6)
@@ -267,8 +269,8 @@ def test_spline_by_hand() -> None:
 
 def test_noise_is_smooth_and_of_unit_variance() -> None:
     axes = tuple(np.arange(n, dtype=np.float32) for n in (20, 40, 50))
-    noise = synthesis._Noise(np.random.default_rng(0), axes)
-    slow, fast = noise(20), noise(4)
+    smooth = noise.Noise(np.random.default_rng(0), axes)
+    slow, fast = smooth(20), smooth(4)
     for field in (slow, fast):
         assert field.shape == (20, 40, 50)
         assert field.dtype == np.float32
@@ -279,25 +281,25 @@ def test_noise_is_smooth_and_of_unit_variance() -> None:
 @given(st.integers(0, 1000))
 @settings(max_examples=20)
 def test_rotations_turn_and_nothing_else(seed: int) -> None:
-    matrix = synthesis._rotation(np.random.default_rng(seed), 90)
+    matrix = noise.rotation(np.random.default_rng(seed), 90)
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-5)
     assert np.linalg.det(matrix) == pytest.approx(1, abs=1e-5)
-    np.testing.assert_array_equal(synthesis._rotation(np.random.default_rng(seed), 0), np.eye(3))
+    np.testing.assert_array_equal(noise.rotation(np.random.default_rng(seed), 0), np.eye(3))
 
 
 def test_ellipsoids_stay_inside() -> None:
     axes = tuple(np.arange(n, dtype=np.float32) for n in (30, 40, 40))
     allowed = ellipsoid((30, 40, 40), (10, 15, 15))
     out = np.zeros(allowed.shape, bool)
-    synthesis._paint_ellipsoids(np.random.default_rng(0), out, allowed, axes, np.full(5, 4.0))
+    hyperintensities.paint_ellipsoids(np.random.default_rng(0), out, allowed, axes, np.full(5, 4.0))
     assert out.any()
     assert not (out & ~allowed).any()
     # 5 balls of radius 4, each axis stretched by at most 1.55, the surface wavy by a quarter.
     assert out.sum() < 5 * 4 / 3 * np.pi * 4**3 * 1.55**3 * 1.25**1.5
     before = out.copy()
     none = np.zeros_like(allowed)
-    synthesis._paint_ellipsoids(np.random.default_rng(0), out, none, axes, np.full(5, 4.0))
-    synthesis._paint_ellipsoids(np.random.default_rng(0), out, allowed, axes, np.zeros(0))
+    hyperintensities.paint_ellipsoids(np.random.default_rng(0), out, none, axes, np.full(5, 4.0))
+    hyperintensities.paint_ellipsoids(np.random.default_rng(0), out, allowed, axes, np.zeros(0))
     np.testing.assert_array_equal(out, before)
 
 

@@ -22,7 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.training import synthesis
-from wmhseg.training.synthesis import Float, Mask, Recipe
+from wmhseg.training.heads import Mask
+from wmhseg.training.noise import Float
+from wmhseg.training.recipe import Recipe
 
 Batch = tuple[Float, npt.NDArray[np.float32]]
 

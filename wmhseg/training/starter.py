@@ -3,7 +3,7 @@
 python -m wmhseg.training.starter --labels DIR --output DIR
 
 DIR holds whole-head label maps at 1 mm (``*.nii.gz``, label numbers as in
-``wmhseg.training.synthesis.TISSUES``). Files that are there already are not made again, so an
+``wmhseg.training.heads.TISSUES``). Files that are there already are not made again, so an
 interrupted run goes on with the member it was at.
 """
 

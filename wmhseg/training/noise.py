@@ -1,0 +1,57 @@
+"""Random numbers, smooth random fields and rotations.
+
+Fields are (slice, row, column); all randomness comes from the generator that is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Float = npt.NDArray[np.float32]
+
+
+def between(rng: np.random.Generator, low: float, high: float) -> float:
+    """Draws a number evenly between two."""
+    return float(rng.uniform(low, high))
+
+
+class Noise:
+    """Smooth random fields on the points of one scan, made by separable linear maps."""
+
+    def __init__(self, rng: np.random.Generator, axes_mm: Sequence[Float]) -> None:
+        """Takes the generator and the places (slice, row, column) of the points in mm."""
+        self.rng = rng
+        self.axes = axes_mm
+
+    def __call__(self, wavelength_mm: float) -> Float:
+        """Draws a field of about zero mean and unit variance, (slice, row, column)."""
+        maps = [spline_map(axis, wavelength_mm) for axis in self.axes]
+        low = self.rng.standard_normal([m.shape[1] for m in maps]).astype(np.float32)
+        out = np.tensordot(maps[0], low, 1)  # (slice, y, x)
+        out = np.matmul(maps[1], out)  # (slice, row, x)
+        out = np.matmul(out, maps[2].T)  # (slice, row, column)
+        field: Float = (out / max(float(out.std()), 1e-6)).astype(np.float32)
+        return field
+
+
+def spline_map(axis_mm: Float, wavelength_mm: float) -> Float:
+    """Cubic B-spline weights from knots ``wavelength_mm`` apart to the points of an axis."""
+    position = (axis_mm - axis_mm.min()) / wavelength_mm
+    knots = np.arange(-1, int(np.ceil(position.max())) + 2)
+    distance = np.abs(position[:, None] - knots[None, :])
+    inner = 2 / 3 - distance**2 + distance**3 / 2
+    outer = np.clip(2 - distance, 0, None) ** 3 / 6
+    weights: Float = np.where(distance < 1, inner, outer).astype(np.float32)
+    return weights
+
+
+def rotation(rng: np.random.Generator, tilt_deg: float) -> Float:
+    """Draws a rotation matrix: up to ``tilt_deg`` either way about each of the three axes."""
+    a, b, c = np.deg2rad(rng.uniform(-tilt_deg, tilt_deg, 3))
+    about_z = [[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]]
+    about_y = [[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]]
+    about_x = [[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]]
+    return (np.array(about_z) @ np.array(about_y) @ np.array(about_x)).astype(np.float32)
