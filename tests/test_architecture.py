@@ -63,6 +63,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": set(),
     "training.losses": set(),
     # A synthetic scan: head -> anatomy -> hyperintensities -> appearance -> acquisition.
+    "training.arrays": set(),
     "training.noise": set(),
     "training.recipe": {"preset"},
     "training.heads": {"errors", "geometry", "images"},
@@ -89,7 +90,8 @@ OUTSIDE: dict[str, set[str]] = {
     "keras": {"networks.blocks", "networks.unet", "networks.stacknet", "networks", "runtime",
               "ensemble", "weights", "training.losses", "training.fit"},
     "tensorflow": {"runtime"},
-    "torch": {"runtime"},
+    "torch": {"runtime", "training.arrays"},
+    "array_api_compat": {"training.arrays"},
     "jax": {"runtime"},
     "h5py": {"keras2"},
     "safetensors": {"weights"},
