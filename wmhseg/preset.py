@@ -6,17 +6,14 @@ missing key, a wrong type or an impossible value is an error.
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import reprlib
-import types
-import typing
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+from wmhseg import records
 from wmhseg.errors import PresetError, UsageError
+from wmhseg.records import MismatchError, require
 
 FORMAT = 1
 MAX_MEMBERS = 64
@@ -176,102 +173,8 @@ class Preset:
         return self.channels == 1 or self.without_t1 == "zero"
 
 
-T = TypeVar("T")
-
-# A preset may come from anywhere: messages show long or deeply nested values in part.
-_short = reprlib.Repr()
-_short.maxlevel, _short.maxlist, _short.maxstring, _short.maxother = 2, 12, 80, 80
-
-
-def _fail(where: str, expected: str, received: object) -> PresetError:
-    return PresetError(
-        f"preset.json: {expected} was expected at {where}", received=_short.repr(received)
-    )
-
-
-def _parse(kind: Any, value: Any, where: str) -> Any:
-    """Turns a JSON value into the annotated type, or raises PresetError."""
-    if is_dataclass(kind):
-        return _parse_record(typing.cast(type, kind), value, where)
-    origin = typing.get_origin(kind)
-    if origin is None:
-        return _parse_plain(kind, value, where)
-    return _COMPOUND[origin](typing.get_args(kind), value, where)
-
-
-def _parse_plain(kind: Any, value: Any, where: str) -> Any:
-    if kind is float and type(value) is int:
-        # A whole number beyond the range of float is as little a number as 1e999.
-        value = float(value) if abs(value) < 1e300 else math.inf
-    # Strict: true is not 1. Python reads NaN, Infinity and 1e999 as numbers; none of them is one.
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        raise _fail(where, _type_name(kind), value)
-    return value
-
-
-def _parse_choice(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
-    if not isinstance(value, str) or value not in arguments:
-        raise _fail(where, "one of " + ", ".join(map(repr, arguments)), value)
-    return value
-
-
-def _parse_object(arguments: tuple[Any, ...], value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _fail(where, "an object", value)
-    return {k: _parse(arguments[1], v, f"{where}.{k[:80]}") for k, v in value.items()}
-
-
-def _parse_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise _fail(where, "a list", value)
-    if arguments[-1] is Ellipsis:
-        arguments = (arguments[0],) * len(value)
-    if len(arguments) != len(value):
-        raise _fail(where, f"a list of {len(arguments)}", value)
-    pairs = zip(arguments, value, strict=True)
-    return tuple(_parse(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(pairs))
-
-
-def _parse_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
-    for option in arguments:
-        try:
-            return _parse(option, value, where)
-        except PresetError:
-            continue
-    raise _fail(where, " or ".join(_type_name(option) for option in arguments), value)
-
-
-_COMPOUND: dict[Any, Callable[[tuple[Any, ...], Any, str], Any]] = {
-    Literal: _parse_choice,
-    dict: _parse_object,
-    tuple: _parse_tuple,
-    types.UnionType: _parse_union,
-}
-
-
-def _type_name(kind: Any) -> str:
-    if kind is type(None):
-        return "null"
-    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-    return names.get(kind, "a list" if typing.get_origin(kind) is tuple else str(kind))
-
-
-def _parse_record(kind: type[T], value: Any, where: str) -> T:
-    if not isinstance(value, dict):
-        raise _fail(where, "an object", value)
-    hints = typing.get_type_hints(kind)
-    names = {f.name for f in fields(typing.cast(Any, kind))}
-    unknown, missing = sorted(set(value) - names), sorted(names - set(value))
-    if unknown:
-        raise _fail(where, "no key besides " + ", ".join(sorted(names)), unknown)
-    if missing:
-        raise _fail(where, "the key(s) " + ", ".join(missing), sorted(value))
-    return kind(**{name: _parse(hints[name], value[name], f"{where}.{name}") for name in names})
-
-
-def _require(condition: bool, where: str, expected: str, received: object) -> None:
-    if not condition:
-        raise _fail(where, expected, received)
+def _failed(found: MismatchError) -> PresetError:
+    return PresetError(f"preset.json: {found.expected}", received=found.received)
 
 
 def validate(preset: Preset) -> None:
@@ -280,9 +183,17 @@ def validate(preset: Preset) -> None:
     Raises:
         PresetError: If a value is out of range or two values contradict each other.
     """
-    pre, post = preset.preprocessing, preset.postprocessing
-    _require(preset.format == FORMAT, "format", f"{FORMAT}", preset.format)
-    _require(
+    try:
+        _check_model(preset)
+        check_method(preset.preprocessing, preset.postprocessing)
+        _check_members(preset.members)
+    except MismatchError as found:
+        raise _failed(found) from None
+
+
+def _check_model(preset: Preset) -> None:
+    require(preset.format == FORMAT, "format", f"{FORMAT}", preset.format)
+    require(
         bool(re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", preset.name)),
         "name",
         "a name of small letters, digits, '.', '_' and '-'",
@@ -290,71 +201,77 @@ def validate(preset: Preset) -> None:
     )
     for name in ("description", "licence", "training_data", "reference"):
         text = getattr(preset, name)
-        _require(text.isprintable(), name, "one line of printable text", text)
-    _require(preset.channels in (1, 2), "channels", "1 or 2", preset.channels)
-    _require(
+        require(text.isprintable(), name, "one line of printable text", text)
+    require(preset.channels in (1, 2), "channels", "1 or 2", preset.channels)
+
+
+def check_method(pre: Preprocessing, post: Postprocessing) -> None:
+    """Checks the numbers of a method.
+
+    Raises:
+        MismatchError: If one is out of range.
+    """
+    require(
         _is_orientation(pre.orientation),
         "preprocessing.orientation",
         '"stored" or a code such as "LPS"',
         pre.orientation,
     )
-    _require(
-        all(16 <= n <= 1024 for n in pre.field), "preprocessing.field", "16 to 1024", pre.field
-    )
+    require(all(16 <= n <= 1024 for n in pre.field), "preprocessing.field", "16 to 1024", pre.field)
     for name in ("flair_threshold", "t1_threshold"):
         value = getattr(pre, name)
-        _require(0 < value < math.inf, f"preprocessing.{name}", "more than 0", value)
-    _require(
+        require(0 < value < math.inf, f"preprocessing.{name}", "more than 0", value)
+    require(
         pre.ceiling is None or 1 < pre.ceiling < math.inf,
         "preprocessing.ceiling",
         "a number above 1",
         pre.ceiling,
     )
-    _require(
+    require(
         pre.clip is None or -math.inf < pre.clip[0] < 0 < pre.clip[1] < math.inf,
         "preprocessing.clip",
         "a negative and a positive number",
         pre.clip,
     )
-    _require(0 <= post.threshold < 1, "postprocessing.threshold", "0 to below 1", post.threshold)
-    _require(
+    require(0 <= post.threshold < 1, "postprocessing.threshold", "0 to below 1", post.threshold)
+    require(
         0 <= post.end_slices < 0.5, "postprocessing.end_slices", "0 to below 0.5", post.end_slices
     )
-    _require(
+    require(
         0 <= post.min_lesion_mm3 <= MAX_MIN_LESION_MM3,
         "postprocessing.min_lesion_mm3",
         f"0 to {MAX_MIN_LESION_MM3:g}",
         post.min_lesion_mm3,
     )
-    _require(
-        1 <= len(preset.members) <= MAX_MEMBERS,
-        "members",
-        f"1 to {MAX_MEMBERS} members",
-        len(preset.members),
+
+
+def _check_members(members: tuple[Member, ...]) -> None:
+    require(
+        1 <= len(members) <= MAX_MEMBERS, "members", f"1 to {MAX_MEMBERS} members", len(members)
     )
-    files = [member.file for member in preset.members]
-    _require(len(set(files)) == len(files), "members", "a file of its own for each member", files)
-    for number, member in enumerate(preset.members):
+    files = [member.file for member in members]
+    require(len(set(files)) == len(files), "members", "a file of its own for each member", files)
+    for number, member in enumerate(members):
         where = f"members[{number}]"
-        _require(
+        require(
             bool(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}\.safetensors", member.file)),
             f"{where}.file",
             "the plain name of a .safetensors file, without folders",
             member.file,
         )
-        _require(
+        require(
             bool(re.fullmatch(r"[0-9a-f]{64}", member.sha256)),
             f"{where}.sha256",
             "64 hexadecimal digits",
             member.sha256,
         )
-        _require(
+        require(
             bool(re.fullmatch(r"[a-z0-9_-]{1,64}", member.network)),
             f"{where}.network",
             "the name of a network",
             member.network,
         )
-        _require(member.parameters > 0, f"{where}.parameters", "more than 0", member.parameters)
+        require(member.parameters > 0, f"{where}.parameters", "more than 0", member.parameters)
 
 
 def _is_orientation(text: str) -> bool:
@@ -376,19 +293,13 @@ def from_json(text: str) -> Preset:
         PresetError: If the text is not JSON of exactly this form.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_no_duplicates)
-    except (ValueError, RecursionError) as error:
+        preset = records.parse(Preset, records.loads(text))
+    except ValueError as error:
         raise PresetError("preset.json: JSON was expected", received=str(error)) from None
-    preset = _parse_record(Preset, value, "the top level")
+    except MismatchError as found:
+        raise _failed(found) from None
     validate(preset)
     return preset
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return result
 
 
 def to_json(preset: Preset) -> str:
@@ -397,9 +308,9 @@ def to_json(preset: Preset) -> str:
     Raises:
         PresetError: If a value is not of its type or out of range.
     """
-    text = json.dumps(asdict(preset), indent=2, ensure_ascii=False) + "\n"
+    text = records.dumps(preset)
     if from_json(text) != preset:
-        raise _fail("the top level", "values of exactly the types of Preset", preset)
+        raise _failed(MismatchError("the top level", "values of exactly the types of Preset", preset))
     return text
 
 
