@@ -193,3 +193,14 @@ def label_map() -> np.ndarray:
     ):
         labels[ellipsoid(labels.shape, radii)] = number
     return labels
+
+
+@pytest.fixture(scope="session")
+def labels_folder(label_map: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one small label map to draw synthetic scans from."""
+    import SimpleITK
+
+    folder = tmp_path_factory.mktemp("labels")
+    image = SimpleITK.GetImageFromArray(label_map.astype(np.int16))
+    SimpleITK.WriteImage(image, str(folder / "01.nii.gz"))
+    return folder

@@ -1,127 +1,92 @@
-"""Training: what the batches hold, the rate, and a micro training that learns."""
+"""The loop: it learns, it resumes exactly, and it stops when it should."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable
-from dataclasses import replace
-from itertools import islice
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK
+from conftest import ROOT
 
-from wmhseg import weights
-from wmhseg.errors import WeightsError
-from wmhseg.training import fit, synthesis
-from wmhseg.training.fit import Plan
-from wmhseg.training.synthesis import Recipe, SyntheticScan
+from wmhseg import runtime, weights
+from wmhseg.errors import ResumeError, TrainingFailedError, WeightsError
+from wmhseg.training import checkpoint, fit
+from wmhseg.training.fit import Running, Task
+from wmhseg.training.plan import PLANS, Fitting, Plan, Restart, Run
+from wmhseg.training.stream import Batch
 
-RECIPE = Recipe(field=(56, 52), slices=4, without_lesions=0, without_t1=0.5)
-PLAN = Plan(network="tiny", steps=40, batch=4, crop=48, rate=0.1, warmup=4, recipe=RECIPE)
-
-
-@pytest.fixture(scope="module")
-def labels_folder(label_map: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("labels")
-    image = SimpleITK.GetImageFromArray(label_map.astype(np.int16))
-    SimpleITK.WriteImage(image, str(folder / "01.nii.gz"))
-    return folder
-
-
-# Batches ----------------------------------------------------------------------------------------
+FIELD = (24, 20)
+RUN = Run("0", "tiny", steps=6, batch=2, crop=16, rate=0.05, final_rate=0.0, warmup=2)
+PLAN = replace(
+    PLANS["synthetic"],
+    preprocessing=replace(PLANS["synthetic"].preprocessing, field=FIELD),
+    fitting=replace(PLANS["synthetic"].fitting, precision="float32"),
+    runs=(RUN,),
+)
+QUICK = Running(device="cpu", threads=1, producers=1, checkpoint_every=2, log_every=3)
 
 
-def test_slices_of_interest() -> None:
-    target = np.zeros((2000, 2, 2), bool)
-    target[::2, 1, 0] = True
-    chosen = fit.slices_of_interest(np.random.default_rng(0), target)
-    busy = np.arange(0, 2000, 2)
-    assert set(busy) <= set(chosen)
-    assert len(set(chosen)) == len(chosen)
-    # Half of the 1000 others: 500, give or take 4 standard deviations of 16.
-    assert 436 < len(chosen) - 1000 < 564
+@dataclass(frozen=True)
+class Bright:
+    """Batch b of a seed: noise; where FLAIR is above 1 is lesion. ``bad`` holds NaN."""
+
+    seed: tuple[int, ...]
+    batch: int
+    side: int = 16
+    bad: int = -1
+    per_block: int = 2
+
+    def open(self) -> Callable[[int], Iterator[Batch]]:
+        def draw(block: int) -> Iterator[Batch]:
+            for number in range(block * self.per_block, (block + 1) * self.per_block):
+                rng = np.random.default_rng([*self.seed, number])
+                inputs = rng.normal(size=(self.batch, self.side, self.side, 2)).astype(np.float32)
+                targets = (inputs[..., :1] > 1).astype(np.float32)
+                if number == self.bad:
+                    inputs[0, 0, 0, 0] = np.nan
+                yield inputs, targets
+
+        return draw
 
 
-def numbered_scan(field: tuple[int, int], slices: int, first: int) -> SyntheticScan:
-    """Every voxel tells its slice (times 10,000) and place; every second row is lesion."""
-    rows, columns = np.indices(field)
-    place = (100 * rows + columns).astype(np.float32)
-    flair = np.stack([10_000 * (first + i) + place for i in range(slices)])
-    return SyntheticScan(np.stack([flair, -flair], -1), flair // 100 % 2 == 1)
+def task(folder: Path, plan: Plan = PLAN, **changes: Any) -> Task:
+    run = plan.runs[0]
+    values: dict[str, Any] = {
+        "plan": plan,
+        "run": run,
+        "steps": run.steps,
+        "per_epoch": None,
+        "source": lambda seed: Bright(seed, run.batch),
+        "start": None,
+        "folder": folder,
+    }
+    return Task(**(values | changes))
 
 
-def test_batches_are_aligned_crops_of_mixed_scans(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = 0
-
-    def make_scan(rng: np.random.Generator, heads: Any, recipe: Recipe) -> SyntheticScan:
-        nonlocal drawn
-        drawn += 1
-        return numbered_scan(recipe.field, recipe.slices, 10 * drawn)
-
-    monkeypatch.setattr(synthesis, "make_scan", make_scan)
-    plan = Plan(batch=3, crop=6, recipe=Recipe(field=(8, 10), slices=5))
-    seen: set[int] = set()
-    corners = set()
-    mixed = 0
-    for inputs, targets in islice(fit.batches(plan, [], seed=0), 200):
-        assert inputs.shape == (3, 6, 6, 2)
-        assert targets.shape == (3, 6, 6, 1)
-        assert inputs.dtype == targets.dtype == np.float32
-        np.testing.assert_array_equal(inputs[..., 0], -inputs[..., 1])
-        np.testing.assert_array_equal(inputs[..., 0] // 100 % 2, targets[..., 0])
-        ids = (inputs[..., 0] // 10_000).astype(int)
-        assert (ids == ids[:, :1, :1]).all()
-        here = set(ids[:, 0, 0].tolist())
-        assert not here & seen  # every slice is used once
-        seen |= here
-        mixed += len({number // 10 for number in here}) > 1
-        place = inputs[..., 0] % 10_000
-        np.testing.assert_array_equal(np.diff(place, axis=1), 100)
-        np.testing.assert_array_equal(np.diff(place, axis=2), 1)
-        corners |= {divmod(int(p), 100) for p in place[:, 0, 0]}
-    # All 3 x 5 places for a crop of 6 in a field of 8 x 10.
-    assert corners == {(row, column) for row in range(3) for column in range(5)}
-    assert mixed > 100
+def go(job: Task, running: Running = QUICK, say: Callable[[str], None] = str) -> weights.Tensors:
+    return fit.fit(job, runtime.start("cpu", 1), running, say=say)
 
 
-def test_batches_of_whole_slices(label_map: np.ndarray) -> None:
-    head = synthesis.load_head(label_map)
-    plan = replace(PLAN, crop=52, recipe=replace(RECIPE, field=(52, 52)))
-    inputs, targets = next(fit.batches(plan, [head], seed=0))
-    assert inputs.shape == (4, 52, 52, 2)
-    assert set(np.unique(targets)) <= {0, 1}
+def assert_equal(a: weights.Tensors, b: weights.Tensors) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
-def test_a_seed_says_all(label_map: np.ndarray) -> None:
-    head = synthesis.load_head(label_map)
-    one, same, other = (next(fit.batches(PLAN, [head], seed)) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one[0], same[0])
-    np.testing.assert_array_equal(one[1], same[1])
-    assert not np.array_equal(one[0], other[0])
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as handle:
+        return list(csv.DictReader(handle))
 
 
-def test_another_process_draws_the_same(labels_folder: Path) -> None:
-    before = os.environ.get("OMP_NUM_THREADS")
-    stream = fit.produced(replace(PLAN, seed=7), labels_folder)
-    drawn = next(stream)
-    stream.close()
-    heads = synthesis.load_heads(labels_folder)
-    known = next(fit.batches(PLAN, heads, seed=8))
-    np.testing.assert_allclose(drawn[0], known[0], atol=1e-4)
-    np.testing.assert_array_equal(drawn[1], known[1])
-    assert os.environ.get("OMP_NUM_THREADS") == before
-
-
-def test_a_dead_producer_is_noticed(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="died"):
-        next(fit.produced(PLAN, tmp_path))
-
-
-# Rate -------------------------------------------------------------------------------------------
+# Rate ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -136,90 +101,256 @@ def test_a_dead_producer_is_noticed(tmp_path: Path) -> None:
     ],
 )
 def test_learning_rate_by_hand(step: int, expected: float) -> None:
-    plan = Plan(steps=100, warmup=10, rate=1.0, final_rate=0.2)
-    assert fit.learning_rate(plan, step) == pytest.approx(expected)
+    run = replace(RUN, warmup=10, rate=1.0, final_rate=0.2)
+    assert fit.learning_rate(run, 100, step) == pytest.approx(expected)
 
 
-def test_learning_rate_without_warmup() -> None:
-    assert fit.learning_rate(Plan(steps=10, warmup=0, rate=0.5), 0) == pytest.approx(0.5)
+def test_a_constant_rate_without_warmup() -> None:
+    run = replace(RUN, warmup=0, rate=0.5, final_rate=0.5)
+    assert [fit.learning_rate(run, 10, step) for step in (0, 5, 9)] == [0.5] * 3
 
 
-# Fitting ----------------------------------------------------------------------------------------
+# Learning -----------------------------------------------------------------------------------------
 
 
-def loss_of(path: Path, tiny: Callable[..., Any], batch: fit.Batch) -> float:
-    from wmhseg.training.losses import dice_and_cross_entropy
-
-    network = tiny((48, 48))
-    weights.assign(network, weights.read_tensors(path), name=path.name)
-    return float(dice_and_cross_entropy(batch[1], network(batch[0], training=False)))
-
-
-def test_micro_training_learns(
-    tmp_path: Path, labels_folder: Path, tiny_network: Callable[..., Any]
-) -> None:
-    """One weight a channel and a bias find out in 40 steps that bright in FLAIR is WMH."""
+def test_it_learns_that_bright_is_lesion(tmp_path: Path, tiny_network: Callable[..., Any]) -> None:
     import keras
 
     policy = keras.config.dtype_policy()
     lines: list[str] = []
-    paths = [tmp_path / "made" / f"{name}.safetensors" for name in ("before", "after", "more")]
-    plan = replace(PLAN, bfloat16=False)
-    fit.fit(replace(plan, steps=0), labels_folder, paths[0])
-    fit.fit(plan, labels_folder, paths[1], report=lines.append)
+    run = replace(RUN, steps=60, rate=0.3)
+    made = go(
+        task(tmp_path, replace(PLAN, runs=(run,))), replace(QUICK, log_every=30), lines.append
+    )
+    kernel = made["output/kernel"][0, 0, :, 0]
+    assert kernel[0] > 1
+    assert abs(kernel[1]) < 0.5 * kernel[0]
     assert keras.config.dtype_policy() == policy
 
-    # The first weights expect next to no lesion.
-    first = weights.read_tensors(paths[0])
-    assert first["output/bias"] == -4
-    assert np.abs(first["output/kernel"]).max() < 0.2
-    known = next(fit.batches(plan, synthesis.load_heads(labels_folder), seed=99))
-    before, after = (loss_of(path, tiny_network, known) for path in paths[:2])
-    assert after < 0.9 * before
-    learned = weights.read_tensors(paths[1])
-    assert learned["output/kernel"][0, 0, 0, 0] > 0.5
-
-    with paths[1].with_suffix(".csv").open() as handle:
-        rows = list(csv.DictReader(handle))
-    assert [row["step"] for row in rows] == ["40"]
-    assert rows[0]["slices"] == "160"
-    assert 0 < float(rows[0]["loss"]) < 3
-    assert len(lines) == 1
-    assert lines[0].startswith("step 40/40  loss ")
-
-    # Going on from weights, without a step: the same weights.
-    fit.fit(replace(plan, steps=0, seed=5), labels_folder, paths[2], start_from=paths[1])
-    for name, array in weights.read_tensors(paths[2]).items():
-        np.testing.assert_array_equal(array, learned[name])
+    found = rows(tmp_path / "0.csv")
+    assert [row["step"] for row in found] == ["30", "60"]
+    assert [row["slices"] for row in found] == ["60", "120"]
+    assert [row["epoch"] for row in found] == ["", ""]
+    assert float(found[1]["loss"]) < float(found[0]["loss"])
+    assert float(found[1]["rate"]) < float(found[0]["rate"])
+    assert [line.split("  ")[0] for line in lines] == ["0: step 30/60", "0: step 60/60"]
 
 
-def test_mixed_precision_writes_single(
-    tmp_path: Path, labels_folder: Path, tiny_network: Callable[..., Any]
+def test_the_logged_loss_is_the_mean_since_the_last_row(
+    tmp_path: Path, tiny_network: Callable[..., Any]
 ) -> None:
-    import keras
+    go(task(tmp_path))
+    losses = checkpoint.peek(tmp_path / "0-checkpoint.safetensors").losses
+    assert len(losses) == 6
+    found = [float(row["loss"]) for row in rows(tmp_path / "0.csv")]
+    assert found == pytest.approx([np.mean(losses[:3]), np.mean(losses[3:])], abs=1e-4)
 
-    policy = keras.config.dtype_policy()
-    path = tmp_path / "0.safetensors"
-    fit.fit(replace(PLAN, steps=2, bfloat16=True), labels_folder, path, report=lambda line: None)
-    kernel = weights.read_tensors(path)["output/kernel"]
+
+def test_first_weights(tmp_path: Path, tiny_network: Callable[..., Any]) -> None:
+    """Without a step: near probability 0 if the plan says that lesions are rare."""
+    rare = go(task(tmp_path / "a", steps=0))
+    plain = replace(PLAN, fitting=replace(PLAN.fitting, rare_start=False))
+    even = go(task(tmp_path / "b", plain, steps=0))
+    assert rare["output/bias"] == -4
+    assert even["output/bias"] == 0
+    np.testing.assert_allclose(rare["output/kernel"], 0.1 * even["output/kernel"], rtol=1e-6)
+    other = replace(plain, runs=(replace(RUN, seed=1),))
+    assert (
+        go(task(tmp_path / "c", other, steps=0))["output/kernel"] != even["output/kernel"]
+    ).all()
+
+
+def test_mixed_precision_keeps_single_weights(
+    tmp_path: Path, tiny_network: Callable[..., Any]
+) -> None:
+    plan = replace(PLAN, fitting=replace(PLAN.fitting, precision="bfloat16"))
+    kernel = go(task(tmp_path, plan))["output/kernel"]
     # Not rounded to the 8 bits of bfloat16, whose lower 16 bits are 0.
     assert (kernel.view(np.uint32) & 0xFFFF).any()
-    assert keras.config.dtype_policy() == policy
 
 
-def test_failing_leaves_keras_as_it_was(
-    tmp_path: Path, labels_folder: Path, tiny_network: Callable[..., Any]
+# Starting from other weights ----------------------------------------------------------------------
+
+
+def test_matching_layers_are_taken(tmp_path: Path, tiny_network: Callable[..., Any]) -> None:
+    """The wider network shares only the last bias with the plain one."""
+    lines: list[str] = []
+    plain = go(task(tmp_path / "a"))
+    start = ("a.safetensors", plain)
+    assert_equal(go(task(tmp_path / "b", steps=0, start=start), say=lines.append), plain)
+    assert "2 of 2 arrays taken from a.safetensors" in lines[0]
+    wide = replace(PLAN, runs=(replace(RUN, options={"wide": True}),))
+    made = go(task(tmp_path / "c", wide, steps=0, start=start), say=lines.append)
+    assert "1 of 4 arrays taken" in lines[-1]
+    assert made["output/bias"] == plain["output/bias"]
+    assert made["output/kernel"].shape == (1, 1, 4, 1)
+    with pytest.raises(WeightsError, match="at least one layer"):
+        go(task(tmp_path / "d", start=("other", {"x/kernel": np.zeros(3, np.float32)})))
+
+
+def test_a_stacknet_takes_most_of_a_unet() -> None:
+    from wmhseg.networks import stacknet, unet
+
+    start = weights.collect(unet((16, 16)))
+    network = stacknet((16, 16), kernel=5)
+    before = weights.collect(network)
+    # 19 convolutions of the U-Net; of its first two stages only the 5x5 pair of stage 1 fits.
+    assert fit.take_matching(network, start, name="u") == 2 * 19 - 2
+    after = weights.collect(network)
+    np.testing.assert_array_equal(after["bottom_conv1/kernel"], start["bottom_conv1/kernel"])
+    np.testing.assert_array_equal(after["enc2_conv1/kernel"], before["enc2_conv1/kernel"])
+    np.testing.assert_array_equal(after["enc1_conv5/kernel"], before["enc1_conv5/kernel"])
+
+
+# Resuming -----------------------------------------------------------------------------------------
+
+
+def stopping(number: int) -> Callable[[str], None]:
+    """A listener that has the process sent a signal when it hears of step 3."""
+
+    def say(line: str) -> None:
+        if "step 3/" in line:
+            os.kill(os.getpid(), number)
+
+    return say
+
+
+@pytest.mark.parametrize("average", [None, 0.7])
+@pytest.mark.parametrize(
+    ("number", "end"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_stopped_and_resumed_is_straight_through(
+    tmp_path: Path,
+    tiny_network: Callable[..., Any],
+    number: int,
+    end: type[BaseException],
+    average: float | None,
 ) -> None:
-    import keras
+    plan = replace(PLAN, fitting=replace(PLAN.fitting, average=average))
+    straight = go(task(tmp_path / "straight", plan))
+    before = signal.getsignal(number)
+    with pytest.raises(end) as stopped:
+        go(task(tmp_path / "cut", plan), replace(QUICK, checkpoint_every=100), stopping(number))
+    if number == signal.SIGTERM:
+        assert stopped.value.code == 143
+    assert signal.getsignal(number) == before
+    path = tmp_path / "cut" / "0-checkpoint.safetensors"
+    assert checkpoint.peek(path).step == 3
+    lines: list[str] = []
+    resumed = go(task(tmp_path / "cut", plan), say=lines.append)
+    assert lines[0] == "0: going on after step 3 of 6"
+    assert_equal(resumed, straight)
+    other = checkpoint.peek(tmp_path / "straight" / "0-checkpoint.safetensors")
+    assert checkpoint.peek(path).losses == other.losses
+    columns = ("step", "slices", "loss", "rate")
+    both = [rows(tmp_path / name / "0.csv") for name in ("straight", "cut")]
+    assert [[r[c] for c in columns] for r in both[0]] == [[r[c] for c in columns] for r in both[1]]
 
-    policy = keras.config.dtype_policy()
-    weights.write_tensors(tmp_path / "other.safetensors", {"output/bias": np.zeros(1, np.float32)})
-    with pytest.raises(WeightsError, match=r"other\.safetensors: output/kernel"):
-        fit.fit(
-            PLAN,
-            labels_folder,
-            tmp_path / "0.safetensors",
-            start_from=tmp_path / "other.safetensors",
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = [{root!r}, {tests!r}]
+import keras
+import test_fit
+from wmhseg.networks import NETWORKS
+def tiny(field, channels=2):
+    scan = keras.Input((*field, channels))
+    return keras.Model(scan, keras.layers.Conv2D(1, 1, activation="sigmoid", name="output")(scan))
+NETWORKS["tiny"] = tiny
+if __name__ == "__main__":
+    test_fit.go(test_fit.task(Path({folder!r})), say=test_fit.stopping(signal.SIGKILL))
+"""
+
+
+def test_killed_and_resumed_is_straight_through(
+    tmp_path: Path, tiny_network: Callable[..., Any]
+) -> None:
+    """Killed after step 3, the checkpoint is that of step 2."""
+    folder = tmp_path / "cut"
+    script = tmp_path / "killed.py"
+    text = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), folder=str(folder))
+    script.write_text(text)
+    done = subprocess.run([sys.executable, script], capture_output=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert checkpoint.peek(folder / "0-checkpoint.safetensors").step == 2
+    assert [row["step"] for row in rows(folder / "0.csv")] == ["3"]
+    resumed = go(task(folder))
+    assert_equal(resumed, go(task(tmp_path / "straight")))
+    assert [row["step"] for row in rows(folder / "0.csv")] == ["3", "6"]
+
+
+def test_a_checkpoint_of_something_else(tmp_path: Path, tiny_network: Callable[..., Any]) -> None:
+    path = tmp_path / "0-checkpoint.safetensors"
+    weights.write_tensors(path, {"output/bias": np.zeros(1, np.float32)})
+    with pytest.raises(ResumeError, match="checkpoint of this run"):
+        go(task(tmp_path))
+    path.unlink()
+    go(task(tmp_path))
+    averaging = replace(PLAN, fitting=replace(PLAN.fitting, average=0.9))
+    with pytest.raises(ResumeError, match="optimizer variable"):
+        go(task(tmp_path, averaging))
+
+
+# Averaging ----------------------------------------------------------------------------------------
+
+
+def test_average_by_hand(tmp_path: Path, tiny_network: Callable[..., Any]) -> None:
+    """The average starts as the weights after step 1; each later step adds a share of 0.25."""
+    last = [
+        go(
+            task(
+                tmp_path / f"{n}",
+                replace(PLAN, runs=(replace(RUN, steps=6),)),
+                steps=n,
+                run=replace(RUN, rate=0.05, final_rate=0.05),
+            )
         )
-    assert keras.config.dtype_policy() == policy
-    assert not (tmp_path / "0.safetensors").exists()
+        for n in (1, 2, 3)
+    ]
+    plan = replace(PLAN, fitting=replace(PLAN.fitting, average=0.75))
+    found = go(task(tmp_path / "average", plan, steps=3, run=replace(RUN, final_rate=0.05)))
+    expected = last[0]["output/kernel"]
+    for later in last[1:]:
+        expected = 0.75 * expected + 0.25 * later["output/kernel"]
+    np.testing.assert_allclose(found["output/kernel"], expected, rtol=1e-5)
+
+
+# Guards -------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_ends_it(tmp_path: Path, tiny_network: Callable[..., Any]) -> None:
+    job = task(tmp_path, source=lambda seed: Bright(seed, RUN.batch, bad=4))
+    with pytest.raises(TrainingFailedError, match="finite loss was expected at step 5"):
+        go(job)
+    # What was good before is still there.
+    assert checkpoint.peek(tmp_path / "0-checkpoint.safetensors").step == 4
+
+
+@pytest.mark.parametrize(("limit", "attempts", "starts"), [(10.0, 3, 1), (0.001, 3, 3)])
+def test_restart_when_the_loss_stays_high(
+    tmp_path: Path, tiny_network: Callable[..., Any], limit: float, attempts: int, starts: int
+) -> None:
+    plan = replace(PLAN, fitting=Fitting(restart=Restart(limit, attempts)))
+    seeds: list[tuple[int, ...]] = []
+
+    def source(seed: tuple[int, ...]) -> Bright:
+        seeds.append(seed)
+        return Bright(seed, RUN.batch)
+
+    job = task(tmp_path, plan, per_epoch=2, source=source)
+    if starts == attempts:
+        with pytest.raises(TrainingFailedError, match="in 3 attempts"):
+            go(job)
+    else:
+        go(job)
+        assert rows(tmp_path / "0.csv")[0]["epoch"] == "1.50"
+    assert seeds == [(0, attempt) for attempt in range(starts)]
+    assert len({fit.seed_of(RUN, attempt) for attempt in range(starts)}) == starts
+
+
+def test_a_warm_start_is_not_restarted(tmp_path: Path, tiny_network: Callable[..., Any]) -> None:
+    plan = replace(PLAN, fitting=Fitting(restart=Restart(0.001, 2)))
+    start = ("w", go(task(tmp_path / "w", steps=0)))
+    go(task(tmp_path / "a", plan, per_epoch=2, start=start))
+    assert checkpoint.peek(tmp_path / "a" / "0-checkpoint.safetensors").attempt == 0

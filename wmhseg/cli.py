@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmhseg import __version__, cli_evaluation, errors
+from wmhseg import __version__, cli_evaluation, cli_training, errors
 from wmhseg.console import Console
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Without a command, wmhseg runs the challenge layout: /input/pre/FLAIR.nii.gz and
 segmented to /output/result.nii.gz.
 
 exit codes: 0 done; 1 internal error; 2 wrong arguments; 10-20 input files; 30-31 output;
-40-43 models; 50 device; 60-65 evaluation; 130 interrupted; 143 terminated.
+40-43 models; 50 device; 60-65 evaluation; 70-73 training; 130 interrupted; 143 terminated.
 docs/exit-codes.md lists them all.
 
 For research. Not a medical device; not for diagnosis."""
@@ -150,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("--into", metavar="DIR", help="folder of models; default: the user's")
 
     cli_evaluation.add_commands(command)
+    cli_training.add_commands(command)
 
     demo = command("demo", "Write a synthetic case in the challenge's layout, or run it.", _demo)
     demo.add_argument("--output", required=True, metavar="DIR")
@@ -352,6 +353,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command is None:
             general = [word for word in words if word.startswith("-")]
             arguments = _parser().parse_args([*general, "challenge"])
+        arguments.words = words
         return int(arguments.run(arguments))
     except errors.WmhsegError as error:
         return _failed(str(error), error.exit_code, debug)

@@ -200,6 +200,34 @@ class PlotsUnavailableError(EvaluationError):
     exit_code = 65
 
 
+class TrainingError(WmhsegError):
+    """Base of everything that is wrong with a training."""
+
+
+class PlanError(TrainingError):
+    """A training plan is not strict JSON of the documented form, or contradicts itself."""
+
+    exit_code = 70
+
+
+class ResumeError(TrainingError):
+    """The output folder holds a training of another plan or of other data."""
+
+    exit_code = 71
+
+
+class SubjectsSkippedError(TrainingError):
+    """Broken subjects were left out; the model was trained on the others."""
+
+    exit_code = 72
+
+
+class TrainingFailedError(TrainingError):
+    """The loss is not finite, or stays at its worst, or the process that draws batches died."""
+
+    exit_code = 73
+
+
 EXIT_OK = 0
 EXIT_INTERNAL = 1
 EXIT_INTERRUPTED = 130

@@ -310,7 +310,9 @@ def to_json(preset: Preset) -> str:
     """
     text = records.dumps(preset)
     if from_json(text) != preset:
-        raise _failed(MismatchError("the top level", "values of exactly the types of Preset", preset))
+        raise _failed(
+            MismatchError("the top level", "values of exactly the types of Preset", preset)
+        )
     return text
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import platform
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -189,6 +191,64 @@ def _prepare(backend: str, threads: int) -> bool:
         f"A Keras backend out of {', '.join(BACKENDS)} was expected in KERAS_BACKEND",
         received=backend,
     )
+
+
+def choose_gpu_backend() -> None:
+    """Settles KERAS_BACKEND on the first installed backend that sees a GPU, if one does.
+
+    For work that a CPU is too slow for. What the user or a loaded Keras has settled stays.
+    """
+    if "keras" in sys.modules or os.environ.get("KERAS_BACKEND"):
+        return
+    if not (Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi")):
+        return  # asking every backend takes seconds
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name in BACKENDS:
+        if importlib.util.find_spec(name):
+            with suppress(ImportError):
+                if _prepare(name, available_processors()):
+                    os.environ["KERAS_BACKEND"] = name
+                    return
+
+
+def helpers(machine: Runtime) -> int:
+    """Number of processes that can work beside the one that computes on a machine."""
+    if machine.device == "gpu":
+        return max(1, available_processors() - 2)
+    return max(1, machine.threads // 8)
+
+
+def hardware(machine: Runtime) -> str:
+    """What a machine computes on, for a record of it."""
+    count = len(_gpu_names(machine.backend)) if machine.device == "gpu" else 0
+    names = ", ".join(sorted(set(_gpu_names(machine.backend)))) if count else ""
+    processor = f"{machine.threads} threads of {_processor_name()}"
+    return f"{count} GPU ({names}), {processor}" if count else processor
+
+
+def _gpu_names(backend: str) -> list[str]:
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        details = tf.config.experimental.get_device_details
+        gpus = tf.config.list_physical_devices("GPU")
+        return [str(details(gpu).get("device_name", "unknown")) for gpu in gpus]
+    if backend == "torch":
+        import torch
+
+        return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    import jax
+
+    return [str(found.device_kind) for found in jax.devices() if found.platform == "gpu"]
+
+
+def _processor_name() -> str:
+    """Model of the processor, as Linux tells it; elsewhere its architecture."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine() or "an unknown processor"
 
 
 def versions(backend: str) -> dict[str, str]:

@@ -1,189 +1,363 @@
-"""Training of one member of an ensemble on synthetic scans.
+"""The training of one network: the loop, its checkpoints and what it tells.
 
-A producer process draws scans; this process fits the network. The steps, not the clock, decide
-when training ends, so the same plan means the same amount of training on any machine.
+The steps, not the clock, decide when it ends. Between two steps it can be stopped and resumed;
+on one machine with one number of threads the weights are then the same, bit for bit.
 """
 
 from __future__ import annotations
 
-import csv
 import math
-import multiprocessing
-import os
-import queue
+import signal
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from wmhseg.training import synthesis
-from wmhseg.training.heads import Mask
-from wmhseg.training.noise import Float
-from wmhseg.training.recipe import Recipe
+from wmhseg import files, weights
+from wmhseg import runtime as machines
+from wmhseg.errors import TrainingFailedError, WeightsError
+from wmhseg.runtime import Runtime
+from wmhseg.training import checkpoint
+from wmhseg.training.checkpoint import Progress
+from wmhseg.training.journal import Journal
+from wmhseg.training.plan import Fitting, Plan, Run
+from wmhseg.training.stream import Source, produced
 
-Batch = tuple[Float, npt.NDArray[np.float32]]
+if TYPE_CHECKING:
+    from wmhseg.training.look import Look
+
+COLUMNS = ("step", "epoch", "slices", "seconds", "loss", "rate")
+LOOK_COLUMNS = ("role", "step", "case", "dsc", "f1")
+# Added to a run's seed at a restart: runs of one plan have seeds near each other.
+_NEXT_ATTEMPT = 100_003
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How one member is trained.
+class Running:
+    """How a training is run; nothing here changes what comes out.
 
     Attributes:
-        network: Name in ``wmhseg.networks.NETWORKS``.
-        options: Arguments of the network besides its field.
-        steps: Number of batches.
-        batch: Slices a batch.
-        crop: Side in pixels of the random square taken from each slice.
-        rate: Learning rate after the warm-up.
-        final_rate: Learning rate that the half cosine ends at.
-        warmup: Steps over which the rate rises from 0.
-        seed: Seeds the network's initial weights and the order and content of the data.
-        bfloat16: Compute in mixed bfloat16; weights stay float32.
-        recipe: Ranges of the synthesiser.
+        device: "auto" takes a GPU when there is one.
+        threads: Processor threads, None for all that may be used.
+        producers: Processes that draw batches, None for a number that suits the machine.
+        checkpoint_every: Steps between two checkpoints.
+        log_every: Steps between two lines of the log.
+        look_every: Steps between two looks at the validation cases; there is one at the end.
     """
 
-    network: str = "unet"
-    options: dict[str, Any] = field(default_factory=dict)
-    steps: int = 3000
-    batch: int = 8
-    crop: int = 144
-    rate: float = 6e-4
-    final_rate: float = 0.0
-    warmup: int = 60
-    seed: int = 0
-    bfloat16: bool = True
-    recipe: Recipe = field(default_factory=Recipe)
+    device: machines.Device = "auto"
+    threads: int | None = None
+    producers: int | None = None
+    checkpoint_every: int = 250
+    log_every: int = 50
+    look_every: int = 1000
 
 
-def slices_of_interest(rng: np.random.Generator, target: Mask) -> npt.NDArray[np.intp]:
-    """Picks all slices with a lesion and half of those without, as indices."""
-    busy = target.any((1, 2))
-    return np.flatnonzero(busy | (rng.random(len(target)) < 0.5))
+@dataclass(frozen=True)
+class Task:
+    """One run, ready to start.
+
+    Attributes:
+        plan: What it belongs to.
+        run: What to do.
+        steps: Number of batches in all.
+        per_epoch: Batches in a pass through the data; None where there is no such thing.
+        source: Makes the source of batches of a seed.
+        start: Name and weights to start from, None for random ones.
+        folder: Where checkpoint, log and weights go.
+    """
+
+    plan: Plan
+    run: Run
+    steps: int
+    per_epoch: int | None
+    source: Callable[[tuple[int, ...]], Source]
+    start: tuple[str, weights.Tensors] | None
+    folder: Path
+
+    def file(self, ending: str) -> Path:
+        """Path of one of the run's files."""
+        return self.folder / f"{self.run.name}{ending}"
 
 
-def batches(plan: Plan, heads: list[synthesis.Head], seed: int) -> Iterator[Batch]:
-    """Yields batches for ever: slices of many scans mixed, each randomly cropped.
+def learning_rate(run: Run, steps: int, step: int) -> float:
+    """Linear warm-up, then half a cosine from ``rate`` to ``final_rate``.
 
     Args:
-        plan: Crop, batch size and recipe are used.
-        heads: Anatomies.
-        seed: Seeds content and order.
-
-    Yields:
-        Inputs (slice, row, column, channel) and targets (slice, row, column, 1), float32.
+        run: The rates.
+        steps: Number of steps in all.
+        step: Number of the step, from 0.
     """
-    rng = np.random.default_rng(seed)
-    pool: list[tuple[Float, Mask]] = []
-    while True:
-        while len(pool) < 12 * plan.batch:
-            scan = synthesis.make_scan(rng, heads, plan.recipe)
-            chosen = slices_of_interest(rng, scan.target)
-            pool.extend((scan.inputs[index], scan.target[index]) for index in chosen)
-        inputs, targets = [], []
-        for _ in range(plan.batch):
-            image, target = pool.pop(int(rng.integers(len(pool))))
-            row, column = (int(rng.integers(0, size - plan.crop + 1)) for size in plan.recipe.field)
-            part = np.s_[row : row + plan.crop, column : column + plan.crop]
-            inputs.append(image[part])
-            targets.append(target[part])
-        yield np.stack(inputs), np.stack(targets)[..., None].astype(np.float32)
-
-
-def _produce(out: Any, plan: Plan, labels: Path, seed: int) -> None:
-    heads = synthesis.load_heads(labels)
-    for batch in batches(plan, heads, seed):
-        out.put(batch)
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Sets environment variables for a while: a spawned process inherits them."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def produced(plan: Plan, labels: Path) -> Generator[Batch, None, None]:
-    """Yields batches from a process of its own, so that drawing and fitting overlap."""
-    context = multiprocessing.get_context("spawn")
-    waiting: Any = context.Queue(16)
-    producer = context.Process(
-        target=_produce, args=(waiting, plan, labels, plan.seed + 1), daemon=True
-    )
-    # One thread for its small matrices: waiting BLAS threads would take the time of the fit.
-    with _environment(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1"):
-        producer.start()
-    try:
-        while True:
-            try:
-                yield waiting.get(timeout=5)
-            except queue.Empty:
-                if not producer.is_alive():
-                    raise RuntimeError("The process that draws the scans has died.") from None
-    finally:
-        producer.terminate()
-        producer.join()
-
-
-def learning_rate(plan: Plan, step: int) -> float:
-    """Linear warm-up, then half a cosine from ``rate`` to ``final_rate``."""
-    warm = min(1.0, (step + 1) / max(1, plan.warmup))
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / plan.steps)))
-    return warm * (plan.final_rate + (plan.rate - plan.final_rate) * cosine)
+    warm = min(1.0, (step + 1) / max(1, run.warmup))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+    return warm * (run.final_rate + (run.rate - run.final_rate) * cosine)
 
 
 def fit(
-    plan: Plan,
-    labels: Path,
-    output: Path,
+    task: Task,
+    machine: Runtime,
+    running: Running,
     *,
-    start_from: Path | None = None,
-    report: Callable[[str], None] = print,
-) -> None:
-    """Trains one member and writes its weights.
+    look: Look | None = None,
+    say: Callable[[str], None] = print,
+) -> weights.Tensors:
+    """Trains one network, from its checkpoint if there is one.
 
     Args:
-        plan: What to do.
-        labels: Folder of whole-head label maps.
-        output: Weight file to write (``.safetensors``); a CSV log is written beside it.
-        start_from: Weight file to start from instead of random weights.
-        report: Receives one line now and then.
-    """
-    from wmhseg import runtime, weights
+        task: What to do.
+        machine: What to compute on, see ``wmhseg.runtime.start``.
+        running: How to do it.
+        look: Scores weights on validation cases.
+        say: Receives one line now and then.
 
-    runtime.start()  # chooses the backend before Keras is imported
+    Returns:
+        The weights; averaged if the plan says so.
+
+    Raises:
+        TrainingFailedError: If the loss is not finite, or stays at its worst in every attempt.
+        ResumeError: If the checkpoint is of another run.
+        KeyboardInterrupt, SystemExit: If it was told to stop; a checkpoint has been written.
+    """
+    files.check_writable(task.folder)
+    path = task.file("-checkpoint.safetensors")
+    progress = checkpoint.peek(path)
+    if progress.step:
+        say(f"{task.run.name}: going on after step {progress.step} of {task.steps}")
+    fitting = task.plan.fitting
+    policy = "mixed_bfloat16" if fitting.precision == "bfloat16" else "float32"
+    with _parallel(machine, task.run.batch, say), _policy(policy):
+        while True:
+            model = _build(task, machine, progress.attempt, say)
+            if progress.step:
+                progress = checkpoint.restore(path, model)
+            loop = _Loop(task, model, progress, running, look, say)
+            if loop.run_to_end(running.producers or machines.helpers(machine)):
+                break
+            progress = _next_attempt(task, progress, say)
+            path.unlink(missing_ok=True)
+        with _averaged(model, fitting):
+            return weights.collect(model)
+
+
+def _next_attempt(task: Task, progress: Progress, say: Callable[[str], None]) -> Progress:
+    restart = task.plan.fitting.restart
+    assert restart is not None
+    if progress.attempt + 1 >= restart.attempts:
+        raise TrainingFailedError(
+            f"{task.run.name}: a loss below {restart.loss} after the first epoch was expected",
+            received=f"more in {restart.attempts} attempts",
+            advice="Look at the data, or choose a smaller rate.",
+        )
+    say(f"{task.run.name}: the loss stays near its worst value: starting again")
+    return Progress(attempt=progress.attempt + 1, seconds=progress.seconds)
+
+
+def seed_of(run: Run, attempt: int) -> int:
+    """Seed of the first weights."""
+    return (run.seed + attempt * _NEXT_ATTEMPT) % 2**31
+
+
+def _build(task: Task, machine: Runtime, attempt: int, say: Callable[[str], None]) -> Any:
+    """Builds and compiles the network as it is before the first step."""
     import keras
 
-    from wmhseg.networks import NETWORKS
-    from wmhseg.training.losses import dice_and_cross_entropy
+    from wmhseg import networks
+    from wmhseg.training import losses
 
-    keras.utils.set_random_seed(plan.seed)
-    with _policy("mixed_bfloat16" if plan.bfloat16 else "float32"):
-        model = NETWORKS[plan.network]((plan.crop, plan.crop), **plan.options)
-        if start_from is not None:
-            weights.assign(model, weights.read_tensors(start_from), name=start_from.name)
-        else:
-            # WMH are rare: start near probability 0, where the Dice loss is steepest.
-            kernel, bias = model.get_layer("output").get_weights()
-            model.get_layer("output").set_weights([kernel * 0.1, bias - 4])
-        optimizer = keras.optimizers.AdamW(plan.rate, weight_decay=1e-5, global_clipnorm=1.0)
-        model.compile(optimizer, loss=dice_and_cross_entropy, jit_compile=False)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with closing(produced(plan, labels)) as stream:
-            _run(plan, model, stream, output, report)
-    weights.write_tensors(output, weights.collect(model))
+    run, fitting = task.run, task.plan.fitting
+    keras.utils.set_random_seed(seed_of(run, attempt))
+    field = task.plan.preprocessing.field if run.crop is None else (run.crop, run.crop)
+    model = networks.NETWORKS[run.network](field, task.plan.channels, **run.options)
+    if task.start is not None:
+        name, tensors = task.start
+        taken = take_matching(model, tensors, name=name)
+        say(f"{run.name}: {taken} of {len(model.weights)} arrays taken from {name}")
+    elif fitting.rare_start:
+        # Lesions are rare: start near probability 0, where the Dice loss is steepest.
+        kernel, bias = model.get_layer("output").get_weights()
+        model.get_layer("output").set_weights([kernel * 0.1, bias - 4])
+    loss = {
+        "dice": losses.dice_loss,
+        "dice-and-cross-entropy": losses.dice_and_cross_entropy,
+    }[fitting.loss]
+    # XLA on a CPU is slower than TensorFlow's own kernels; JAX knows nothing else.
+    plain = machine.backend == "tensorflow" and machine.device == "cpu"
+    model.compile(_optimizer(run, fitting), loss=loss, jit_compile=False if plain else "auto")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _optimizer(run: Run, fitting: Fitting) -> Any:
+    import keras
+
+    shared: dict[str, Any] = {"global_clipnorm": fitting.clip_norm}
+    if fitting.average is not None:
+        shared |= {"use_ema": True, "ema_momentum": fitting.average}
+    if fitting.optimizer == "adamw":
+        return keras.optimizers.AdamW(run.rate, weight_decay=fitting.weight_decay, **shared)
+    return keras.optimizers.Adam(run.rate, **shared)
+
+
+def take_matching(model: Any, tensors: weights.Tensors, *, name: str) -> int:
+    """Copies the arrays whose path and shape a network shares; the others stay as they are.
+
+    Args:
+        model: A Keras model of this package.
+        tensors: Weights of the same or of a related network.
+        name: What to call them in messages.
+
+    Returns:
+        Number of arrays that were copied.
+
+    Raises:
+        WeightsError: If there is none.
+    """
+    own = weights.collect(model)
+    shared = {
+        path: array
+        for path, array in tensors.items()
+        if path in own and own[path].shape == array.shape
+    }
+    if not shared:
+        raise WeightsError(
+            "Weights that share at least one layer with the network were expected", received=name
+        )
+    weights.assign(model, own | shared, name=name)
+    return len(shared)
+
+
+@dataclass
+class _Loop:
+    """The steps of one attempt."""
+
+    task: Task
+    model: Any
+    progress: Progress
+    running: Running
+    look: Look | None
+    say: Callable[[str], None]
+
+    def run_to_end(self, producers: int) -> bool:
+        """Takes all steps that are missing; False if the run has to start again."""
+        task, progress = self.task, self.progress
+        log = Journal(task.file(".csv"), COLUMNS, progress.step)
+        source = task.source((task.run.seed, progress.attempt))
+        with _deferred_signals() as stop, closing(produced(source, progress.step, producers)) as s:
+            batches = iter(s) if progress.step < task.steps else iter(())
+            while progress.step < task.steps:
+                self._step(next(batches))
+                if progress.step % self.running.log_every == 0 or progress.step == task.steps:
+                    self._log(log)
+                if self._is_stuck():
+                    return False
+                self._pause(stop)
+        if self.look is not None:
+            self._look(self.look)
+        return True
+
+    def _step(self, batch: tuple[Any, Any]) -> None:
+        task, progress = self.task, self.progress
+        started = time.perf_counter()
+        rate = learning_rate(task.run, task.steps, progress.step)
+        self.model.optimizer.learning_rate = rate
+        loss = float(self.model.train_on_batch(*batch))
+        if not math.isfinite(loss):
+            raise TrainingFailedError(
+                f"{task.run.name}: a finite loss was expected at step {progress.step + 1}",
+                received=loss,
+                advice="Choose a smaller rate, fitting.clip_norm or precision float32.",
+            )
+        progress.losses.append(loss)
+        progress.seconds += time.perf_counter() - started
+
+    def _log(self, log: Journal) -> None:
+        task, progress = self.task, self.progress
+        since = int(log.rows[-1]["step"]) if log.rows else 0
+        loss = float(np.mean(progress.losses[since:]))
+        epoch = "" if task.per_epoch is None else f"{progress.step / task.per_epoch:.2f}"
+        seen = progress.step * task.run.batch
+        rate = learning_rate(task.run, task.steps, progress.step - 1)
+        log.add(progress.step, epoch, seen, f"{progress.seconds:.0f}", f"{loss:.4f}", f"{rate:.3g}")
+        self.say(
+            f"{task.run.name}: step {progress.step}/{task.steps}"
+            + (f"  epoch {epoch}" if epoch else "")
+            + f"  loss {loss:.3f}  {seen / max(progress.seconds, 1e-9):.1f} slices/s"
+        )
+
+    def _is_stuck(self) -> bool:
+        restart, first = self.task.plan.fitting.restart, self.task.per_epoch
+        if restart is None or first is None or self.task.start or self.progress.step != first:
+            return False
+        last = self.progress.losses[-max(1, first // 10) :]
+        return float(np.mean(last)) > restart.loss
+
+    def _pause(self, stop: _Signals) -> None:
+        """What may be due between two steps: a checkpoint, a look, the end."""
+        step, done = self.progress.step, self.progress.step == self.task.steps
+        if done or stop.number or step % self.running.checkpoint_every == 0:
+            path = self.task.file("-checkpoint.safetensors")
+            checkpoint.save(path, self.model, self.progress)
+        if stop.number:
+            self.say(f"{self.task.run.name}: stopped after step {step}; run it again to go on")
+            if stop.number == signal.SIGINT:
+                raise KeyboardInterrupt
+            raise SystemExit(128 + stop.number)
+        if self.look is not None and not done and step % self.running.look_every == 0:
+            self._look(self.look)
+
+    def _look(self, look: Look) -> None:
+        """Scores the weights as they would be used now."""
+        step = self.progress.step
+        journal = Journal(self.task.file("-validation.csv"), LOOK_COLUMNS, step - 1)
+        with _averaged(self.model, self.task.plan.fitting), _undistributed():
+            found = look.scores(self.task.run, weights.collect(self.model))
+        for case, dsc, f1 in found:
+            journal.add("validation", step, case, f"{dsc:.4f}", f"{f1:.4f}")
+        dsc, f1 = (float(np.nanmean([row[i] for row in found])) for i in (1, 2))
+        self.say(
+            f"{self.task.run.name}: step {step}: validation, {len(found)} cases: "
+            f"mean DSC {dsc:.3f}, lesion F1 {f1:.3f}"
+        )
+
+
+# What is set for a while ------------------------------------------------------------------------
+
+
+@dataclass
+class _Signals:
+    """The signal that came, 0 if none."""
+
+    number: int = 0
+
+
+@contextmanager
+def _deferred_signals() -> Iterator[_Signals]:
+    """Notes SIGINT and SIGTERM instead of ending at once; a second one ends at once.
+
+    Outside the main thread, where a host program handles signals, nothing is changed.
+    """
+    stop = _Signals()
+
+    def note(number: int, _frame: object) -> None:
+        if stop.number:
+            raise KeyboardInterrupt
+        stop.number = number
+
+    before: dict[signal.Signals, Any] = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, note)
+    except ValueError:
+        pass
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -199,29 +373,49 @@ def _policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _run(
-    plan: Plan, model: Any, stream: Iterator[Batch], output: Path, report: Callable[[str], None]
-) -> None:
-    """Takes all steps; logs every 50 and saves every 250 of them."""
-    from wmhseg import weights
+def _parallel(
+    machine: Runtime, batch: int, say: Callable[[str], None]
+) -> AbstractContextManager[Any]:
+    """Spreads batches over all devices where Keras can (JAX), else computes on one."""
+    import keras
 
-    started, running = time.monotonic(), float("nan")
-    with output.with_suffix(".csv").open("w", newline="", encoding="utf-8") as handle:
-        log = csv.writer(handle)
-        log.writerow(["step", "slices", "seconds", "loss"])
-        for step in range(plan.steps):
-            model.optimizer.learning_rate = learning_rate(plan, step)
-            loss = float(model.train_on_batch(*next(stream)))
-            running = loss if math.isnan(running) else 0.98 * running + 0.02 * loss
-            if (step + 1) % 50 == 0 or step + 1 == plan.steps:
-                seconds = time.monotonic() - started
-                log.writerow(
-                    [step + 1, (step + 1) * plan.batch, f"{seconds:.0f}", f"{running:.4f}"]
-                )
-                handle.flush()
-                report(
-                    f"step {step + 1}/{plan.steps}  loss {running:.3f}  "
-                    f"{(step + 1) * plan.batch / seconds:.1f} slices/s"
-                )
-            if (step + 1) % 250 == 0:
-                weights.write_tensors(output, weights.collect(model))
+    if machine.backend != "jax":
+        return machine.scope()
+    devices = keras.distribution.list_devices(machine.device)
+    used = max(n for n in range(1, len(devices) + 1) if batch % n == 0)
+    if used == 1:
+        return machine.scope()
+    say(f"computing on {used} of {len(devices)} devices")
+    spread = keras.distribution.DataParallel(devices=devices[:used], auto_shard_dataset=False)
+    scope: AbstractContextManager[Any] = spread.scope()
+    return scope
+
+
+def _undistributed() -> AbstractContextManager[Any]:
+    """Computes on one device for a while: few slices do not divide into equal parts."""
+    import keras
+
+    @contextmanager
+    def alone() -> Iterator[None]:
+        before = keras.distribution.distribution()
+        keras.distribution.set_distribution(None)
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(before)
+
+    return nullcontext() if keras.distribution.distribution() is None else alone()
+
+
+@contextmanager
+def _averaged(model: Any, fitting: Fitting) -> Iterator[None]:
+    """Puts the moving average of the weights into the model for a while, if there is one."""
+    if fitting.average is None:
+        yield
+        return
+    kept = weights.collect(model)
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        weights.assign(model, kept, name="the last weights")

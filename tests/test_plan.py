@@ -1,0 +1,158 @@
+"""Training plans: strict JSON, single settings, and what the presets say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from wmhseg.errors import PlanError, UsageError
+from wmhseg.training import plan as plans
+from wmhseg.training.plan import PLANS, Plan, Run, from_json, to_json, with_settings
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_presets_are_valid_and_survive_json(name: str) -> None:
+    plans.validate(PLANS[name])
+    assert from_json(to_json(PLANS[name])) == PLANS[name]
+
+
+def test_the_published_recipe() -> None:
+    """Numbers of the papers: H. Li et al., NeuroImage 183 (2018), sections 3 and 4, Table 2."""
+    plan = PLANS["published"]
+    varied, fitting = plan.augmentation, plan.fitting
+    assert varied is not None
+    assert (varied.rotation_deg, varied.shear_deg, varied.zoom) == (15, 18, (0.9, 1.1))
+    assert varied.copies == 10
+    assert (fitting.loss, fitting.optimizer, fitting.precision) == ("dice", "adam", "float32")
+    assert fitting.average is None
+    assert fitting.restart is not None
+    for run in plan.runs:
+        assert (run.rate, run.final_rate, run.batch, run.epochs) == (2e-4, 2e-4, 30, 50)
+        assert (run.network, run.start_from, run.crop) == ("unet", None, None)
+    assert len({run.seed for run in plan.runs}) == 3
+    stack = PLANS["published-stack"]
+    assert [run.options for run in stack.runs] == [{"kernel": 3}, {"kernel": 5}]
+    assert stack.postprocessing.threshold == 0.4
+
+
+def changed(path: str, value: Any, name: str = "synthetic") -> str:
+    """JSON of a preset with one value changed, or removed when the value is ``...``."""
+    content = json.loads(to_json(PLANS[name]))
+    *keys, last = path.split(".")
+    place = content
+    for key in keys:
+        place = place[int(key) if isinstance(place, list) else key]
+    if value is ...:
+        del place[last]
+    else:
+        place[int(last) if isinstance(place, list) else last] = value
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("stepz", 1, "no key besides"),
+        ("runs.0.colour", "red", "no key besides"),
+        ("synthesis.recipe.colour", "red", "no key besides"),
+        ("name", ..., "the key(s) name"),
+        ("runs.0.rate", ..., "the key(s) rate"),
+        ("name", "Big Name", "name"),
+        ("runs.0.steps", "many", "runs[0].steps"),
+        ("runs.0.steps", True, "runs[0].steps"),
+        ("runs.0.steps", 0, "1 to 10 million"),
+        ("runs.0.steps", None, "either steps or epochs"),
+        ("runs.0.epochs", 3, "either steps or epochs"),
+        ("runs.0.crop", 201, "16 to 200"),
+        ("runs.0.batch", 193, "scans x slices = 192"),
+        ("runs.0.rate", 0, "above 0"),
+        ("runs.0.final_rate", 1.0, "0 to rate"),
+        ("runs.1.name", "warm", "a new name"),
+        ("runs.0.name", "../x", "small letters"),
+        ("runs", [], "1 to 64 runs with member true"),
+        ("fitting.average", 1.0, "between 0 and 1"),
+        ("fitting.optimizer", "adam", "fitting.weight_decay"),
+        ("fitting.precision", "float16", "one of"),
+        ("synthesis", None, "one of the two"),
+        ("synthesis.recipe.field", [160, 200], "the field of preprocessing"),
+        ("preprocessing.flair_threshold", -1, "preprocessing.flair_threshold"),
+        ("channels", 3, "1 or 2"),
+        ("format", 2, "format"),
+    ],
+)
+def test_what_is_wrong_is_named(path: str, value: Any, told: str) -> None:
+    with pytest.raises(PlanError) as error:
+        from_json(changed(path, value))
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"format": 1, "format": 1}', "[" * 100_000])
+def test_other_texts(text: str) -> None:
+    with pytest.raises(PlanError):
+        from_json(text)
+
+
+def test_epochs_need_real_scans() -> None:
+    assert from_json(changed("runs.0.epochs", 7, "published")).runs[0].epochs == 7
+    run = replace(PLANS["synthetic"].runs[0], member=True, steps=None, epochs=5)
+    with pytest.raises(PlanError, match="null with synthetic"):
+        plans.validate(replace(PLANS["synthetic"], runs=(run,)))
+
+
+# Settings -----------------------------------------------------------------------------------------
+
+
+def test_settings_change_what_they_name() -> None:
+    plan = with_settings(
+        PLANS["synthetic"],
+        [
+            "runs.*.batch=4",
+            "runs.0.steps=7",
+            "fitting.average=0.99",
+            "name=mine",
+            "weights=float32",
+        ],
+    )
+    assert [run.batch for run in plan.runs] == [4] * 4
+    assert [run.steps for run in plan.runs] == [7, 500, 500, 500]
+    assert (plan.fitting.average, plan.name, plan.weights) == (0.99, "mine", "float32")
+    assert with_settings(plan, ["runs.*.options.kernel=3"]).runs[2].options == {"kernel": 3}
+    assert with_settings(PLANS["synthetic"], []) == PLANS["synthetic"]
+    # The preset itself is as it was.
+    assert PLANS["synthetic"].runs[0].options == {}
+
+
+def test_settings_can_hold_whole_runs() -> None:
+    one = Run("only", "stacknet", {"kernel": 5}, start_from="u.safetensors", steps=2)
+    text = json.dumps([json.loads(to_json(replace(PLANS["synthetic"], runs=(one,))))["runs"][0]])
+    assert with_settings(PLANS["synthetic"], [f"runs={text}"]).runs == (one,)
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind"),
+    [
+        ("batch", UsageError),
+        ("runs.9.batch=4", UsageError),
+        ("runs.x.batch=4", UsageError),
+        ("nothing.here=4", UsageError),
+        ("name.x=4", UsageError),
+        ("nothing=4", PlanError),
+        ("runs.0.colour=4", PlanError),
+        ("runs.0.batch=four", PlanError),
+    ],
+)
+def test_settings_that_name_nothing(setting: str, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        with_settings(PLANS["synthetic"], [setting])
+
+
+@pytest.mark.parametrize(
+    ("mode", "challenge", "expected"),
+    [("auto", True, "keep"), ("auto", False, "adapt"), ("keep", False, "keep")],
+)
+def test_intensity_scale(mode: Any, challenge: bool, expected: str) -> None:
+    plan: Plan = replace(PLANS["published"], intensity_scale=mode)
+    assert plans.intensity_scale(plan, challenge=challenge) == expected

@@ -1,0 +1,98 @@
+"""The whole state of a run in one file, so that a resumed run goes on exactly.
+
+Weights, all variables of the optimizer (its moments and averages), the loss of every step, the
+step and the attempt. One safetensors file: it is there completely or not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wmhseg import weights
+from wmhseg.errors import ResumeError
+
+
+@dataclass
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        attempt: Restarts so far.
+        seconds: Time spent in its steps, over all times it was resumed.
+        losses: Loss of every step of this attempt.
+    """
+
+    attempt: int = 0
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+
+    @property
+    def step(self) -> int:
+        """Number of steps that have been taken."""
+        return len(self.losses)
+
+
+def save(path: Path, model: Any, progress: Progress) -> None:
+    """Writes a checkpoint.
+
+    Args:
+        path: File to write or replace.
+        model: A compiled Keras model whose optimizer has been built.
+        progress: How far it is.
+    """
+    from keras import ops
+
+    stored = {f"model/{name}": array for name, array in weights.collect(model).items()}
+    for number, variable in enumerate(model.optimizer.variables):
+        # By number: Keras counts up the names of the optimizers of one process.
+        stored[f"optimizer/{number}"] = np.array(ops.convert_to_numpy(variable.value), np.float32)
+    stored["losses"] = np.array(progress.losses, np.float32)
+    stored["attempt"] = np.array([progress.attempt], np.float32)
+    stored["seconds"] = np.array([progress.seconds], np.float32)
+    weights.write_tensors(path, stored)
+
+
+def peek(path: Path) -> Progress:
+    """Reads how far a run is, without its weights; a new run if there is no file."""
+    return _progress(path, weights.read_tensors(path)) if path.exists() else Progress()
+
+
+def restore(path: Path, model: Any) -> Progress:
+    """Puts a checkpoint into a model and its optimizer.
+
+    Raises:
+        ResumeError: If the checkpoint is not of this network and optimizer.
+        InputError: If it cannot be read.
+        WeightsError: If it is no checkpoint.
+    """
+    stored = weights.read_tensors(path)
+    progress = _progress(path, stored)
+    own = {k.removeprefix("model/"): v for k, v in stored.items() if k.startswith("model/")}
+    weights.assign(model, own, name=path.name)
+    variables = model.optimizer.variables
+    for number, variable in enumerate(variables):
+        array = stored.get(f"optimizer/{number}")
+        if array is None or array.shape != tuple(variable.shape):
+            raise _other(path, f"no such optimizer variable {number}")
+        variable.assign(array.astype(str(variable.dtype)))
+    return progress
+
+
+def _progress(path: Path, stored: weights.Tensors) -> Progress:
+    try:
+        losses = [float(loss) for loss in stored["losses"]]
+        return Progress(int(stored["attempt"][0]), float(stored["seconds"][0]), losses)
+    except (KeyError, IndexError, TypeError):
+        raise _other(path, "something else") from None
+
+
+def _other(path: Path, received: str) -> ResumeError:
+    return ResumeError(
+        f"A checkpoint of this run was expected in {path}",
+        received=received,
+        advice="Train into a new folder.",
+    )

@@ -1,0 +1,143 @@
+"""From trained weights to the model folder that ``wmhseg segment`` loads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wmhseg import __version__, files, preset, weights
+from wmhseg.preset import Member, Preset
+from wmhseg.training import plan as plans
+from wmhseg.training.plan import Plan, Run
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a model card says beyond the plan.
+
+    Attributes:
+        command: The command that made the model.
+        data: Sentences on the training data, with counts.
+        hours: Name of a run -> hours spent in its steps.
+        losses: Name of a run -> its last logged training loss.
+        hardware: What it was computed on at the end.
+        versions: Package -> version.
+        looks: Name of a member -> number of validation cases, mean DSC, mean lesion F1.
+    """
+
+    command: str
+    data: Sequence[str]
+    hours: Mapping[str, float]
+    losses: Mapping[str, str]
+    hardware: str
+    versions: Mapping[str, str]
+    looks: Mapping[str, tuple[int, float, float]]
+
+
+def preset_of(plan: Plan, runs: Sequence[Run]) -> Preset:
+    """The preset of a model with these runs as members; checksums are filled in on writing."""
+    from wmhseg import networks
+
+    field = plan.preprocessing.field
+    return Preset(
+        format=preset.FORMAT,
+        name=plan.name,
+        description=plan.description,
+        licence=plan.licence,
+        training_data=plan.training_data,
+        reference=plan.reference,
+        channels=plan.channels,
+        without_t1=plan.without_t1,
+        preprocessing=plan.preprocessing,
+        postprocessing=plan.postprocessing,
+        members=tuple(
+            Member(
+                f"{run.name}.safetensors",
+                "0" * 64,
+                run.network,
+                run.options,
+                networks.build(run.network, field, plan.channels, run.options).count_params(),
+            )
+            for run in runs
+        ),
+    )
+
+
+def write(
+    folder: Path, made: Preset, tensors: Sequence[weights.Tensors], card: str, *, dtype: str
+) -> weights.Model:
+    """Writes a model folder; see ``wmhseg.weights.save_model``."""
+    return weights.save_model(folder, made, list(tensors), card, dtype=dtype)
+
+
+def card(plan: Plan, facts: Facts) -> str:
+    """Text of MODEL_CARD.md: what is known, and nothing that was not measured."""
+    runs = "\n".join(
+        f"| {run.name} | {run.network} {run.options or ''} | {'yes' if run.member else 'no'} "
+        f"| {facts.losses.get(run.name, '')} | {facts.hours.get(run.name, 0):.2f} |"
+        for run in plan.runs
+    )
+    about = "\n".join(f"* {line}" for line in facts.data)
+    found = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
+    return f"""# {plan.name}
+
+{plan.description}
+
+**For research. Not a medical device; not for diagnosis or treatment.** Look at every mask.
+
+## Method
+
+{plan.reference}
+
+## Training data
+
+{about}
+
+## Recipe
+
+```
+{facts.command}
+```
+
+| run | network | member | last training loss | hours |
+|---|---|---|---|---|
+{runs}
+
+{sum(facts.hours.values()):.2f} hours in all, on {facts.hardware}. wmhseg {__version__}, {found}.
+`plan.json` beside this file is the complete plan.
+
+## Validation
+
+{_validation(facts)}
+
+## Licence
+
+{plan.licence}
+"""
+
+
+def _validation(facts: Facts) -> str:
+    if not facts.looks:
+        return (
+            "Nothing has been measured. A training loss says nothing about other scans: score the "
+            "model on cases of your own with `wmhseg evaluate`."
+        )
+    rows = "\n".join(
+        f"| {name} | {cases} | {dsc:.3f} | {f1:.3f} |"
+        for name, (cases, dsc, f1) in facts.looks.items()
+    )
+    return f"""Each member alone on the validation cases at the end of its training. These cases
+were looked at while the model was trained: they are **validation data, not test data**. The
+ensemble has not been measured.
+
+| member | cases | mean DSC | mean lesion F1 |
+|---|---|---|---|
+{rows}"""
+
+
+def write_extras(folder: Path, plan: Plan, extras: Mapping[str, str]) -> None:
+    """Writes the plan and other texts, such as the split, into a finished model folder."""
+    files.write_text(folder / "plan.json", plans.to_json(plan))
+    for name, text in extras.items():
+        files.write_text(folder / name, text)

@@ -1,0 +1,241 @@
+"""A whole training: every run of a plan, resumed where it stopped, to a model folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from wmhseg import __version__, figures, files, weights
+from wmhseg import runtime as machines
+from wmhseg.errors import PlotsUnavailableError, ResumeError
+from wmhseg.runtime import Runtime
+from wmhseg.training import model_folder
+from wmhseg.training import plan as plans
+from wmhseg.training.fit import Running, Task, fit
+from wmhseg.training.journal import read
+from wmhseg.training.look import Look
+from wmhseg.training.model_folder import Facts
+from wmhseg.training.plan import Plan, Run
+from wmhseg.training.stream import Source
+from wmhseg.weights import Model
+
+
+class Data(Protocol):
+    """What is trained on."""
+
+    def identity(self) -> dict[str, str]:
+        """Checksums: training goes on only with the same data."""
+
+    def per_epoch(self, run: Run) -> int | None:
+        """Batches in a pass through the data; None where there is no such thing."""
+
+    def source(self, run: Run, seed: tuple[int, ...]) -> Source:
+        """Batches for a run."""
+
+    def describe(self) -> list[str]:
+        """What a model card says about the data, with counts."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A training and where it goes.
+
+    Attributes:
+        plan: What to do.
+        data: What to train on.
+        output: Folder for checkpoints, logs and the model folder.
+        command: The command, for the model card.
+        extras: Name -> text of files to put into the model folder, such as the split.
+        validation: Folder of cases for early looks, or None.
+    """
+
+    plan: Plan
+    data: Data
+    output: Path
+    command: str
+    extras: Mapping[str, str]
+    validation: Path | None = None
+
+
+def train(session: Session, running: Running, say: Callable[[str], None] = print) -> Model:
+    """Trains what is missing and writes the model folder.
+
+    Args:
+        session: What to do, and where.
+        running: How to run it.
+        say: Receives one line now and then.
+
+    Returns:
+        The model, also if it was complete before.
+
+    Raises:
+        ResumeError: If the folder holds another training.
+        TrainingFailedError: If a run fails.
+        WmhsegError: If data, start weights or the folder cannot be used.
+    """
+    plan, output = session.plan, session.output
+    folder = output / plan.name
+    identity = _identity(session)
+    if _begin(session, identity, say) and (folder / "preset.json").exists():
+        say(f"{folder} is complete already")
+        return weights.read_model(folder)
+    if running.device != "cpu":
+        machines.choose_gpu_backend()
+    machine = machines.start(running.device, running.threads)
+    say(f"computing with {machine.backend} on {machines.hardware(machine)}")
+    from wmhseg import networks  # imports Keras, for which the backend had to be chosen
+
+    for run in plan.runs:  # options that a network does not take are found out now
+        networks.build(run.network, plan.preprocessing.field, plan.channels, run.options)
+    look = Look(plan, session.validation, machine) if session.validation else None
+    for run in plan.runs:
+        _finish(session, run, machine, running, look, say)
+    members = [run for run in plan.runs if run.member]
+    made = model_folder.write(
+        folder,
+        model_folder.preset_of(plan, members),
+        [weights.read_tensors(_weights_of(output, run)) for run in members],
+        model_folder.card(plan, _facts(session, machine)),
+        dtype=plan.weights,
+    )
+    model_folder.write_extras(folder, plan, session.extras)
+    return made
+
+
+def _identity(session: Session) -> dict[str, str]:
+    """Checksums of all files that the result depends on."""
+    earlier = {run.name for run in session.plan.runs}
+    starts = {run.start_from for run in session.plan.runs if run.start_from} - earlier
+    return {
+        **session.data.identity(),
+        **{name: weights.sha256_of(Path(name)) for name in sorted(starts)},
+    }
+
+
+def _begin(session: Session, identity: Mapping[str, str], say: Callable[[str], None]) -> bool:
+    """Writes what is trained into the folder, or checks it; says whether it was there."""
+    output = session.output
+    files.check_writable(output)
+    texts = {
+        "plan.json": plans.to_json(session.plan),
+        "data.json": json.dumps(identity, indent=2, ensure_ascii=False) + "\n",
+    } | dict(session.extras)
+    version = output / "version.txt"
+    if not (output / "plan.json").exists():
+        if (output / session.plan.name).exists():
+            raise ResumeError(
+                "A folder without this model was expected for a new training",
+                received=output / session.plan.name,
+                advice="Choose another --output or --set name=….",
+            )
+        with files.together():
+            files.write_text(version, __version__ + "\n")
+            for name, text in texts.items():
+                files.write_text(output / name, text)
+        return False
+    for name, text in texts.items():
+        if not (output / name).exists() or (output / name).read_text("utf-8") != text:
+            raise ResumeError(
+                f"The {name} of the training in {output} was expected, to go on with it",
+                received="another plan, other data or another split",
+                advice="Choose another --output for a new training.",
+            )
+    if version.exists() and version.read_text("utf-8").strip() != __version__:
+        say(f"begun with wmhseg {version.read_text('utf-8').strip()}, going on with {__version__}")
+    return True
+
+
+def _weights_of(output: Path, run: Run) -> Path:
+    return output / f"{run.name}.safetensors"
+
+
+def _finish(
+    session: Session,
+    run: Run,
+    machine: Runtime,
+    running: Running,
+    look: Look | None,
+    say: Callable[[str], None],
+) -> None:
+    """Trains one run unless its weights are there."""
+    path = _weights_of(session.output, run)
+    if path.exists():
+        return
+    per_epoch = session.data.per_epoch(run)
+    task = Task(
+        plan=session.plan,
+        run=run,
+        steps=run.steps or (run.epochs or 0) * (per_epoch or 0),
+        per_epoch=per_epoch,
+        source=lambda seed: session.data.source(run, seed),
+        start=_start(session, run),
+        folder=session.output,
+    )
+    say(f"{run.name}: {task.steps} steps of {run.batch} slices")
+    weights.write_tensors(path, fit(task, machine, running, look=look, say=say))
+    task.file("-checkpoint.safetensors").unlink(missing_ok=True)
+    _draw(session, say)
+
+
+def _start(session: Session, run: Run) -> tuple[str, weights.Tensors] | None:
+    if run.start_from is None:
+        return None
+    earlier = [other for other in session.plan.runs if other.name == run.start_from]
+    path = _weights_of(session.output, earlier[0]) if earlier else Path(run.start_from)
+    return path.name, weights.read_tensors(path)
+
+
+def _logs(session: Session, ending: str) -> dict[str, list[dict[str, str]]]:
+    """Rows of each run's table, those without one left out."""
+    found = {run.name: read(session.output / f"{run.name}{ending}") for run in session.plan.runs}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _looks(session: Session) -> dict[str, dict[int, tuple[int, float, float]]]:
+    """Run -> step -> number of cases, mean DSC, mean lesion F1."""
+    means: dict[str, dict[int, tuple[int, float, float]]] = {}
+    for name, rows in _logs(session, "-validation.csv").items():
+        steps = sorted({int(row["step"]) for row in rows})
+        means[name] = {step: _mean([r for r in rows if int(r["step"]) == step]) for step in steps}
+    return means
+
+
+def _mean(rows: list[dict[str, str]]) -> tuple[int, float, float]:
+    dsc, f1 = (sum(float(row[key]) for row in rows) / len(rows) for key in ("dsc", "f1"))
+    return len(rows), dsc, f1
+
+
+def _draw(session: Session, say: Callable[[str], None]) -> None:
+    """Draws the curves so far; a training does not fail for want of a plot."""
+    losses = {
+        name: [(int(row["step"]), float(row["loss"])) for row in rows]
+        for name, rows in _logs(session, ".csv").items()
+    }
+    scores = {
+        name: [(step, dsc, f1) for step, (_, dsc, f1) in found.items()]
+        for name, found in _looks(session).items()
+    }
+    try:
+        picture = figures.training_curves(losses, scores, session.plan.name)
+    except PlotsUnavailableError as error:
+        say(f"no plot: {error}")
+        return
+    files.write_bytes(session.output / "training.png", picture)
+
+
+def _facts(session: Session, machine: Runtime) -> Facts:
+    logs: dict[str, dict[str, Any]] = {
+        name: rows[-1] for name, rows in _logs(session, ".csv").items()
+    }
+    return Facts(
+        command=session.command,
+        data=session.data.describe(),
+        hours={name: float(row["seconds"]) / 3600 for name, row in logs.items()},
+        losses={name: str(row["loss"]) for name, row in logs.items()},
+        hardware=machines.hardware(machine),
+        versions=machines.versions(machine.backend),
+        looks={name: found[max(found)] for name, found in _looks(session).items()},
+    )

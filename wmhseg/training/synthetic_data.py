@@ -1,0 +1,128 @@
+"""Synthetic scans as a source of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from wmhseg import weights
+from wmhseg.errors import MissingFileError
+from wmhseg.training import synthesis
+from wmhseg.training.plan import Run, Synthesis
+from wmhseg.training.stream import Batch, crop, stacked
+
+
+@dataclass(frozen=True)
+class SyntheticData:
+    """Label maps to draw scans from; see ``wmhseg.training.session.Data``.
+
+    Attributes:
+        labels: Folder of whole-head label maps.
+        synthesis: How scans are drawn and mixed.
+        channels: 2 for FLAIR and T1, 1 for FLAIR alone.
+    """
+
+    labels: Path
+    synthesis: Synthesis
+    channels: int
+
+    def identity(self) -> dict[str, str]:
+        """Checksum of every label map."""
+        return {
+            path.relative_to(self.labels).as_posix(): weights.sha256_of(path)
+            for path in self._maps()
+        }
+
+    def per_epoch(self, run: Run) -> int | None:
+        """None: a synthetic scan is never seen twice."""
+        return None
+
+    def source(self, run: Run, seed: tuple[int, ...]) -> SyntheticSource:
+        """Batches for a run."""
+        return SyntheticSource(
+            self.labels, self.synthesis, run.batch, run.crop, self.channels, seed
+        )
+
+    def describe(self) -> list[str]:
+        """What a model card says about the data."""
+        found = f"{len(self._maps())} whole-head label maps"
+        return [f"Synthetic scans drawn from {found}; no real image."]
+
+    def _maps(self) -> list[Path]:
+        paths = sorted(self.labels.rglob("*.nii.gz"))
+        if not paths:
+            raise MissingFileError(
+                "A folder of whole-head label maps (*.nii.gz) was expected", received=self.labels
+            )
+        return paths
+
+
+@dataclass(frozen=True)
+class SyntheticSource:
+    """Blocks of synthetic scans, their slices mixed and randomly cropped.
+
+    Attributes:
+        labels: Folder of whole-head label maps.
+        synthesis: How scans are drawn and mixed.
+        batch: Slices a batch.
+        crop: Side of the crop in pixels, None for whole slices.
+        channels: 2 for FLAIR and T1, 1 for FLAIR alone.
+        seed: The run's seed and the attempt.
+    """
+
+    labels: Path
+    synthesis: Synthesis
+    batch: int
+    crop: int | None
+    channels: int
+    seed: tuple[int, ...]
+
+    @property
+    def per_block(self) -> int:
+        """Batches a block; what does not fill a batch is dropped."""
+        return self.synthesis.scans * self.synthesis.slices // self.batch
+
+    def open(self) -> Callable[[int], Iterator[Batch]]:
+        """Loads the label maps."""
+        heads = synthesis.load_heads(self.labels)
+
+        def draw(block: int) -> Iterator[Batch]:
+            rng = np.random.default_rng(np.random.SeedSequence([*self.seed, block]))
+            pool = []
+            for _ in range(self.synthesis.scans):
+                scan = synthesis.make_scan(rng, heads, self.synthesis.recipe)
+                for index in slices_of_interest(rng, scan.target, self.synthesis.slices):
+                    image = scan.inputs[index][..., : self.channels]
+                    pool.append(crop(rng, image, scan.target[index], self.crop))
+            order = rng.permutation(len(pool))
+            for first in range(0, self.per_block * self.batch, self.batch):
+                yield stacked([pool[index] for index in order[first : first + self.batch]])
+
+        return draw
+
+
+def slices_of_interest(
+    rng: np.random.Generator, target: npt.NDArray[np.bool_], count: int
+) -> npt.NDArray[np.intp]:
+    """Picks slices of a scan; one with a lesion is twice as likely to be picked as another.
+
+    Args:
+        rng: Source of randomness.
+        target: (slice, row, column).
+        count: How many; if the scan has fewer, it is gone through again.
+
+    Returns:
+        Indices in random order, none twice before all are in.
+
+    Reference:
+        P. S. Efraimidis, P. G. Spirakis. Weighted random sampling with a reservoir. Information
+        Processing Letters 97 (2006) 181-185.
+    """
+    weight = 1.0 + target.any((1, 2))
+    order = np.argsort(-(rng.random(len(target)) ** (1 / weight)))
+    picked: npt.NDArray[np.intp] = np.resize(order, count)
+    return picked
