@@ -22,7 +22,7 @@ class Progress:
 
     Attributes:
         attempt: Restarts so far.
-        seconds: Time spent in its steps, over all times it was resumed.
+        seconds: Time spent in its steps and waiting for batches, over all times it was resumed.
         losses: Loss of every step of this attempt.
     """
 

@@ -240,28 +240,31 @@ class _Loop:
     running: Running
     look: Look | None
     say: Callable[[str], None]
+    _timed: float = 0.0
+    _told: tuple[int, float] = (0, 0.0)
 
     def run_to_end(self, producers: int) -> bool:
         """Takes all steps that are missing; False if the run has to start again."""
         task, progress = self.task, self.progress
         log = Journal(task.file(".csv"), COLUMNS, progress.step)
+        self._told = progress.step, progress.seconds
         source = task.source((task.run.seed, progress.attempt))
         with _deferred_signals() as stop, closing(produced(source, progress.step, producers)) as s:
-            batches = iter(s) if progress.step < task.steps else iter(())
+            self._timed = time.perf_counter()
             while progress.step < task.steps:
-                self._step(next(batches))
+                self._step(next(s))
                 if progress.step % self.running.log_every == 0 or progress.step == task.steps:
                     self._log(log)
                 if self._is_stuck():
                     return False
                 self._pause(stop)
+                self._timed = time.perf_counter()
         if self.look is not None:
             self._look(self.look)
         return True
 
     def _step(self, batch: tuple[Any, Any]) -> None:
         task, progress = self.task, self.progress
-        started = time.perf_counter()
         rate = learning_rate(task.run, task.steps, progress.step)
         self.model.optimizer.learning_rate = rate
         loss = float(self.model.train_on_batch(*batch))
@@ -272,7 +275,8 @@ class _Loop:
                 advice="Choose a smaller rate, fitting.clip_norm or precision float32.",
             )
         progress.losses.append(loss)
-        progress.seconds += time.perf_counter() - started
+        # Waiting for batches is counted; checkpoints and looks are not.
+        progress.seconds += time.perf_counter() - self._timed
 
     def _log(self, log: Journal) -> None:
         task, progress = self.task, self.progress
@@ -282,10 +286,13 @@ class _Loop:
         seen = progress.step * task.run.batch
         rate = learning_rate(task.run, task.steps, progress.step - 1)
         log.add(progress.step, epoch, seen, f"{progress.seconds:.0f}", f"{loss:.4f}", f"{rate:.3g}")
+        told_step, told_seconds = self._told
+        speed = (progress.step - told_step) / max(progress.seconds - told_seconds, 1e-9)
+        self._told = progress.step, progress.seconds
         self.say(
             f"{task.run.name}: step {progress.step}/{task.steps}"
             + (f"  epoch {epoch}" if epoch else "")
-            + f"  loss {loss:.3f}  {seen / max(progress.seconds, 1e-9):.1f} slices/s"
+            + f"  loss {loss:.3f}  {speed * task.run.batch:.1f} slices/s"
         )
 
     def _is_stuck(self) -> bool:

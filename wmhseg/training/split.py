@@ -1,0 +1,177 @@
+"""Which cases are trained on and which are kept aside, always by patient.
+
+The patient of a case stands in a table with the columns ``case`` and ``patient``. Without a table
+it is the subject of a BIDS-like name (``sub-01_ses-2`` is a visit of ``sub-01``), and otherwise
+every case is a patient of its own.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wmhseg import files
+from wmhseg.errors import TableError, UsageError
+from wmhseg.pairs import Case, natural
+
+_SEED = 20170914  # fixed, so that fold 2 of 5 is the same for everybody with the same cases
+_BIDS_SUBJECT = re.compile(r"(sub-[0-9A-Za-z+]+)(?:_.*)?")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A case and whose it is."""
+
+    case: Case
+    patient: str
+
+    @property
+    def place(self) -> str:
+        """Site and scanner, such as "Amsterdam/GE3T"."""
+        return "/".join(part for part in (self.case.site, self.case.scanner) if part)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One way to part the cases.
+
+    Attributes:
+        how: As it was asked for, such as "k-fold:5".
+        fold: Number of the part, from 1.
+        folds: Number of parts.
+        train: Cases to train on.
+        test: Cases kept aside.
+        unused: Cases of neither: in "cross-scanner", other scans of patients kept aside.
+    """
+
+    how: str
+    fold: int
+    folds: int
+    train: tuple[Subject, ...]
+    test: tuple[Subject, ...] = ()
+    unused: tuple[Subject, ...] = ()
+
+
+def subjects(cases: Sequence[Case], table: Path | None = None) -> list[Subject]:
+    """Says whose each case is.
+
+    Args:
+        cases: The cases.
+        table: Tab-separated table with the columns case and patient, or None.
+
+    Raises:
+        TableError: If the table has other columns, or does not name every case.
+        InputError: If it cannot be read.
+    """
+    if table is None:
+        return [Subject(case, _patient(case.name)) for case in cases]
+    known = _read(table)
+    missing = [case.name for case in cases if not known.get(case.name)]
+    if missing:
+        raise TableError(
+            f"A patient for every case was expected in {table}",
+            received=f"none for {', '.join(missing[:10])}",
+        )
+    return [Subject(case, known[case.name]) for case in cases]
+
+
+def _patient(name: str) -> str:
+    match = _BIDS_SUBJECT.fullmatch(name)
+    return match[1] if match else name
+
+
+def _read(table: Path) -> dict[str, str]:
+    with files.reading(table, f'table "{table}"', advice="Name a TSV file.") as handle:
+        text = handle.read().decode("utf-8-sig", "replace")
+    rows = csv.DictReader(text.splitlines(), delimiter="\t", restval="")
+    if not {"case", "patient"} <= set(rows.fieldnames or ()):
+        raise TableError(
+            f"The columns case and patient, parted by tabs, were expected in {table}",
+            received=", ".join(rows.fieldnames or ()) or "an empty file",
+        )
+    return {row["case"]: row["patient"].strip() for row in rows}
+
+
+def split(found: Sequence[Subject], how: str, fold: int) -> Split:
+    """Parts the cases.
+
+    Args:
+        found: All cases.
+        how: "none" trains on all. "k-fold:K" makes K parts of the patients, those of each scanner
+            spread evenly. "loso" keeps one patient aside. "cross-scanner" keeps one scanner
+            aside, and all other scans of its patients out of the training.
+        fold: Which part is kept aside, from 1.
+
+    Raises:
+        UsageError: If there is no such split or fold, or nothing is left to train on.
+    """
+    name, _, number = how.partition(":")
+    if name == "none" and not number:
+        kept_aside: list[list[Subject]] = [[]]
+    elif name == "k-fold" and number.isdecimal() and int(number) > 1:
+        kept_aside = _by_patient(found, _folds(found, int(number)))
+    elif name == "loso" and not number:
+        kept_aside = _by_patient(found, [[patient] for patient in _patients(found)])
+    elif name == "cross-scanner" and not number:
+        places = sorted({s.place for s in found}, key=natural)
+        kept_aside = [[s for s in found if s.place == place] for place in places]
+    else:
+        raise UsageError(
+            "A split none, k-fold:K with K from 2, loso or cross-scanner was expected",
+            received=how,
+        )
+    if not 1 <= fold <= len(kept_aside):
+        raise UsageError(f"A fold from 1 to {len(kept_aside)} was expected", received=fold)
+    test = kept_aside[fold - 1]
+    away = {s.patient for s in test}
+    train = [s for s in found if s.patient not in away]
+    if not train or (name != "none" and not test):
+        raise UsageError(
+            f"Cases on both sides of the split {how} were expected",
+            received=f"{len(train)} to train on and {len(test)} kept aside",
+        )
+    unused = [s for s in found if s.patient in away and s not in test]
+    return Split(how, fold, len(kept_aside), tuple(train), tuple(test), tuple(unused))
+
+
+def _patients(found: Sequence[Subject]) -> list[str]:
+    return sorted({s.patient for s in found}, key=natural)
+
+
+def _folds(found: Sequence[Subject], count: int) -> list[list[str]]:
+    """Deals the patients out, scanner by scanner, in a random order that is always the same."""
+    place = {s.patient: s.place for s in reversed(found)}
+    shuffled = list(np.random.default_rng(_SEED).permutation(_patients(found)))
+    dealt = sorted(map(str, shuffled), key=lambda patient: natural(place[patient]))
+    return [dealt[start::count] for start in range(count)]
+
+
+def _by_patient(found: Sequence[Subject], folds: Sequence[Sequence[str]]) -> list[list[Subject]]:
+    return [[s for s in found if s.patient in set(patients)] for patients in folds]
+
+
+def to_json(parted: Split, skipped: Mapping[str, str]) -> str:
+    """Writes a split down.
+
+    Args:
+        parted: The split.
+        skipped: Cases that were left out before -> why.
+    """
+    groups = {"train": parted.train, "test": parted.test, "unused": parted.unused}
+    content = {
+        "split": parted.how,
+        "fold": parted.fold,
+        "folds": parted.folds,
+        **{
+            name: [{"case": s.case.name, "patient": s.patient, "scanner": s.place} for s in group]
+            for name, group in groups.items()
+        },
+        "skipped": dict(skipped),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
