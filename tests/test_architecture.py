@@ -60,8 +60,8 @@ ALLOWED: dict[str, set[str]] = {
         "scores", "statistics", "summary",
     },
     "cli_training": {
-        "console", "errors", "files", "training.fit", "training.plan", "training.session",
-        "training.synthetic_data",
+        "console", "errors", "files", "pairs", "training.dataset", "training.fit",
+        "training.plan", "training.session", "training.split", "training.synthetic_data",
     },
     "__main__": {"cli"},
     "": {"pipeline"},
@@ -87,6 +87,12 @@ ALLOWED: dict[str, set[str]] = {
     "training.stream": {"errors"},
     "training.synthetic_data": {
         "errors", "training.plan", "training.stream", "training.synthesis", "weights",
+    },
+    "training.augment": {"training.plan"},
+    "training.split": {"errors", "files", "pairs"},
+    "training.dataset": {
+        "errors", "files", "images", "pairs", "pipeline", "training.augment",
+        "training.model_folder", "training.plan", "training.split", "training.stream", "weights",
     },
     "training.journal": {"files"},
     "training.checkpoint": {"errors", "weights"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,8 @@ from wmhseg.console import Console
 
 if TYPE_CHECKING:
     from wmhseg.training.fit import Running
-    from wmhseg.training.plan import Plan
+    from wmhseg.training.plan import Augmentation, Plan
+    from wmhseg.training.session import Data, Session
 
 Command = Callable[[str, str, Callable[..., int]], argparse.ArgumentParser]
 
@@ -67,7 +69,6 @@ def add_commands(command: Command) -> None:
 
 def _train(arguments: argparse.Namespace) -> int:
     from wmhseg.training import plan as plans
-    from wmhseg.training import session
     from wmhseg.training.synthetic_data import SyntheticData
 
     plan = _plan(arguments)
@@ -78,23 +79,75 @@ def _train(arguments: argparse.Namespace) -> int:
         raise errors.UsageError("--output DIR was expected", received="none")
     running = _running(arguments)
     console = Console(quiet=arguments.quiet, verbose=arguments.verbose)
-    if plan.synthesis is None:
-        raise errors.UsageError("not yet")
+    if plan.augmentation is not None:
+        return _train_on_scans(arguments, plan, plan.augmentation, running, console)
+    assert plan.synthesis is not None
     data = SyntheticData(Path(arguments.labels), plan.synthesis, plan.channels)
-    made = session.train(
-        session.Session(
-            plan=plan,
-            data=data,
-            output=Path(arguments.output),
-            command=shlex.join(["wmhseg", *arguments.words]),
-            extras={},
-            validation=Path(arguments.validation) if arguments.validation else None,
-        ),
-        running,
-        console.say,
-    )
-    print(f"{made.preset.name}: {len(made.preset.members)} members in {made.folder}")
+    if arguments.check:
+        print("\n".join([*data.describe(), f"{len(data.identity())} files read"]))
+        return errors.EXIT_OK
+    _finish(_session(arguments, plan, data, {}), running, console)
     return errors.EXIT_OK
+
+
+def _train_on_scans(
+    arguments: argparse.Namespace,
+    plan: Plan,
+    augmentation: Augmentation,
+    running: Running,
+    console: Console,
+) -> int:
+    from wmhseg import files, pairs
+    from wmhseg.training import dataset, split
+
+    output = Path(arguments.output)
+    files.check_writable(output)
+    table = Path(arguments.patients) if arguments.patients else None
+    found = split.subjects(pairs.find_cases(Path(arguments.data)), table)
+    folder = output / "prepared"
+    try:
+        prepared = dataset.prepare(found, plan, folder, console.progress("reading", "cases"))
+        for name, why in prepared.skipped.items():
+            console.warn(f"skipped {name}: {why}")
+        usable = [subject for subject in found if subject.case.name in prepared.folders]
+        parted = split.split(usable, arguments.split, arguments.fold)
+        data = dataset.ScanData(parted, prepared, augmentation)
+        if arguments.check:
+            print("\n".join(data.describe()))
+        else:
+            extras = {"split.json": split.to_json(parted, prepared.skipped)}
+            _finish(_session(arguments, plan, data, extras), running, console)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if prepared.skipped:
+        raise errors.SubjectsSkippedError(
+            f"{len(found)} usable subjects were expected in {arguments.data}",
+            received=f"{len(usable)}; skipped: {', '.join(list(prepared.skipped)[:10])}",
+            advice="Everything else was done with the others; the warnings say what is wrong.",
+        )
+    return errors.EXIT_OK
+
+
+def _session(
+    arguments: argparse.Namespace, plan: Plan, data: Data, extras: dict[str, str]
+) -> Session:
+    from wmhseg.training.session import Session
+
+    return Session(
+        plan=plan,
+        data=data,
+        output=Path(arguments.output),
+        command=shlex.join(["wmhseg", *arguments.words]),
+        extras=extras,
+        validation=Path(arguments.validation) if arguments.validation else None,
+    )
+
+
+def _finish(session: Session, running: Running, console: Console) -> None:
+    from wmhseg.training.session import train
+
+    made = train(session, running, console.say)
+    print(f"{made.preset.name}: {len(made.preset.members)} members in {made.folder}")
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:

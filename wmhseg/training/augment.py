@@ -29,7 +29,7 @@ class Variation:
     """How one copy is varied.
 
     Attributes:
-        rotation_deg: Turn, from rows towards columns.
+        rotation_deg: Turn, clockwise as the slice is shown.
         shear_deg: Angle by which columns lean.
         zoom: Scale of rows and of columns; above 1 is larger.
         flip: Whether left and right (columns) are exchanged.

@@ -96,21 +96,32 @@ class ScanSource:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """Cases that are ready to be drawn from.
+
+    Attributes:
+        folders: Case -> folder of its arrays.
+        slices: Case -> number of its slices.
+        skipped: Case -> why it is left out.
+    """
+
+    folders: Mapping[str, Path]
+    slices: Mapping[str, int]
+    skipped: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class ScanData:
     """Prepared cases to train on; see ``wmhseg.training.session.Data``.
 
     Attributes:
         parted: What is trained on and what is kept aside.
-        skipped: Case -> why it is left out.
-        folders: Case -> folder of the prepared case.
-        slices: Case -> its slices.
+        prepared: All usable cases.
         augmentation: How they are varied.
     """
 
     parted: Split
-    skipped: Mapping[str, str]
-    folders: Mapping[str, Path]
-    slices: Mapping[str, int]
+    prepared: Prepared
     augmentation: Augmentation
 
     def identity(self) -> dict[str, str]:
@@ -129,8 +140,8 @@ class ScanData:
         """Batches for a run."""
         names = [subject.case.name for subject in self.parted.train]
         return ScanSource(
-            tuple(self.folders[name] for name in names),
-            tuple(self.slices[name] for name in names),
+            tuple(self.prepared.folders[name] for name in names),
+            tuple(self.prepared.slices[name] for name in names),
             self.augmentation,
             run.batch,
             run.crop,
@@ -144,7 +155,7 @@ class ScanData:
         for subject in train:
             places[subject.place or "unknown"] = places.get(subject.place or "unknown", 0) + 1
         patients = len({subject.patient for subject in train})
-        slices = sum(self.slices[subject.case.name] for subject in train)
+        slices = sum(self.prepared.slices[subject.case.name] for subject in train)
         copies = self.augmentation.copies
         found = ", ".join(f"{place} ({count})" for place, count in sorted(places.items()))
         return [
@@ -154,7 +165,7 @@ class ScanData:
             f"Split {self.parted.how}, fold {self.parted.fold} of {self.parted.folds}: "
             f"{len(self.parted.test)} scans kept aside, {len(self.parted.unused)} not used; "
             "`split.json` names them.",
-            f"{len(self.skipped)} broken subjects were skipped.",
+            f"{len(self.prepared.skipped)} broken subjects were skipped.",
         ]
 
 
@@ -204,7 +215,7 @@ def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDAr
 
 def prepare(
     found: Sequence[Subject], plan: Plan, folder: Path, progress: Progress | None = None
-) -> tuple[dict[str, int], dict[str, str]]:
+) -> Prepared:
     """Prepares all cases once, in files that the processes that draw share.
 
     Args:
@@ -214,7 +225,7 @@ def prepare(
         progress: Called with (done, total).
 
     Returns:
-        Case -> number of its slices, and skipped case -> why.
+        The cases that can be used, and why others cannot.
 
     Raises:
         NoCasesError: If no case can be used.
@@ -222,6 +233,7 @@ def prepare(
     """
     shutil.rmtree(folder, ignore_errors=True)
     files.check_writable(folder)
+    folders: dict[str, Path] = {}
     slices: dict[str, int] = {}
     skipped: dict[str, str] = {}
     for done, subject in enumerate(found, 1):
@@ -231,19 +243,19 @@ def prepare(
         except InputError as error:
             skipped[name] = str(error)
         else:
-            place = case_folder(folder, len(slices))
+            # Numbers are safe names of folders; names of cases may not be.
+            place = folders[name] = folder / f"{len(slices):04d}"
             files.check_writable(place)
-            np.save(place / "inputs.npy", stack, allow_pickle=False)
-            np.save(place / "mask.npy", target, allow_pickle=False)
+            _save(place / "inputs.npy", stack)
+            _save(place / "mask.npy", target)
             slices[name] = len(stack)
         if progress is not None:
             progress(done, len(found))
     if not slices:
         first = next(iter(skipped.items()), ("", "none"))
         raise NoCasesError("At least one usable case was expected", received=": ".join(first))
-    return slices, skipped
+    return Prepared(folders, slices, skipped)
 
 
-def case_folder(folder: Path, number: int) -> Path:
-    """Where the prepared case of a number lies; numbers are safe names, case names may not be."""
-    return folder / f"{number:04d}"
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    files.write_atomically(path, lambda file: np.save(file, array, allow_pickle=False))
