@@ -7,6 +7,7 @@ GPU ?= 0
 DATA ?=
 MODELS ?=
 EVALUATE ?=
+TRAIN ?=
 LABELS ?= $(SHARED)/data/labels
 OUT ?= build
 # Real scans for validation; not part of the project. Without them the checks that need them skip.
@@ -58,8 +59,8 @@ evaluate: $(VENV)/.dev ## segment and score the cases of DATA=DIR (default: the 
 	$(BIN)/python -m evaluation.run $(if $(DATA),--data $(DATA)) --output $(OUT)/evaluation \
 		$(if $(MODELS),--models $(MODELS)) $(EVALUATE)
 
-train: $(VENV)/.dev ## train the starter weights from the label maps in LABELS=DIR
-	$(BIN)/python -m wmhseg.training.starter --labels $(LABELS) --output $(OUT)/train
+train: $(VENV)/.dev ## train on the scans of DATA=DIR, or on synthetic ones from LABELS=DIR (goes on where it stopped)
+	$(BIN)/wmhseg train $(if $(DATA),--data $(DATA),--labels $(LABELS)) --output $(OUT)/train $(TRAIN)
 
 docker: ## build the image IMAGE=wmhseg (GPU=1 for CUDA)
 	$(PYTHON) tests/container/check_image.py --build-only --image $(IMAGE) \
