@@ -229,3 +229,42 @@ def test_start_up_lines_are_silenced_and_no_others(
     with runtime._without_chatter():
         os.write(2, b"asked for\n")
     assert capfd.readouterr().err == "asked for\n"
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "expected"),
+    [("cpu", 2, 1), ("cpu", 16, 2), ("gpu", 2, 14), ("gpu", 1, 14)],
+)
+def test_helpers(device: str, threads: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "available_processors", lambda: 16)
+    assert runtime.helpers(runtime.Runtime("torch", device, threads)) == expected
+
+
+def test_hardware_names_the_processor() -> None:
+    text = runtime.hardware(runtime.Runtime("tensorflow", "cpu", 3))
+    assert text.startswith("3 threads of ")
+    assert len(text) > len("3 threads of ")
+
+
+@pytest.mark.parametrize(("seeing", "chosen"), [("torch", "torch"), ("jax", "jax"), ("", None)])
+def test_training_takes_the_backend_that_sees_a_gpu(
+    seeing: str, chosen: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.setattr(runtime.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(runtime, "_prepare", lambda name, threads: name == seeing)
+    runtime.choose_gpu_backend()
+    assert os.environ.get("KERAS_BACKEND") == chosen
+
+
+def test_a_backend_that_the_user_named_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(runtime, "_prepare", lambda name, threads: True)
+    runtime.choose_gpu_backend()
+    assert os.environ["KERAS_BACKEND"] == "jax"

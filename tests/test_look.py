@@ -1,0 +1,53 @@
+"""An early look scores exactly what segment would write."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Phantom, threshold_network
+from test_dataset import write_case
+
+import wmhseg
+from wmhseg import metrics, runtime
+from wmhseg.errors import MissingFileError
+from wmhseg.training import model_folder
+from wmhseg.training.look import Look
+from wmhseg.training.plan import PLANS, Run
+
+RUN = Run("0", steps=1)
+PLAN = replace(
+    PLANS["synthetic"],
+    preprocessing=replace(PLANS["synthetic"].preprocessing, field=(64, 64)),
+    runs=(RUN,),
+)
+
+
+@pytest.mark.parametrize("smallest_mm3", [0.0, 20.0])
+def test_a_look_scores_what_segment_writes(
+    phantom: Phantom, tmp_path: Path, smallest_mm3: float
+) -> None:
+    post = replace(PLAN.postprocessing, min_lesion_mm3=smallest_mm3)
+    plan = replace(PLAN, postprocessing=post)
+    one = write_case(tmp_path / "data" / "x", phantom)
+    tensors = threshold_network(2, 2.0)
+    look = Look(plan, tmp_path / "data", runtime.start("cpu", 1))
+    assert len(look) == 1
+    ((name, dsc, f1),) = look.scores(RUN, tensors)
+    model = model_folder.write(
+        tmp_path / plan.name, model_folder.preset_of(plan, (RUN,)), [tensors], "", dtype="float32"
+    )
+    mask = wmhseg.segment(one / "pre" / "FLAIR.nii.gz", one / "pre" / "T1.nii.gz", model=model).mask
+    found = metrics.evaluate(phantom.lesions.astype(np.uint8), mask, phantom.spacing_mm)
+    assert (name, dsc, f1) == ("x", found.dsc, found.f1)
+    assert 0 < dsc < 1
+    # The lesion of 6 voxels (16 mm3) is there without a smallest volume: 2 of 3 lesions found.
+    assert f1 == pytest.approx(0.8 if smallest_mm3 == 0 else 0.5)
+
+
+def test_a_case_that_cannot_be_used_is_named(phantom: Phantom, tmp_path: Path) -> None:
+    (write_case(tmp_path / "x", phantom) / "wmh.nii.gz").unlink()
+    with pytest.raises(MissingFileError, match=r"Validation case x: .*no wmh\.nii\.gz"):
+        Look(PLAN, tmp_path, runtime.start("cpu", 1))
