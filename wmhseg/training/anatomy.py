@@ -115,8 +115,8 @@ def sample(
         tissue, distance, septum = _widen(ventricles, found, tissue, noise, limits)
     if third.random() < recipe.wide_third:
         tissue = _widen_third(third, found, tissue)
-    thick = sometimes(cortex, recipe.cortex, -0.8, 1.0)
-    lost = sometimes(sulci, recipe.atrophy, 0.3, 1.8)
+    thick = sometimes(cortex, recipe.cortex, -0.45, 0.6)
+    lost = sometimes(sulci, recipe.atrophy, 0.0, 0.85)
     tissue, depth = _resurface(sulci, found, tissue, noise, (lost, thick))
     return Anatomy(
         tissue, distance, depth, noise, (z, y, x), septum, found.prior, place, head, parts,
@@ -260,18 +260,19 @@ def _resurface(
     lost, gained = change_mm
     depth = found.depth
     if lost or gained:
-        uneven = 1 + 0.3 * noise(between(rng, 10, 20))
+        # A voxel's layer is lost or kept as a whole, so borders between both must wander.
+        uneven = 0.3 * noise(between(rng, 8, 20))
         cortex = tissue == INDEX["cortex"]
         white = tissue == INDEX["white_matter"]
         # The cortex that is lost outside is made good inside: gyri shrink, it stays a ribbon.
-        inner = (0.7 * lost + gained) * uneven
+        inner = (0.7 * lost + gained) + uneven
         grey = (white & (depth > 0) & (depth - 0.5 < inner)) | (
             cortex & ~((depth < 0) & (depth + 0.5 > inner))
         )
         tissue = xp.where(cortex, INDEX["white_matter"], tissue)
         tissue = xp.where(grey, INDEX["cortex"], tissue)
         if lost:
-            tissue = xp.where(cortex & (found.pial - 0.5 < lost * uneven), INDEX["csf"], tissue)
+            tissue = xp.where(cortex & (found.pial - 0.5 < lost + uneven), INDEX["csf"], tissue)
         tissue = xp.astype(tissue, xp.uint8)
         depth = depth - inner
     return tissue, xp.clip(depth, 0.0, None)

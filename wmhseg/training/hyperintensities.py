@@ -33,7 +33,7 @@ _SPOT = Kind((0.7, 1.9))
 _JUXTACORTICAL = Kind((1.5, 6.0), stretch=(0.8, 2.0))
 _RARE = Kind((1.0, 4.0))
 _LACUNE = Kind((1.5, 5.0))
-_INFARCT = Kind((8.0, 22.0))
+_INFARCT = Kind((5.0, 16.0))
 
 
 @dataclass(frozen=True)
@@ -254,8 +254,10 @@ def _cavities(rng: np.random.Generator, anatomy: Anatomy, coarse: _Coarse) -> tu
         canvas.add(rng, _INFARCT, places, between(rng, 2, 20))
     inner = coarse.any_of((*WHITE, *DEEP_GREY, "brainstem")) & (coarse.depth_mm > 2)
     canvas.add(rng, _LACUNE, coarse.places(inner), between(rng, 0.05, 0.8))
-    inside = canvas.on(anatomy) + 0.4 * anatomy.noise(between(rng, 3, 8))
+    inside = canvas.on(anatomy)
+    wavy = inside + 0.4 * anatomy.noise(between(rng, 3, 8))
+    inside = xp.where(inside > -FAR_MM, wavy, -2 * FAR_MM)
     tissue = xp.astype(is_any(anatomy.tissue, (*HOLDING, "cortex")) & ~anatomy.septum, xp.float32)
     cavity = xp.clip(inside + 0.5, 0.0, 1.0) * tissue
-    around = xp.clip(inside + 0.5 + between(rng, 0.5, 2.5), 0.0, 1.0) * tissue
+    around = xp.clip(inside + 0.5 + between(rng, 0.5, 2.2), 0.0, 1.0) * tissue
     return cavity, around - cavity
