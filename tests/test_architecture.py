@@ -71,11 +71,23 @@ ALLOWED: dict[str, set[str]] = {
     "training.hyperintensities": {
         "training.anatomy", "training.heads", "training.noise", "training.recipe",
     },
-    "training.appearance": {"training.anatomy", "training.heads", "training.noise"},
-    "training.acquisition": {"training.anatomy", "training.heads", "training.noise"},
+    "training.linear": set(),
+    "training.regions": {"training.arrays", "training.noise"},
+    "training.contrast": {
+        "training.heads", "training.noise", "training.recipe", "training.regions",
+    },
+    "training.appearance": {
+        "training.anatomy", "training.arrays", "training.contrast", "training.heads",
+        "training.noise", "training.regions",
+    },
+    "training.acquisition": {
+        "training.anatomy", "training.arrays", "training.heads", "training.linear",
+        "training.noise", "training.recipe",
+    },
     "training.synthesis": {
         "intensity", "preset", "training.acquisition", "training.anatomy", "training.appearance",
-        "training.heads", "training.hyperintensities", "training.noise", "training.recipe",
+        "training.contrast", "training.heads", "training.hyperintensities", "training.linear",
+        "training.noise", "training.recipe",
     },
     "training.fit": {
         "networks", "runtime", "training.heads", "training.losses", "training.noise",

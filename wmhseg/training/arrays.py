@@ -70,6 +70,13 @@ def on_torch(device: str = "cuda") -> Arrays:
     return Arrays(array_api_compat.torch, device)
 
 
+def home(values: Array) -> Arrays:
+    """Where an array lives, so that others can be brought beside it."""
+    if isinstance(values, np.ndarray):
+        return NUMPY
+    return Arrays(namespace(values), str(array_api_compat.device(values)))
+
+
 def namespace(values: Array) -> Any:
     """The functions for an array at hand."""
     return array_api_compat.array_namespace(values)

@@ -18,6 +18,17 @@ def between(rng: np.random.Generator, low: float, high: float) -> float:
     return float(rng.uniform(low, high))
 
 
+def sometimes(
+    rng: np.random.Generator, share: float, low: float, high: float, otherwise: float = 0.0
+) -> float:
+    """Draws a number as ``between`` in a share of the cases, else says ``otherwise``.
+
+    It takes as much from the generator either way: what is switched off changes nothing else.
+    """
+    value, chance = between(rng, low, high), rng.random()
+    return value if chance < share else otherwise
+
+
 class Noise:
     """Smooth random fields on the points of one scan, made by separable linear maps."""
 

@@ -13,16 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from wmhseg import intensity
 from wmhseg.preset import METHODS
-from wmhseg.training.acquisition import acquire, brain_extraction
+from wmhseg.training.acquisition import acquire, average
 from wmhseg.training.anatomy import sample
-from wmhseg.training.appearance import draw_contrast, paint
+from wmhseg.training.appearance import marks, paint
+from wmhseg.training.contrast import draw_contrast
 from wmhseg.training.heads import Head, Mask, load_head, load_heads
 from wmhseg.training.hyperintensities import grow
-from wmhseg.training.noise import Float, Noise
+from wmhseg.training.linear import slice_profile
+from wmhseg.training.noise import Float
 from wmhseg.training.recipe import Recipe
 
 __all__ = [
@@ -45,19 +46,17 @@ class SyntheticScan:
 
 
 def normalise(rng: np.random.Generator, image: Float) -> Float:
-    """Masks and z-scores a synthetic scan as inference does, with a jittered threshold.
+    """Masks and z-scores a synthetic scan with the functions of inference.
 
-    The jitter stands for scans whose own scale puts the fixed threshold higher or lower.
+    Both modalities are brought to the same multiple of their threshold there, so one threshold
+    serves here. The jitter stands for scans that are near enough to the scale to be left there.
     """
     method = METHODS["synthetic"].preprocessing
-    threshold = method.flair_threshold
-    scaled = image * np.float32(intensity.scale_factor(image, threshold))
+    scale = intensity.scale_factor(image, method.flair_threshold) * np.exp(rng.uniform(-0.3, 0.3))
+    scaled = image * np.float32(scale)
     if method.ceiling is not None:
         scaled = intensity.limit(scaled, method.ceiling)
-    cut = threshold * float(np.exp(rng.uniform(-0.6, 0.6)))
-    mask = intensity.brain_mask(scaled, cut, largest_component=method.largest_component)
-    values = intensity.zscore(scaled, mask, name="synthetic")
-    return values if method.clip is None else np.clip(values, *method.clip)
+    return intensity.normalise([scaled], ["synthetic"], method)[0]
 
 
 @dataclass(frozen=True)
@@ -91,23 +90,11 @@ def draw_scan(rng: np.random.Generator, heads: Sequence[Head], recipe: Recipe) -
     parts = 2 if thickness < 2 else 3
     anatomy = sample(rng, head, recipe, thickness, parts)
     lesions = grow(rng, anatomy, recipe)
-    flair, t1 = paint(rng, anatomy, lesions, draw_contrast(rng))
-    keep: Mask | None = None
-    if rng.random() < recipe.skull_stripped:
-        inside = brain_extraction(rng, anatomy)
-        keep = inside.reshape(recipe.slices, parts, *recipe.field).mean(1) >= 0.5
-
-    def slab(points: npt.NDArray[np.generic]) -> Float:
-        shape = (recipe.slices, parts, *recipe.field)
-        mean: Float = points.reshape(shape).mean(1, dtype=np.float32).astype(np.float32)
-        return mean
-
-    z = anatomy.axes_mm[0].reshape(recipe.slices, parts).mean(1)
-    noise = Noise(rng, (z, *anatomy.axes_mm[1:]))
-    volumes = [acquire(rng, slab(image), noise, keep) for image in (flair, t1)]
-    if rng.random() < 0.15:  # registration is not perfect
-        volumes[1] = np.roll(volumes[1], tuple(rng.integers(-1, 2, 2)), (1, 2))
-    return Drawing(volumes[0], volumes[1], slab(lesions) >= 0.5)
+    images = paint(rng, anatomy, marks(lesions), draw_contrast(rng, recipe))
+    acquired = acquire(rng, images, anatomy, parts, recipe)
+    full = average(lesions.astype(np.float32), parts, slice_profile(parts, 0))
+    flair, t1 = acquired.images
+    return Drawing(flair, t1, (full >= 0.5) & (acquired.seen > 0))
 
 
 def make_scan(rng: np.random.Generator, heads: Sequence[Head], recipe: Recipe) -> SyntheticScan:
