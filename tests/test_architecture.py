@@ -89,6 +89,10 @@ ALLOWED: dict[str, set[str]] = {
         "training.contrast", "training.heads", "training.hyperintensities", "training.linear",
         "training.noise", "training.recipe",
     },
+    "training.contact_sheet": {
+        "errors", "images", "pipeline", "preset", "training.heads", "training.noise",
+        "training.recipe", "training.synthesis", "weights",
+    },
     "training.fit": {
         "networks", "runtime", "training.heads", "training.losses", "training.noise",
         "training.recipe", "training.synthesis", "weights",

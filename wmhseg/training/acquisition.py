@@ -67,7 +67,7 @@ def draw_optics(
     blurs = between(rng, 0.35, 0.5), between(rng, 0.45, 0.95)
     smooth = int(rng.random() >= recipe.ringing)
     kind = _KINDS[int(rng.choice(len(_KINDS), p=_KIND_SHARES))]
-    amount = sometimes(rng, recipe.sharpened, 0.3, 1.4)
+    amount = sometimes(rng, recipe.sharpened, 0.3, 1.8)
     radius = between(rng, 0.7, 1.8)
     strength = sometimes(rng, recipe.ghosts, -0.06, 0.06)
     phase, distance = int(rng.integers(2)), between(rng, 0.06, 0.5)
@@ -87,7 +87,7 @@ def draw_optics(
     return Optics((ahead[0], ahead[1]), (back[0], back[1]))
 
 
-def apply(maps: tuple[Matrix, Matrix], image: Array) -> Array:
+def apply(maps: Sequence[Matrix], image: Array) -> Array:
     """Applies maps of rows and columns to every slice."""
     put = home(image).put
     return put(maps[0]) @ image @ put(np.ascontiguousarray(maps[1].T))
@@ -142,16 +142,14 @@ def brain_extraction(
         inside = inside & (tissue != INDEX["csf"])
     share = average(xp.astype(inside, xp.float32), parts, linear.slice_profile(parts, 0))
     # Smooth outlines: closed sulci for tight masks, rounded corners for wide ones.
-    reach = between(rng, 0.8, 3.0)
-    rows, columns = share.shape[1:]
-    smooth = apply((linear.gaussian(rows, reach), linear.gaussian(columns, reach)), share)
+    reach, wide = between(rng, 0.8, 3.0), between(rng, 3.0, 6.0)
     level = between(rng, 0.25, 0.5) if tight else between(rng, 0.4, 0.6)
     if rng.random() < recipe.badly_stripped:
-        level = 0.45 + between(rng, 0.1, 0.4) * noise(between(rng, 12, 30))
-        wide = between(rng, 3, 6)
-        maps = (linear.gaussian(rows, wide), linear.gaussian(columns, wide))
-        return xp.astype(apply(maps, share) > xp.clip(level, 0.06, 0.85), xp.float32)
-    return xp.astype(smooth > level, xp.float32)
+        reach = wide
+        bumps = between(rng, 0.1, 0.4) * noise(between(rng, 12, 30))
+        level = xp.clip(0.45 + bumps, 0.06, 0.85)
+    maps = tuple(linear.gaussian(points, reach) for points in share.shape[1:])
+    return xp.astype(apply(maps, share) > level, xp.float32)
 
 
 def _uneven(rng: np.random.Generator, shape: tuple[int, int]) -> Float:
@@ -173,6 +171,9 @@ def image_formation(
     strength, wavelength = sometimes(rng, recipe.bias, *limits), between(rng, 45, 110)
     low, high = recipe.noise
     sigma = low * (high / low) ** rng.random() if low else 0.0
+    # It is meant in the scan: interpolation lowers what arises before, sharpening raises it.
+    for onto in optics.to_scan:
+        sigma /= float(np.sqrt((onto**2).sum(1).mean()))
     spread = _uneven(rng, (len(optics.to_scanner[0]), len(optics.to_scanner[1])))
     even = rng.random() >= recipe.uneven_noise
     if strength:

@@ -224,7 +224,7 @@ def _look_alikes(rng: np.random.Generator, recipe: Recipe) -> LookAlikes:
         dirty=sometimes(rng, recipe.dirty, 0.02, 0.18),
         dirty_mm=between(rng, 4, 16),
         fibres=between(rng, 0, 0.5),
-        flow=sometimes(rng, recipe.flow, 0.1, 0.9),
+        flow=sometimes(rng, recipe.flow, 0.1, 0.7),
         flow_level=between(rng, 0.6, 2.2),
         base=between(rng, 0, 1.2),
         perivascular=sometimes(rng, recipe.perivascular, 0.1, 0.5),

@@ -35,11 +35,11 @@ class Recipe:
     # What scanners, resampling and brain extraction do: how often a modality has each.
     coarse: float = 0.45  # acquired in larger pixels than the scan's
     ringing: float = 0.3  # k-space cut off, not tapered
-    sharpened: float = 0.3  # edges enhanced
+    sharpened: float = 0.4  # edges enhanced
     ghosts: float = 0.15  # copies along one axis
     bias: float = 0.8  # a smooth field over the image
     uneven_noise: float = 0.4
-    noise: tuple[float, float] = (0.006, 0.08)  # standard deviation, relative to white matter
+    noise: tuple[float, float] = (0.006, 0.09)  # standard deviation, relative to white matter
     tone_curve: float = 0.6
     saturated: float = 0.1
     quantised: float = 0.15
