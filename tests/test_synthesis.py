@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from wmhseg.errors import InputError, MissingFileError
 from wmhseg.training import anatomy as anatomies
-from wmhseg.training import appearance, hyperintensities, noise, synthesis
+from wmhseg.training import hyperintensities, noise, synthesis
 from wmhseg.training.heads import INDEX, TISSUES, Head
 from wmhseg.training.recipe import Recipe
 
 SEEDS = range(12)
-RECIPE = Recipe(field=(64, 60), slices=6, without_lesions=0, skull_stripped=0, without_t1=0)
+RECIPE = Recipe(
+    field=(64, 60), slices=6, without_lesions=0, skull_stripped=0, without_t1=0, narrow=0
+)
 
 
 @pytest.fixture(scope="module")
@@ -149,13 +151,13 @@ def test_t1_is_dropped_whole(head: Head) -> None:
 
 def test_brain_extraction_removes_the_head(head: Head) -> None:
     for seed in SEEDS:
-        drawn = synthesis.draw_scan(np.random.default_rng(seed), [head], RECIPE)
         stripped = synthesis.draw_scan(
-            np.random.default_rng(seed), [head], replace(RECIPE, skull_stripped=1)
+            np.random.default_rng(seed),
+            [head],
+            replace(RECIPE, skull_stripped=1, badly_stripped=0, pixel_mm=(1.3, 1.3)),
         )
-        assert (drawn.flair > 0).mean() > 0.99  # Rician noise is nowhere 0
         share = (stripped.flair > 0).mean()
-        assert 0.2 < share < 0.9
+        assert 0.15 < share < 0.9
         np.testing.assert_array_equal(stripped.flair[:, :3, :3], 0)
 
 
@@ -184,27 +186,6 @@ def test_lesions_grow_only_where_the_anatomy_allows(head: Head) -> None:
     assert inside > 0.9 * total  # cortex is rare
 
 
-def test_lesions_are_brighter_than_white_matter(head: Head) -> None:
-    """In FLAIR, before slices are averaged and noise is added; nothing else is changed."""
-    for seed in SEEDS:
-        _, anatomy, lesions = parts(head, seed)
-        assert lesions.any()
-        painted = []
-        for where in (lesions, np.zeros_like(lesions)):
-            # Noise is drawn as well, so both paintings need the same state.
-            anatomy.noise.rng = rng = np.random.default_rng(seed)
-            contrast = appearance.draw_contrast(rng)
-            painted.append(appearance.paint(rng, anatomy, where, contrast))
-        (flair, t1), (plain_flair, plain_t1) = painted
-        assert (flair[lesions] >= 1.0799 * plain_flair[lesions]).all()
-        assert flair[lesions].min() >= 1
-        assert np.median(flair[lesions]) > 1.2
-        np.testing.assert_array_equal(flair[~lesions], plain_flair[~lesions])
-        np.testing.assert_array_equal(t1[~lesions], plain_t1[~lesions])
-        # In T1 they are iso- to hypointense.
-        assert np.median(t1[lesions]) < 1.1
-
-
 def test_bright_lesions_survive_acquisition(head: Head) -> None:
     """What a network is to find: marked voxels are brighter than the rest of the brain."""
     brighter = 0
@@ -214,20 +195,6 @@ def test_bright_lesions_survive_acquisition(head: Head) -> None:
         if made.target.sum() > 10:
             brighter += flair[made.target].mean() > flair[~made.target & (flair > -1)].mean()
     assert brighter >= 8
-
-
-def test_contrast_is_plausible() -> None:
-    for seed in range(50):
-        contrast = appearance.draw_contrast(np.random.default_rng(seed))
-        grey, white, fluid = (INDEX[n] for n in ("cortex", "white_matter", "ventricle"))
-        assert contrast.flair[white] == contrast.t1[white] == 1
-        assert 1 <= contrast.flair[grey] <= 1.42
-        assert 0.52 <= contrast.t1[grey] <= 1
-        assert contrast.flair[fluid] < 0.5
-        assert contrast.t1[fluid] <= 0.5
-        assert contrast.lesion_flair >= max(1.22, 1.04 * float(contrast.flair[grey]) - 1e-6)
-        assert 0.5 <= contrast.lesion_t1 <= 1.02
-        assert contrast.flair[0] == contrast.t1[0] == 0
 
 
 @pytest.mark.parametrize("thickness_mm", [1.0, 6.0])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wmhseg.training.arrays import NUMPY, Array, Arrays, home, look_up, namespace
+from wmhseg.training.arrays import NUMPY, Array, Arrays, look_up, namespace
 from wmhseg.training.heads import DEPTH_ZERO, INDEX, MAPS, TISSUES, Head
 from wmhseg.training.noise import Float, Noise, between, rotation, sometimes
 from wmhseg.training.recipe import Recipe
@@ -30,6 +30,20 @@ class Anatomy:
         depth_mm: Depth below the surface of the brain (cortex, CSF), 0 outside.
         noise: Draws smooth fields on the points.
         axes_mm: Places of the points on the three axes, from the centre of the brain.
+    """
+
+    tissue: Array
+    ventricle_mm: Array
+    depth_mm: Array
+    noise: Noise
+    axes_mm: tuple[Float, Float, Float]
+
+
+@dataclass(frozen=True)
+class Sampled(Anatomy):
+    """The anatomy of a head, with what lesions are placed by.
+
+    Attributes:
         septum: The thin sheet between the two lateral ventricles, where they were widened.
         prior: Probability of hyperintensities in old people; 0 where it is unknown.
         place: Index in the flat head.
@@ -38,11 +52,6 @@ class Anatomy:
         spacing_mm: Distance of slices, rows and columns.
     """
 
-    tissue: Array
-    ventricle_mm: Array
-    depth_mm: Array
-    noise: Noise
-    axes_mm: tuple[Float, Float, Float]
     septum: Array
     prior: Array
     place: Array
@@ -76,7 +85,7 @@ def sample(
     thickness_mm: float,
     parts: int,
     arrays: Arrays = NUMPY,
-) -> Anatomy:
+) -> Sampled:
     """Draws a pose, a deformation and degrees of atrophy, and looks the tissue up.
 
     Args:
@@ -101,7 +110,7 @@ def sample(
         for n, p, s in zip(recipe.field, pixel, shift, strict=True)
     )
     noise = Noise(rng, (z, y, x), arrays)
-    matrix = rotation(rng, recipe.tilt_deg) / zoom[None, :].astype(np.float32)
+    matrix: Float = (rotation(rng, recipe.tilt_deg) / zoom[None, :]).astype(np.float32)
     if rng.random() < 0.5:
         matrix[2] *= -1  # mirror left and right
     place = _places(rng, head, matrix, noise, between(rng, 0, recipe.warp_mm))
@@ -118,7 +127,7 @@ def sample(
     thick = sometimes(cortex, recipe.cortex, -0.45, 0.6)
     lost = sometimes(sulci, recipe.atrophy, 0.0, 0.85)
     tissue, depth = _resurface(sulci, found, tissue, noise, (lost, thick))
-    return Anatomy(
+    return Sampled(
         tissue, distance, depth, noise, (z, y, x), septum, found.prior, place, head, parts,
         (pitch, float(pixel[0]), float(pixel[1])),
     )  # fmt: skip
@@ -276,6 +285,3 @@ def _resurface(
         tissue = xp.astype(tissue, xp.uint8)
         depth = depth - inner
     return tissue, xp.clip(depth, 0.0, None)
-
-
-__all__ = ["Anatomy", "home", "is_any", "sample"]

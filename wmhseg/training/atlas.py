@@ -8,6 +8,9 @@ Sources: Z. Lesjak et al., Neuroinformatics 16 (2018) 51-63 (lesion masks); M. D
 (probability maps). The deformation: T. Vercauteren et al., NeuroImage 45 (2009) S61-S72.
 """
 
+# SimpleITK comes without type hints.
+# mypy: untyped-calls-exclude="SimpleITK"
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -22,7 +25,7 @@ from scipy import ndimage
 from wmhseg import images
 from wmhseg.errors import MissingFileError
 from wmhseg.geometry import Grid
-from wmhseg.training.heads import INDEX, MAPS, Bytes, Float, Head, Mask, Shapes
+from wmhseg.training.heads import INDEX, MAPS, Float, Head, Mask, Shapes
 
 # The scans of these two people judge the networks, so their lesions must not train any.
 VALIDATION_PATIENTS = ("07", "26")
@@ -96,8 +99,9 @@ def load_atlas(
         for path in paths:
             mask, where = images.read_labels(path)
             people.append(person(mask > 0, where))
-    probability = wmh.astype(np.float32) * np.float32(_WMH_PROBABILITY)
-    return Atlas(white - ventricles, probability, grid.origin_mm, people)
+    probability: Float = (wmh * _WMH_PROBABILITY).astype(np.float32)
+    anatomy: Float = (white - ventricles).astype(np.float32)
+    return Atlas(anatomy, probability, grid.origin_mm, people)
 
 
 def person(mask: Mask, grid: Grid) -> Lesions:
@@ -137,7 +141,7 @@ def add_to(head: Head, atlas: Atlas, *, mirrored: Sequence[bool] | None = None) 
     for number, one in enumerate(atlas.people):
         flip = mirrored is not None and mirrored[number]
         # MNI space is symmetric about x = 0.
-        way = position * np.float32([-1, 1, 1]) if flip else position
+        way = position * np.array([-1, 1, 1], np.float32) if flip else position
         parts.append(_sparse(one, way, places, number))
     return replace(head, maps=maps, shapes=_joined(parts) if parts else None)
 
@@ -223,7 +227,7 @@ def _look_up(
     values: npt.NDArray[np.generic], position: Float, origin_mm: Sequence[float], order: int = 1
 ) -> Float:
     """Values at positions (place, xyz); what lies outside takes the border's."""
-    index = (position - np.float32(origin_mm))[:, ::-1].T
+    index = (position - np.array(origin_mm, np.float32))[:, ::-1].T
     found: Float = ndimage.map_coordinates(
         values, index, order=order, mode="nearest", output=np.float32
     )
@@ -232,7 +236,7 @@ def _look_up(
 
 def _sparse(one: Lesions, position: Float, places: npt.NDArray[np.intp], number: int) -> Shapes:
     """One person's lesions at the places around them."""
-    index = np.round(position - np.float32(one.origin_mm)).astype(np.intp)[:, ::-1]
+    index = np.round(position - np.array(one.origin_mm, np.float32)).astype(np.intp)[:, ::-1]
     index = np.clip(index, 0, np.array(one.inside.shape) - 1)
     reach = round(_REACH_MM / _EIGHTH_MM)
     close = np.flatnonzero(one.inside[tuple(index.T)] > -reach)
@@ -262,8 +266,3 @@ def _joined(parts: Sequence[Shapes]) -> Shapes:
         person=np.concatenate([part.person for part in parts]),
         lesion_ml=np.concatenate([part.lesion_ml for part in parts]),
     )
-
-
-def prior_of(head: Head) -> Bytes:
-    """Probability of hyperintensities in old people, (slice, row, column); 255 is 1."""
-    return np.asarray(head.map("prior"))

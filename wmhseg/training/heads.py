@@ -184,11 +184,11 @@ def _distances(labels: npt.NDArray[np.integer], tissue: Bytes) -> Bytes:
     left, right = distance(np.isin(labels, _LEFT)), distance(np.isin(labels, _RIGHT))
     surface = np.isin(tissue, [INDEX[name] for name in _SURFACE]) | (tissue >= N_BRAIN)
     white = (tissue == INDEX["white_matter"]) | (tissue == INDEX["wmh"])
-    depth = np.where(surface, -distance(white), distance(surface))
+    depth: Float = np.where(surface, -distance(white), distance(surface)).astype(np.float32)
     return np.stack(
         [
             quarters(np.minimum(left, right)),
-            quarters(depth + DEPTH_ZERO / 4),
+            quarters(depth + np.float32(DEPTH_ZERO / 4)),
             quarters(distance(tissue == INDEX["csf"])),
             quarters(np.abs(left - right)),
             quarters(distance(np.isin(labels, _THIRD))),
@@ -231,7 +231,7 @@ def read_labels(path: Path) -> npt.NDArray[np.int32]:
 
 def write_head(path: Path, head: Head) -> None:
     """Writes a prepared head (``.npz``), complete or not at all."""
-    arrays: dict[str, npt.NDArray[Any]] = {
+    arrays: dict[str, Any] = {
         "maps": head.maps, "centre": np.array(head.centre), "extent": np.array(head.extent),
     }  # fmt: skip
     if head.shapes is not None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.training import shapes
-from wmhseg.training.anatomy import Anatomy, is_any
+from wmhseg.training.anatomy import Sampled, is_any
 from wmhseg.training.arrays import Array, namespace
 from wmhseg.training.heads import INDEX, Mask
 from wmhseg.training.noise import Float, between, sometimes
@@ -70,8 +70,8 @@ class _Coarse:
 
     def across(self, mask: Mask) -> npt.NDArray[np.float64]:
         """Direction (row, column) away from the ventricles at the places of a mask."""
-        rows, columns = np.gradient(self.ventricle_mm, axis=(1, 2))
-        way = np.stack([rows[mask], columns[mask]], -1)
+        ways = [np.gradient(self.ventricle_mm, axis=axis)[mask] for axis in (1, 2)]
+        way = np.stack(ways, -1)
         return np.asarray(way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-3))
 
 
@@ -85,7 +85,7 @@ def draw_load_ml(rng: np.random.Generator, recipe: Recipe) -> float:
     return 0.0 if empty < recipe.without_lesions else float(load)
 
 
-def grow(rng: np.random.Generator, anatomy: Anatomy, recipe: Recipe) -> Hyperintensities:
+def grow(rng: np.random.Generator, anatomy: Sampled, recipe: Recipe) -> Hyperintensities:
     """Draws what is abnormal at every point, (slice x part, row, column)."""
     # Generators of their own: what is switched off changes nothing else.
     amount, kinds, holes, border, shine = rng.spawn(5)
@@ -118,7 +118,7 @@ def grow(rng: np.random.Generator, anatomy: Anatomy, recipe: Recipe) -> Hyperint
     return Hyperintensities(strength, cavity, other, gain)
 
 
-def _thin(rng: np.random.Generator, anatomy: Anatomy) -> _Coarse:
+def _thin(rng: np.random.Generator, anatomy: Sampled) -> _Coarse:
     get = anatomy.noise.arrays.get
     first = (int(rng.integers(_STRIDE)), int(rng.integers(_STRIDE)))
     part = (slice(None), slice(first[0], None, _STRIDE), slice(first[1], None, _STRIDE))
@@ -129,7 +129,7 @@ def _thin(rng: np.random.Generator, anatomy: Anatomy) -> _Coarse:
 
 
 def _united(
-    rng: np.random.Generator, anatomy: Anatomy, recipe: Recipe, coarse: _Coarse, load_ml: float
+    rng: np.random.Generator, anatomy: Sampled, recipe: Recipe, coarse: _Coarse, load_ml: float
 ) -> Array:
     """All lesions of a scan, as distances in mm; their volume is about the load."""
     xp = namespace(anatomy.tissue)
@@ -173,7 +173,7 @@ def _united(
     return out
 
 
-def _grown(rng: np.random.Generator, anatomy: Anatomy, recipe: Recipe, load_ml: float) -> Array:
+def _grown(rng: np.random.Generator, anatomy: Sampled, recipe: Recipe, load_ml: float) -> Array:
     """Grows hyperintensities of presumed vascular origin: caps, bands, confluent and deep ones."""
     xp = namespace(anatomy.tissue)
     noise, near = anatomy.noise, anatomy.ventricle_mm
@@ -194,14 +194,14 @@ def _grown(rng: np.random.Generator, anatomy: Anatomy, recipe: Recipe, load_ml: 
     return xp.where(white, xp.clip((score - level) * 2.5, -FAR_MM, 15.0), -FAR_MM)
 
 
-def _level(anatomy: Anatomy, values: Array, volume_ml: float) -> float:
+def _level(anatomy: Sampled, values: Array, volume_ml: float) -> float:
     """The level that a field exceeds in so much volume; found on every second row and column."""
     some = anatomy.noise.arrays.get(values[:, ::2, ::2]).ravel()
     count = int(np.clip(round(volume_ml / (4 * anatomy.voxel_ml)), 1, some.size - 1))
     return float(np.partition(some, some.size - count)[some.size - count])
 
 
-def _offset(anatomy: Anatomy, inside: Array, load_ml: float) -> float:
+def _offset(anatomy: Sampled, inside: Array, load_ml: float) -> float:
     """What to add to distances so that the volume inside is nearer to the load."""
     return float(np.clip(-_level(anatomy, inside, load_ml), -0.8, 0.8))
 
@@ -233,7 +233,7 @@ def _elsewhere(
 
 
 def _along_cortex(
-    rng: np.random.Generator, anatomy: Anatomy, coarse: _Coarse, load_ml: float
+    rng: np.random.Generator, anatomy: Sampled, coarse: _Coarse, load_ml: float
 ) -> Array:
     """Lesions that follow the cortex: ellipsoids cut to a ribbon under it (U-fibres)."""
     xp = namespace(anatomy.tissue)
@@ -245,7 +245,7 @@ def _along_cortex(
     return xp.clip(xp.minimum(canvas.on(anatomy), ribbon), -FAR_MM, None)
 
 
-def _cavities(rng: np.random.Generator, anatomy: Anatomy, coarse: _Coarse) -> tuple[Array, Array]:
+def _cavities(rng: np.random.Generator, anatomy: Sampled, coarse: _Coarse) -> tuple[Array, Array]:
     """Lacunes, now and then an old infarct: fluid, and the bright tissue around it."""
     xp = namespace(anatomy.tissue)
     canvas = Canvas(anatomy.axes_mm, anatomy.spacing_mm[0])

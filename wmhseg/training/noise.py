@@ -56,8 +56,7 @@ class Noise:
 
 
 def _applied(maps: Sequence[Float], knots: Float) -> Float:
-    out: Float = maps[1] @ np.tensordot(maps[0], knots, 1) @ maps[2].T
-    return out
+    return np.asarray(maps[1] @ np.tensordot(maps[0], knots, 1) @ maps[2].T, np.float32)
 
 
 def spline_map(axis_mm: Float, wavelength_mm: float) -> Float:

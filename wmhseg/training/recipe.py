@@ -52,3 +52,29 @@ class Recipe:
 
     skull_stripped: float = 0.45
     without_t1: float = 0.2
+
+    # Look-alikes that are never marked: how often a scan has each (0 switches it off).
+    mottled: float = 0.9  # uneven cortex, white matter and deep grey
+    regions: float = 0.8  # tracts, callosum, brainstem, cingulate, insula brighter than the rest
+    rim: float = 0.85  # bright ventricular lining and caps
+    dirty: float = 0.5  # diffusely bright white matter
+    flow: float = 0.6  # bright CSF
+    vessels: float = 0.4  # bright points in the sulci
+    perivascular: float = 0.3  # dark points in white matter
+    gadolinium: float = 0.25  # T1 with bright vessels, dura and plexus
+
+    # What scanners, resampling and brain extraction do: how often a modality has each.
+    coarse: float = 0.45  # acquired in larger pixels than the scan's
+    ringing: float = 0.3  # k-space cut off, not tapered
+    sharpened: float = 0.4  # edges enhanced
+    ghosts: float = 0.15  # copies along one axis
+    bias: float = 0.8  # a smooth field over the image
+    uneven_noise: float = 0.4
+    noise: tuple[float, float] = (0.006, 0.09)  # standard deviation, relative to white matter
+    tone_curve: float = 0.6
+    saturated: float = 0.1
+    quantised: float = 0.15
+    misregistered: float = 0.3  # T1 a part of a pixel off
+    empty_ends: float = 0.06
+    narrow: float = 0.25  # nothing beyond a border of some pixels
+    badly_stripped: float = 0.3  # of the skull-stripped scans

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg.training.anatomy import Anatomy
+from wmhseg.training.anatomy import Sampled
 from wmhseg.training.arrays import Array, namespace
 from wmhseg.training.heads import Mask, Shapes
 from wmhseg.training.noise import Float, between, rotation
@@ -123,7 +123,7 @@ class Canvas:
         np.maximum(part, np.clip(inside, -127, 127).astype(np.int8), out=part)
         self.empty = False
 
-    def on(self, anatomy: Anatomy) -> Array:
+    def on(self, anatomy: Sampled) -> Array:
         """Distances in mm where the scan is drawn."""
         return millimetres(anatomy.noise.arrays.put(self.inside))
 
@@ -185,13 +185,13 @@ def placed(
     return out
 
 
-def real(rng: np.random.Generator, anatomy: Anatomy, load_ml: float) -> Array:
+def real(rng: np.random.Generator, anatomy: Sampled, load_ml: float) -> Array:
     """Lesions of one real person at the points of a scan, moved a little; mm."""
     shapes = anatomy.head.shapes
     if shapes is None:
         raise ValueError("this head has no shapes of real lesions")
     chosen = choose(rng, shapes, load_ml)
-    move = np.clip(np.round(rng.normal(0, (1.5, 1.5, 0.7))), -4, 4).astype(int)
+    move = np.clip(np.round(rng.normal(0, (1.5, 1.5, 0.7))), -4, 4).astype(int).tolist()
     flat = placed(shapes, chosen, anatomy.head.shape, move)
     arrays = anatomy.noise.arrays
     found = arrays.xp.take(arrays.put(flat), arrays.xp.reshape(anatomy.place, (-1,)), axis=0)

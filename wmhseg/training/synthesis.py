@@ -16,13 +16,15 @@ import numpy as np
 
 from wmhseg import intensity
 from wmhseg.preset import METHODS
-from wmhseg.training.acquisition import acquire, brain_extraction
+from wmhseg.training.acquisition import acquire, average
 from wmhseg.training.anatomy import sample
-from wmhseg.training.appearance import draw_contrast, paint
-from wmhseg.training.arrays import NUMPY, Array, Arrays, namespace
+from wmhseg.training.appearance import paint
+from wmhseg.training.arrays import NUMPY, Array, Arrays
+from wmhseg.training.contrast import draw_contrast
 from wmhseg.training.heads import Head, Mask, load_head, load_heads, move
 from wmhseg.training.hyperintensities import Hyperintensities, grow
-from wmhseg.training.noise import Float, Noise
+from wmhseg.training.linear import slice_profile
+from wmhseg.training.noise import Float
 from wmhseg.training.recipe import Recipe
 
 __all__ = [
@@ -47,19 +49,17 @@ class SyntheticScan:
 
 
 def normalise(rng: np.random.Generator, image: Float) -> Float:
-    """Masks and z-scores a synthetic scan as inference does, with a jittered threshold.
+    """Masks and z-scores a synthetic scan with the functions of inference.
 
-    The jitter stands for scans whose own scale puts the fixed threshold higher or lower.
+    Both modalities are brought to the same multiple of their threshold there, so one threshold
+    serves here. The jitter stands for scans that are near enough to the scale to be left there.
     """
     method = METHODS["synthetic"].preprocessing
-    threshold = method.flair_threshold
-    scaled = image * np.float32(intensity.scale_factor(image, threshold))
+    scale = intensity.scale_factor(image, method.flair_threshold) * np.exp(rng.uniform(-0.3, 0.3))
+    scaled = image * np.float32(scale)
     if method.ceiling is not None:
         scaled = intensity.limit(scaled, method.ceiling)
-    cut = threshold * float(np.exp(rng.uniform(-0.6, 0.6)))
-    mask = intensity.brain_mask(scaled, cut, largest_component=method.largest_component)
-    values = intensity.zscore(scaled, mask, name="synthetic")
-    return values if method.clip is None else np.clip(values, *method.clip)
+    return intensity.normalise([scaled], ["synthetic"], method)[0]
 
 
 @dataclass(frozen=True)
@@ -100,26 +100,11 @@ def draw_scan(
     parts = 2 if thickness < 2 else 3
     anatomy = sample(rng, head, recipe, thickness, parts, arrays)
     found = grow(rng, anatomy, recipe)
-    flair, t1 = paint(rng, anatomy, found.strength >= 0.5, draw_contrast(rng))
-    flair, t1 = (np.where(found.cavity >= 0.5, 0.3, image) for image in (flair, t1))
-    keep: Mask | None = None
-    if rng.random() < recipe.skull_stripped:
-        inside = brain_extraction(rng, anatomy)
-        keep = average(inside, parts) >= 0.5
-    z = anatomy.axes_mm[0].reshape(-1, parts).mean(1)
-    noise = Noise(rng, (z, *anatomy.axes_mm[1:]), arrays)
-    volumes = [acquire(rng, average(image, parts), noise, keep) for image in (flair, t1)]
-    if rng.random() < 0.15:  # registration is not perfect
-        volumes[1] = np.roll(volumes[1], tuple(rng.integers(-1, 2, 2)), (1, 2))
-    target, other = marked(found, parts)
-    return Drawing(volumes[0], volumes[1], target, other, anatomy.spacing_mm)
-
-
-def average(points: Array, parts: int) -> Array:
-    """Mean over the parts of every slice, (slice, row, column) float32."""
-    xp = namespace(points)
-    split = xp.reshape(xp.astype(points, xp.float32), (-1, parts, *points.shape[1:]))
-    return xp.mean(split, axis=1)
+    images = paint(rng, anatomy, found, draw_contrast(rng, recipe))
+    acquired = acquire(rng, images, anatomy, parts, recipe)
+    flair, t1 = acquired.images
+    target, other = (mask & (acquired.seen > 0) for mask in marked(found, parts))
+    return Drawing(flair, t1, target, other, anatomy.spacing_mm)
 
 
 def marked(found: Hyperintensities, parts: int) -> tuple[Array, Array]:
@@ -132,8 +117,9 @@ def marked(found: Hyperintensities, parts: int) -> tuple[Array, Array]:
     Returns:
         Two masks (slice, row, column) without common voxels.
     """
-    other = average(found.cavity + found.other, parts) >= 0.5
-    return (average(found.strength, parts) >= 0.5) & ~other, other
+    even = slice_profile(parts, 0)
+    other = average(found.cavity + found.other, parts, even) >= 0.5
+    return (average(found.strength, parts, even) >= 0.5) & ~other, other
 
 
 def make_scan(
@@ -141,7 +127,9 @@ def make_scan(
 ) -> SyntheticScan:
     """Draws one scan as the network sees it; see ``draw_scan``."""
     drawing = draw_scan(rng, heads, recipe, arrays)
-    inputs = np.stack([normalise(rng, volume) for volume in (drawing.flair, drawing.t1)], -1)
+    # Masks are made by the functions of inference, which work on the host.
+    volumes = [arrays.get(volume) for volume in (drawing.flair, drawing.t1)]
+    inputs = np.stack([normalise(rng, volume) for volume in volumes], -1)
     if rng.random() < recipe.without_t1:
         inputs[..., 1] = 0
-    return SyntheticScan(inputs, drawing.target, drawing.other)
+    return SyntheticScan(arrays.put(inputs), drawing.target, drawing.other)
