@@ -94,8 +94,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "training.synthesis": {
         "intensity", "preset", "training.acquisition", "training.anatomy", "training.appearance",
-        "training.arrays", "training.contrast", "training.heads", "training.hyperintensities", "training.linear",
-        "training.noise", "training.recipe",
+        "training.arrays", "training.contrast", "training.heads", "training.hyperintensities",
+        "training.linear", "training.noise", "training.recipe",
     },
     "training.contact_sheet": {
         "errors", "images", "pipeline", "preset", "training.heads", "training.noise",

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
-from conftest import ellipsoid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wmhseg.errors import InputError, MissingFileError
 from wmhseg.training import anatomy as anatomies
-from wmhseg.training import hyperintensities, noise, synthesis
-from wmhseg.training.heads import INDEX, TISSUES, Head
+from wmhseg.training import noise, synthesis
+from wmhseg.training.heads import DEPTH_ZERO, INDEX, TISSUES, Head
 from wmhseg.training.recipe import Recipe
 
 SEEDS = range(12)
@@ -61,16 +60,19 @@ def test_load_head(head: Head, label_map: np.ndarray) -> None:
 def test_distances_are_quarters_of_a_millimetre(head: Head, label_map: np.ndarray) -> None:
     z, y = (n // 2 for n in label_map.shape[:2])
     line = label_map[z, y]
+    ventricle, pial = head.map("ventricle"), head.map("pial")
+    depth = head.map("depth").astype(int) - DEPTH_ZERO
     first = int(np.flatnonzero(line == 4)[0])
     for steps in range(1, 5):  # along a row out of the ventricle
-        assert head.ventricle_mm[z, y, first - steps] == 4 * steps
-    assert (head.ventricle_mm[label_map == 4] == 0).all()
+        assert ventricle[z, y, first - steps] == 4 * steps
+    assert (ventricle[label_map == 4] == 0).all()
     inner, outer = np.flatnonzero(line == 2)[[-1, 0]]
-    assert head.depth_mm[z, y, outer] == 4  # 1 mm from the next grey voxel
-    assert (head.depth_mm[label_map != 2] == 0).all()
-    assert (head.pial_mm[label_map == 24] == 0).all()
-    assert head.pial_mm[z, y, inner] > 0
-    assert head.ventricle_mm[0, 0, 0] <= 255
+    assert depth[z, y, outer] == 4  # 1 mm from the next grey voxel
+    assert depth[z, y, outer - 1] == -4  # and the grey voxel from it
+    assert (depth[np.isin(label_map, (2, 4))] > 0).all()  # ventricles are no surface
+    assert (depth[~np.isin(label_map, (2, 4))] < 0).all()
+    assert (pial[label_map == 24] == 0).all()
+    assert pial[z, y, inner] > 0
 
 
 def test_centre_and_extent(head: Head, label_map: np.ndarray) -> None:
@@ -154,36 +156,20 @@ def test_brain_extraction_removes_the_head(head: Head) -> None:
         stripped = synthesis.draw_scan(
             np.random.default_rng(seed),
             [head],
-            replace(RECIPE, skull_stripped=1, badly_stripped=0, pixel_mm=(1.3, 1.3)),
+            replace(
+                RECIPE,
+                skull_stripped=1,
+                badly_stripped=0,
+                pixel_mm=(1.3, 1.3),
+                neck_mm=0,
+                vertex_mm=0,
+                cut_short=0,
+                off_centre_mm=0,
+            ),
         )
         share = (stripped.flair > 0).mean()
         assert 0.15 < share < 0.9
         np.testing.assert_array_equal(stripped.flair[:, :3, :3], 0)
-
-
-def parts(head: Head, seed: int) -> tuple[np.random.Generator, anatomies.Anatomy, np.ndarray]:
-    """One scan up to where lesions are."""
-    rng = np.random.default_rng(seed)
-    anatomy = anatomies.sample(rng, head, RECIPE, 3.0, 3)
-    return rng, anatomy, hyperintensities.grow(rng, anatomy, RECIPE)
-
-
-def test_lesions_grow_only_where_the_anatomy_allows(head: Head) -> None:
-    allowed = [
-        INDEX[name]
-        for name in (
-            "white_matter", "wmh", "cortex", "thalamus", "striatum", "brainstem",
-            "cerebellar_white_matter",
-        )
-    ]  # fmt: skip
-    inside = total = 0
-    for seed in SEEDS:
-        _, anatomy, lesions = parts(head, seed)
-        assert np.isin(anatomy.tissue[lesions], allowed).all()
-        inside += int((anatomy.tissue[lesions] == INDEX["white_matter"]).sum())
-        total += int(lesions.sum())
-    assert total > 1000
-    assert inside > 0.9 * total  # cortex is rare
 
 
 def test_bright_lesions_survive_acquisition(head: Head) -> None:
@@ -197,20 +183,32 @@ def test_bright_lesions_survive_acquisition(head: Head) -> None:
     assert brighter >= 8
 
 
-@pytest.mark.parametrize("thickness_mm", [1.0, 6.0])
-def test_slices_are_spread_over_the_brain(head: Head, thickness_mm: float) -> None:
-    recipe = replace(RECIPE, thickness_mm=(thickness_mm,))
-    made = synthesis.draw_scan(np.random.default_rng(0), [head], recipe)
-    assert made.flair.shape == (6, 64, 60)
-    rng = np.random.default_rng(0)
-    anatomy = anatomies.sample(rng, head, recipe, thickness_mm, 3)
-    centres = anatomy.axes_mm[0].reshape(6, 3).mean(1)
-    gaps = np.diff(centres)
-    np.testing.assert_allclose(gaps, gaps[0], rtol=1e-4)
-    # Sub-slices divide the thickness evenly.
-    np.testing.assert_allclose(np.diff(anatomy.axes_mm[0][:3]), thickness_mm / 3, rtol=1e-4)
-    extent = head.extent[1] - head.extent[0]
-    assert 0.87 * extent / 6 <= gaps[0] <= 1.13 * extent / 6
+@pytest.mark.parametrize(("thickness_mm", "most"), [(1.0, 6), (3.0, 40)])
+def test_slices_are_spread_over_the_head(head: Head, thickness_mm: float, most: int) -> None:
+    recipe = replace(RECIPE, slices=most, gap=(0.1, 0.1), cut_short=0)
+    counts = []
+    for seed in SEEDS:
+        anatomy = anatomies.sample(np.random.default_rng(seed), head, recipe, thickness_mm, 3)
+        planes = anatomy.axes_mm[0].reshape(-1, 3)
+        counts.append(len(planes))
+        gaps = np.diff(planes.mean(1))
+        pitch = anatomy.spacing_mm[0]
+        np.testing.assert_allclose(gaps, pitch, rtol=1e-4)
+        np.testing.assert_allclose(np.diff(planes[0]), thickness_mm / 3, rtol=1e-4)
+        # The brain is covered, a pitch at the ends left to chance, the zoom at most 1.13.
+        extent = 0.87 * (head.extent[1] - head.extent[0])
+        assert extent <= len(planes) * pitch + 1e-3
+        assert len(planes) * pitch <= extent / 0.87 * 1.13 + 25 + 12 + pitch
+        if most == 40:  # all slices of the scan, with its own gap
+            assert pitch == pytest.approx(3.3)
+    assert max(counts) <= most
+    assert most == 40 or set(counts) == {6}
+
+
+def test_the_scan_says_how_large_its_voxels_are(head: Head) -> None:
+    drawn = synthesis.draw_scan(np.random.default_rng(0), [head], RECIPE)
+    assert drawn.spacing_mm[0] > 3
+    assert all(0.75 < size < 1.32 for size in drawn.spacing_mm[1:])
 
 
 # Pieces -----------------------------------------------------------------------------------------
@@ -241,7 +239,7 @@ def test_noise_is_smooth_and_of_unit_variance() -> None:
     for field in (slow, fast):
         assert field.shape == (20, 40, 50)
         assert field.dtype == np.float32
-        assert field.std() == pytest.approx(1, abs=1e-4)
+        assert field.std() == pytest.approx(1, abs=0.05)
     assert np.abs(np.diff(slow, axis=1)).max() < 0.5 < np.abs(np.diff(fast, axis=1)).max()
 
 
@@ -252,22 +250,6 @@ def test_rotations_turn_and_nothing_else(seed: int) -> None:
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-5)
     assert np.linalg.det(matrix) == pytest.approx(1, abs=1e-5)
     np.testing.assert_array_equal(noise.rotation(np.random.default_rng(seed), 0), np.eye(3))
-
-
-def test_ellipsoids_stay_inside() -> None:
-    axes = tuple(np.arange(n, dtype=np.float32) for n in (30, 40, 40))
-    allowed = ellipsoid((30, 40, 40), (10, 15, 15))
-    out = np.zeros(allowed.shape, bool)
-    hyperintensities.paint_ellipsoids(np.random.default_rng(0), out, allowed, axes, np.full(5, 4.0))
-    assert out.any()
-    assert not (out & ~allowed).any()
-    # 5 balls of radius 4, each axis stretched by at most 1.55, the surface wavy by a quarter.
-    assert out.sum() < 5 * 4 / 3 * np.pi * 4**3 * 1.55**3 * 1.25**1.5
-    before = out.copy()
-    none = np.zeros_like(allowed)
-    hyperintensities.paint_ellipsoids(np.random.default_rng(0), out, none, axes, np.full(5, 4.0))
-    hyperintensities.paint_ellipsoids(np.random.default_rng(0), out, allowed, axes, np.zeros(0))
-    np.testing.assert_array_equal(out, before)
 
 
 @pytest.mark.parametrize("factor", [0.001, 0.25, 1000])

@@ -5,7 +5,7 @@ Points are (slice x part, row, column): every slice is several planes that are a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,6 +58,10 @@ class Sampled(Anatomy):
     head: Head
     parts: int
     spacing_mm: tuple[float, float, float]
+
+    def drawing_from(self, rng: np.random.Generator) -> Sampled:
+        """The same, with a noise of its own generator: whether it draws changes nothing else."""
+        return replace(self, noise=Noise(rng, self.axes_mm, self.noise.arrays))
 
     @property
     def voxel_ml(self) -> float:
@@ -117,16 +121,20 @@ def sample(
     found = _look(arrays, head, place)
     tissue, septum = found.tissue, arrays.xp.zeros_like(found.tissue, dtype=arrays.xp.bool)
     # Generators of their own: what is switched off changes nothing else.
-    ventricles, third, sulci, cortex, _ = rng.spawn(5)
+    ventricles, third, sulci, cortex = rng.spawn(4)
+
+    def own(generator: np.random.Generator) -> Noise:
+        return Noise(generator, noise.axes, arrays)
+
     distance = found.ventricle
     if ventricles.random() < recipe.wide_ventricles:
         limits = recipe.wide_ventricles_mm
-        tissue, distance, septum = _widen(ventricles, found, tissue, noise, limits)
+        tissue, distance, septum = _widen(ventricles, found, tissue, own(ventricles), limits)
     if third.random() < recipe.wide_third:
         tissue = _widen_third(third, found, tissue)
     thick = sometimes(cortex, recipe.cortex, -0.45, 0.6)
     lost = sometimes(sulci, recipe.atrophy, 0.0, 0.85)
-    tissue, depth = _resurface(sulci, found, tissue, noise, (lost, thick))
+    tissue, depth = _resurface(sulci, found, tissue, own(sulci), (lost, thick))
     return Sampled(
         tissue, distance, depth, noise, (z, y, x), septum, found.prior, place, head, parts,
         (pitch, float(pixel[0]), float(pixel[1])),

@@ -251,7 +251,7 @@ def read_head(path: Path) -> Head:
             names = [field.name for field in fields(Shapes)]
             given = {name: stored[name] for name in names if name in stored}
         shapes = Shapes(**given) if given else None
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise InputError(
             f"A prepared head was expected in {path.name}",
             received=str(error) or type(error).__name__,

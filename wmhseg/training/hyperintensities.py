@@ -95,14 +95,14 @@ def grow(rng: np.random.Generator, anatomy: Sampled, recipe: Recipe) -> Hyperint
     coarse = _thin(amount, anatomy)
     cavity, other = none, none
     if holes.random() < recipe.cavities:
-        cavity, other = _cavities(holes, anatomy, coarse)
+        cavity, other = _cavities(holes, anatomy.drawing_from(holes), coarse)
     if load == 0:
         return Hyperintensities(none, cavity, other, none + 1)
     allowed = is_any(anatomy.tissue, (*HOLDING, "cortex") if kinds.random() < 0.12 else HOLDING)
     allowed = allowed & ~anatomy.septum
-    inside = _united(kinds, anatomy, recipe, coarse, load)
+    inside = _united(kinds, anatomy.drawing_from(kinds), recipe, coarse, load)
     # Borders of lesions are not smooth.
-    jitter = between(border, 0.1, 0.6) * anatomy.noise(between(border, 3, 7))
+    jitter = between(border, 0.1, 0.6) * anatomy.drawing_from(border).noise(between(border, 3, 7))
     inside = xp.where(allowed, inside + xp.where(inside > -FAR_MM, jitter, none), -2 * FAR_MM)
     inside = inside + _offset(anatomy, inside, load)
     soft = between(border, 0.25, 1.5)
@@ -114,7 +114,9 @@ def grow(rng: np.random.Generator, anatomy: Sampled, recipe: Recipe) -> Hyperint
     spread = sometimes(shine, recipe.uneven_gain, 0.05, 0.4)
     gain = none + 1
     if spread:
-        gain = xp.clip(1 + spread * anatomy.noise(between(shine, 8, 25)), 0.3, 1.7)
+        gain = xp.clip(
+            1 + spread * anatomy.drawing_from(shine).noise(between(shine, 8, 25)), 0.3, 1.7
+        )
     return Hyperintensities(strength, cavity, other, gain)
 
 
@@ -154,7 +156,7 @@ def _united(
     if used[0]:
         found.append(shapes.real(own[0], anatomy, float(ml[0])))
     if used[1]:
-        found.append(_grown(own[1], anatomy, recipe, float(ml[1])))
+        found.append(_grown(own[1], anatomy.drawing_from(own[1]), recipe, float(ml[1])))
     canvas = Canvas(anatomy.axes_mm, anatomy.spacing_mm[0])
     white = coarse.any_of(WHITE)
     if used[2]:
