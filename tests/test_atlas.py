@@ -93,7 +93,7 @@ def test_mirrored_lesions_lie_on_the_other_side(
         assert one.shapes is not None
         place = lesion(one, int(np.argmax(one.shapes.lesion_ml)))
         sides.append(place.mean(0) - (0, 0, middle))
-    np.testing.assert_allclose(sides[0] * (1, 1, -1), sides[1], atol=0.8)
+    np.testing.assert_allclose(sides[0] * (1, 1, -1), sides[1], atol=1.5)
 
 
 def test_the_prior_lies_where_the_population_has_it(mapped: Head) -> None:

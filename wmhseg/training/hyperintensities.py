@@ -184,7 +184,7 @@ def _grown(rng: np.random.Generator, anatomy: Sampled, recipe: Recipe, load_ml: 
     score = lining * xp.exp(near * (-1 / reach)) + between(rng, 0.3, 0.8) * noise(
         between(rng, 9, 25)
     )
-    score = score + between(rng, 0.15, 0.45) * noise(between(rng, 3, 7))
+    score = score + between(rng, 0.1, 0.4) * noise(between(rng, 4, 9))
     if usual:
         score = score + usual * xp.sqrt(anatomy.prior)
     white = is_any(anatomy.tissue, WHITE) & ~anatomy.septum
