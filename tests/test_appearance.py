@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from wmhseg.training import appearance, contrast, noise, regions
-from wmhseg.training.anatomy import Anatomy
+from wmhseg.training.anatomy import Sampled
 from wmhseg.training.arrays import Arrays, on_torch
 from wmhseg.training.heads import INDEX, N_BRAIN, TISSUES
+from wmhseg.training.hyperintensities import Hyperintensities
 from wmhseg.training.recipe import Recipe
 
 PLAIN = Recipe(
-    mottled=0, regions=0, rim=0, dirty=0, flow=0, vessels=0, perivascular=0, gadolinium=0
+    mottled=0, regions=0, rim=0, septum=0, dirty=0, flow=0, vessels=0, perivascular=0, gadolinium=0
 )
-ALIKE = ("mottled", "regions", "rim", "dirty", "flow", "vessels", "perivascular")
+ALIKE = ("mottled", "regions", "rim", "septum", "dirty", "flow", "vessels", "perivascular")
 SHAPE = (4, 40, 50)
 
 
@@ -30,7 +31,7 @@ class Fields:
         return self.arrays.put(self.draw(wavelength_mm))
 
 
-def block(arrays: Arrays | None = None) -> Anatomy:
+def block(arrays: Arrays | None = None) -> Sampled:
     """From left to right: ventricle, white matter, cortex, CSF, fat; near the brain's centre."""
     arrays = arrays or Arrays()
     names = ("ventricle", "white_matter", "cortex", "csf", "scalp_fat")
@@ -44,12 +45,28 @@ def block(arrays: Arrays | None = None) -> Anatomy:
         np.arange(50, dtype=np.float32) - 10,
     )
     depth = np.where(tissue == INDEX["white_matter"], 20 - column, 0)
-    return Anatomy(
-        arrays.put(tissue),
-        arrays.put(np.maximum(column - 9, 0)),
-        arrays.put(depth.astype(np.float32)),
-        Fields(arrays, axes),
-        axes,
+    septum = np.zeros(SHAPE, bool)
+    septum[:, 20:22, 10:12] = True
+    return Sampled(
+        tissue=arrays.put(tissue),
+        ventricle_mm=arrays.put(np.maximum(column - 9, 0)),
+        depth_mm=arrays.put(depth.astype(np.float32)),
+        noise=Fields(arrays, axes),
+        axes_mm=axes,
+        septum=arrays.put(septum),
+        prior=None,
+        place=None,
+        head=None,
+        parts=2,
+        spacing_mm=(10.0, 1.0, 1.0),
+    )
+
+
+def marks(mask: np.ndarray, arrays: Arrays) -> Hyperintensities:
+    """Lesions with sharp borders, all alike."""
+    none = np.zeros(SHAPE, np.float32)
+    return Hyperintensities(
+        *(arrays.put(f) for f in (mask.astype(np.float32), none, none, none + 1))
     )
 
 
@@ -60,7 +77,7 @@ def painted(
     rng = np.random.default_rng(seed)
     brightness = contrast.draw_contrast(rng, recipe)
     mask = np.zeros(SHAPE, bool) if lesions is None else lesions
-    abnormal = appearance.marks(arrays.put(mask))
+    abnormal = marks(mask, arrays)
     return [
         arrays.get(image) for image in appearance.paint(rng, block(arrays), abnormal, brightness)
     ]
@@ -129,7 +146,13 @@ def test_plain_tissue_has_one_value_but_for_the_fibres_below_the_cortex() -> Non
 @pytest.mark.parametrize("name", ALIKE)
 def test_every_look_alike_can_be_switched_off(name: str) -> None:
     """Where it belongs and nowhere else, and only in some of the scans at most."""
-    where = {"rim": (10, 20), "dirty": (10, 20), "perivascular": (10, 20), "vessels": (30, 40)}
+    where = {
+        "rim": (10, 20),
+        "septum": (10, 12),
+        "dirty": (10, 20),
+        "perivascular": (10, 20),
+        "vessels": (30, 40),
+    }
     changed = 0
     for seed in range(12):
         plain, drawn = painted(seed, PLAIN), painted(seed, replace(PLAIN, **{name: 1}))
@@ -171,8 +194,8 @@ def test_halo_cavity_and_other_pathology() -> None:
     none = np.zeros(SHAPE, np.float32)
     strength, cavity, other, gain = none.copy(), none.copy(), none.copy(), none + 1
     strength[:, :5], strength[:, 5:10], cavity[:, 10:15], other[:, 15:20] = 1, 0.5, 1, 1
-    marks = appearance.Hyperintensities(strength, cavity, other, gain)
-    flair, t1 = appearance.paint(np.random.default_rng(0), block(), marks, drawn)
+    found = Hyperintensities(strength, cavity, other, gain)
+    flair, t1 = appearance.paint(np.random.default_rng(0), block(), found, drawn)
     column = 11  # white matter, far from the cortex
     full, half = flair[:, :5, column].mean() - 1, flair[:, 5:10, column].mean() - 1
     assert full == pytest.approx(drawn.flair.lesion - 1, rel=0.2)
@@ -180,7 +203,7 @@ def test_halo_cavity_and_other_pathology() -> None:
     np.testing.assert_allclose(flair[:, 10:15, column], drawn.flair.fluid, rtol=1e-4)
     np.testing.assert_allclose(t1[:, 10:15, column], drawn.t1.fluid, rtol=1e-4)
     assert flair[:, 15:20, column].mean() - 1 == pytest.approx(full, rel=0.2)
-    dimmer = replace(marks, gain=none + 0.5)
+    dimmer = replace(found, gain=none + 0.5)
     faint, _ = appearance.paint(np.random.default_rng(0), block(), dimmer, drawn)
     assert faint[:, :5, column].mean() - 1 == pytest.approx(full / 2, rel=0.25)
 

@@ -120,7 +120,7 @@ def average(points: Array, parts: int, profile: Float) -> Array:
     """
     xp = namespace(points)
     rows, columns = points.shape[1:]
-    split = xp.reshape(points, (-1, parts, rows, columns))
+    split = xp.reshape(xp.astype(points, xp.float32), (-1, parts, rows, columns))
     mean = split[:, 0] * float(profile[0])
     for part in range(1, parts):
         mean = mean + split[:, part] * float(profile[part])
@@ -140,7 +140,7 @@ def brain_extraction(
     inside = (tissue > 0) & (tissue < N_BRAIN)
     if tight:
         inside = inside & (tissue != INDEX["csf"])
-    share = average(xp.astype(inside, xp.float32), parts, linear.slice_profile(parts, 0))
+    share = average(inside, parts, linear.slice_profile(parts, 0))
     # Smooth outlines: closed sulci for tight masks, rounded corners for wide ones.
     reach, wide = between(rng, 0.8, 3.0), between(rng, 3.0, 6.0)
     level = between(rng, 0.25, 0.5) if tight else between(rng, 0.4, 0.6)
@@ -237,9 +237,10 @@ def acquire(
     field = (int(images[0].shape[1]), int(images[0].shape[2]))
     # A generator for each: what one draws, or not, changes nothing in the others.
     window, extraction, *each = rng.spawn(2 + len(images))
-    seen = home(images[0]).put(_window(window, (len(z), *field), recipe))
+    arrays = home(images[0])
+    seen = arrays.put(_window(window, (len(z), *field), recipe))
     if extraction.random() < recipe.skull_stripped:
-        bumps = Noise(extraction, axes, home(images[0]))
+        bumps = Noise(extraction, axes, arrays)
         seen = seen * brain_extraction(extraction, anatomy, parts, bumps, recipe)
     stored = []
     for number, (image, own) in enumerate(zip(images, each, strict=True)):
@@ -248,6 +249,6 @@ def acquire(
         slabs = average(image, parts, linear.slice_profile(parts, between(own, 0, 1)))
         optics = draw_optics(own, field, recipe, shift)
         fields, form, store = own.spawn(3)
-        formed = image_formation(form, slabs, Noise(fields, axes, home(image)), optics, recipe)
+        formed = image_formation(form, slabs, Noise(fields, axes, arrays), optics, recipe)
         stored.append(storage(store, formed * seen, recipe))
     return Acquired(tuple(stored), seen)

@@ -10,20 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from wmhseg.training import regions
-from wmhseg.training.anatomy import Anatomy
+from wmhseg.training.anatomy import Anatomy, Sampled
 from wmhseg.training.arrays import Array, home, namespace
 from wmhseg.training.contrast import DEEP, FLUID, GREY, WHITE, Channel, Contrast
 from wmhseg.training.heads import INDEX, N_BRAIN, TISSUES
 from wmhseg.training.hyperintensities import Hyperintensities
 from wmhseg.training.noise import Float, between
-
-
-def marks(mask: Array) -> Hyperintensities:
-    """Hyperintensities with sharp borders, all alike."""
-    xp = namespace(mask)
-    strength = xp.astype(mask, xp.float32)
-    none = xp.zeros_like(strength)
-    return Hyperintensities(strength, none, none, none + 1)
 
 
 @dataclass(frozen=True)
@@ -36,7 +28,7 @@ class Texture:
 
 
 def paint(
-    rng: np.random.Generator, anatomy: Anatomy, lesions: Hyperintensities, contrast: Contrast
+    rng: np.random.Generator, anatomy: Sampled, lesions: Hyperintensities, contrast: Contrast
 ) -> tuple[Array, Array]:
     """Turns anatomy into ideal images.
 
@@ -63,6 +55,9 @@ def paint(
         rim = _rim(look, anatomy, contrast, texture)
         flair = flair + alike.rim * rim
         t1 = t1 * (1 - between(rng, 0, 0.2) * rim)
+    if alike.septum:
+        sheet = namespace(flair).astype(anatomy.septum, flair.dtype)
+        flair, t1 = flair * (1 + alike.septum * sheet), t1 * (1 - alike.septum_t1 * sheet)
     flair = flair + _fluid(look, anatomy, contrast, texture)
     points = namespace(flair).clip(texture.points - 1.5, 0.0, None) * look(*_of(("csf",)))
     flair = flair + contrast.flair.vessels * points

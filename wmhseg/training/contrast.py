@@ -58,6 +58,8 @@ class LookAlikes:
         flow_level: How rare it is, in standard deviations.
         base: How much more there is at the base of the skull.
         perivascular: Dark points in white matter.
+        septum: How much brighter than white matter the sheet between the ventricles is in FLAIR.
+        septum_t1: How much darker in T1.
         inner, outer: Regions of white matter and cortex.
     """
 
@@ -71,6 +73,8 @@ class LookAlikes:
     flow_level: float
     base: float
     perivascular: float
+    septum: float
+    septum_t1: float
     inner: regions.Drawn
     outer: regions.Drawn
 
@@ -119,7 +123,6 @@ def _flair(rng: np.random.Generator) -> dict[str, float]:
     return {
         "white_matter": 1.0,
         "wmh": 1.0,
-        "septum": between(rng, 0.85, 1.6),
         "cortex": grey,
         "thalamus": deep * between(rng, 0.94, 1.1),
         "striatum": deep * between(rng, 0.92, 1.1),
@@ -150,7 +153,6 @@ def _t1(rng: np.random.Generator, *, enhanced: bool) -> dict[str, float]:
     tissues = {
         "white_matter": 1.0,
         "wmh": 1.0,
-        "septum": between(rng, 0.6, 1.0),
         "cortex": grey,
         "thalamus": deep(0.25),
         "striatum": deep(0.0),
@@ -217,10 +219,13 @@ def _texture(
 
 
 def _look_alikes(rng: np.random.Generator, recipe: Recipe) -> LookAlikes:
+    # A lining as bright as hyperintensities is thin: raters mark thick ones.
+    thick, caps = between(rng, 0.3, 1.7), between(rng, 0, 1.5)
+    brightest = 0.7 / max(1.0, thick + 0.5 * caps)
     return LookAlikes(
-        rim=sometimes(rng, recipe.rim, 0.03, 0.65),
-        rim_mm=between(rng, 0.4, 1.8),
-        caps_mm=between(rng, 0, 2.0),
+        rim=sometimes(rng, recipe.rim, 0.03, brightest),
+        rim_mm=thick,
+        caps_mm=caps,
         dirty=sometimes(rng, recipe.dirty, 0.02, 0.18),
         dirty_mm=between(rng, 4, 16),
         fibres=between(rng, 0, 0.5),
@@ -228,6 +233,8 @@ def _look_alikes(rng: np.random.Generator, recipe: Recipe) -> LookAlikes:
         flow_level=between(rng, 0.6, 2.2),
         base=between(rng, 0, 1.2),
         perivascular=sometimes(rng, recipe.perivascular, 0.1, 0.5),
+        septum=sometimes(rng, recipe.septum, -0.1, 0.8),
+        septum_t1=between(rng, 0, 0.3),
         inner=regions.draw(rng, regions.INNER, sometimes(rng, recipe.regions, 0.4, 1.2)),
         outer=regions.draw(rng, regions.OUTER, sometimes(rng, recipe.regions, 0.4, 1.2)),
     )

@@ -57,6 +57,7 @@ class Recipe:
     mottled: float = 0.9  # uneven cortex, white matter and deep grey
     regions: float = 0.8  # tracts, callosum, brainstem, cingulate, insula brighter than the rest
     rim: float = 0.85  # bright ventricular lining and caps
+    septum: float = 0.8  # the sheet between wide ventricles brighter than white matter
     dirty: float = 0.5  # diffusely bright white matter
     flow: float = 0.6  # bright CSF
     vessels: float = 0.4  # bright points in the sulci
