@@ -115,6 +115,23 @@ def test_threshold_option(case: Path, tmp_path: Path) -> None:
     assert volumes[1] == 0
 
 
+def test_min_lesion_option(case: Path, tmp_path: Path) -> None:
+    flair, out = case / "pre/FLAIR.nii.gz", tmp_path / "o.nii.gz"
+
+    def voxels(smallest: float) -> int:
+        assert segment("--flair", flair, "--output", out, "--min-lesion", smallest) == 0
+        report = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
+        assert report["min_lesion_mm3"] == smallest
+        return int(read(out).sum())
+
+    voxels(0)
+    report = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
+    largest_mm3 = report["largest_lesion_ml"] * 1000
+    assert voxels(largest_mm3 - 0.5) > 0
+    assert voxels(largest_mm3 + 0.5) == 0
+    assert segment("--flair", flair, "--output", out, "--min-lesion", "-1") == 2
+
+
 def broken_inputs(phantom: Phantom, folder: Path) -> dict[str, tuple[Path, int]]:
     """Name -> (bad FLAIR file, exit code)."""
     good = write(folder / "good.nii.gz", phantom.flair, phantom.spacing_mm)

@@ -79,6 +79,32 @@ def test_a_larger_threshold_never_adds_voxels(
     assert (strict <= loose).all()
 
 
+def test_small_lesions_go_by_volume() -> None:
+    mask = np.zeros((4, 5, 6), np.uint8)
+    mask[0, 0, 0] = mask[1, 1, 1] = 1  # 2 voxels, connected over a corner between slices
+    mask[0, 4, :4] = 1  # 4 voxels
+    mask[3, 4, 5] = 1  # 1 voxel
+    # A voxel of 3 x 1 x 0.5 mm is 1.5 mm3: the lesions have 3, 6 and 1.5 mm3.
+    for smallest, voxels in ((0, 7), (1.5, 7), (1.6, 6), (3, 6), (3.1, 4), (6, 4), (6.1, 0)):
+        left = lesions.without_small(mask, 0.0015, Postprocessing(min_lesion_mm3=smallest))
+        assert left.sum() == voxels
+        assert left.dtype == np.uint8
+        assert (left <= mask).all()
+
+
+@given(PROBABILITIES, *[st.floats(0, 1, exclude_max=True)] * 2, st.floats(0, 20))
+def test_a_larger_threshold_never_adds_large_lesions(
+    probability: np.ndarray, one: float, other: float, smallest: float
+) -> None:
+    """A lesion that survives the stricter threshold is part of a larger one at the looser."""
+    low, high = sorted((one, other))
+    loose, strict = (
+        lesions.without_small(lesions.to_mask(probability, post), 0.001, post)
+        for post in (Postprocessing(t, 0.1, smallest) for t in (low, high))
+    )
+    assert (strict <= loose).all()
+
+
 def test_summary_by_hand() -> None:
     mask = np.zeros((4, 5, 6), np.uint8)
     mask[0, 0, 0] = mask[1, 1, 1] = 1  # connected over a corner between slices

@@ -50,7 +50,7 @@ def test_numbers_of_the_published_method() -> None:
     assert pre.largest_component
     assert pre.padding == "background"
     assert pre.clip is None
-    assert (post.threshold, post.end_slices) == (0.5, 0.10)
+    assert (post.threshold, post.end_slices, post.min_lesion_mm3) == (0.5, 0.10, 0)
 
 
 def test_stack_net_differs_in_its_threshold() -> None:
@@ -78,7 +78,7 @@ def test_methods_are_valid_and_found_by_their_numbers(name: str) -> None:
     made = make_preset(preprocessing=method.preprocessing, postprocessing=method.postprocessing)
     preset.validate(made)
     assert preset.method_name(made) == name
-    assert preset.method_name(preset.with_threshold(made, 0.123)) == "custom"
+    assert preset.method_name(preset.with_postprocessing(made, threshold=0.123)) == "custom"
 
 
 # Round trip -------------------------------------------------------------------------------------
@@ -109,6 +109,7 @@ POSTPROCESSING = st.builds(
     Postprocessing,
     threshold=st.floats(0, 1, exclude_max=True),
     end_slices=st.floats(0, 0.5, exclude_max=True),
+    min_lesion_mm3=st.floats(0, 10_000),
 )
 FILES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}\.safetensors", fullmatch=True)
 MEMBERS = st.builds(
@@ -203,7 +204,7 @@ KEYS = [p for p in paths(FULL) if isinstance(p[-1], str) and p[-1] != "depth"]
 
 
 def test_every_key_is_visited() -> None:
-    assert len(KEYS) == 11 + 10 + 2 + 5
+    assert len(KEYS) == 11 + 10 + 3 + 5
 
 
 @pytest.mark.parametrize("path", KEYS, ids=str)
@@ -293,6 +294,8 @@ def at(path: str, junk: Any) -> dict[str, Any]:
         ("postprocessing.threshold", -0.1),
         ("postprocessing.end_slices", 0.5),
         ("postprocessing.end_slices", -0.1),
+        ("postprocessing.min_lesion_mm3", -1),
+        ("postprocessing.min_lesion_mm3", 10_001),
         ("members", [FULL["members"][0]] * 2),  # one file for two members
         ("members", [{**FULL["members"][0], "file": f"{i}.safetensors"} for i in range(65)]),
         ("members.0.sha256", "0" * 63),
@@ -377,15 +380,15 @@ def test_any_json_is_refused_cleanly(value: Any) -> None:
 # Changes ----------------------------------------------------------------------------------------
 
 
-def test_with_threshold() -> None:
+def test_with_another_threshold() -> None:
     made = make_preset()
-    changed = preset.with_threshold(made, 0.25)
+    changed = preset.with_postprocessing(made, threshold=0.25)
     assert changed.postprocessing == replace(made.postprocessing, threshold=0.25)
     assert replace(changed, postprocessing=made.postprocessing) == made
     for wrong in (1.0, -0.1, float("nan")):
         # The user's number is wrong, not the model's file.
         with pytest.raises(UsageError, match="0 to below 1"):
-            preset.with_threshold(made, wrong)
+            preset.with_postprocessing(made, threshold=wrong)
 
 
 def test_with_changes_checks() -> None:

@@ -90,6 +90,9 @@ def _add_running(parser: argparse.ArgumentParser, *, scale: str) -> None:
         "--threshold", type=_share, metavar="P", help="probability above which a voxel is WMH"
     )
     group.add_argument(
+        "--min-lesion", type=float, metavar="MM3", help="remove smaller lesions; 0 keeps all"
+    )
+    group.add_argument(
         "--intensity-scale",
         choices=["adapt", "keep"],
         default=scale,
@@ -164,6 +167,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         batch=arguments.batch or ensemble.BATCH,
         intensity_scale=arguments.intensity_scale,
         threshold=arguments.threshold,
+        min_lesion_mm3=arguments.min_lesion,
     )
 
 

@@ -52,6 +52,29 @@ def to_mask(probability: npt.NDArray[np.float32], post: Postprocessing) -> npt.N
     return mask
 
 
+def without_small(
+    mask: npt.NDArray[np.uint8], voxel_ml: float, post: Postprocessing
+) -> npt.NDArray[np.uint8]:
+    """Removes the lesions (26-connected) below the smallest volume that counts.
+
+    Args:
+        mask: (slice, row, column), 0 or 1.
+        voxel_ml: Volume of a voxel in millilitres.
+        post: Holds the smallest volume.
+
+    Returns:
+        uint8 mask of the same shape, 0 or 1.
+    """
+    if post.min_lesion_mm3 == 0:
+        return mask
+    labels, _ = ndimage.label(mask, structure=CONNECTIVITY)
+    # A hair below, so that a lesion of exactly that volume stays whatever the rounding.
+    enough = np.bincount(labels.ravel()) * voxel_ml >= post.min_lesion_mm3 / 1000 * (1 - 1e-9)
+    enough[0] = False
+    left: npt.NDArray[np.uint8] = enough[labels].astype(np.uint8)
+    return left
+
+
 @dataclass(frozen=True)
 class LesionSummary:
     """How much there is.

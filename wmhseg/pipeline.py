@@ -49,6 +49,7 @@ class Options:
             to it, so that the mask thresholds mean the same; "keep" never does, as the challenge
             ran it, and reports when it would have mattered.
         threshold: Replaces the preset's threshold on the probability.
+        min_lesion_mm3: Replaces the preset's smallest lesion volume; 0 keeps all.
     """
 
     device: runtime.Device = "auto"
@@ -56,6 +57,7 @@ class Options:
     batch: int = ensemble.BATCH
     intensity_scale: Literal["adapt", "keep"] = "adapt"
     threshold: float | None = None
+    min_lesion_mm3: float | None = None
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -352,8 +354,10 @@ def segment(
     watch = _Stopwatch()
     with watch.stage("read"):
         chosen = model if isinstance(model, Model) else weights.find(model)
-        if options.threshold is not None:
-            chosen = Model(chosen.folder, preset.with_threshold(chosen.preset, options.threshold))
+        changed = preset.with_postprocessing(
+            chosen.preset, threshold=options.threshold, min_lesion_mm3=options.min_lesion_mm3
+        )
+        chosen = Model(chosen.folder, changed)
         flair_scan = _read(flair, "FLAIR", spacing_mm)
         t1_scan = None if t1 is None else _read(t1, "T1", spacing_mm)
     with watch.stage("prepare"):
@@ -372,6 +376,7 @@ def segment(
         )
     with watch.stage("restore"):
         mask = way.restore(lesions.to_mask(probability, post))
+        mask = lesions.without_small(mask, flair_scan.grid.voxel_ml, post)
         restored = way.restore(probability)
         found = lesions.summarise(mask, flair_scan.grid.voxel_ml)
     written = report.Report(

@@ -55,6 +55,10 @@ class Preprocessing:
     clip: tuple[float, float] | None = None
 
 
+# More than any single lesion has is a slip of the pen.
+MAX_MIN_LESION_MM3 = 10_000.0
+
+
 @dataclass(frozen=True)
 class Postprocessing:
     """From the mean probability to the mask.
@@ -62,10 +66,12 @@ class Postprocessing:
     Attributes:
         threshold: Voxels above (not at) this probability are WMH.
         end_slices: Share of the slices that is emptied at either end, rounded down.
+        min_lesion_mm3: Lesions of a smaller volume are removed; 0 keeps all, as published.
     """
 
     threshold: float = 0.5
     end_slices: float = 0.10
+    min_lesion_mm3: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -105,10 +111,10 @@ METHODS: dict[str, Method] = {
         _UNET_PAPER,
     ),
     # This project's own training: the published steps on turned scans, extremes cut.
-    # The ceiling was chosen on the validation scans of the model card.
+    # The ceiling and the smallest lesion were chosen on the validation scans of the model card.
     "synthetic": Method(
         Preprocessing(orientation="LPS", ceiling=1.8, clip=(-6.0, 12.0)),
-        Postprocessing(),
+        Postprocessing(min_lesion_mm3=10.0),
         _UNET_PAPER,
     ),
 }
@@ -315,6 +321,12 @@ def validate(preset: Preset) -> None:
         0 <= post.end_slices < 0.5, "postprocessing.end_slices", "0 to below 0.5", post.end_slices
     )
     _require(
+        0 <= post.min_lesion_mm3 <= MAX_MIN_LESION_MM3,
+        "postprocessing.min_lesion_mm3",
+        f"0 to {MAX_MIN_LESION_MM3:g}",
+        post.min_lesion_mm3,
+    )
+    _require(
         1 <= len(preset.members) <= MAX_MEMBERS,
         "members",
         f"1 to {MAX_MEMBERS} members",
@@ -407,15 +419,27 @@ def with_sha256(member: Member, sha256: str) -> Member:
     return replace(member, sha256=sha256)
 
 
-def with_threshold(preset: Preset, threshold: float) -> Preset:
-    """Returns the preset with another threshold on the probability.
+def with_postprocessing(
+    preset: Preset, *, threshold: float | None = None, min_lesion_mm3: float | None = None
+) -> Preset:
+    """Returns the preset with other post-processing; None leaves a number as it is.
 
     Raises:
-        UsageError: If the threshold is not in [0, 1).
+        UsageError: If a number is out of range.
     """
-    if not 0 <= threshold < 1:
-        raise UsageError("A threshold from 0 to below 1 was expected", received=threshold)
-    return with_changes(preset, postprocessing=replace(preset.postprocessing, threshold=threshold))
+    post = preset.postprocessing
+    if threshold is not None:
+        if not 0 <= threshold < 1:
+            raise UsageError("A threshold from 0 to below 1 was expected", received=threshold)
+        post = replace(post, threshold=threshold)
+    if min_lesion_mm3 is not None:
+        if not 0 <= min_lesion_mm3 <= MAX_MIN_LESION_MM3:
+            raise UsageError(
+                f"A smallest lesion of 0 to {MAX_MIN_LESION_MM3:g} mm3 was expected",
+                received=min_lesion_mm3,
+            )
+        post = replace(post, min_lesion_mm3=float(min_lesion_mm3))
+    return with_changes(preset, postprocessing=post)
 
 
 def method_name(preset: Preset) -> str:

@@ -74,6 +74,7 @@ class Report:
             "preset": method_name(self.model),
             "threshold": post.threshold,
             "end_slices": post.end_slices,
+            "min_lesion_mm3": post.min_lesion_mm3,
             "members": [
                 {"file": m.file, "network": m.network, "sha256": m.sha256}
                 for m in self.model.members
