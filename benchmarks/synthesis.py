@@ -21,8 +21,8 @@ import numpy as np
 HEADS = 2
 
 
-def rate(arguments: tuple[Path, int, int, str | None]) -> list[float]:
-    """Slices a second of each run; the first scan, which warms up, is not counted."""
+def rate(arguments: tuple[Path, int, int, str | None]) -> list[tuple[float, float]]:
+    """Slices a second, by the clock and by processor time, of each run after a first scan."""
     folder, runs, scans, device = arguments
     from wmhseg.training import heads, synthesis
     from wmhseg.training.arrays import NUMPY, on_torch
@@ -36,18 +36,22 @@ def rate(arguments: tuple[Path, int, int, str | None]) -> list[float]:
     rates = []
     for run in range(runs):
         rng = np.random.default_rng(run)
-        started, slices = time.perf_counter(), 0
+        started, busy, slices = time.perf_counter(), time.process_time(), 0
         for _ in range(scans):
             slices += len(synthesis.make_scan(rng, loaded, recipe, arrays).target)
-        rates.append(slices / (time.perf_counter() - started))
+        seconds = (time.perf_counter() - started, time.process_time() - busy)
+        rates.append((slices / seconds[0], slices / seconds[1]))
     return rates
 
 
-def together(processes: int, arguments: tuple[Any, ...]) -> list[float]:
+def together(processes: int, arguments: tuple[Any, ...]) -> list[tuple[float, float]]:
     """Sum over processes that run side by side, of each run."""
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         found = pool.map(rate, [arguments] * processes, chunksize=1)
-    return [sum(run) for run in zip(*found, strict=True)]
+    return [
+        (sum(clock for clock, _ in run), sum(busy for _, busy in run))
+        for run in zip(*found, strict=True)
+    ]
 
 
 def main() -> None:
@@ -70,10 +74,13 @@ def main() -> None:
     if usable:
         ways.append((f"torch, {given.device}", 1, given.device))
     for name, processes, device in ways:
-        rates = together(processes, (*work, device))
+        found = together(processes, (*work, device))
+        rates = [clock for clock, _ in found]
+        busy = statistics.median(busy for _, busy in found)
         print(
             f"{name}, {processes} process(es): median {statistics.median(rates):.0f} "
-            f"({min(rates):.0f} to {max(rates):.0f})"
+            f"({min(rates):.0f} to {max(rates):.0f}); "
+            f"were the processors free for it: {busy:.0f}"
         )
     if not usable:
         print(f"torch, {given.device}: no such device here, skipped")

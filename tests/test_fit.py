@@ -20,7 +20,13 @@ from wmhseg.training import fit, synthesis
 from wmhseg.training.fit import Plan
 from wmhseg.training.synthesis import Recipe, SyntheticScan
 
-RECIPE = Recipe(field=(56, 52), slices=4, without_lesions=0, without_t1=0.5)
+# Bright lesions in plain tissue, so that three parameters can learn them.
+RECIPE = Recipe(
+    field=(56, 52), slices=4, without_lesions=0, without_t1=0.5, load_ml=(5, 12), load_shares=(1,),
+    neck_mm=0, vertex_mm=0, off_centre_mm=2, skull_stripped=1, mottled=0, regions=0, rim=0,
+    dirty=0, flow=0, vessels=0, cavities=0, halo=0, uneven_gain=0, coarse=0, bias=0,
+    ringing=0, sharpened=0, ghosts=0, noise=(0.01, 0.02), tone_curve=0, uneven_noise=0, zoom=(1, 1),
+)  # fmt: skip
 PLAN = Plan(network="tiny", steps=40, batch=4, crop=48, rate=0.1, warmup=4, recipe=RECIPE)
 
 
