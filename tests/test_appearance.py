@@ -244,3 +244,10 @@ def test_regions_lie_on_both_sides() -> None:
 
 def test_the_recipe_names_every_look_alike() -> None:
     assert set(ALIKE) <= {f.name for f in fields(Recipe)}
+
+
+def test_painting_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = painted(1, Recipe())
+    monkeypatch.setattr(appearance, "_PLANES", 3)
+    for one, other in zip(whole, painted(1, Recipe()), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)

@@ -5,7 +5,8 @@ Arrays are (slice x part, row, column), on NumPy or an accelerator.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,15 @@ from wmhseg.training.contrast import DEEP, FLUID, GREY, WHITE, Channel, Contrast
 from wmhseg.training.heads import INDEX, N_BRAIN, TISSUES
 from wmhseg.training.hyperintensities import Hyperintensities
 from wmhseg.training.noise import Float, between
+
+T = TypeVar("T", Sampled, Hyperintensities, "Texture")
+
+# Planes painted at once on the host: what is in between stays in the processor's cache.
+_PLANES = 4
+_VOXEL_SIZED = (
+    "tissue", "ventricle_mm", "depth_mm", "septum", "strength", "cavity", "other", "gain",
+    "slow", "mottled", "points",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,11 +51,49 @@ def paint(
     Returns:
         FLAIR and T1 before averaging over slices, white matter near 1.
     """
-    noise, alike = anatomy.noise, contrast.alike
+    noise = anatomy.noise
     texture = Texture(
         noise(between(rng, 20, 45)), noise(between(rng, 5, 12)), noise(between(rng, 2.5, 4))
     )
+    rim_t1 = between(rng, 0, 0.2)
+    planes = len(anatomy.axes_mm[0])
+    step = _PLANES if home(anatomy.tissue).device is None else planes
+    parts = [
+        _ideal(
+            _cut(anatomy, part, axes_mm=(anatomy.axes_mm[0][part], *anatomy.axes_mm[1:])),
+            _cut(lesions, part),
+            contrast,
+            _cut(texture, part),
+            rim_t1,
+        )
+        for part in (slice(first, first + step) for first in range(0, planes, step))
+    ]
+    join = namespace(anatomy.tissue).concat
+    flair, t1 = (join(images, axis=0) for images in zip(*parts, strict=True))
+    return flair, t1
+
+
+def _cut(whole: T, part: slice, **others: Any) -> T:
+    """Some planes of all that has a value at every point."""
+    voxel_sized = {
+        field.name: getattr(whole, field.name)[part]
+        for field in fields(whole)
+        if field.name in _VOXEL_SIZED
+    }
+    return replace(whole, **voxel_sized, **others)
+
+
+def _ideal(
+    anatomy: Sampled,
+    lesions: Hyperintensities,
+    contrast: Contrast,
+    texture: Texture,
+    rim_t1: float,
+) -> tuple[Array, Array]:
+    """FLAIR and T1 of some planes."""
+    alike = contrast.alike
     look = _Lookup(anatomy.tissue)
+    xp = look.home.xp
     flair = _tissues(look, contrast.flair, texture)
     t1 = _tissues(look, contrast.t1, texture)
     change = _white_matter(look, anatomy, contrast, texture) + _regions(look, anatomy, contrast)
@@ -54,14 +102,15 @@ def paint(
     if alike.rim:
         rim = _rim(look, anatomy, contrast, texture)
         flair = flair + alike.rim * rim
-        t1 = t1 * (1 - between(rng, 0, 0.2) * rim)
+        t1 = t1 * (1 - rim_t1 * rim)
     if alike.septum:
-        sheet = namespace(flair).astype(anatomy.septum, flair.dtype)
+        sheet = xp.astype(anatomy.septum, flair.dtype)
         flair, t1 = flair * (1 + alike.septum * sheet), t1 * (1 - alike.septum_t1 * sheet)
     flair = flair + _fluid(look, anatomy, contrast, texture)
-    points = namespace(flair).clip(texture.points - 1.5, 0.0, None) * look(*_of(("csf",)))
-    flair = flair + contrast.flair.vessels * points
-    t1 = t1 + contrast.t1.vessels * points
+    if contrast.flair.vessels or contrast.t1.vessels:
+        points = xp.clip(texture.points - 1.5, 0.0, None) * look(*_of(("csf",)))
+        flair = flair + contrast.flair.vessels * points
+        t1 = t1 + contrast.t1.vessels * points
     return (
         _abnormal(flair, contrast.flair, lesions, texture, brighter=True),
         _abnormal(t1, contrast.t1, lesions, texture, brighter=False),
