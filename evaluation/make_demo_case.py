@@ -1,6 +1,9 @@
 """Draws the synthetic case that travels with the package (wmhseg/data/demo).
 
 python -m evaluation.make_demo_case --labels DIR/03.nii.gz --output wmhseg/data/demo
+
+The case in the package was drawn before heads aged and lesions of real people were put in: this
+generator draws another one from the same seed.
 """
 
 from __future__ import annotations
@@ -31,6 +34,11 @@ def main() -> None:
         pixel_mm=(1.0, 1.0),
         tilt_deg=4.0,
         zoom=(0.98, 1.02),
+        gap=(0.0, 0.0),
+        neck_mm=6.0,
+        vertex_mm=6.0,
+        cut_short=0.0,
+        off_centre_mm=2.0,
         skull_stripped=0.0,
         without_lesions=0.0,
     )
@@ -49,10 +57,10 @@ def main() -> None:
         step = 4 if kind is np.int16 else 1
         values = np.round(volume * factor / step) * step
         image = sitk.GetImageFromArray(values.astype(kind))
-        image.SetSpacing((1.0, 1.0, 3.0))
+        image.SetSpacing((1.0, 1.0, drawing.spacing_mm[0]))
         image.SetOrigin((-119.5, -119.5, -70.5))
         sitk.WriteImage(image, str(arguments.output / f"{name}.nii.gz"), True, 9)
-    print(f"{drawing.target.sum() * 0.003:.1f} ml of lesion")
+    print(f"{drawing.target.sum() * drawing.spacing_mm[0] / 1000:.1f} ml of lesion")
 
 
 if __name__ == "__main__":

@@ -69,18 +69,42 @@ ALLOWED: dict[str, set[str]] = {
     "training.losses": set(),
     # A synthetic scan: head -> anatomy -> hyperintensities -> appearance -> acquisition.
     "training.arrays": set(),
-    "training.noise": set(),
+    "training.noise": {"training.arrays"},
     "training.recipe": {"preset"},
-    "training.heads": {"errors", "geometry", "images"},
-    "training.anatomy": {"training.heads", "training.noise", "training.recipe"},
-    "training.hyperintensities": {
-        "training.anatomy", "training.heads", "training.noise", "training.recipe",
+    "training.heads": {"errors", "files", "geometry", "images", "training.arrays"},
+    "training.atlas": {"errors", "geometry", "images", "training.heads"},
+    "training.prepare": {"errors", "training.atlas", "training.heads"},
+    "training.anatomy": {
+        "training.arrays", "training.heads", "training.noise", "training.recipe",
     },
-    "training.appearance": {"training.anatomy", "training.heads", "training.noise"},
-    "training.acquisition": {"training.anatomy", "training.heads", "training.noise"},
+    "training.shapes": {
+        "training.anatomy", "training.arrays", "training.heads", "training.noise",
+    },
+    "training.hyperintensities": {
+        "training.anatomy", "training.arrays", "training.heads", "training.noise",
+        "training.recipe", "training.shapes",
+    },
+    "training.linear": set(),
+    "training.regions": {"training.arrays", "training.noise"},
+    "training.contrast": {
+        "training.heads", "training.noise", "training.recipe", "training.regions",
+    },
+    "training.appearance": {
+        "training.anatomy", "training.arrays", "training.contrast", "training.heads",
+        "training.hyperintensities", "training.noise", "training.regions",
+    },
+    "training.acquisition": {
+        "training.anatomy", "training.arrays", "training.heads", "training.linear",
+        "training.noise", "training.recipe",
+    },
     "training.synthesis": {
         "intensity", "preset", "training.acquisition", "training.anatomy", "training.appearance",
-        "training.heads", "training.hyperintensities", "training.noise", "training.recipe",
+        "training.arrays", "training.contrast", "training.heads", "training.hyperintensities",
+        "training.linear", "training.noise", "training.recipe",
+    },
+    "training.contact_sheet": {
+        "errors", "images", "pipeline", "preset", "training.heads", "training.noise",
+        "training.recipe", "training.synthesis", "weights",
     },
     # A training: a plan -> data -> batches -> one network after the other -> a model folder.
     "training.plan": {"errors", "preset", "records", "training.recipe"},
@@ -114,7 +138,7 @@ ALLOWED: dict[str, set[str]] = {
 
 # Heavy or special packages, and the only modules that may name them.
 OUTSIDE: dict[str, set[str]] = {
-    "SimpleITK": {"images", "pipeline"},  # the pipeline for type annotations only
+    "SimpleITK": {"images", "pipeline", "training.atlas"},  # the pipeline for type annotations
     "keras": {"networks.blocks", "networks.unet", "networks.stacknet", "networks", "runtime",
               "ensemble", "weights", "training.losses", "training.fit",
               "training.checkpoint"},

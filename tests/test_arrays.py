@@ -36,3 +36,11 @@ def test_noise_takes_one_number_from_the_host(here: Arrays) -> None:
     assert abs(noise.std() - 1) < 0.02
     again = here.get(here.standard_normal(np.random.default_rng(4), (50, 40, 30)))
     np.testing.assert_array_equal(noise, again)
+
+
+def test_home_is_where_an_array_lives() -> None:
+    assert arrays.home(np.zeros(2)) == arrays.NUMPY
+    torch = pytest.importorskip("torch")
+    there = arrays.home(torch.zeros(2))
+    assert isinstance(there.put([1.0]), torch.Tensor)
+    assert there.device == "cpu"

@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
-from conftest import ellipsoid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wmhseg.errors import InputError, MissingFileError
 from wmhseg.training import anatomy as anatomies
-from wmhseg.training import appearance, hyperintensities, noise, synthesis
-from wmhseg.training.heads import INDEX, TISSUES, Head
+from wmhseg.training import noise, synthesis
+from wmhseg.training.heads import DEPTH_ZERO, INDEX, TISSUES, Head
 from wmhseg.training.recipe import Recipe
 
 SEEDS = range(12)
-RECIPE = Recipe(field=(64, 60), slices=6, without_lesions=0, skull_stripped=0, without_t1=0)
+RECIPE = Recipe(
+    field=(64, 60), slices=6, without_lesions=0, skull_stripped=0, without_t1=0, narrow=0
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +60,19 @@ def test_load_head(head: Head, label_map: np.ndarray) -> None:
 def test_distances_are_quarters_of_a_millimetre(head: Head, label_map: np.ndarray) -> None:
     z, y = (n // 2 for n in label_map.shape[:2])
     line = label_map[z, y]
+    ventricle, pial = head.map("ventricle"), head.map("pial")
+    depth = head.map("depth").astype(int) - DEPTH_ZERO
     first = int(np.flatnonzero(line == 4)[0])
     for steps in range(1, 5):  # along a row out of the ventricle
-        assert head.ventricle_mm[z, y, first - steps] == 4 * steps
-    assert (head.ventricle_mm[label_map == 4] == 0).all()
+        assert ventricle[z, y, first - steps] == 4 * steps
+    assert (ventricle[label_map == 4] == 0).all()
     inner, outer = np.flatnonzero(line == 2)[[-1, 0]]
-    assert head.depth_mm[z, y, outer] == 4  # 1 mm from the next grey voxel
-    assert (head.depth_mm[label_map != 2] == 0).all()
-    assert (head.pial_mm[label_map == 24] == 0).all()
-    assert head.pial_mm[z, y, inner] > 0
-    assert head.ventricle_mm[0, 0, 0] <= 255
+    assert depth[z, y, outer] == 4  # 1 mm from the next grey voxel
+    assert depth[z, y, outer - 1] == -4  # and the grey voxel from it
+    assert (depth[np.isin(label_map, (2, 4))] > 0).all()  # ventricles are no surface
+    assert (depth[~np.isin(label_map, (2, 4))] < 0).all()
+    assert (pial[label_map == 24] == 0).all()
+    assert pial[z, y, inner] > 0
 
 
 def test_centre_and_extent(head: Head, label_map: np.ndarray) -> None:
@@ -149,60 +153,23 @@ def test_t1_is_dropped_whole(head: Head) -> None:
 
 def test_brain_extraction_removes_the_head(head: Head) -> None:
     for seed in SEEDS:
-        drawn = synthesis.draw_scan(np.random.default_rng(seed), [head], RECIPE)
         stripped = synthesis.draw_scan(
-            np.random.default_rng(seed), [head], replace(RECIPE, skull_stripped=1)
+            np.random.default_rng(seed),
+            [head],
+            replace(
+                RECIPE,
+                skull_stripped=1,
+                badly_stripped=0,
+                pixel_mm=(1.3, 1.3),
+                neck_mm=0,
+                vertex_mm=0,
+                cut_short=0,
+                off_centre_mm=0,
+            ),
         )
-        assert (drawn.flair > 0).mean() > 0.99  # Rician noise is nowhere 0
         share = (stripped.flair > 0).mean()
-        assert 0.2 < share < 0.9
+        assert 0.15 < share < 0.9
         np.testing.assert_array_equal(stripped.flair[:, :3, :3], 0)
-
-
-def parts(head: Head, seed: int) -> tuple[np.random.Generator, anatomies.Anatomy, np.ndarray]:
-    """One scan up to where lesions are."""
-    rng = np.random.default_rng(seed)
-    anatomy = anatomies.sample(rng, head, RECIPE, 3.0, 3)
-    return rng, anatomy, hyperintensities.grow(rng, anatomy, RECIPE)
-
-
-def test_lesions_grow_only_where_the_anatomy_allows(head: Head) -> None:
-    allowed = [
-        INDEX[name]
-        for name in (
-            "white_matter", "wmh", "cortex", "thalamus", "striatum", "brainstem",
-            "cerebellar_white_matter",
-        )
-    ]  # fmt: skip
-    inside = total = 0
-    for seed in SEEDS:
-        _, anatomy, lesions = parts(head, seed)
-        assert np.isin(anatomy.tissue[lesions], allowed).all()
-        inside += int((anatomy.tissue[lesions] == INDEX["white_matter"]).sum())
-        total += int(lesions.sum())
-    assert total > 1000
-    assert inside > 0.9 * total  # cortex is rare
-
-
-def test_lesions_are_brighter_than_white_matter(head: Head) -> None:
-    """In FLAIR, before slices are averaged and noise is added; nothing else is changed."""
-    for seed in SEEDS:
-        _, anatomy, lesions = parts(head, seed)
-        assert lesions.any()
-        painted = []
-        for where in (lesions, np.zeros_like(lesions)):
-            # Noise is drawn as well, so both paintings need the same state.
-            anatomy.noise.rng = rng = np.random.default_rng(seed)
-            contrast = appearance.draw_contrast(rng)
-            painted.append(appearance.paint(rng, anatomy, where, contrast))
-        (flair, t1), (plain_flair, plain_t1) = painted
-        assert (flair[lesions] >= 1.0799 * plain_flair[lesions]).all()
-        assert flair[lesions].min() >= 1
-        assert np.median(flair[lesions]) > 1.2
-        np.testing.assert_array_equal(flair[~lesions], plain_flair[~lesions])
-        np.testing.assert_array_equal(t1[~lesions], plain_t1[~lesions])
-        # In T1 they are iso- to hypointense.
-        assert np.median(t1[lesions]) < 1.1
 
 
 def test_bright_lesions_survive_acquisition(head: Head) -> None:
@@ -216,34 +183,32 @@ def test_bright_lesions_survive_acquisition(head: Head) -> None:
     assert brighter >= 8
 
 
-def test_contrast_is_plausible() -> None:
-    for seed in range(50):
-        contrast = appearance.draw_contrast(np.random.default_rng(seed))
-        grey, white, fluid = (INDEX[n] for n in ("cortex", "white_matter", "ventricle"))
-        assert contrast.flair[white] == contrast.t1[white] == 1
-        assert 1 <= contrast.flair[grey] <= 1.42
-        assert 0.52 <= contrast.t1[grey] <= 1
-        assert contrast.flair[fluid] < 0.5
-        assert contrast.t1[fluid] <= 0.5
-        assert contrast.lesion_flair >= max(1.22, 1.04 * float(contrast.flair[grey]) - 1e-6)
-        assert 0.5 <= contrast.lesion_t1 <= 1.02
-        assert contrast.flair[0] == contrast.t1[0] == 0
+@pytest.mark.parametrize(("thickness_mm", "most"), [(1.0, 6), (3.0, 40)])
+def test_slices_are_spread_over_the_head(head: Head, thickness_mm: float, most: int) -> None:
+    recipe = replace(RECIPE, slices=most, gap=(0.1, 0.1), cut_short=0)
+    counts = []
+    for seed in SEEDS:
+        anatomy = anatomies.sample(np.random.default_rng(seed), head, recipe, thickness_mm, 3)
+        planes = anatomy.axes_mm[0].reshape(-1, 3)
+        counts.append(len(planes))
+        gaps = np.diff(planes.mean(1))
+        pitch = anatomy.spacing_mm[0]
+        np.testing.assert_allclose(gaps, pitch, rtol=1e-4)
+        np.testing.assert_allclose(np.diff(planes[0]), thickness_mm / 3, rtol=1e-4)
+        # The brain is covered, a pitch at the ends left to chance, the zoom at most 1.13.
+        extent = 0.87 * (head.extent[1] - head.extent[0])
+        assert extent <= len(planes) * pitch + 1e-3
+        assert len(planes) * pitch <= extent / 0.87 * 1.13 + 25 + 12 + pitch
+        if most == 40:  # all slices of the scan, with its own gap
+            assert pitch == pytest.approx(3.3)
+    assert max(counts) <= most
+    assert most == 40 or set(counts) == {6}
 
 
-@pytest.mark.parametrize("thickness_mm", [1.0, 6.0])
-def test_slices_are_spread_over_the_brain(head: Head, thickness_mm: float) -> None:
-    recipe = replace(RECIPE, thickness_mm=(thickness_mm,))
-    made = synthesis.draw_scan(np.random.default_rng(0), [head], recipe)
-    assert made.flair.shape == (6, 64, 60)
-    rng = np.random.default_rng(0)
-    anatomy = anatomies.sample(rng, head, recipe, thickness_mm, 3)
-    centres = anatomy.axes_mm[0].reshape(6, 3).mean(1)
-    gaps = np.diff(centres)
-    np.testing.assert_allclose(gaps, gaps[0], rtol=1e-4)
-    # Sub-slices divide the thickness evenly.
-    np.testing.assert_allclose(np.diff(anatomy.axes_mm[0][:3]), thickness_mm / 3, rtol=1e-4)
-    extent = head.extent[1] - head.extent[0]
-    assert 0.87 * extent / 6 <= gaps[0] <= 1.13 * extent / 6
+def test_the_scan_says_how_large_its_voxels_are(head: Head) -> None:
+    drawn = synthesis.draw_scan(np.random.default_rng(0), [head], RECIPE)
+    assert drawn.spacing_mm[0] > 3
+    assert all(0.75 < size < 1.32 for size in drawn.spacing_mm[1:])
 
 
 # Pieces -----------------------------------------------------------------------------------------
@@ -274,7 +239,7 @@ def test_noise_is_smooth_and_of_unit_variance() -> None:
     for field in (slow, fast):
         assert field.shape == (20, 40, 50)
         assert field.dtype == np.float32
-        assert field.std() == pytest.approx(1, abs=1e-4)
+        assert field.std() == pytest.approx(1, abs=0.05)
     assert np.abs(np.diff(slow, axis=1)).max() < 0.5 < np.abs(np.diff(fast, axis=1)).max()
 
 
@@ -285,22 +250,6 @@ def test_rotations_turn_and_nothing_else(seed: int) -> None:
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-5)
     assert np.linalg.det(matrix) == pytest.approx(1, abs=1e-5)
     np.testing.assert_array_equal(noise.rotation(np.random.default_rng(seed), 0), np.eye(3))
-
-
-def test_ellipsoids_stay_inside() -> None:
-    axes = tuple(np.arange(n, dtype=np.float32) for n in (30, 40, 40))
-    allowed = ellipsoid((30, 40, 40), (10, 15, 15))
-    out = np.zeros(allowed.shape, bool)
-    hyperintensities.paint_ellipsoids(np.random.default_rng(0), out, allowed, axes, np.full(5, 4.0))
-    assert out.any()
-    assert not (out & ~allowed).any()
-    # 5 balls of radius 4, each axis stretched by at most 1.55, the surface wavy by a quarter.
-    assert out.sum() < 5 * 4 / 3 * np.pi * 4**3 * 1.55**3 * 1.25**1.5
-    before = out.copy()
-    none = np.zeros_like(allowed)
-    hyperintensities.paint_ellipsoids(np.random.default_rng(0), out, none, axes, np.full(5, 4.0))
-    hyperintensities.paint_ellipsoids(np.random.default_rng(0), out, allowed, axes, np.zeros(0))
-    np.testing.assert_array_equal(out, before)
 
 
 @pytest.mark.parametrize("factor", [0.001, 0.25, 1000])

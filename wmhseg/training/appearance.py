@@ -1,98 +1,208 @@
-"""From anatomy and lesions to FLAIR and T1 intensities, with the look-alikes that stay 0."""
+"""From anatomy and lesions to ideal FLAIR and T1 images, with the look-alikes that stay 0.
+
+Arrays are (slice x part, row, column), on NumPy or an accelerator.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
-from wmhseg.training.anatomy import Anatomy
-from wmhseg.training.heads import INDEX, TISSUES, Mask
+from wmhseg.training import regions
+from wmhseg.training.anatomy import Anatomy, Sampled
+from wmhseg.training.arrays import Array, home, namespace
+from wmhseg.training.contrast import DEEP, FLUID, GREY, WHITE, Channel, Contrast
+from wmhseg.training.heads import INDEX, N_BRAIN, TISSUES
+from wmhseg.training.hyperintensities import Hyperintensities
 from wmhseg.training.noise import Float, between
+
+T = TypeVar("T", Sampled, Hyperintensities, "Texture")
+
+# Planes painted at once on the host: what is in between stays in the processor's cache.
+_PLANES = 4
+_VOXEL_SIZED = (
+    "tissue", "ventricle_mm", "depth_mm", "septum", "strength", "cavity", "other", "gain",
+    "slow", "mottled", "points",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """Mean intensity per tissue class, FLAIR and T1, and of hyperintensities."""
+class Texture:
+    """Smooth fields of unit variance: over centimetres, over lobules, over points."""
 
-    flair: Float
-    t1: Float
-    lesion_flair: float
-    lesion_t1: float
-
-
-def draw_contrast(rng: np.random.Generator) -> Contrast:
-    """Draws intensities per tissue around plausible ratios to white matter."""
-    grey_f, grey_t = between(rng, 1.0, 1.42), between(rng, 0.52, 1.0)
-    fluid_f, fluid_t = between(rng, 0.03, 0.45), between(rng, 0.1, 0.5)
-    deep_t = between(rng, 0.0, 1.0)  # how far deep grey lies between cortex and white matter
-
-    def deep() -> float:
-        mix = float(np.clip(deep_t + rng.normal(0, 0.2), 0, 1))
-        return grey_t + (1 - grey_t) * mix
-
-    brain: dict[str, tuple[float, float]] = {
-        "background": (0.0, 0.0),
-        "white_matter": (1.0, 1.0),
-        "wmh": (1.0, 1.0),
-        "cortex": (grey_f, grey_t),
-        "thalamus": (between(rng, 0.95, 1.25), deep()),
-        "striatum": (grey_f * between(rng, 0.85, 1.05), deep()),
-        "pallidum": (between(rng, 0.7, 1.1), deep() * between(rng, 0.95, 1.05)),
-        "limbic": (grey_f * between(rng, 0.95, 1.2), grey_t * between(rng, 0.95, 1.1)),
-        "ventral_dc": (between(rng, 0.9, 1.2), between(rng, 0.8, 1.0)),
-        "brainstem": (between(rng, 0.88, 1.3), between(rng, 0.82, 1.05)),
-        "cerebellar_white_matter": (between(rng, 0.88, 1.2), between(rng, 0.9, 1.1)),
-        "cerebellar_cortex": (grey_f * between(rng, 0.88, 1.12), grey_t * between(rng, 0.9, 1.1)),
-        "ventricle": (fluid_f, fluid_t),
-        "fourth_ventricle": (fluid_f * between(rng, 0.8, 2.5), fluid_t),
-        "csf": (fluid_f * between(rng, 0.8, 1.8), fluid_t * between(rng, 0.9, 1.4)),
-        "choroid_plexus": (between(rng, 0.4, 1.8), between(rng, 0.3, 1.4)),
-        "vessel": (between(rng, 0.1, 1.4), between(rng, 0.3, 1.6)),
-    }
-    flair = np.zeros(len(TISSUES), np.float32)
-    t1 = np.zeros(len(TISSUES), np.float32)
-    for name, number in INDEX.items():
-        if name in brain:
-            flair[number], t1[number] = brain[name]
-        else:
-            dark = rng.random() < (0.8 if name == "bone" else 0.35)
-            flair[number] = between(rng, 0, 0.2) if dark else between(rng, 0.2, 2.2)
-            t1[number] = between(rng, 0, 0.25) if dark else between(rng, 0.2, 2.4)
-    lesion = max(between(rng, 1.22, 2.2), grey_f * between(rng, 1.04, 1.6))
-    return Contrast(flair, t1, lesion, between(rng, 0.5, 1.02))
+    slow: Array
+    mottled: Array
+    points: Array
 
 
 def paint(
-    rng: np.random.Generator, anatomy: Anatomy, lesions: Mask, contrast: Contrast
-) -> tuple[Float, Float]:
-    """Turns anatomy into FLAIR and T1 before averaging over slices."""
-    tissue, near, noise = anatomy.tissue, anatomy.ventricle_mm, anatomy.noise
-    flair, t1 = contrast.flair[tissue], contrast.t1[tissue]
-    white = (tissue == INDEX["white_matter"]) | (tissue == INDEX["wmh"])
-    grey = (tissue == INDEX["cortex"]) | (tissue == INDEX["limbic"])
-    slow, mid = noise(between(rng, 20, 45)), noise(between(rng, 5, 12))
-    # Look-alikes that stay 0: bright cortex, dirty white matter, a normal rim and caps,
-    # pulsation in CSF, uneven choroid plexus.
-    uneven = between(rng, 0, 0.13) * slow + between(rng, 0, 0.12) * mid
-    flair = np.where(grey, flair * (1 + uneven), flair)
-    flair = np.where(white, flair * (1 + between(rng, 0, 0.05) * mid), flair)
-    if rng.random() < 0.5:
-        halo = between(rng, 0, 0.22) * np.exp(-near / between(rng, 4, 14))
-        flair = np.where(white, flair * (1 + halo * (1 + 0.4 * slow)), flair)
-    if rng.random() < 0.8:
-        thick = between(rng, 0.3, 2.3) * (1 + 0.35 * mid)
-        rim = white & (near < thick)
-        flair = np.where(rim, flair * between(rng, 1.0, 1.45), flair)
-        t1 = np.where(rim, t1 * between(rng, 0.88, 1.0), t1)
-    fluid = np.isin(tissue, [INDEX[n] for n in ("ventricle", "fourth_ventricle", "csf")])
-    if rng.random() < 0.5:
-        flow = np.clip(slow + 0.5 * mid - between(rng, 0.8, 2.2), 0, None)
-        flair = np.where(fluid, flair + between(rng, 0, 0.9) * flow, flair)
-    plexus = tissue == INDEX["choroid_plexus"]
-    flair = np.where(plexus, flair * np.clip(1 + 0.4 * mid, 0.2, 2), flair)
+    rng: np.random.Generator, anatomy: Sampled, lesions: Hyperintensities, contrast: Contrast
+) -> tuple[Array, Array]:
+    """Turns anatomy into ideal images.
 
-    bright = 1 + (contrast.lesion_flair - 1) * (1 + between(rng, 0, 0.2) * mid)
-    flair = np.where(lesions, np.maximum(bright, 1.08 * flair), flair)
-    t1 = np.where(lesions, contrast.lesion_t1 * (1 + 0.05 * mid), t1)
-    return flair.astype(np.float32), t1.astype(np.float32)
+    Args:
+        rng: Source of randomness.
+        anatomy: What lies at every point.
+        lesions: What is abnormal there.
+        contrast: How bright everything is.
+
+    Returns:
+        FLAIR and T1 before averaging over slices, white matter near 1.
+    """
+    noise = anatomy.noise
+    texture = Texture(
+        noise(between(rng, 20, 45)), noise(between(rng, 5, 12)), noise(between(rng, 2.5, 4))
+    )
+    rim_t1 = between(rng, 0, 0.2)
+    planes = len(anatomy.axes_mm[0])
+    step = _PLANES if home(anatomy.tissue).device is None else planes
+    parts = [
+        _ideal(
+            _cut(anatomy, part, axes_mm=(anatomy.axes_mm[0][part], *anatomy.axes_mm[1:])),
+            _cut(lesions, part),
+            contrast,
+            _cut(texture, part),
+            rim_t1,
+        )
+        for part in (slice(first, first + step) for first in range(0, planes, step))
+    ]
+    join = namespace(anatomy.tissue).concat
+    flair, t1 = (join(images, axis=0) for images in zip(*parts, strict=True))
+    return flair, t1
+
+
+def _cut(whole: T, part: slice, **others: Any) -> T:
+    """Some planes of all that has a value at every point."""
+    voxel_sized = {
+        field.name: getattr(whole, field.name)[part]
+        for field in fields(whole)
+        if field.name in _VOXEL_SIZED
+    }
+    return replace(whole, **voxel_sized, **others)
+
+
+def _ideal(
+    anatomy: Sampled,
+    lesions: Hyperintensities,
+    contrast: Contrast,
+    texture: Texture,
+    rim_t1: float,
+) -> tuple[Array, Array]:
+    """FLAIR and T1 of some planes."""
+    alike = contrast.alike
+    look = _Lookup(anatomy.tissue)
+    xp = look.home.xp
+    flair = _tissues(look, contrast.flair, texture)
+    t1 = _tissues(look, contrast.t1, texture)
+    change = _white_matter(look, anatomy, contrast, texture) + _regions(look, anatomy, contrast)
+    flair = flair * (1 + change)
+    t1 = t1 * (1 - 0.25 * change)
+    if alike.rim:
+        rim = _rim(look, anatomy, contrast, texture)
+        flair = flair + alike.rim * rim
+        t1 = t1 * (1 - rim_t1 * rim)
+    if alike.septum:
+        sheet = xp.astype(anatomy.septum, flair.dtype)
+        flair, t1 = flair * (1 + alike.septum * sheet), t1 * (1 - alike.septum_t1 * sheet)
+    flair = flair + _fluid(look, anatomy, contrast, texture)
+    if contrast.flair.vessels or contrast.t1.vessels:
+        points = xp.clip(texture.points - 1.5, 0.0, None) * look(*_of(("csf",)))
+        flair = flair + contrast.flair.vessels * points
+        t1 = t1 + contrast.t1.vessels * points
+    return (
+        _abnormal(flair, contrast.flair, lesions, texture, brighter=True),
+        _abnormal(t1, contrast.t1, lesions, texture, brighter=False),
+    )
+
+
+class _Lookup:
+    """Numbers of tissue classes at every point."""
+
+    def __init__(self, tissue: Array) -> None:
+        xp = namespace(tissue)
+        self.shape = tissue.shape
+        self.home = home(tissue)
+        self.index = xp.astype(xp.reshape(tissue, (-1,)), xp.int64)
+
+    def __call__(self, table: Float) -> Array:
+        xp = self.home.xp
+        return xp.reshape(xp.take(self.home.put(table), self.index, axis=0), self.shape)
+
+
+def _of(names: tuple[str, ...], value: float = 1.0) -> tuple[Float]:
+    """A table that holds ``value`` for some classes and 0 for all others."""
+    table = np.zeros(len(TISSUES), np.float32)
+    table[[INDEX[name] for name in names if name in INDEX]] = value
+    return (table,)
+
+
+def _tissues(look: _Lookup, channel: Channel, texture: Texture) -> Array:
+    """Mean intensities, unevenly."""
+    uneven = 1 + look(channel.slow) * texture.slow + look(channel.mottled) * texture.mottled
+    return look(channel.mean) * look.home.xp.clip(uneven, 0.2, 2.0)
+
+
+def _white_matter(look: _Lookup, anatomy: Anatomy, contrast: Contrast, texture: Texture) -> Array:
+    """Relative change within white matter: dirty near the ventricles, greyer near the cortex."""
+    xp, alike = look.home.xp, contrast.alike
+    grey = float(contrast.flair.mean[INDEX["cortex"]]) - 1
+    change = (alike.fibres * grey) * xp.exp(anatomy.depth_mm * (-1 / 1.5))
+    if alike.dirty:
+        fall = xp.exp(anatomy.ventricle_mm * (-1 / alike.dirty_mm))
+        change = change + alike.dirty * fall * (1 + 0.5 * texture.slow)
+    if alike.perivascular:
+        change = change - alike.perivascular * xp.clip(texture.points - 2.2, 0.0, 1.0)
+    return change * look(*_of(WHITE))
+
+
+def _regions(look: _Lookup, anatomy: Anatomy, contrast: Contrast) -> Array:
+    """Relative change in tracts, brainstem and parts of the cortex."""
+    inner = regions.field(contrast.alike.inner, anatomy.axes_mm, anatomy.tissue)
+    outer = regions.field(contrast.alike.outer, anatomy.axes_mm, anatomy.tissue)
+    return inner * look(*_of((*WHITE, *DEEP))) + outer * look(*_of(GREY))
+
+
+def _rim(look: _Lookup, anatomy: Anatomy, contrast: Contrast, texture: Texture) -> Array:
+    """The lining of the ventricles, thicker at the horns, from 0 to 1."""
+    xp, alike = look.home.xp, contrast.alike
+    caps = regions.field(_HORNS, anatomy.axes_mm, anatomy.tissue)
+    thick = alike.rim_mm * (1 + 0.35 * texture.mottled) + alike.caps_mm * caps
+    lined = np.zeros(len(TISSUES), np.float32)
+    lined[1:N_BRAIN] = 1
+    lined[[INDEX[name] for name in (*FLUID, "choroid_plexus", "vessel")]] = 0
+    return xp.clip(thick - anatomy.ventricle_mm + 0.5, 0.0, 1.0) * look(lined)
+
+
+_HORNS = regions.Drawn(
+    centres_mm=np.array([(-4, -48, s * 16) for s in (-1, 1)] + [(-2, 30, s * 27) for s in (-1, 1)]),
+    radii_mm=np.array([(9.0, 8.0, 9.0)] * 4),
+    change=np.ones(4),
+)
+
+
+def _fluid(look: _Lookup, anatomy: Anatomy, contrast: Contrast, texture: Texture) -> Array:
+    """What flowing CSF adds; more towards the base of the skull."""
+    xp, alike = look.home.xp, contrast.alike
+    if not alike.flow:
+        return 0.0
+    base = np.clip((-10 - np.asarray(anatomy.axes_mm[0])) / 30, 0, 1)[:, None, None]
+    level = look.home.put(alike.flow_level - alike.base * base)
+    flow = xp.clip(texture.slow + 0.5 * texture.mottled - level, 0.0, 1.5)
+    return alike.flow * flow * look(*_of(FLUID))
+
+
+def _abnormal(
+    image: Array, channel: Channel, lesions: Hyperintensities, texture: Texture, *, brighter: bool
+) -> Array:
+    """Puts hyperintensities and cavities in."""
+    xp = namespace(image)
+    level = 1 + (channel.lesion - 1) * lesions.gain * (1 + 0.12 * texture.mottled)
+    share = xp.clip(lesions.strength + lesions.other, 0.0, 1.0)
+    if brighter:
+        level = xp.maximum(level, 1.06 * image)
+    else:  # the core loses more than the halo
+        level, share = xp.clip(level, channel.fluid, 1.05), share * share
+    image = image + share * (level - image)
+    return image + lesions.cavity * (channel.fluid - image)

@@ -39,7 +39,7 @@ class Arrays:
             host = host.astype(np.float32)
         if self.device is None:
             return host
-        return self.xp.asarray(host, device=self.device)
+        return self.xp.asarray(np.ascontiguousarray(host), device=self.device)
 
     def get(self, values: Array) -> npt.NDArray[Any]:
         """Brings values to the host."""
@@ -70,6 +70,20 @@ def on_torch(device: str = "cuda") -> Arrays:
     return Arrays(array_api_compat.torch, device)
 
 
+def home(values: Array) -> Arrays:
+    """Where an array lives, so that others can be brought beside it."""
+    if isinstance(values, np.ndarray):
+        return NUMPY
+    return Arrays(namespace(values), str(array_api_compat.device(values)))
+
+
 def namespace(values: Array) -> Any:
     """The functions for an array at hand."""
     return array_api_compat.array_namespace(values)
+
+
+def look_up(table: npt.ArrayLike, index: Array) -> Array:
+    """Values of a host table at every point of an array of indices, of any shape."""
+    here = home(index)
+    flat = here.xp.astype(here.xp.reshape(index, (-1,)), here.xp.int64)
+    return here.xp.reshape(here.xp.take(here.put(table), flat, axis=0), index.shape)

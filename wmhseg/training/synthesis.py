@@ -13,21 +13,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from wmhseg import intensity
 from wmhseg.preset import METHODS
-from wmhseg.training.acquisition import acquire, brain_extraction
+from wmhseg.training.acquisition import acquire, average
 from wmhseg.training.anatomy import sample
-from wmhseg.training.appearance import draw_contrast, paint
-from wmhseg.training.heads import Head, Mask, load_head, load_heads
-from wmhseg.training.hyperintensities import grow
-from wmhseg.training.noise import Float, Noise
+from wmhseg.training.appearance import paint
+from wmhseg.training.arrays import NUMPY, Array, Arrays
+from wmhseg.training.contrast import draw_contrast
+from wmhseg.training.heads import Head, Mask, load_head, load_heads, move
+from wmhseg.training.hyperintensities import Hyperintensities, grow
+from wmhseg.training.linear import slice_profile
+from wmhseg.training.noise import Float
 from wmhseg.training.recipe import Recipe
 
 __all__ = [
     "Drawing", "Head", "Recipe", "SyntheticScan", "draw_scan", "load_head", "load_heads",
-    "make_scan", "normalise",
+    "make_scan", "move", "normalise",
 ]  # fmt: skip
 
 
@@ -38,26 +40,26 @@ class SyntheticScan:
     Attributes:
         inputs: (slice, row, column, channel) float32, z-scored; channel 0 FLAIR, 1 T1.
         target: (slice, row, column) bool, the hyperintensities.
+        other: Same shape: abnormal in another way, so that a loss may leave it out; None: nothing.
     """
 
     inputs: Float
     target: Mask
+    other: Mask | None = None
 
 
 def normalise(rng: np.random.Generator, image: Float) -> Float:
-    """Masks and z-scores a synthetic scan as inference does, with a jittered threshold.
+    """Masks and z-scores a synthetic scan with the functions of inference.
 
-    The jitter stands for scans whose own scale puts the fixed threshold higher or lower.
+    Both modalities are brought to the same multiple of their threshold there, so one threshold
+    serves here. The jitter stands for scans that are near enough to the scale to be left there.
     """
     method = METHODS["synthetic"].preprocessing
-    threshold = method.flair_threshold
-    scaled = image * np.float32(intensity.scale_factor(image, threshold))
+    scale = intensity.scale_factor(image, method.flair_threshold) * np.exp(rng.uniform(-0.3, 0.3))
+    scaled = image * np.float32(scale)
     if method.ceiling is not None:
         scaled = intensity.limit(scaled, method.ceiling)
-    cut = threshold * float(np.exp(rng.uniform(-0.6, 0.6)))
-    mask = intensity.brain_mask(scaled, cut, largest_component=method.largest_component)
-    values = intensity.zscore(scaled, mask, name="synthetic")
-    return values if method.clip is None else np.clip(values, *method.clip)
+    return intensity.normalise([scaled], ["synthetic"], method)[0]
 
 
 @dataclass(frozen=True)
@@ -68,52 +70,66 @@ class Drawing:
         flair: FLAIR intensities, white matter near 1.
         t1: T1 intensities, white matter near 1.
         target: The hyperintensities: voxels at least half full.
+        other: Cavities and their bright borders, which are not hyperintensities of the target.
+        spacing_mm: Distance of slices, rows and columns.
     """
 
     flair: Float
     t1: Float
     target: Mask
+    other: Mask
+    spacing_mm: tuple[float, float, float]
 
 
-def draw_scan(rng: np.random.Generator, heads: Sequence[Head], recipe: Recipe) -> Drawing:
+def draw_scan(
+    rng: np.random.Generator, heads: Sequence[Head], recipe: Recipe, arrays: Arrays = NUMPY
+) -> Drawing:
     """Draws the images of one scan.
 
     Args:
         rng: Source of all randomness: the same state gives the same scan.
         heads: Anatomies to choose from.
         recipe: Ranges to draw from.
+        arrays: Where to compute.
 
     Returns:
-        ``recipe.slices`` slices spread evenly over the brain.
+        All slices of the scan, at most ``recipe.slices``, spread evenly from neck to vertex.
     """
     head = heads[int(rng.integers(len(heads)))]
     thickness = float(rng.choice(recipe.thickness_mm))
     parts = 2 if thickness < 2 else 3
-    anatomy = sample(rng, head, recipe, thickness, parts)
-    lesions = grow(rng, anatomy, recipe)
-    flair, t1 = paint(rng, anatomy, lesions, draw_contrast(rng))
-    keep: Mask | None = None
-    if rng.random() < recipe.skull_stripped:
-        inside = brain_extraction(rng, anatomy)
-        keep = inside.reshape(recipe.slices, parts, *recipe.field).mean(1) >= 0.5
-
-    def slab(points: npt.NDArray[np.generic]) -> Float:
-        shape = (recipe.slices, parts, *recipe.field)
-        mean: Float = points.reshape(shape).mean(1, dtype=np.float32).astype(np.float32)
-        return mean
-
-    z = anatomy.axes_mm[0].reshape(recipe.slices, parts).mean(1)
-    noise = Noise(rng, (z, *anatomy.axes_mm[1:]))
-    volumes = [acquire(rng, slab(image), noise, keep) for image in (flair, t1)]
-    if rng.random() < 0.15:  # registration is not perfect
-        volumes[1] = np.roll(volumes[1], tuple(rng.integers(-1, 2, 2)), (1, 2))
-    return Drawing(volumes[0], volumes[1], slab(lesions) >= 0.5)
+    anatomy = sample(rng, head, recipe, thickness, parts, arrays)
+    found = grow(rng, anatomy, recipe)
+    images = paint(rng, anatomy, found, draw_contrast(rng, recipe))
+    acquired = acquire(rng, images, anatomy, parts, recipe)
+    flair, t1 = acquired.images
+    target, other = (mask & (acquired.seen > 0) for mask in marked(found, parts))
+    return Drawing(flair, t1, target, other, anatomy.spacing_mm)
 
 
-def make_scan(rng: np.random.Generator, heads: Sequence[Head], recipe: Recipe) -> SyntheticScan:
+def marked(found: Hyperintensities, parts: int) -> tuple[Array, Array]:
+    """Voxels that are hyperintensities, and those that are abnormal in another way.
+
+    Args:
+        found: What is abnormal at every point.
+        parts: Planes a slice.
+
+    Returns:
+        Two masks (slice, row, column) without common voxels.
+    """
+    even = slice_profile(parts, 0)
+    other = average(found.cavity + found.other, parts, even) >= 0.5
+    return (average(found.strength, parts, even) >= 0.5) & ~other, other
+
+
+def make_scan(
+    rng: np.random.Generator, heads: Sequence[Head], recipe: Recipe, arrays: Arrays = NUMPY
+) -> SyntheticScan:
     """Draws one scan as the network sees it; see ``draw_scan``."""
-    drawing = draw_scan(rng, heads, recipe)
-    inputs = np.stack([normalise(rng, volume) for volume in (drawing.flair, drawing.t1)], -1)
+    drawing = draw_scan(rng, heads, recipe, arrays)
+    # Masks are made by the functions of inference, which work on the host.
+    volumes = [arrays.get(volume) for volume in (drawing.flair, drawing.t1)]
+    inputs = np.stack([normalise(rng, volume) for volume in volumes], -1)
     if rng.random() < recipe.without_t1:
         inputs[..., 1] = 0
-    return SyntheticScan(inputs, drawing.target)
+    return SyntheticScan(arrays.put(inputs), drawing.target, drawing.other)
