@@ -110,7 +110,7 @@ ALLOWED: dict[str, set[str]] = {
     "training.plan": {"errors", "preset", "records", "training.recipe"},
     "training.stream": {"errors"},
     "training.synthetic_data": {
-        "errors", "training.plan", "training.stream", "training.synthesis", "weights",
+        "training.heads", "training.plan", "training.stream", "training.synthesis", "weights",
     },
     "training.augment": {"training.plan"},
     "training.split": {"errors", "files", "pairs"},

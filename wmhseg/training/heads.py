@@ -208,15 +208,24 @@ def load_heads(folder: Path) -> list[Head]:
         MissingFileError: If the folder holds none.
         InputError: If one cannot be read.
     """
-    prepared = sorted(folder.glob("*.npz"))
-    if prepared:
-        return [read_head(path) for path in prepared]
-    paths = sorted(folder.glob("*.nii.gz"))
+    return [
+        read_head(path) if path.suffix == ".npz" else load_head(read_labels(path))
+        for path in head_files(folder)
+    ]
+
+
+def head_files(folder: Path) -> list[Path]:
+    """The files that ``load_heads`` reads, in the order of their names.
+
+    Raises:
+        MissingFileError: If the folder holds none.
+    """
+    paths = sorted(folder.glob("*.npz")) or sorted(folder.glob("*.nii.gz"))
     if not paths:
         raise MissingFileError(
             "A folder of whole-head label maps (*.nii.gz) was expected", received=folder
         )
-    return [load_head(read_labels(path)) for path in paths]
+    return paths
 
 
 def read_labels(path: Path) -> npt.NDArray[np.int32]:

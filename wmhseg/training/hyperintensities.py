@@ -36,12 +36,16 @@ _LACUNE = Kind((1.5, 5.0))
 _INFARCT = Kind((5.0, 16.0))
 
 
+# Readers mark a lesion with the visible part of its halo, so less than half the height counts.
+MARKED = 0.3
+
+
 @dataclass(frozen=True)
 class Hyperintensities:
     """What is abnormal at every point; all float32 from 0 to 1 but for the gain.
 
     Attributes:
-        strength: White matter hyperintensity: 1 inside, less in a halo. From 0.5 it is marked.
+        strength: White matter hyperintensity: 1 inside, less in a halo. From MARKED it counts.
         cavity: Filled with fluid: a lacune or an old infarct.
         other: Bright for another reason, such as the border of a cavity; never marked.
         gain: Brightness of the lesion here relative to the scan's usual one, about 1.
@@ -115,7 +119,7 @@ def grow(rng: np.random.Generator, anatomy: Sampled, recipe: Recipe) -> Hyperint
     gain = none + 1
     if spread:
         gain = xp.clip(
-            1 + spread * anatomy.drawing_from(shine).noise(between(shine, 8, 25)), 0.3, 1.7
+            1 + spread * anatomy.drawing_from(shine).noise(between(shine, 8, 25)), 0.6, 1.7
         )
     return Hyperintensities(strength, cavity, other, gain)
 

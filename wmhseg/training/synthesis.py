@@ -22,7 +22,7 @@ from wmhseg.training.appearance import paint
 from wmhseg.training.arrays import NUMPY, Array, Arrays
 from wmhseg.training.contrast import draw_contrast
 from wmhseg.training.heads import Head, Mask, load_head, load_heads, move
-from wmhseg.training.hyperintensities import Hyperintensities, grow
+from wmhseg.training.hyperintensities import MARKED, Hyperintensities, grow
 from wmhseg.training.linear import slice_profile
 from wmhseg.training.noise import Float
 from wmhseg.training.recipe import Recipe
@@ -69,7 +69,7 @@ class Drawing:
     Attributes:
         flair: FLAIR intensities, white matter near 1.
         t1: T1 intensities, white matter near 1.
-        target: The hyperintensities: voxels at least half full.
+        target: The hyperintensities as readers mark them, see ``hyperintensities.MARKED``.
         other: Cavities and their bright borders, which are not hyperintensities of the target.
         spacing_mm: Distance of slices, rows and columns.
     """
@@ -119,7 +119,7 @@ def marked(found: Hyperintensities, parts: int) -> tuple[Array, Array]:
     """
     even = slice_profile(parts, 0)
     other = average(found.cavity + found.other, parts, even) >= 0.5
-    return (average(found.strength, parts, even) >= 0.5) & ~other, other
+    return (average(found.strength, parts, even) >= MARKED) & ~other, other
 
 
 def make_scan(

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg import weights
-from wmhseg.errors import MissingFileError
-from wmhseg.training import synthesis
+from wmhseg.training import heads, synthesis
 from wmhseg.training.plan import Run, Synthesis
 from wmhseg.training.stream import Batch, crop, stacked
 
@@ -53,12 +52,7 @@ class SyntheticData:
         return [f"Synthetic scans drawn from {found}; no real image."]
 
     def _maps(self) -> list[Path]:
-        paths = sorted(self.labels.rglob("*.nii.gz"))
-        if not paths:
-            raise MissingFileError(
-                "A folder of whole-head label maps (*.nii.gz) was expected", received=self.labels
-            )
-        return paths
+        return heads.head_files(self.labels)
 
 
 @dataclass(frozen=True)
@@ -88,13 +82,13 @@ class SyntheticSource:
 
     def open(self) -> Callable[[int], Iterator[Batch]]:
         """Loads the label maps."""
-        heads = synthesis.load_heads(self.labels)
+        anatomies = synthesis.load_heads(self.labels)
 
         def draw(block: int) -> Iterator[Batch]:
             rng = np.random.default_rng(np.random.SeedSequence([*self.seed, block]))
             pool = []
             for _ in range(self.synthesis.scans):
-                scan = synthesis.make_scan(rng, heads, self.synthesis.recipe)
+                scan = synthesis.make_scan(rng, anatomies, self.synthesis.recipe)
                 for index in slices_of_interest(rng, scan.target, self.synthesis.slices):
                     image = scan.inputs[index][..., : self.channels]
                     pool.append(crop(rng, image, scan.target[index], self.crop))
