@@ -74,8 +74,9 @@ ALLOWED: dict[str, set[str]] = {
     "training.appearance": {"training.anatomy", "training.heads", "training.noise"},
     "training.acquisition": {"training.anatomy", "training.heads", "training.noise"},
     "training.synthesis": {
-        "intensity", "preset", "training.acquisition", "training.anatomy", "training.appearance",
-        "training.heads", "training.hyperintensities", "training.noise", "training.recipe",
+        "geometry", "intensity", "preset", "training.acquisition", "training.anatomy",
+        "training.appearance", "training.heads", "training.hyperintensities", "training.noise",
+        "training.recipe",
     },
     "training.fit": {
         "networks", "runtime", "training.heads", "training.losses", "training.noise",

@@ -240,6 +240,8 @@ def test_slices_are_spread_over_the_brain(head: Head, thickness_mm: float) -> No
     centres = anatomy.axes_mm[0].reshape(6, 3).mean(1)
     gaps = np.diff(centres)
     np.testing.assert_allclose(gaps, gaps[0], rtol=1e-4)
+    steps = [gaps[0], *(axis[1] - axis[0] for axis in anatomy.axes_mm[1:])]
+    np.testing.assert_allclose(made.spacing_mm, steps, rtol=1e-4)
     # Sub-slices divide the thickness evenly.
     np.testing.assert_allclose(np.diff(anatomy.axes_mm[0][:3]), thickness_mm / 3, rtol=1e-4)
     extent = head.extent[1] - head.extent[0]

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg import intensity
+from wmhseg.geometry import Triple
 from wmhseg.preset import METHODS
 from wmhseg.training.acquisition import acquire, brain_extraction
 from wmhseg.training.anatomy import sample
@@ -68,11 +69,13 @@ class Drawing:
         flair: FLAIR intensities, white matter near 1.
         t1: T1 intensities, white matter near 1.
         target: The hyperintensities: voxels at least half full.
+        spacing_mm: Distance between slices, rows and columns.
     """
 
     flair: Float
     t1: Float
     target: Mask
+    spacing_mm: Triple
 
 
 def draw_scan(rng: np.random.Generator, heads: Sequence[Head], recipe: Recipe) -> Drawing:
@@ -107,7 +110,10 @@ def draw_scan(rng: np.random.Generator, heads: Sequence[Head], recipe: Recipe) -
     volumes = [acquire(rng, slab(image), noise, keep) for image in (flair, t1)]
     if rng.random() < 0.15:  # registration is not perfect
         volumes[1] = np.roll(volumes[1], tuple(rng.integers(-1, 2, 2)), (1, 2))
-    return Drawing(volumes[0], volumes[1], slab(lesions) >= 0.5)
+    z_mm, y_mm, x_mm = (
+        float((axis[-1] - axis[0]) / max(1, len(axis) - 1)) for axis in (z, *anatomy.axes_mm[1:])
+    )
+    return Drawing(volumes[0], volumes[1], slab(lesions) >= 0.5, (z_mm, y_mm, x_mm))
 
 
 def make_scan(rng: np.random.Generator, heads: Sequence[Head], recipe: Recipe) -> SyntheticScan:
