@@ -97,6 +97,7 @@ OUTSIDE: dict[str, set[str]] = {
     "h5py": {"keras2"},
     "safetensors": {"weights"},
     "matplotlib": {"figures"},
+    "sklearn": set(),  # the baselines in evaluation/ only
 }  # fmt: skip
 FORBIDDEN = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "yaml"}
 
