@@ -118,6 +118,8 @@ def read(case: Case, known: Atlas) -> tuple[Subject, Conformation]:
 def write(target: Path, scores: Float, threshold: float, way: Conformation) -> None:
     """Thresholds scores, empties the end slices as the networks do, and writes the mask.
 
+    Small lesions stay: the size below which the networks' are removed was chosen on real scans.
+
     Args:
         target: File to write.
         scores: (slice, row, column) as ``read`` gave the subject.
