@@ -273,7 +273,7 @@ def test_kept_voxels_give_the_same_forest(tmp_path: Path) -> None:
     assert len(one.estimators_) == 50
     asked = np.eye(22, dtype=np.float32) * 2
     np.testing.assert_array_equal(one.predict_proba(asked), other.predict_proba(asked))
-    assert one.predict_proba(asked)[0, 1] > 0.9 > 0.5 > one.predict_proba(asked)[1:, 1].max()
+    assert one.predict_proba(asked)[0, 1] > 0.8 > 0.5 > one.predict_proba(asked)[1:, 1].max()
 
 
 def test_pickled_and_foreign_files_are_not_read(tmp_path: Path) -> None:
