@@ -14,12 +14,14 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
+from evaluation import baselines
+from evaluation.contender import Contender
 from wmhseg import (
     __version__,
     comparison,
@@ -55,23 +57,6 @@ TEST_SET: Mapping[tuple[str, str], int] = {
 _STAMP = "made_from.json"
 
 Scale = Literal["auto", "adapt", "keep"]
-
-
-@dataclass(frozen=True)
-class Contender:
-    """Something that segments.
-
-    Attributes:
-        name: Name of its folder and in tables.
-        about: What it is and what it was trained on.
-        identity: Changes whenever its masks could change.
-        segment: Segments a case and writes the mask to a path.
-    """
-
-    name: str
-    about: str
-    identity: str
-    segment: Callable[[Case, Path], None]
 
 
 @dataclass(frozen=True)
@@ -356,6 +341,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--flair-only", action="store_true", help="also each model without T1, where it can do so"
     )
+    parser.add_argument(
+        "--baselines",
+        nargs="+",
+        choices=baselines.NAMES,
+        default=[],
+        help="also methods without deep learning; they need --labels and --priors",
+    )
+    parser.add_argument("--labels", type=Path, help="whole-head label maps, for synthetic scans")
+    parser.add_argument("--priors", type=Path, help="probability maps on the MNI grid")
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, help="default: %(default)s")
     parser.add_argument(
         "--challenge",
@@ -413,7 +407,21 @@ def _demo_data(output: Path) -> Path:
     return data
 
 
-def _contenders(arguments: argparse.Namespace) -> list[Contender]:
+def _baselines(arguments: argparse.Namespace, console: Console) -> list[Contender]:
+    if not arguments.baselines:
+        return []
+    if arguments.labels is None or arguments.priors is None:
+        raise errors.UsageError(
+            "--labels DIR and --priors DIR were expected with --baselines",
+            received="none" if arguments.labels is arguments.priors else "one of them",
+            advice="Label maps are for synthetic scans to learn from, priors for places.",
+        )
+    kept = arguments.output / "baselines" / "learned.npz"
+    sources = baselines.Sources(arguments.labels, arguments.priors, kept)
+    return baselines.contenders(arguments.baselines, sources, console)
+
+
+def _contenders(arguments: argparse.Namespace, console: Console) -> list[Contender]:
     options = Options(device=arguments.device, threads=arguments.threads)
     models = []
     for name in arguments.models:
@@ -424,7 +432,7 @@ def _contenders(arguments: argparse.Namespace) -> list[Contender]:
     if arguments.flair_only:
         able = [model for model in models if model.preset.works_without_t1]
         found += [network(m, options, scale, flair_only=True) for m in able]
-    return found
+    return found + _baselines(arguments, console)
 
 
 def main(argv: Sequence[str] | None = None, contenders: Sequence[Contender] | None = None) -> int:
@@ -440,8 +448,9 @@ def main(argv: Sequence[str] | None = None, contenders: Sequence[Contender] | No
     arguments = _parser().parse_args(argv)
     try:
         plan = _plan(arguments)
-        chosen = _contenders(arguments) if contenders is None else contenders
-        return evaluate(plan, chosen, Console(quiet=arguments.quiet))
+        console = Console(quiet=arguments.quiet)
+        chosen = _contenders(arguments, console) if contenders is None else contenders
+        return evaluate(plan, chosen, console)
     except errors.WmhsegError as error:
         print(f"wmhseg: error: {error}", file=sys.stderr)
         return error.exit_code

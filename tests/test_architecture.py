@@ -24,7 +24,9 @@ ALLOWED: dict[str, set[str]] = {
     "preset": {"errors", "records"},
     "intensity": {"errors", "preset"},
     "lesions": {"preset"},
-    "metrics": {"errors"},
+    "outlines": set(),
+    "matching": {"outlines"},
+    "metrics": {"errors", "matching", "outlines"},
     "ranking": {"errors"},
     "statistics": {"errors"},
     "runtime": {"errors"},
@@ -149,6 +151,7 @@ OUTSIDE: dict[str, set[str]] = {
     "h5py": {"keras2"},
     "safetensors": {"weights"},
     "matplotlib": {"figures"},
+    "sklearn": set(),  # the baselines in evaluation/ only
 }  # fmt: skip
 FORBIDDEN = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "yaml"}
 

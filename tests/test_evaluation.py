@@ -544,6 +544,9 @@ def test_nan_must_meet_nan() -> None:
             official.check("1", ours, Official(theirs))
     with pytest.raises(errors.OfficialScriptError, match="ZeroDivisionError"):
         official.check("1", SHIFTED, Official({}, "ZeroDivisionError"))
+    old = "TypeError: in method 'Image_TransformIndexToPhysicalPoint', argument 2"
+    with pytest.raises(errors.OfficialScriptError, match=r"argument 2.*newest evaluation\.py"):
+        official.check("1", SHIFTED, Official({}, old))
 
 
 def test_official_script_may_stop_on_an_empty_reference(tmp_path: Path) -> None:
@@ -555,7 +558,10 @@ def test_official_script_may_stop_on_an_empty_reference(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("print 'Dice', 1", "Python 2"),
+        (
+            "print 'Dice', 1",
+            r"Missing parentheses.*for Python 2.*brackets around.*five print lines",
+        ),
         ("x = 1", "no attribute 'do'"),
         ("def do():\n    print('Dice 0.5')\n", 'line "HD NUMBER"'),
         ("def do():\n    print('Dice none')\n", 'line "Dice NUMBER"'),

@@ -23,26 +23,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from wmhseg.errors import DimensionError, GridMismatchError, UsageError
+from wmhseg.matching import LesionMatch, match
+from wmhseg.outlines import outlines, percentile_mm, search_tree
 
 Volume = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
-_PERCENTILE = 95.0  # of the outline distances, each way
-_IN_PLANE = (1, 2)  # axes
-# Zones around an outline, widest first: blocks of 2 ** n voxels on each axis, and how many
-# neighbouring blocks belong to it. The last one is the outline itself. See _percentile_mm.
-_ZONES = (((0, 2, 2), 1), ((0, 1, 1), 1), ((0, 0, 0), 0))
 _LARGEST_REFERENCE_LABEL = 2.5  # where the evaluation program's label 2 ends
 _LARGEST_LABEL = 1000  # the evaluation program reads larger result values as background ...
 _LARGEST_LABEL_UINT8 = 232  # ... and 1000 wraps to this in an 8-bit image
 _MEDIUM_VOX = (10, 20)  # the smallest and the largest lesion of the medium class, in voxels
-_SAME_LESION_IOU = 0.5  # above it, no lesion can have two partners
 _LIMITS_OF_AGREEMENT_SD = 1.96
 
 
@@ -185,10 +178,10 @@ def h95_mm(reference: npt.ArrayLike, result: npt.ArrayLike, spacing_mm: npt.Arra
     """
     truth, found = binarise(reference, result)
     spacing = _checked_spacing_mm(spacing_mm)
-    first, second = _outlines(truth, found)
+    first, second = outlines(truth, found)
     if not (first.size and second.size):
         return math.nan
-    return max(_percentile_mm(first, second, spacing), _percentile_mm(second, first, spacing))
+    return max(percentile_mm(first, second, spacing), percentile_mm(second, first, spacing))
 
 
 def assd_mm(reference: npt.ArrayLike, result: npt.ArrayLike, spacing_mm: npt.ArrayLike) -> float:
@@ -211,91 +204,13 @@ def assd_mm(reference: npt.ArrayLike, result: npt.ArrayLike, spacing_mm: npt.Arr
     """
     truth, found = binarise(reference, result)
     spacing = _checked_spacing_mm(spacing_mm)
-    first, second = _outlines(truth, found)
+    first, second = outlines(truth, found)
     if not (first.size and second.size):
         return math.nan
     total_mm = 0.0
     for voxels, others in ((first, second), (second, first)):
-        total_mm += float(_tree(others, spacing).query(voxels.T * spacing)[0].sum())
+        total_mm += float(search_tree(others, spacing).query(voxels.T * spacing)[0].sum())
     return total_mm / float(first.shape[1] + second.shape[1])
-
-
-@dataclass(frozen=True, eq=False)
-class LesionMatch:
-    """Which lesions of a reference and of a result share voxels, and the scores that follow.
-
-    A lesion is a 26-connected component of a mask. Lesion i has row i in its size array.
-
-    Attributes:
-        reference_vox: Sizes of the reference lesions in voxels, shape (lesions,).
-        result_vox: Sizes of the result's lesions in voxels, shape (lesions,).
-        pairs: Overlapping lesions, shape (pairs, 2): reference lesion, result lesion.
-        shared_vox: Voxels that each pair has in common, shape (pairs,).
-    """
-
-    reference_vox: Integers
-    result_vox: Integers
-    pairs: Integers
-    shared_vox: Integers
-
-    @property
-    def detected(self) -> Mask:
-        """Which reference lesions share at least one voxel with the result, shape (lesions,)."""
-        return _marked(self.pairs[:, 0], self.reference_vox.size)
-
-    @property
-    def confirmed(self) -> Mask:
-        """Which of the result's lesions share at least one voxel with the reference."""
-        return _marked(self.pairs[:, 1], self.result_vox.size)
-
-    @property
-    def recall(self) -> float:
-        """Detected reference lesions / reference lesions; 1 if the reference has none."""
-        return float(self.detected.mean()) if self.reference_vox.size else 1.0
-
-    @property
-    def precision(self) -> float:
-        """Confirmed lesions / lesions of the result; 1 if the result has none."""
-        return float(self.confirmed.mean()) if self.result_vox.size else 1.0
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of recall and precision; 0 if both are 0."""
-        total = self.recall + self.precision
-        return 2 * self.recall * self.precision / total if total else 0.0
-
-    @property
-    def panoptic_quality(self) -> float:
-        """Sum of IoU over matched lesions / (matched + half of all unmatched ones).
-
-        A reference lesion and a lesion of the result match if their intersection over union
-        exceeds 0.5, which leaves at most one partner to each. 0 if only one side has lesions, NaN
-        if neither has any.
-
-        Reference:
-            Kirillov A et al. Panoptic segmentation. CVPR 2019. arXiv:1801.00868
-        """
-        n_lesions = self.reference_vox.size + self.result_vox.size
-        if n_lesions == 0:
-            return math.nan
-        sizes_vox = self.reference_vox[self.pairs[:, 0]] + self.result_vox[self.pairs[:, 1]]
-        iou = self.shared_vox / (sizes_vox - self.shared_vox)
-        # matched + (unmatched in reference + unmatched in result) / 2 is half of all lesions
-        return float(iou[iou > _SAME_LESION_IOU].sum() / (n_lesions / 2))
-
-    def recall_between(self, low_vox: float, high_vox: float) -> tuple[float, int]:
-        """Recall of the reference lesions of low_vox to high_vox voxels, both included.
-
-        Args:
-            low_vox: Smallest lesion in voxels.
-            high_vox: Largest lesion in voxels.
-
-        Returns:
-            Recall (NaN if there is no such lesion) and the number of such lesions.
-        """
-        chosen = (self.reference_vox >= low_vox) & (self.reference_vox <= high_vox)
-        n_lesions = int(np.count_nonzero(chosen))
-        return (float(self.detected[chosen].mean()) if n_lesions else math.nan), n_lesions
 
 
 def match_lesions(reference: npt.ArrayLike, result: npt.ArrayLike) -> LesionMatch:
@@ -308,21 +223,7 @@ def match_lesions(reference: npt.ArrayLike, result: npt.ArrayLike) -> LesionMatc
     Returns:
         The record that recall, precision, F1 and panoptic quality are read from.
     """
-    truth, found = binarise(reference, result)
-    box = _common_box(truth, found)
-    connected = np.ones((3, 3, 3), dtype=bool)
-    truth_lesions, n_truth = ndimage.label(truth[box], connected)
-    found_lesions, n_found = ndimage.label(found[box], connected)
-    both = (truth_lesions > 0) & (found_lesions > 0)
-    pairs, shared_vox = np.unique(
-        np.column_stack((truth_lesions[both], found_lesions[both])), axis=0, return_counts=True
-    )
-    return LesionMatch(
-        reference_vox=np.bincount(truth_lesions.ravel(), minlength=n_truth + 1)[1:],
-        result_vox=np.bincount(found_lesions.ravel(), minlength=n_found + 1)[1:],
-        pairs=pairs.astype(np.int64) - 1,
-        shared_vox=shared_vox,
-    )
+    return match(*binarise(reference, result))
 
 
 @dataclass(frozen=True)
@@ -533,94 +434,3 @@ def _undefined_notes(truth: Mask, found: Mask, distance_mm: float) -> tuple[str,
     if math.isnan(distance_mm):
         return ("A mask fills whole slices and has no outline: H95 and ASSD are undefined.",)
     return ()
-
-
-def _marked(indices: Integers, size: int) -> Mask:
-    """Boolean vector of a given size, true at the indices."""
-    marked = np.zeros(size, dtype=bool)
-    marked[indices] = True
-    return marked
-
-
-def _common_box(truth: Mask, found: Mask) -> tuple[slice, slice, slice]:
-    """Bounding box of both masks with a voxel of margin, cut at the edges of the image.
-
-    Inside the box a mask erodes as in the whole image: the margin keeps the background next to it,
-    and a side without margin is an edge of the image.
-    """
-    slices = np.any(truth, axis=(1, 2)) | np.any(found, axis=(1, 2))
-    plane = np.any(truth, axis=0) | np.any(found, axis=0)
-    spans = [np.flatnonzero(used) for used in (slices, plane.any(axis=1), plane.any(axis=0))]
-    z, y, x = (slice(max(s[0] - 1, 0), s[-1] + 2) if s.size else slice(0, 1) for s in spans)
-    return z, y, x
-
-
-def _grow(mask: Mask, axes: tuple[int, ...]) -> Mask:
-    """Add to a mask its copies shifted by one voxel, forth and back, along each axis in turn."""
-    for axis in axes:
-        lines = np.moveaxis(mask, axis, 0)
-        grown = lines.copy(order="K")
-        grown[1:] |= lines[:-1]
-        grown[:-1] |= lines[1:]
-        mask = np.moveaxis(grown, 0, axis)
-    return mask
-
-
-def _outlines(truth: Mask, found: Mask) -> tuple[Integers, Integers]:
-    """Outline voxels of two masks, each of shape (3, voxels), counted from a common corner."""
-    box = _common_box(truth, found)
-    first, second = (
-        np.vstack(np.unravel_index(np.flatnonzero(mask & _grow(~mask, _IN_PLANE)), mask.shape))
-        for mask in (np.ascontiguousarray(truth[box]), np.ascontiguousarray(found[box]))
-    )
-    return first, second
-
-
-def _tree(voxels: Integers, spacing_mm: Floats) -> cKDTree:
-    """Search tree over voxels; points of a grid need no balancing."""
-    return cKDTree(voxels.T * spacing_mm, 32, compact_nodes=False, balanced_tree=False)
-
-
-def _in_zone(voxels: Integers, others: Integers, halvings: Integers, margin: int) -> Mask:
-    """Which voxels have one of the others in their block, or with a margin of 1 in the next one.
-
-    Args:
-        voxels: Indices, shape (3, voxels).
-        others: Indices, shape (3, others).
-        halvings: Binary logarithm of the block size on each axis, shape (3, 1).
-        margin: 0 or 1.
-
-    Returns:
-        Shape (voxels,).
-    """
-    own, targets = voxels >> halvings, others >> halvings
-    blocks = np.zeros(np.maximum(own.max(axis=1), targets.max(axis=1)) + 1, dtype=bool)
-    blocks[tuple(targets)] = True
-    if margin:
-        blocks = _grow(blocks, (0, 1, 2))
-    return np.asarray(blocks[tuple(own)])
-
-
-def _percentile_mm(voxels: Integers, others: Integers, spacing_mm: Floats) -> float:
-    """The percentile of the distances from each voxel of an outline to another outline.
-
-    Only the largest distances enter a high percentile, so the search runs from the outside in. A
-    voxel inside a zone around the other outline lies no further from it than the zone reaches;
-    once enough of the voxels searched so far lie at least that far away, zero can stand for all
-    others.
-    """
-    tree, points_mm = _tree(others, spacing_mm), voxels.T * spacing_mm
-    n_voxels = len(points_mm)
-    n_needed = n_voxels - math.floor(_PERCENTILE / 100 * (n_voxels - 1))
-    distances_mm = np.zeros(n_voxels)
-    left = np.ones(n_voxels, dtype=bool)
-    for halvings, margin in _ZONES:
-        shifts = np.array(halvings)[:, np.newaxis]
-        inside = _in_zone(voxels, others, shifts, margin)
-        ring = left & ~inside
-        distances_mm[ring] = tree.query(points_mm[ring])[0]
-        left &= inside
-        reach_mm = np.linalg.norm(((margin + 1) * 2 ** shifts[:, 0] - 1) * spacing_mm)
-        if np.count_nonzero(distances_mm >= reach_mm) >= n_needed:
-            break
-    return float(np.percentile(distances_mm, _PERCENTILE))

@@ -31,6 +31,11 @@ TOLERANCE = 1e-6
 """Largest difference, absolute or (for large values) relative."""
 
 _LONGEST_S = 3600
+_OLDER = (
+    "Older versions are for Python 2 and an older SimpleITK: take the newest evaluation.py of "
+    "hjkuijf/wmhchallenge, or put brackets around what its five print lines print and give "
+    "TransformIndexToPhysicalPoint a list of Python numbers (index.tolist())."
+)
 _EXIT_NOT_LOADED, _EXIT_STOPPED = 3, 4
 
 # The script takes two folders from variables of its own and reads wmh.nii.gz and result.nii.gz
@@ -111,8 +116,7 @@ def run(script: Path, reference: Path, result: Path) -> Official:
         raise OfficialScriptError(
             f"The organisers' evaluation.py for Python 3 was expected at {script}",
             received=reason,
-            advice="It needs numpy, scipy and SimpleITK; print statements without brackets mean "
-            "that it is a version for Python 2.",
+            advice=f"It needs numpy, scipy and SimpleITK. {_OLDER}",
         )
     return Official(parse(done.stdout))
 
@@ -166,7 +170,7 @@ def check(case: str, ours: Mapping[str, float], official: Official, notes: str =
         raise OfficialScriptError(
             f"The organisers' script was expected to score case {case}, as ours does",
             received=official.stopped,
-            advice=notes,
+            advice=_OLDER if "TransformIndexToPhysicalPoint" in official.stopped else notes,
         )
     for metric, value in official.values.items():
         both_nan = math.isnan(value) and math.isnan(ours[metric])

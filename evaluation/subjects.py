@@ -1,0 +1,131 @@
+"""A scan as the baselines see it: axial, with its brain and its place in the atlas.
+
+Scans from files and synthetic ones go through ``prepare``, so that a feature means the same in
+both. Arrays are (slice, row, column) in LPS order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from evaluation import atlas
+from evaluation.atlas import Atlas, Float, Mask, Placement
+from wmhseg import geometry, images, intensity, lesions
+from wmhseg.errors import EmptyMaskError, GridMismatchError, MissingFileError, MissingT1Error
+from wmhseg.geometry import Conformation, Triple
+from wmhseg.pairs import Case
+from wmhseg.preset import METHODS, Postprocessing
+
+_SMALLEST_BRAIN_ML = 200.0
+# Slices this far apart never hold the nearest voxel: distances then are in-plane.
+_NEVER_MM = 1e4
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A scan with its brain.
+
+    Attributes:
+        flair: FLAIR; inside the brain its median is 0 and its robust standard deviation 1,
+            outside it is 0, so that the scalp is in no filter's reach.
+        t1: T1, likewise.
+        brain: The atlas' brain (no cerebellum) where the T1 scan shows tissue.
+        placement: The way to the atlas.
+        spacing_mm: Distance between slices, rows and columns.
+    """
+
+    flair: Float
+    t1: Float
+    brain: Mask
+    placement: Placement
+    spacing_mm: Triple
+
+
+def prepare(flair: Float, t1: Float, spacing_mm: Triple, known: Atlas) -> Subject:
+    """Registers a scan, finds its brain and standardises its intensities.
+
+    Args:
+        flair: (slice, row, column), any scale.
+        t1: On the same voxels.
+        spacing_mm: Distance between slices, rows and columns.
+        known: The atlas.
+
+    Raises:
+        EmptyMaskError: If less than 200 ml of brain are found.
+    """
+    placement = atlas.place(t1, spacing_mm, known)
+    inside = atlas.mapped(known.brain.astype(np.float32), known, placement, t1.shape, spacing_mm)
+    brain = (inside > 0.5) & atlas.core(t1, spacing_mm)
+    found_ml = float(brain.sum() * np.prod(spacing_mm)) / 1000
+    if found_ml < _SMALLEST_BRAIN_ML:
+        raise EmptyMaskError(
+            f"At least {_SMALLEST_BRAIN_ML:g} ml of brain were expected on the T1 scan",
+            received=f"{found_ml:.0f} ml",
+        )
+    return Subject(
+        standardised(flair, brain), standardised(t1, brain), brain, placement, spacing_mm
+    )
+
+
+def standardised(volume: Float, brain: Mask) -> Float:
+    """Subtracts the median, divides by 1.4826 times the median distance from it; 0 outside."""
+    values = volume[brain]
+    median = np.median(values)
+    deviation = 1.4826 * np.median(np.abs(values - median))
+    scored: Float = np.where(brain, (volume - median) / max(deviation, 1e-6), 0).astype(np.float32)
+    return scored
+
+
+def distance_in_plane_mm(mask: Mask, spacing_mm: Triple) -> Float:
+    """Distance of every voxel to the nearest of a mask in its slice; very large without one."""
+    if not mask.any():
+        return np.full(mask.shape, _NEVER_MM, np.float32)
+    found: Float = ndimage.distance_transform_edt(~mask, (_NEVER_MM, *spacing_mm[1:]))
+    return found.astype(np.float32)
+
+
+def read(case: Case, known: Atlas) -> tuple[Subject, Conformation]:
+    """Reads and prepares the scan of a case.
+
+    Returns:
+        The subject, and the way back to the voxels of the file.
+
+    Raises:
+        InputError: If a scan is missing or unreadable, or the two are on different grids.
+    """
+    if case.flair is None:
+        raise MissingFileError("A FLAIR scan was expected", received="none")
+    if case.t1 is None:
+        raise MissingT1Error("A T1 scan was expected: it is registered", received="FLAIR alone")
+    scans = images.read_scan(case.flair, name="FLAIR"), images.read_scan(case.t1, name="T1")
+    difference = scans[0].grid.difference(scans[1].grid)
+    if difference:
+        raise GridMismatchError("FLAIR and T1 on one voxel grid were expected", received=difference)
+    grid = scans[0].grid
+    whole = geometry.conform(grid, (1, 1), "LPS").oriented_shape[1:]
+    way = geometry.conform(grid, whole, "LPS")
+    flair, t1 = (
+        way.orient(intensity.unwrap(s.array) if intensity.is_wrapped(s.array) else s.array)
+        for s in scans
+    )
+    return prepare(flair, t1, way.oriented_spacing_mm, known), way
+
+
+def write(target: Path, scores: Float, threshold: float, way: Conformation) -> None:
+    """Thresholds scores, empties the end slices as the networks do, and writes the mask.
+
+    Small lesions stay: the size below which the networks' are removed was chosen on real scans.
+
+    Args:
+        target: File to write.
+        scores: (slice, row, column) as ``read`` gave the subject.
+        threshold: Voxels above it are WMH.
+        way: As ``read`` gave it.
+    """
+    post = Postprocessing(0.5, METHODS["synthetic"].postprocessing.end_slices)
+    mask = lesions.to_mask((scores > threshold).astype(np.float32), post)
+    images.write_mask(target, way.restore(mask), way.source)
