@@ -170,7 +170,7 @@ def test_cavities_are_never_marked(drawn: Callable[..., Drawn]) -> None:
     holes = 0
     for seed in SEEDS:
         _, found = drawn(seed, replace(RECIPE, cavities=1))
-        target, other = synthesis.marked(found, 3)
+        target, other = synthesis.marked(found, 3, 0.4)
         assert not (target & other).any()
         assert not (found.strength[found.cavity == 1] > 0).any()
         around = found.cavity + found.other
@@ -179,6 +179,16 @@ def test_cavities_are_never_marked(drawn: Callable[..., Drawn]) -> None:
         assert found.other.sum() > 0 or found.cavity.sum() == 0
         holes += bool(other.any())
     assert holes >= 7
+
+
+def test_a_generous_reader_marks_more(drawn: Callable[..., Drawn]) -> None:
+    more = 0
+    for seed in SEEDS:
+        _, found = drawn(seed, replace(RECIPE, halo=1))
+        strict, generous = (synthesis.marked(found, 3, level)[0] for level in (0.5, 0.3))
+        assert not (strict & ~generous).any()
+        more += bool((generous & ~strict).any())
+    assert more >= 6
 
 
 def test_a_seed_says_all(drawn: Callable[..., Drawn]) -> None:

@@ -36,16 +36,12 @@ _LACUNE = Kind((1.5, 5.0))
 _INFARCT = Kind((5.0, 16.0))
 
 
-# Readers mark a lesion with the visible part of its halo, so less than half the height counts.
-MARKED = 0.3
-
-
 @dataclass(frozen=True)
 class Hyperintensities:
     """What is abnormal at every point; all float32 from 0 to 1 but for the gain.
 
     Attributes:
-        strength: White matter hyperintensity: 1 inside, less in a halo. From MARKED it counts.
+        strength: White matter hyperintensity: 1 inside, less in a halo.
         cavity: Filled with fluid: a lacune or an old infarct.
         other: Bright for another reason, such as the border of a cavity; never marked.
         gain: Brightness of the lesion here relative to the scan's usual one, about 1.

@@ -47,6 +47,8 @@ class Recipe:
     deep_grey: float = 0.3
     infratentorial: float = 0.25
     halo: float = 0.6  # weak brightness around lesions, not marked
+    # Readers differ in how much of a halo they mark: from this share of a lesion's brightness on.
+    marked: tuple[float, float] = (0.3, 0.5)
     uneven_gain: float = 0.7  # lesions of one scan differ in brightness
     cavities: float = 0.15  # lacunes and infarcts, not marked
 

@@ -22,9 +22,9 @@ from wmhseg.training.appearance import paint
 from wmhseg.training.arrays import NUMPY, Array, Arrays
 from wmhseg.training.contrast import draw_contrast
 from wmhseg.training.heads import Head, Mask, load_head, load_heads, move
-from wmhseg.training.hyperintensities import MARKED, Hyperintensities, grow
+from wmhseg.training.hyperintensities import Hyperintensities, grow
 from wmhseg.training.linear import slice_profile
-from wmhseg.training.noise import Float
+from wmhseg.training.noise import Float, between
 from wmhseg.training.recipe import Recipe
 
 __all__ = [
@@ -69,7 +69,7 @@ class Drawing:
     Attributes:
         flair: FLAIR intensities, white matter near 1.
         t1: T1 intensities, white matter near 1.
-        target: The hyperintensities as readers mark them, see ``hyperintensities.MARKED``.
+        target: The hyperintensities as one reader would mark them, see ``Recipe.marked``.
         other: Cavities and their bright borders, which are not hyperintensities of the target.
         spacing_mm: Distance of slices, rows and columns.
     """
@@ -103,23 +103,25 @@ def draw_scan(
     images = paint(rng, anatomy, found, draw_contrast(rng, recipe))
     acquired = acquire(rng, images, anatomy, parts, recipe)
     flair, t1 = acquired.images
-    target, other = (mask & (acquired.seen > 0) for mask in marked(found, parts))
+    level = between(rng, *recipe.marked)
+    target, other = (mask & (acquired.seen > 0) for mask in marked(found, parts, level))
     return Drawing(flair, t1, target, other, anatomy.spacing_mm)
 
 
-def marked(found: Hyperintensities, parts: int) -> tuple[Array, Array]:
+def marked(found: Hyperintensities, parts: int, level: float) -> tuple[Array, Array]:
     """Voxels that are hyperintensities, and those that are abnormal in another way.
 
     Args:
         found: What is abnormal at every point.
         parts: Planes a slice.
+        level: Share of a lesion's full brightness from which it is marked.
 
     Returns:
         Two masks (slice, row, column) without common voxels.
     """
     even = slice_profile(parts, 0)
     other = average(found.cavity + found.other, parts, even) >= 0.5
-    return (average(found.strength, parts, even) >= MARKED) & ~other, other
+    return (average(found.strength, parts, even) >= level) & ~other, other
 
 
 def make_scan(
