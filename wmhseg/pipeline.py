@@ -418,6 +418,17 @@ class Segmenter:
             prepared = prepare(flair_scan, t1_scan, self.model.preset, intensity_scale=scale)
         return Loaded(flair_scan, prepared, t1 is not None, watch.seconds)
 
+    def segment(
+        self,
+        flair: Source,
+        t1: Source | None = None,
+        *,
+        spacing_mm: tuple[float, float, float] | None = None,
+        progress: Progress | None = None,
+    ) -> Segmentation:
+        """``load``, then ``compute``; arguments and errors as those of ``wmhseg.segment``."""
+        return self.compute(self.load(flair, t1, spacing_mm=spacing_mm), progress)
+
     def compute(self, loaded: Loaded, progress: Progress | None = None) -> Segmentation:
         """Computes the mask of a loaded scan.
 
@@ -497,5 +508,4 @@ def segment(
     Raises:
         WmhsegError: One of the errors in ``wmhseg.errors``, each with one clear sentence.
     """
-    segmenter = Segmenter(model, options)
-    return segmenter.compute(segmenter.load(flair, t1, spacing_mm=spacing_mm), progress)
+    return Segmenter(model, options).segment(flair, t1, spacing_mm=spacing_mm, progress=progress)
