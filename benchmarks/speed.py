@@ -28,14 +28,15 @@ ROOT = Path(__file__).resolve().parents[1]
 NAIVE = "naive Keras"
 
 
-def run(command: Sequence[str]) -> tuple[float, float]:
-    """Runs a fresh process; returns wall-clock seconds and peak resident memory in GB."""
+def run(command: Sequence[str]) -> tuple[float, float, float]:
+    """Runs a fresh process; returns wall-clock and processor seconds, and peak memory in GB."""
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=ROOT)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{' '.join(command)} failed with status {status}")
-    return time.perf_counter() - started, usage.ru_maxrss / 2**20
+    seconds = time.perf_counter() - started
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
 
 
 def precisions() -> list[str]:
@@ -92,26 +93,30 @@ def whole_process(folder: Path, rounds: int, slices: int | None, gpu: bool) -> l
     )
     commands = ways(folder, case / "FLAIR.nii.gz", case / "T1.nii.gz", gpu)
     seconds: dict[str, list[float]] = {name: [] for name in commands}
+    work: dict[str, list[float]] = {name: [] for name in commands}
     memory = dict.fromkeys(commands, 0.0)
     outside: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
-            took, peak = run(command)
+            took, busy, peak = run(command)
             seconds[name].append(took)
+            work[name].append(busy)
             memory[name] = max(memory[name], peak)
             if name != NAIVE:
                 stages = json.loads((folder / "r.json").read_text())["seconds"]
                 outside[name].append(took - stages["predict"])
     lines = [
-        "| way | median s (min to max) | ratio to naive | outside the networks s | peak GB |",
-        "|---|---|---|---|---|",
+        "| way | median s (min to max) "
+        "| ratio to naive | processor s | outside the networks s | peak GB |",
+        "|---|---|---|---|---|---|",
     ]
     naive = statistics.median(seconds[NAIVE])
     for name, values in seconds.items():
         rest = f"{statistics.median(outside[name]):.2f}" if outside[name] else ""
         lines.append(
             f"| {name} | {statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-            f" | {statistics.median(values) / naive:.2f} | {rest} | {memory[name]:.2f} |"
+            f" | {statistics.median(values) / naive:.2f} | {statistics.median(work[name]):.1f}"
+            f" | {rest} | {memory[name]:.2f} |"
         )
     return lines
 
