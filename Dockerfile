@@ -1,6 +1,7 @@
 # The image that segments: it needs no network, no root and no writable file system to run.
 #
 #   docker build -t wmhseg .
+#   docker build -t wmhseg:slim --build-arg REQUIREMENTS=requirements-slim.txt .
 #   docker build -t wmhseg:gpu --build-arg REQUIREMENTS=requirements-gpu.txt .
 #
 # BASE may be pinned to a digest, or be any image with bash and Python 3.11 (venv and pip included).
@@ -9,11 +10,19 @@ ARG BASE=python:3.11-slim
 FROM ${BASE} AS dependencies
 ARG REQUIREMENTS=requirements.txt
 COPY ${REQUIREMENTS} /opt/wmhseg/requirements.txt
-# TensorFlow's C++ headers are 290 MB that nothing reads at run time.
+# TensorFlow's C++ headers are 290 MB that nothing reads at run time, the packages' own tests 50 MB,
+# and OpenVINO's readers of other formats and other devices than the CPU 85 MB. The list is complete, and
+# --no-deps keeps out what it leaves out on purpose.
 RUN python3 -m venv --without-pip /opt/wmhseg \
     && python3 -m pip --python /opt/wmhseg/bin/python install \
-        --no-cache-dir --disable-pip-version-check --compile --requirement /opt/wmhseg/requirements.txt \
-    && rm -rf /opt/wmhseg/lib/python3.*/site-packages/tensorflow/include
+        --no-cache-dir --disable-pip-version-check --compile --no-deps \
+        --requirement /opt/wmhseg/requirements.txt \
+    && cd /opt/wmhseg/lib/python3.*/site-packages \
+    && rm -rf tensorflow/include openvino/include openvino/cmake openvino/libs/cache.json \
+        openvino/libs/libopenvino_intel_gpu_* openvino/libs/libopenvino_intel_npu_* \
+        openvino/libs/libopenvino_*_frontend.so* openvino/libs/libopenvino_auto_* \
+        openvino/libs/libopenvino_hetero_* openvino/libs/libopenvino_c.so* \
+    && find numpy scipy -type d -name tests -prune -exec rm -rf {} +
 
 FROM dependencies AS package
 WORKDIR /build

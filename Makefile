@@ -4,7 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 IMAGE ?= wmhseg
 GPU ?= 0
+SLIM ?= 0
 DATA ?=
+BENCH ?=
 MODELS ?=
 EVALUATE ?=
 TRAIN ?=
@@ -17,7 +19,7 @@ CASES := $(wildcard $(SHARED)/data/cases)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test lint evaluate train docker docker-test clean
+.PHONY: help setup setup-run demo test lint evaluate train bench docker docker-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,12 +30,12 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { echo "On Debian: apt install python3-venv"; exit 1; }
 
 $(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-dev.txt
 	@touch $@
 
 setup-run: $(VENV)/.run
@@ -62,13 +64,19 @@ evaluate: $(VENV)/.dev ## segment and score the cases of DATA=DIR (default: the 
 train: $(VENV)/.dev ## train on the scans of DATA=DIR, or on synthetic ones from LABELS=DIR (goes on where it stopped)
 	$(BIN)/wmhseg train $(if $(DATA),--data $(DATA),--labels $(LABELS)) --output $(OUT)/train $(TRAIN)
 
-docker: ## build the image IMAGE=wmhseg (GPU=1 for CUDA)
-	$(PYTHON) tests/container/check_image.py --build-only --image $(IMAGE) \
-		$(if $(filter 1,$(GPU)),--build-arg REQUIREMENTS=requirements-gpu.txt)
+bench: $(VENV)/.dev ## time all engines against the naive Keras way (BENCH=--quick: a smoke test)
+	$(BIN)/python -m benchmarks.speed $(BENCH)
+
+# Which list of packages the image gets.
+VARIANT = $(if $(filter 1,$(GPU)),--build-arg REQUIREMENTS=requirements-gpu.txt) \
+	$(if $(filter 1,$(SLIM)),--build-arg REQUIREMENTS=requirements-slim.txt --max-gb 0.9)
+
+docker: ## build the image IMAGE=wmhseg (GPU=1 for CUDA, SLIM=1 without TensorFlow)
+	$(PYTHON) tests/container/check_image.py --build-only --image $(IMAGE) $(VARIANT)
 
 docker-test: $(VENV)/.dev ## build the image, run cases both ways, compare with runs outside
 	@rm -rf $(OUT)/container
-	$(BIN)/python tests/container/check_image.py $(if $(CI),,--optional) \
+	$(BIN)/python tests/container/check_image.py $(if $(CI),,--optional) $(VARIANT) \
 		$(if $(CASES),--cases $(CASES) --results $(OUT)/container)
 	@$(if $(CASES),$(MAKE) --no-print-directory bars,echo "real cases: skipped, there is no $(SHARED)/data/cases")
 

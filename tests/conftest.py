@@ -151,19 +151,16 @@ def make_preset(**changes: Any) -> Preset:
 
 @pytest.fixture
 def tiny_network(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Puts "tiny" into the table of networks: sigmoid(a * FLAIR + b * T1 + c), 3 parameters.
-
-    Its types of number are Keras' global ones, other than those of the published networks.
-    """
-    import keras
-
+    """Puts "tiny" into the table of networks: sigmoid(a * FLAIR + b * T1 + c), 3 parameters."""
     from wmhseg.networks import NETWORKS
+    from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
+    from wmhseg.networks.network import network
 
-    def tiny(field: tuple[int, int], channels: int = 2, *, wide: bool = False) -> Any:
-        scan = keras.Input((*field, channels))
-        middle = keras.layers.Conv2D(4, 1, name="wide")(scan) if wide else scan
-        out = keras.layers.Conv2D(1, 1, activation="sigmoid", name="output")(middle)
-        return keras.Model(scan, out)
+    @network
+    def tiny(field: tuple[int, int], channels: int = 2, *, wide: bool = False) -> Graph:
+        scan = Layer(Scan((*field, channels)), (), "scan")
+        middle = Layer(Convolution(4, 1), (scan,), "wide") if wide else scan
+        return Graph("tiny", Layer(Convolution(1, 1, sigmoid=True), (middle,), "output"))
 
     monkeypatch.setitem(NETWORKS, "tiny", tiny)
     return tiny

@@ -32,17 +32,37 @@ ALLOWED: dict[str, set[str]] = {
     "runtime": {"errors"},
     "weights": {"errors", "files", "preset"},
     "keras2": {"errors"},
-    "networks.blocks": set(),
-    "networks.unet": {"networks.blocks"},
-    "networks.stacknet": {"networks.blocks"},
-    "networks": {"errors", "networks.unet", "networks.stacknet"},
-    "ensemble": {"errors", "networks", "preset", "runtime", "weights"},
-    "report": {"", "geometry", "lesions", "preset", "runtime"},
-    "pipeline": {
-        "ensemble", "errors", "geometry", "images", "intensity", "lesions", "preset", "report",
+    # A network is described once; Keras and OpenVINO models are made of the description.
+    "networks.graph": set(),
+    "networks.network": {"networks.graph", "networks.keras_model"},
+    "networks.blocks": {"networks.graph"},
+    "networks.unet": {"networks.blocks", "networks.graph", "networks.network"},
+    "networks.stacknet": {"networks.blocks", "networks.graph", "networks.network"},
+    "networks": {
+        "errors", "networks.graph", "networks.network", "networks.unet", "networks.stacknet",
+    },
+    "networks.keras_model": {"networks.graph"},
+    "networks.rewriting": {"networks.graph"},
+    "engines.interface": {"errors", "networks", "networks.graph", "preset", "runtime", "weights"},
+    "engines.keras_engine": {
+        "engines.interface", "networks", "preset", "runtime", "weights",
+    },
+    "engines.openvino_graph": {"networks.graph"},
+    "engines.openvino_engine": {
+        "engines.interface", "engines.openvino_graph", "networks", "networks.rewriting", "preset",
         "runtime", "weights",
     },
-    "importing": {"errors", "keras2", "networks", "preset", "runtime", "weights"},
+    "engines": {
+        "engines.interface", "engines.keras_engine", "engines.openvino_engine", "errors",
+        "runtime",
+    },
+    "ensemble": {"engines.interface", "weights"},
+    "report": {"", "geometry", "lesions", "preset", "runtime"},
+    "pipeline": {
+        "engines", "ensemble", "errors", "geometry", "images", "intensity", "lesions", "preset",
+        "report", "runtime", "weights",
+    },
+    "importing": {"errors", "keras2", "networks", "preset", "weights"},
     "demo": {"images"},
     # Scoring: a pair of masks -> scores -> a table -> what it says.
     "console": set(),
@@ -54,8 +74,8 @@ ALLOWED: dict[str, set[str]] = {
     "comparison": {"errors", "ranking", "scores", "statistics", "summary"},
     "figures": {"errors", "metrics", "scores", "summary"},
     "cli": {
-        "", "cli_evaluation", "cli_training", "console", "demo", "ensemble", "errors", "images",
-        "importing", "pipeline", "preset", "report", "weights",
+        "", "cli_evaluation", "cli_training", "console", "demo", "errors", "images", "importing",
+        "pipeline", "preset", "report", "weights",
     },
     "cli_evaluation": {
         "comparison", "console", "errors", "evaluation", "figures", "files", "official", "pairs",
@@ -141,9 +161,9 @@ ALLOWED: dict[str, set[str]] = {
 # Heavy or special packages, and the only modules that may name them.
 OUTSIDE: dict[str, set[str]] = {
     "SimpleITK": {"images", "pipeline", "training.atlas"},  # the pipeline for type annotations
-    "keras": {"networks.blocks", "networks.unet", "networks.stacknet", "networks", "runtime",
-              "ensemble", "weights", "training.losses", "training.fit",
-              "training.checkpoint"},
+    "keras": {"networks", "networks.keras_model", "networks.network", "runtime", "weights",
+              "training.losses", "training.fit", "training.checkpoint"},
+    "openvino": {"engines.openvino_graph", "runtime"},
     "tensorflow": {"runtime"},
     "torch": {"runtime", "training.arrays"},
     "array_api_compat": {"training.arrays"},

@@ -369,13 +369,13 @@ def test_terminated_leaves_nothing(case: Path, tmp_path: Path, use_models: Path)
     """SIGTERM while the networks compute: exit code 143, no output, no temporary file."""
     code = f"""
 import os, signal, sys
-from wmhseg import ensemble
+from wmhseg import engines
 from wmhseg.cli import main
-real = ensemble.KerasEngine.predict
+real = engines.OpenVinoEngine.predict
 def predict(self, batch):
     os.kill(os.getpid(), signal.SIGTERM)
     return real(self, batch)
-ensemble.KerasEngine.predict = predict
+engines.OpenVinoEngine.predict = predict
 sys.exit(main(["segment", "--model", "bright", "--flair", {str(case / "pre/FLAIR.nii.gz")!r},
                "--output", {str(tmp_path / "out" / "r.nii.gz")!r}]))
 """

@@ -13,7 +13,7 @@ from conftest import make_preset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wmhseg import ensemble, weights
+from wmhseg import engines, ensemble, weights
 from wmhseg.errors import ChecksumError, PresetError, WeightsError
 from wmhseg.preset import Member, Preprocessing
 from wmhseg.runtime import Runtime
@@ -24,6 +24,9 @@ FIELD = (3, 2)
 
 class FakeEngine:
     """Member k says FLAIR / 2**k at each voxel, plus how bright its slice is, over 1000."""
+
+    runtime = Runtime("none", "cpu", 1)
+    batch = 4
 
     def __init__(self) -> None:
         self.loaded: list[str] = []
@@ -156,7 +159,7 @@ def expected(stack: np.ndarray, c: float = C) -> np.ndarray:
 
 def test_keras_computes_the_mean(tmp_path: Path, runtime: Runtime) -> None:
     made = saved(tmp_path / "some-model", (C, -2.0, 3.0))
-    mean = ensemble.mean_probability(scan(), made, ensemble.KerasEngine(runtime), batch=2)
+    mean = ensemble.mean_probability(scan(), made, engines.KerasEngine(runtime), batch=2)
     assert mean.dtype == np.float32
     known = np.mean([expected(scan(), c) for c in (C, -2.0, 3.0)], axis=0)
     np.testing.assert_allclose(mean, known, atol=2e-7)
@@ -181,7 +184,7 @@ def test_keras_is_float32_whatever_the_host_program_uses(
     import keras
 
     made = saved(tmp_path / "some-model")
-    engine = ensemble.KerasEngine(runtime)
+    engine = engines.KerasEngine(runtime)
     engine.load(made, made.preset.members[0])
     # Half precision would be off by 1e-3.
     np.testing.assert_allclose(engine.predict(scan()), expected(scan()), atol=2e-7)
@@ -196,7 +199,7 @@ def test_settings_of_the_host_survive_a_failure(
 
     made = saved(tmp_path / "some-model", options={"depth": 3})
     with pytest.raises(PresetError, match="depth"):
-        ensemble.KerasEngine(runtime).load(made, made.preset.members[0])
+        engines.KerasEngine(runtime).load(made, made.preset.members[0])
     assert keras.config.dtype_policy().name == half_precision
     assert keras.config.floatx() == "float16"
 
@@ -204,7 +207,7 @@ def test_settings_of_the_host_survive_a_failure(
 def test_wrong_parameter_count(tmp_path: Path, runtime: Runtime) -> None:
     made = saved(tmp_path / "some-model", parameters=4)
     with pytest.raises(WeightsError, match=r"4 parameters.*Received: 3 in tiny"):
-        ensemble.KerasEngine(runtime).load(made, made.preset.members[0])
+        engines.KerasEngine(runtime).load(made, made.preset.members[0])
 
 
 def test_wrong_parameter_count_of_a_later_member(tmp_path: Path, runtime: Runtime) -> None:
@@ -212,7 +215,7 @@ def test_wrong_parameter_count_of_a_later_member(tmp_path: Path, runtime: Runtim
     made = saved(tmp_path / "some-model", (C, C))
     first, second = made.preset.members
     made = Model(made.folder, replace(made.preset, members=(first, replace(second, parameters=5))))
-    engine = ensemble.KerasEngine(runtime)
+    engine = engines.KerasEngine(runtime)
     engine.load(made, first)
     with pytest.raises(WeightsError, match="5 parameters"):
         engine.load(made, made.preset.members[1])
@@ -221,7 +224,7 @@ def test_wrong_parameter_count_of_a_later_member(tmp_path: Path, runtime: Runtim
 def test_unknown_network(tmp_path: Path, runtime: Runtime) -> None:
     made = saved(tmp_path / "some-model", network="resnet")
     with pytest.raises(PresetError, match=r"unet.*stacknet.*Received: \"resnet\""):
-        ensemble.KerasEngine(runtime).load(made, made.preset.members[0])
+        engines.KerasEngine(runtime).load(made, made.preset.members[0])
 
 
 @pytest.mark.parametrize(
@@ -230,37 +233,38 @@ def test_unknown_network(tmp_path: Path, runtime: Runtime) -> None:
 def test_wrong_options(tmp_path: Path, runtime: Runtime, options: dict[str, Any]) -> None:
     made = saved(tmp_path / "some-model", options=options)
     with pytest.raises(PresetError, match=f"tiny.*{next(iter(options))}"):
-        ensemble.KerasEngine(runtime).load(made, made.preset.members[0])
+        engines.KerasEngine(runtime).load(made, made.preset.members[0])
 
 
 def test_weights_of_another_network(tmp_path: Path, runtime: Runtime) -> None:
     made = saved(tmp_path / "some-model", options={"wide": True}, parameters=17)
     with pytest.raises(WeightsError, match=r"0\.safetensors: output/kernel"):
-        ensemble.KerasEngine(runtime).load(made, made.preset.members[0])
+        engines.KerasEngine(runtime).load(made, made.preset.members[0])
 
 
 def test_damaged_weights_are_not_used(tmp_path: Path, runtime: Runtime) -> None:
     made = saved(tmp_path / "some-model", (C, C))
     (made.folder / "1.safetensors").write_bytes(b"damaged")
     with pytest.raises(ChecksumError):
-        ensemble.mean_probability(scan(1), made, ensemble.KerasEngine(runtime))
+        ensemble.mean_probability(scan(1), made, engines.KerasEngine(runtime))
 
 
 def test_one_network_serves_all_members_of_a_kind(
     tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from wmhseg.networks import NETWORKS
+    from wmhseg.networks.network import Network
 
     built = []
-    tiny = NETWORKS["tiny"]
 
-    def counted(*arguments: Any, **options: Any) -> Any:
-        built.append(options)
-        return tiny(*arguments, **options)
+    class Counted(Network):
+        def __call__(self, *arguments: Any, **options: Any) -> Any:
+            built.append(options)
+            return super().__call__(*arguments, **options)
 
-    monkeypatch.setitem(NETWORKS, "tiny", counted)
+    monkeypatch.setitem(NETWORKS, "tiny", Counted(NETWORKS["tiny"].describe))
     made = saved(tmp_path / "some-model", (0.0, 1.0, 2.0))
-    ensemble.mean_probability(scan(1), made, ensemble.KerasEngine(runtime))
+    ensemble.mean_probability(scan(1), made, engines.KerasEngine(runtime))
     assert built == [{}]
 
 
@@ -279,7 +283,7 @@ def test_keras_batch_equals_one_by_one(unet: Any, batch: int) -> None:
     """A real network: no convolution or pooling mixes slices."""
     import keras
 
-    class Ready(ensemble.KerasEngine):
+    class Ready(engines.KerasEngine):
         def load(self, model: Model, member: Member) -> None:
             self._network = unet
 

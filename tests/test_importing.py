@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from keras2_files import legacy_name, random_value, write_legacy
 
-from wmhseg import ensemble, importing, keras2, preset, runtime, weights
+from wmhseg import engines, ensemble, importing, keras2, preset, runtime, weights
 from wmhseg.errors import MissingFileError, PresetError, UsageError, WeightsError
 from wmhseg.importing import Import
 from wmhseg.preset import METHODS
@@ -74,7 +74,7 @@ def test_same_output_as_keras_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
         for name, array in weights.load(found, member).items():
             np.testing.assert_array_equal(array, expected[name])
 
-    engine = ensemble.KerasEngine(runtime.Runtime(keras.config.backend(), "cpu", 1))
+    engine = engines.KerasEngine(runtime.Runtime(keras.config.backend(), "cpu", 1))
     mean = ensemble.mean_probability(stack, found, engine)
     np.testing.assert_allclose(mean, np.mean(outputs, 0), rtol=0, atol=1e-5)
     # That would say nothing of members that agree, or of constant maps.

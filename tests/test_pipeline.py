@@ -183,7 +183,9 @@ def test_save_writes_mask_report_and_probability(phantom: Phantom, tmp_path: Pat
     assert [len(m["sha256"]) for m in told["members"]] == [64, 64]
     assert set(told["seconds"]) >= {"read", "prepare", "predict", "restore"}
     assert told["versions"]["wmhseg"] == wmhseg.__version__
-    assert told["versions"]["keras"]
+    engine = told["engine"]
+    assert (engine["name"], engine["device"], engine["precision"]) == ("openvino", "cpu", "float32")
+    assert engine["version"] == told["versions"]["openvino"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "p.nii.gz",
         "result.json",
@@ -248,7 +250,13 @@ def test_what_is_no_scan_is_refused(bad: object) -> None:
         wmhseg.segment(bad, model="bright")
 
 
-@pytest.mark.parametrize("bad", [{"batch": 0}, {"intensity_scale": "Adapt"}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *({"batch": 0}, {"intensity_scale": "Adapt"}, {"engine": "onnx"}, {"precision": "int8"}),
+        *({"threads": 0}, {"device": "tpu"}),
+    ],
+)
 def test_options_are_checked(bad: dict[str, object]) -> None:
     with pytest.raises(errors.UsageError):
         wmhseg.Options(**bad)
@@ -264,6 +272,26 @@ def test_overlay_outlines_the_mask(phantom: Phantom) -> None:
         np.zeros_like(result.mask), result.probability, result.grid, result.report, result.flair
     )
     assert not (empty.overlay() == (255, 60, 50)).all(-1).any()
+
+
+def test_a_segmenter_serves_one_scan_after_another(
+    phantom: Phantom, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    real = weights.load
+    monkeypatch.setattr(weights, "load", lambda *a: read.append(1) or real(*a))
+    segmenter = wmhseg.Segmenter("bright", wmhseg.Options(engine="openvino"))
+    loaded = [
+        segmenter.load(flair, t1, spacing_mm=phantom.spacing_mm)
+        for flair, t1 in ((phantom.flair, phantom.t1), (phantom.flair[:, ::-1], None))
+    ]
+    first, second = (segmenter.compute(one) for one in loaded)
+    np.testing.assert_array_equal(first.mask, expected)
+    np.testing.assert_array_equal(second.mask, expected[:, ::-1])
+    assert not first.report.warnings
+    assert any("No T1" in line for line in second.report.warnings)
+    assert len(read) == 2  # two members, read once
+    assert first.report.seconds.keys() == second.report.seconds.keys()
 
 
 def test_unknown_model_lists_the_installed(phantom: Phantom) -> None:

@@ -4,7 +4,7 @@
 >>> result = wmhseg.segment("FLAIR.nii.gz", "T1.nii.gz")  # doctest: +SKIP
 >>> result.report.lesions.volume_ml  # doctest: +SKIP
 
-Importing this package loads neither Keras nor SimpleITK; they come with the first call.
+Importing this package loads neither engine nor SimpleITK; they come with the first call.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from wmhseg.pipeline import Options, Segmentation, segment
+    from wmhseg.pipeline import Options, Segmentation, Segmenter, segment
 
 # Public name -> module that holds it.
 _LAZY = {
     "Options": "wmhseg.pipeline",
     "Segmentation": "wmhseg.pipeline",
+    "Segmenter": "wmhseg.pipeline",
     "segment": "wmhseg.pipeline",
 }
 
-__all__ = ["Options", "Segmentation", "__version__", "segment"]
+__all__ = ["Options", "Segmentation", "Segmenter", "__version__", "segment"]
 
 
 def __getattr__(name: str) -> Any:

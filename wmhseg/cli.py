@@ -82,6 +82,18 @@ def _add_running(parser: argparse.ArgumentParser, *, scale: str) -> None:
     group = parser.add_argument_group("how to run")
     group.add_argument("--model", metavar="NAME|PATH", help='see "wmhseg models"')
     group.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    group.add_argument(
+        "--engine",
+        choices=["auto", "keras", "openvino"],
+        default="auto",
+        help="auto: OpenVINO on a CPU where it is installed, else Keras",
+    )
+    group.add_argument(
+        "--precision",
+        choices=["f32", "bf16"],
+        default="f32",
+        help="bf16: faster where the processor has it, not equal to the last voxel",
+    )
     group.add_argument("--threads", type=_positive, metavar="N", help="default: all available")
     group.add_argument(
         "--batch", type=_positive, metavar="N", help="slices at once; bounds the memory"
@@ -159,16 +171,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    from wmhseg import ensemble
     from wmhseg.pipeline import Options
 
     return Options(
         device=arguments.device,
         threads=arguments.threads,
-        batch=arguments.batch or ensemble.BATCH,
+        batch=arguments.batch,
         intensity_scale=arguments.intensity_scale,
         threshold=arguments.threshold,
         min_lesion_mm3=arguments.min_lesion,
+        engine=arguments.engine,
+        precision=arguments.precision,
     )
 
 

@@ -6,88 +6,15 @@ Stacks are (slice, row, column, channel); probabilities (slice, row, column).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg import weights
-from wmhseg.errors import WeightsError
-from wmhseg.preset import Member
-from wmhseg.runtime import Runtime
+from wmhseg.engines.interface import Engine
 from wmhseg.weights import Model
 
 Float = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
-
-# Slices computed at once. More gains nothing on a CPU (a slice fills it) and costs about 0.1 GB
-# each; the result does not depend on it.
-BATCH = 4
-
-
-class Engine(Protocol):
-    """Computes one member at a time: whatever can do this can take Keras' place."""
-
-    def load(self, model: Model, member: Member) -> None:
-        """Makes a member current.
-
-        Raises:
-            ModelError: If its weights are missing, damaged, or not the network's.
-        """
-
-    def predict(self, batch: Float) -> Float:
-        """Computes the current member's probabilities.
-
-        Args:
-            batch: (slice, row, column, channel) float32, z-scored.
-
-        Returns:
-            (slice, row, column) float32.
-        """
-
-
-class KerasEngine:
-    """The reference engine: float32, any Keras backend.
-
-    Networks of one kind are built once and given one member's weights after the other.
-    """
-
-    def __init__(self, runtime: Runtime) -> None:
-        """Takes the backend and device to compute on."""
-        self._runtime = runtime
-        self._built: dict[tuple[Any, ...], Any] = {}
-        self._network: Any = None
-
-    def load(self, model: Model, member: Member) -> None:
-        """See Engine."""
-        tensors = weights.load(model, member)
-        with self._runtime.scope():
-            self._network = self._build(model, member)
-            weights.assign(self._network, tensors, name=member.file)
-
-    def _build(self, model: Model, member: Member) -> Any:
-        from wmhseg import networks
-
-        preset = model.preset
-        field = preset.preprocessing.field
-        key = (member.network, field, preset.channels, tuple(sorted(member.options.items())))
-        if key not in self._built:
-            self._built[key] = networks.build(
-                member.network, field, preset.channels, member.options
-            )
-        network = self._built[key]
-        if network.count_params() != member.parameters:
-            raise WeightsError(
-                f"A network of {member.parameters:,} parameters was expected",
-                received=f"{network.count_params():,} in {member.network} with {member.options}",
-            )
-        return network
-
-    def predict(self, batch: Float) -> Float:
-        """See Engine."""
-        with self._runtime.scope():
-            out = self._network.predict_on_batch(batch)
-        return np.asarray(out, np.float32)[..., 0]
 
 
 def _batches(stack: Float, size: int) -> Iterator[tuple[slice, Float]]:
@@ -105,17 +32,20 @@ def mean_probability(
     model: Model,
     engine: Engine,
     *,
-    batch: int = BATCH,
+    batch: int | None = None,
     progress: Progress | None = None,
 ) -> Float:
     """Averages the probabilities of all members of an ensemble.
+
+    Slices without any content (one value in each channel) are computed once for all.
 
     Args:
         stack: (slice, row, column, channel) float32, as the model's preset prepares it. Slices
             that post-processing empties need not be in it.
         model: The ensemble.
         engine: What computes.
-        batch: Slices computed at once; bounds the memory.
+        batch: Slices computed at once, None for what suits the engine; bounds the memory and
+            does not change the result.
         progress: Called with (done, total), counted in slices times members.
 
     Returns:
@@ -125,12 +55,40 @@ def mean_probability(
         ModelError: If weights are missing, damaged, or not the network's.
     """
     members = model.preset.members
+    chosen, copied_to = _without_copies(stack)
+    repeated = len(chosen) < len(stack)
+    if repeated:
+        stack = stack[chosen]
     total = np.zeros(stack.shape[:3], np.float32)
-    size = max(1, min(batch, len(stack)))
+    size = max(1, min(batch or engine.batch, len(stack)))
     for number, member in enumerate(members):
         engine.load(model, member)
         for where, part in _batches(stack, size):
             total[where] += engine.predict(part)[: where.stop - where.start]
             if progress is not None:
                 progress(number * len(stack) + where.stop, len(members) * len(stack))
-    return total / np.float32(len(members))
+    mean = total / np.float32(len(members))
+    return mean[copied_to] if repeated else mean
+
+
+def _without_copies(stack: Float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Finds slices of one value in each channel that an earlier slice equals.
+
+    Returns:
+        Indices of the slices to compute, and for each slice its place among them.
+    """
+    first: dict[bytes, int] = {}
+    chosen: list[int] = []
+    places = []
+    for index, scan in enumerate(stack):
+        corner = scan[0, 0]
+        # Bytes, so that no two numbers that differ in anything count as one.
+        key = corner.tobytes() if (scan == corner).all() else b""
+        if key and key in first:
+            places.append(first[key])
+            continue
+        if key:
+            first[key] = len(chosen)
+        places.append(len(chosen))
+        chosen.append(index)
+    return np.array(chosen, np.intp), np.array(places, np.intp)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wmhseg import keras2, preset, runtime, weights
+from wmhseg import keras2, networks, preset, weights
 from wmhseg.errors import UsageError
 from wmhseg.preset import Member, NetworkOption, Preset
 from wmhseg.weights import Model
@@ -60,18 +60,15 @@ def import_keras2(files: Sequence[Path], what: Import, *, into: Path | None = No
             received=f'"{what.method}"',
         )
     method = preset.METHODS[what.method]
-    runtime.start()  # for Keras; a CPU asked for here would hide a GPU from later runs
-    from wmhseg import networks
-
     field = method.preprocessing.field
-    network = networks.build(what.network, field, what.channels, what.options)
+    network = networks.describe(what.network, field, what.channels, what.options)
     members = tuple(
         Member(
             f"{number}.safetensors",
             "0" * 64,
             what.network,
             dict(what.options),
-            network.count_params(),
+            network.parameter_count(),
         )
         for number in range(len(files))
     )
@@ -89,7 +86,7 @@ def import_keras2(files: Sequence[Path], what: Import, *, into: Path | None = No
         members=members,
     )
     preset.validate(made)  # before the files, which take longer
-    expected = keras2.expected_weights(network)
+    expected = list(network.variables().items())
     tensors = [keras2.read(path, expected) for path in files]
     folder = (into or weights.user_folder()) / what.name
     return weights.save_model(folder, made, tensors, _card(made, files), dtype="float32")

@@ -68,22 +68,6 @@ _CHILD_CODE = (
 )
 
 
-def expected_weights(model: Any) -> list[tuple[str, Shape]]:
-    """Lists what a network needs, in the order in which a Keras-2 file stores it.
-
-    Args:
-        model: A built ``keras.Model`` without nested models.
-
-    Returns:
-        (variable path such as ``enc1_conv1/kernel``, shape) in topological order of the layers.
-    """
-    return [
-        (str(variable.path), tuple(int(size) for size in variable.shape))
-        for layer in model.layers
-        for variable in layer.weights
-    ]
-
-
 def read(path: Path, expected: Sequence[tuple[str, Shape]]) -> dict[str, NDArray[np.float32]]:
     """Reads the weights of a Keras-2 HDF5 file.
 
@@ -92,7 +76,7 @@ def read(path: Path, expected: Sequence[tuple[str, Shape]]) -> dict[str, NDArray
 
     Args:
         path: The file.
-        expected: (variable path, shape) in topological order, see ``expected_weights``.
+        expected: (variable path, shape) in topological order, as ``Graph.variables`` has them.
 
     Returns:
         Variable path -> float32 array of the expected shape. Kernels are (row, column, input

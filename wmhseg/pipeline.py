@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg import ensemble, geometry, images, intensity, lesions, preset, report, runtime, weights
+from wmhseg import (
+    engines,
+    ensemble,
+    geometry,
+    images,
+    intensity,
+    lesions,
+    preset,
+    report,
+    runtime,
+    weights,
+)
 from wmhseg.errors import GridMismatchError, MissingT1Error, UsageError
 from wmhseg.geometry import Conformation, Grid
 from wmhseg.images import Scan
@@ -43,8 +54,13 @@ class Options:
 
     Attributes:
         device: "auto" takes a GPU when there is one.
+        engine: "keras" is the reference, "openvino" the fastest on a CPU; "auto" takes OpenVINO
+            where it is installed and no GPU is used.
+        precision: "f32" (float32), or "bf16" (bfloat16), about twice as fast on processors that
+            have it and not equal to the last voxel.
         threads: Processor threads, None for all that may be used.
-        batch: Slices computed at once; bounds the memory, never changes the result.
+        batch: Slices computed at once, None for what suits the engine; bounds the memory, never
+            changes the result.
         intensity_scale: "adapt" brings a scan whose intensities are not on the challenge's scale
             to it, so that the mask thresholds mean the same; "keep" never does, as the challenge
             ran it, and reports when it would have mattered.
@@ -54,10 +70,12 @@ class Options:
 
     device: runtime.Device = "auto"
     threads: int | None = None
-    batch: int = ensemble.BATCH
+    batch: int | None = None
     intensity_scale: Literal["adapt", "keep"] = "adapt"
     threshold: float | None = None
     min_lesion_mm3: float | None = None
+    engine: runtime.EngineName = "auto"
+    precision: runtime.Precision = "f32"
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -69,7 +87,8 @@ class Options:
             raise UsageError(
                 'intensity_scale "adapt" or "keep" was expected', received=self.intensity_scale
             )
-        if self.batch < 1:
+        runtime.check_choice(self.engine, self.device, self.threads, self.precision)
+        if self.batch is not None and self.batch < 1:
             raise UsageError("A batch of at least 1 slice was expected", received=self.batch)
 
 
@@ -323,6 +342,144 @@ def prepare(
     return Prepared(stack, way, scales, tuple(warnings))
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A scan that has been read and prepared, ready for the networks.
+
+    Attributes:
+        flair: The FLAIR scan.
+        prepared: What the networks take.
+        has_t1: Whether a T1 scan was given.
+        seconds: Stage -> wall-clock seconds so far.
+    """
+
+    flair: Scan
+    prepared: Prepared
+    has_t1: bool
+    seconds: dict[str, float]
+
+
+class Segmenter:
+    """A model and a started engine for one scan after another.
+
+    ``load`` reads and prepares a scan without the engine, so that a second thread may do it for
+    the next scan while ``compute`` works on this one. ``compute`` is for one thread at a time.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Model = weights.DEFAULT_MODEL,
+        options: Options | None = None,
+    ) -> None:
+        """Finds the model; the engine is started when the first scan is computed.
+
+        Args:
+            model: Name or folder of an installed model.
+            options: How to run.
+
+        Raises:
+            ModelError: If there is no such model, or its preset is not valid.
+        """
+        self.options = options or Options()
+        chosen = model if isinstance(model, Model) else weights.find(model)
+        changed = preset.with_postprocessing(
+            chosen.preset,
+            threshold=self.options.threshold,
+            min_lesion_mm3=self.options.min_lesion_mm3,
+        )
+        self.model = Model(chosen.folder, changed)
+        self._engine: engines.Engine | None = None
+
+    def start(self) -> engines.Engine:
+        """Starts the engine, once.
+
+        Raises:
+            DeviceError: If the engine, device or precision asked for is not there.
+        """
+        if self._engine is None:
+            want = self.options
+            self._engine = engines.start(want.engine, want.device, want.threads, want.precision)
+        return self._engine
+
+    def load(
+        self,
+        flair: Source,
+        t1: Source | None = None,
+        *,
+        spacing_mm: tuple[float, float, float] | None = None,
+    ) -> Loaded:
+        """Reads and prepares a scan; arguments and errors as those of ``segment``."""
+        watch = _Stopwatch()
+        with watch.stage("read"):
+            flair_scan = _read(flair, "FLAIR", spacing_mm)
+            t1_scan = None if t1 is None else _read(t1, "T1", spacing_mm)
+        with watch.stage("prepare"):
+            scale = self.options.intensity_scale
+            prepared = prepare(flair_scan, t1_scan, self.model.preset, intensity_scale=scale)
+        return Loaded(flair_scan, prepared, t1 is not None, watch.seconds)
+
+    def segment(
+        self,
+        flair: Source,
+        t1: Source | None = None,
+        *,
+        spacing_mm: tuple[float, float, float] | None = None,
+        progress: Progress | None = None,
+    ) -> Segmentation:
+        """``load``, then ``compute``; arguments and errors as those of ``wmhseg.segment``."""
+        return self.compute(self.load(flair, t1, spacing_mm=spacing_mm), progress)
+
+    def compute(self, loaded: Loaded, progress: Progress | None = None) -> Segmentation:
+        """Computes the mask of a loaded scan.
+
+        Args:
+            loaded: What ``load`` returned.
+            progress: Called with (done, total) while the networks compute.
+
+        Raises:
+            ModelError: If weights are missing, damaged, or not the network's.
+            DeviceError: If the engine, device or precision asked for is not there.
+        """
+        watch = _Stopwatch()
+        watch.seconds.update(loaded.seconds)
+        with watch.stage("start engine"):
+            engine = self.start()
+        prepared, chosen = loaded.prepared, self.model
+        post, way = chosen.preset.postprocessing, prepared.conformation
+        with watch.stage("predict"):
+            kept = lesions.kept_slices(way.slices, post)
+            probability = np.zeros(prepared.stack.shape[:3], np.float32)
+            probability[kept] = ensemble.mean_probability(
+                prepared.stack[kept], chosen, engine, batch=self.options.batch, progress=progress
+            )
+        with watch.stage("restore"):
+            mask = way.restore(lesions.to_mask(probability, post))
+            mask = lesions.without_small(mask, loaded.flair.grid.voxel_ml, post)
+            restored = way.restore(probability)
+            found = lesions.summarise(mask, loaded.flair.grid.voxel_ml)
+        scale = self.options.intensity_scale
+        written = report.Report(
+            lesions=found,
+            grid=loaded.flair.grid,
+            model=chosen.preset,
+            runtime=engine.runtime,
+            options={"intensity_scale": scale, "t1": loaded.has_t1},
+            intensity_scale={
+                name: {
+                    "on_scale": f.on_scale,
+                    "factor": f.factor,
+                    "applied": not f.on_scale and scale == "adapt",
+                }
+                for name, f in prepared.scales.items()
+            },
+            slices_computed=kept.stop - kept.start,
+            versions=runtime.versions(engine.runtime.backend),
+            seconds=watch.seconds,
+            warnings=prepared.warnings,
+        )
+        return Segmentation(mask, restored, loaded.flair.grid, written, loaded.flair)
+
+
 def segment(
     flair: Source,
     t1: Source | None = None,
@@ -345,57 +502,10 @@ def segment(
         progress: Called with (done, total) while the networks compute.
 
     Returns:
-        The segmentation; nothing is written.
+        The segmentation; nothing is written. For many scans use ``Segmenter``, which starts the
+        engine once.
 
     Raises:
         WmhsegError: One of the errors in ``wmhseg.errors``, each with one clear sentence.
     """
-    options = options or Options()
-    watch = _Stopwatch()
-    with watch.stage("read"):
-        chosen = model if isinstance(model, Model) else weights.find(model)
-        changed = preset.with_postprocessing(
-            chosen.preset, threshold=options.threshold, min_lesion_mm3=options.min_lesion_mm3
-        )
-        chosen = Model(chosen.folder, changed)
-        flair_scan = _read(flair, "FLAIR", spacing_mm)
-        t1_scan = None if t1 is None else _read(t1, "T1", spacing_mm)
-    with watch.stage("prepare"):
-        prepared = prepare(
-            flair_scan, t1_scan, chosen.preset, intensity_scale=options.intensity_scale
-        )
-    with watch.stage("start engine"):
-        machine = runtime.start(options.device, options.threads)
-        engine = ensemble.KerasEngine(machine)
-    post, way = chosen.preset.postprocessing, prepared.conformation
-    with watch.stage("predict"):
-        kept = lesions.kept_slices(way.slices, post)
-        probability = np.zeros(prepared.stack.shape[:3], np.float32)
-        probability[kept] = ensemble.mean_probability(
-            prepared.stack[kept], chosen, engine, batch=options.batch, progress=progress
-        )
-    with watch.stage("restore"):
-        mask = way.restore(lesions.to_mask(probability, post))
-        mask = lesions.without_small(mask, flair_scan.grid.voxel_ml, post)
-        restored = way.restore(probability)
-        found = lesions.summarise(mask, flair_scan.grid.voxel_ml)
-    written = report.Report(
-        lesions=found,
-        grid=flair_scan.grid,
-        model=chosen.preset,
-        runtime=machine,
-        options={"intensity_scale": options.intensity_scale, "t1": t1 is not None},
-        intensity_scale={
-            name: {
-                "on_scale": f.on_scale,
-                "factor": f.factor,
-                "applied": not f.on_scale and options.intensity_scale == "adapt",
-            }
-            for name, f in prepared.scales.items()
-        },
-        slices_computed=kept.stop - kept.start,
-        versions=runtime.versions(machine.backend),
-        seconds=watch.seconds,
-        warnings=prepared.warnings,
-    )
-    return Segmentation(mask, restored, flair_scan.grid, written, flair_scan)
+    return Segmenter(model, options).segment(flair, t1, spacing_mm=spacing_mm, progress=progress)

@@ -45,7 +45,8 @@ class Report:
         options: What the user chose.
         intensity_scale: For each modality whether it was on the challenge's scale, the factor
             that would bring it there, and whether that was applied.
-        slices_computed: Slices given to the networks; the rest is emptied by post-processing.
+        slices_computed: Slices that the networks see, of equal empty ones the first; the rest is
+            emptied by post-processing.
         versions: Package -> version.
         seconds: Stage -> wall-clock seconds.
         warnings: Sentences.
@@ -89,11 +90,12 @@ class Report:
             },
             "slices_computed": self.slices_computed,
             "engine": {
-                "name": "keras",
+                "name": self.runtime.engine,
+                "version": self.versions.get(self.runtime.engine),
                 "backend": self.runtime.backend,
                 "device": self.runtime.device,
                 "threads": self.runtime.threads,
-                "precision": "float32",
+                "precision": {"f32": "float32", "bf16": "bfloat16"}[self.runtime.precision],
             },
             "versions": {"wmhseg": __version__, **self.versions},
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
@@ -121,7 +123,8 @@ class Report:
                 for name, found in self.intensity_scale.items()
                 if found["applied"]
             ),
-            f"run on       {self.runtime.device}, {self.runtime.threads} threads",
+            f"run on       {self.runtime.engine}, {self.runtime.device}, "
+            f"{self.runtime.threads} threads, {self.runtime.precision}",
             f"time         {sum(self.seconds.values()):.1f} s ({stages})",
         ]
 

@@ -1,6 +1,7 @@
-"""The machine: how many processors may be used, which Keras backend, which device.
+"""The machine: how many processors may be used, which engine and backend, which device.
 
-Keras is imported through here, so that the backend is chosen once and before it is loaded.
+Keras and OpenVINO are imported through here: Keras' backend is chosen once and before it is
+loaded, and OpenVINO comes without what reports its use to its makers.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from wmhseg.errors import DeviceError, UsageError
 
 Device = Literal["auto", "cpu", "gpu"]
+EngineName = Literal["auto", "keras", "openvino"]
+Precision = Literal["f32", "bf16"]
 BACKENDS = ("tensorflow", "torch", "jax")
 
 
@@ -28,14 +31,21 @@ class Runtime:
     """A chosen backend and device.
 
     Attributes:
-        backend: Keras backend: tensorflow, torch or jax.
+        backend: Keras' backend: tensorflow, torch or jax; or openvino, which needs no Keras.
         device: "cpu" or "gpu", never "auto".
         threads: Threads for computing on the CPU.
+        precision: "f32" or "bf16".
     """
 
     backend: str
     device: str
     threads: int
+    precision: Precision = "f32"
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine: keras or openvino."""
+        return "openvino" if self.backend == "openvino" else "keras"
 
     def scope(self) -> AbstractContextManager[Any]:
         """Places what is built and run inside on the device."""
@@ -73,6 +83,100 @@ def _quota(cgroup: Path) -> int | None:
         return None
 
 
+def check_choice(
+    engine: EngineName, device: Device, threads: int | None, precision: Precision
+) -> None:
+    """Checks what a user chose.
+
+    Raises:
+        UsageError: If a word is not one of the documented ones, or there is no thread.
+    """
+    for what, chosen, known in (
+        ("An engine", engine, get_args(EngineName)),
+        ("A device", device, get_args(Device)),
+        ("A precision", precision, get_args(Precision)),
+    ):
+        if chosen not in known:
+            raise UsageError(f"{what} out of {', '.join(known)} was expected", received=chosen)
+    if threads is not None and threads < 1:
+        raise UsageError("At least 1 thread was expected", received=threads)
+
+
+def with_precision(machine: Runtime, precision: Precision) -> Runtime:
+    """The same machine, computing in another precision."""
+    return replace(machine, precision=precision)
+
+
+def has_keras() -> bool:
+    """Whether Keras and one of its backends are installed; nothing is loaded."""
+    return importlib.util.find_spec("keras") is not None and any(
+        importlib.util.find_spec(name) for name in BACKENDS
+    )
+
+
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed; nothing is loaded."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def may_have_gpu() -> bool:
+    """Whether it is worth asking Keras for a GPU: the driver's device files are there.
+
+    NVIDIA's, Windows' one within Linux, AMD's. Other systems than Linux have no such sign.
+    """
+    signs = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+    return sys.platform != "linux" or any(os.path.exists(sign) for sign in signs)
+
+
+def start_openvino(threads: int | None = None, precision: Precision = "f32") -> Runtime:
+    """Loads OpenVINO, for the CPU.
+
+    Args:
+        threads: Threads for computing; None for all that may be used.
+        precision: "f32", or "bf16" where the processor has it.
+
+    Raises:
+        DeviceError: If OpenVINO is not installed, or the processor cannot do the precision.
+    """
+    able = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bf16" and "BF16" not in able:
+        raise DeviceError(
+            "A processor with bfloat16 instructions was expected for --precision bf16",
+            received=f"one with {', '.join(able)}",
+            advice="Use --precision f32.",
+        )
+    return Runtime("openvino", "cpu", threads or available_processors(), precision)
+
+
+def import_openvino() -> Any:
+    """Imports OpenVINO without its converter, whose import sends a message to its makers.
+
+    A program that has loaded the whole of it already is left alone, and one that wants the
+    converter later can import it.
+
+    Raises:
+        DeviceError: If it is not installed.
+    """
+    left_out = [
+        name
+        for name in ("openvino.tools.ovc", "openvino_telemetry")
+        if "openvino" not in sys.modules and name not in sys.modules
+    ]
+    sys.modules.update(dict.fromkeys(left_out))  # type: ignore[arg-type]  # None: not importable
+    try:
+        import openvino
+    except ImportError as error:
+        raise DeviceError(
+            "OpenVINO was expected to be installed (--engine openvino)",
+            received=error,
+            advice='Install it with "pip install wmhseg[openvino]", or use --engine auto.',
+        ) from None
+    finally:
+        for name in left_out:
+            del sys.modules[name]
+    return openvino
+
+
 def start(device: Device = "auto", threads: int | None = None) -> Runtime:
     """Chooses a backend, loads Keras and finds the device.
 
@@ -88,12 +192,7 @@ def start(device: Device = "auto", threads: int | None = None) -> Runtime:
         DeviceError: If no backend is installed, or a GPU was asked for and there is none.
         UsageError: If the device is another word, or the number of threads is below 1.
     """
-    if device not in get_args(Device):
-        raise UsageError(
-            f"A device out of {', '.join(get_args(Device))} was expected", received=device
-        )
-    if threads is not None and threads < 1:
-        raise UsageError("At least 1 thread was expected", received=threads)
+    check_choice("keras", device, threads, "f32")
     threads = threads or available_processors()
     backend = _choose_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -127,7 +226,7 @@ def _choose_backend() -> str:
         raise DeviceError(
             "Keras and one of TensorFlow, PyTorch and JAX were expected to be installed",
             received="none of them",
-            advice='Install them with "pip install wmhseg[tensorflow]".',
+            advice='Install "wmhseg[tensorflow]" with pip; on a CPU "wmhseg[openvino]" will do.',
         )
     if "keras" in sys.modules:
         import keras
@@ -255,7 +354,8 @@ def versions(backend: str) -> dict[str, str]:
     """Versions of the packages that a result depends on."""
     from importlib import metadata
 
-    names = ["keras", backend, "numpy", "scipy", "SimpleITK"]
+    engine = ["openvino"] if backend == "openvino" else ["keras", backend]
+    names = [*engine, "numpy", "scipy", "SimpleITK"]
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in names:
         for candidate in (name, f"{name}-cpu"):

@@ -300,18 +300,22 @@ def collect(model: Any) -> Tensors:
     return {v.path: np.array(ops.convert_to_numpy(v.value), np.float32) for v in model.weights}
 
 
-def assign(model: Any, tensors: Mapping[str, npt.NDArray[np.float32]], *, name: str) -> None:
-    """Puts weights into a Keras model.
+def check(
+    expected: Mapping[str, tuple[int, ...]],
+    tensors: Mapping[str, npt.NDArray[np.float32]],
+    *,
+    name: str,
+) -> None:
+    """Raises unless weights are those of a network.
 
     Args:
-        model: A Keras model of this package.
-        tensors: Variable path -> array, exactly the model's.
+        expected: Variable path -> shape.
+        tensors: Variable path -> array.
         name: What to call the weights in messages.
 
     Raises:
         WeightsError: If a variable is missing, left over, or of another shape.
     """
-    expected = {v.path: tuple(v.shape) for v in model.weights}
     received = {path: array.shape for path, array in tensors.items()}
     if expected != received:
         differing = sorted(
@@ -326,6 +330,20 @@ def assign(model: Any, tensors: Mapping[str, npt.NDArray[np.float32]], *, name: 
             "variables differ)",
             advice="The weights are not of this network, or of another number of channels.",
         )
+
+
+def assign(model: Any, tensors: Mapping[str, npt.NDArray[np.float32]], *, name: str) -> None:
+    """Puts weights into a Keras model.
+
+    Args:
+        model: A Keras model of this package.
+        tensors: Variable path -> array, exactly the model's.
+        name: What to call the weights in messages.
+
+    Raises:
+        WeightsError: If a variable is missing, left over, or of another shape.
+    """
+    check({v.path: tuple(v.shape) for v in model.weights}, tensors, name=name)
     for variable in model.weights:
         variable.assign(tensors[variable.path])
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import keras
-
 from wmhseg.networks import blocks
+from wmhseg.networks.graph import Graph, Layer, Scan
+from wmhseg.networks.network import network
 
 
+@network
 def stacknet(
     field: tuple[int, int] = (200, 200),
     channels: int = 2,
@@ -15,8 +16,8 @@ def stacknet(
     depth: int = 5,
     stacked_stages: int = 2,
     batch_norm: bool = False,
-) -> keras.Model:
-    """Builds the U-Net with stacks of convolutions in its first stages.
+) -> Graph:
+    """Describes the U-Net with stacks of convolutions in its first stages.
 
     Args:
         field: Rows and columns of the input in pixels, each at least 16.
@@ -28,8 +29,8 @@ def stacknet(
         batch_norm: Batch normalisation after every convolution but the last.
 
     Returns:
-        A model from (slice, row, column, channel), z-scored, to the probability of WMH
-        (slice, row, column, 1). 9,034,529 parameters with the defaults, 9,986,849 with kernel 5.
+        The graph from (row, column, channel), z-scored, to the probability of WMH
+        (row, column, 1). 9,034,529 parameters with the defaults, 9,986,849 with kernel 5.
 
     Raises:
         ValueError: If the field is too small, or depth or stacked_stages is out of range.
@@ -44,7 +45,7 @@ def stacknet(
         raise ValueError(f"A depth of 1 to 20 was expected. Received: {depth}.")
     if not 1 <= stacked_stages <= 4:
         raise ValueError(f"1 to 4 stacked stages were expected. Received: {stacked_stages}.")
-    inputs = keras.Input((*field, channels), name="scan")
+    inputs = Layer(Scan((*field, channels)), (), "scan")
     stages = [[kernel] * depth] * stacked_stages
     outputs = blocks.encoder_decoder(inputs, stages, batch_norm=batch_norm)
-    return blocks.build(inputs, outputs, "stacknet")
+    return Graph("stacknet", outputs)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import keras
-
 from wmhseg.networks import blocks
+from wmhseg.networks.graph import Graph, Layer, Scan
+from wmhseg.networks.network import network
 
 
+@network
 def unet(
     field: tuple[int, int] = (200, 200),
     channels: int = 2,
     *,
     kernel: int = 5,
     batch_norm: bool = False,
-) -> keras.Model:
-    """Builds the U-Net.
+) -> Graph:
+    """Describes the U-Net.
 
     Args:
         field: Rows and columns of the input in pixels, each at least 16.
@@ -23,8 +24,8 @@ def unet(
         batch_norm: The published weights have none; the paper's parameter count includes it.
 
     Returns:
-        A model from (slice, row, column, channel), z-scored, to the probability of WMH
-        (slice, row, column, 1). 8,742,209 trainable parameters with the defaults,
+        The graph from (row, column, channel), z-scored, to the probability of WMH
+        (row, column, 1). 8,742,209 trainable parameters with the defaults,
         8,748,609 with ``batch_norm``.
 
     Raises:
@@ -37,6 +38,6 @@ def unet(
     """
     blocks.check_field(field)
     blocks.check_kernel(kernel)
-    inputs = keras.Input((*field, channels), name="scan")
+    inputs = Layer(Scan((*field, channels)), (), "scan")
     outputs = blocks.encoder_decoder(inputs, [[kernel, kernel]], batch_norm=batch_norm)
-    return blocks.build(inputs, outputs, "unet")
+    return Graph("unet", outputs)

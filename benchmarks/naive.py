@@ -1,0 +1,58 @@
+"""What a user would otherwise run: Keras ``predict``, slice by slice, member after member.
+
+    python -m benchmarks.naive WEIGHTS_FOLDER FLAIR T1 OUTPUT
+
+The weights lie in HDF5 files 0.weights.h5, 1.weights.h5, ... and are loaded into one network in
+turn. Pre- and post-processing are the project's own, so that only the networks differ. This is the
+yardstick of ``benchmarks.speed`` and no part of the program.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+from wmhseg import images, lesions, networks, pipeline, weights
+
+
+def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
+    chosen = weights.find(weights.DEFAULT_MODEL).preset
+    scan = images.read_scan(flair, name="FLAIR")
+    prepared = pipeline.prepare(scan, images.read_scan(t1, name="T1"), chosen)
+    member = chosen.members[0]
+    field = chosen.preprocessing.field
+    network = networks.build(member.network, field, chosen.channels, member.options)
+    files = sorted(folder.glob("*.weights.h5"))
+    total = np.zeros(prepared.stack.shape[:3], np.float32)
+    for file in files:
+        network.load_weights(str(file))
+        total += network.predict(prepared.stack, batch_size=1, verbose=0)[..., 0]
+    mask = lesions.to_mask(total / np.float32(len(files)), chosen.postprocessing)
+    restored = prepared.conformation.restore(mask)
+    restored = lesions.without_small(restored, scan.grid.voxel_ml, chosen.postprocessing)
+    images.write_mask(output, restored, scan.grid)
+
+
+def save_weights(folder: Path) -> None:
+    """Writes the default model's weights the way ``main`` reads them."""
+    model = weights.find(weights.DEFAULT_MODEL)
+    for number, member in enumerate(model.preset.members):
+        field, channels = model.preset.preprocessing.field, model.preset.channels
+        network = networks.build(member.network, field, channels, member.options)
+        weights.assign(network, weights.load(model, member), name=member.file)
+        network.save_weights(str(folder / f"{number}.weights.h5"))
+        keras.utils.clear_session()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--save":
+        save_weights(Path(sys.argv[2]))
+    else:
+        main(*map(Path, sys.argv[1:5]))

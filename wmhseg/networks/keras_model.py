@@ -1,0 +1,69 @@
+"""A network's description as a Keras model. Arrays are (slice, row, column, channel)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from wmhseg.networks import graph
+from wmhseg.networks.graph import Graph, Layer
+
+# Said to every layer, since a user's Keras configuration may hold another default.
+FORMAT = "channels_last"
+
+
+def to_keras(described: Graph) -> keras.Model:
+    """Builds a Keras model with random weights, in Keras' global types of number.
+
+    Args:
+        described: The network. Its layers' names become those of the model's layers.
+
+    Returns:
+        A model from (slice, row, column, channel) to (slice, row, column, maps).
+    """
+    made: dict[str, Any] = {}
+    for layer in described.layers:
+        taken = [made[x.name] for x in layer.inputs]
+        if isinstance(layer.operation, graph.Scan):
+            made[layer.name] = keras.Input(layer.size, name=layer.name)
+        else:
+            made[layer.name] = _layer(layer)(taken if len(taken) > 1 else taken[0])
+    return keras.Model(made[described.scan.name], made[described.output.name], name=described.name)
+
+
+def _layer(layer: Layer) -> keras.layers.Layer:
+    """The Keras layer that does what a layer of the description does."""
+    where: dict[str, Any] = {"name": layer.name, "data_format": FORMAT}
+    match layer.operation:
+        case graph.Convolution():
+            return _convolution(layer.operation, where)
+        case graph.GrowingConvolution(filters, kernel):
+            return layers.Conv2DTranspose(
+                filters, kernel, strides=2, padding="same", use_bias=False, **where
+            )
+        case graph.BatchNorm(epsilon):
+            return layers.BatchNormalization(epsilon=epsilon, name=layer.name)
+        case graph.MaxPool():
+            return layers.MaxPooling2D(2, **where)
+        case graph.Doubling():
+            return layers.UpSampling2D(2, interpolation="nearest", **where)
+        case graph.Concatenation():
+            return layers.Concatenate(name=layer.name)
+        case graph.Addition():
+            return layers.Add(name=layer.name)
+        case graph.Crop(sides):
+            return layers.Cropping2D(sides, **where)
+        case graph.Pad(sides):
+            return layers.ZeroPadding2D(sides, **where)
+        case _:
+            return layers.Activation("relu", name=layer.name)
+
+
+def _convolution(operation: graph.Convolution, where: dict[str, Any]) -> keras.layers.Layer:
+    size = operation.filters, operation.kernel
+    if operation.sigmoid:
+        # float32 whatever the policy, so that probabilities near 0 and 1 keep their digits.
+        return layers.Conv2D(*size, padding="same", activation="sigmoid", dtype="float32", **where)
+    return layers.Conv2D(*size, padding="same", kernel_initializer="he_normal", **where)
