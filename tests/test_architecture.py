@@ -144,8 +144,8 @@ ALLOWED: dict[str, set[str]] = {
     "training.checkpoint": {"errors", "weights"},
     "training.model_folder": {"", "files", "networks", "preset", "training.plan", "weights"},
     "training.look": {
-        "ensemble", "errors", "geometry", "images", "lesions", "metrics", "pairs", "pipeline",
-        "preset", "runtime", "training.model_folder", "training.plan", "weights",
+        "engines", "ensemble", "errors", "geometry", "images", "lesions", "metrics", "pairs",
+        "pipeline", "preset", "runtime", "training.model_folder", "training.plan", "weights",
     },
     "training.fit": {
         "errors", "files", "networks", "runtime", "training.checkpoint", "training.journal",

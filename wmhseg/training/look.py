@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from wmhseg import ensemble, images, lesions, metrics, pairs, pipeline, weights
+from wmhseg import engines, ensemble, images, lesions, metrics, pairs, pipeline, weights
 from wmhseg.errors import InputError, MissingFileError
 from wmhseg.geometry import Conformation
 from wmhseg.pairs import Case
@@ -53,7 +53,7 @@ class Look:
             NoCasesError: If there is none.
         """
         self._plan = plan
-        self._engine = ensemble.KerasEngine(machine)
+        self._engine = engines.KerasEngine(machine)
         self._cases = [self._prepare(case) for case in pairs.find_cases(data)]
 
     def __len__(self) -> int:
