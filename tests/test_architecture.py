@@ -23,6 +23,10 @@ ALLOWED: dict[str, set[str]] = {
     "preset": {"errors"},
     "intensity": {"errors", "preset"},
     "lesions": {"preset"},
+    # What is told about scans before anything is computed.
+    "headers": {"nifti"},
+    "contrast": {"geometry", "images", "intensity"},
+    "doctor": {"contrast", "errors", "geometry", "headers", "images", "intensity", "nifti"},
     "metrics": {"errors"},
     "ranking": {"errors"},
     "statistics": {"errors"},
@@ -36,11 +40,16 @@ ALLOWED: dict[str, set[str]] = {
     "ensemble": {"errors", "networks", "preset", "runtime", "weights"},
     "report": {"", "geometry", "lesions", "preset", "runtime"},
     "pipeline": {
-        "ensemble", "errors", "geometry", "images", "intensity", "lesions", "preset", "report",
-        "runtime", "weights",
+        "doctor", "ensemble", "errors", "geometry", "images", "intensity", "lesions", "preset",
+        "report", "runtime", "weights",
     },
     "importing": {"errors", "keras2", "networks", "preset", "runtime", "weights"},
     "demo": {"images"},
+    # Many subjects.
+    "workers": set(),
+    "batch": {
+        "", "errors", "evaluation", "files", "pairs", "pipeline", "runtime", "weights", "workers",
+    },
     # Scoring: a pair of masks -> scores -> a table -> what it says.
     "console": set(),
     "pairs": {"errors"},
@@ -51,12 +60,16 @@ ALLOWED: dict[str, set[str]] = {
     "comparison": {"errors", "ranking", "scores", "statistics", "summary"},
     "figures": {"errors", "metrics", "scores", "summary"},
     "cli": {
-        "", "cli_evaluation", "console", "demo", "ensemble", "errors", "images", "importing",
-        "pipeline", "preset", "report", "weights",
+        "", "cli_evaluation", "cli_scans", "console", "demo", "ensemble", "errors", "images",
+        "importing", "pipeline", "preset", "report", "weights",
     },
     "cli_evaluation": {
         "comparison", "console", "errors", "evaluation", "figures", "files", "official", "pairs",
         "scores", "statistics", "summary",
+    },
+    "cli_scans": {
+        "batch", "console", "doctor", "errors", "files", "images", "pairs", "pipeline", "report",
+        "weights",
     },
     "__main__": {"cli"},
     "": {"pipeline"},

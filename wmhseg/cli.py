@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmhseg import __version__, cli_evaluation, errors
+from wmhseg import __version__, cli_evaluation, cli_scans, errors
 from wmhseg.console import Console
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ _EPILOG = """\
 Without a command, wmhseg runs the challenge layout: /input/pre/FLAIR.nii.gz and T1.nii.gz are
 segmented to /output/result.nii.gz.
 
-exit codes: 0 done; 1 internal error; 2 wrong arguments; 10-20 input files; 30-31 output;
-40-43 models; 50 device; 60-65 evaluation; 130 interrupted; 143 terminated.
+exit codes: 0 done; 1 internal error; 2 wrong arguments; 10-25 input files; 30-31 output;
+40-43 models; 50 device; 60-66 evaluation and batch; 130 interrupted; 143 terminated.
 docs/exit-codes.md lists them all.
 
 For research. Not a medical device; not for diagnosis."""
@@ -149,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("--licence", default="unknown: see where the files come from")
     importing.add_argument("--into", metavar="DIR", help="folder of models; default: the user's")
 
+    cli_scans.add_commands(command, _add_running, _options)
     cli_evaluation.add_commands(command)
 
     demo = command("demo", "Write a synthetic case in the challenge's layout, or run it.", _demo)

@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg import ensemble, geometry, images, intensity, lesions, preset, report, runtime, weights
+from wmhseg import (
+    doctor,
+    ensemble,
+    geometry,
+    images,
+    intensity,
+    lesions,
+    preset,
+    report,
+    runtime,
+    weights,
+)
 from wmhseg.errors import GridMismatchError, MissingT1Error, UsageError
 from wmhseg.geometry import Conformation, Grid
 from wmhseg.images import Scan
@@ -231,7 +242,7 @@ def _scaled(
             told.append(f"{defect}; --intensity-scale adapt would repair its brightest voxels.")
     found = intensity.check_scale(volume, threshold)
     if not found.on_scale and mode == "adapt":
-        volume = volume * np.float32(found.factor)
+        volume = intensity.rescale(volume, found.factor)
     elif not found.on_scale:
         told.append(
             f"The {name} image is not on the challenge's intensity scale (masks agree to DSC "
@@ -360,6 +371,8 @@ def segment(
         chosen = Model(chosen.folder, changed)
         flair_scan = _read(flair, "FLAIR", spacing_mm)
         t1_scan = None if t1 is None else _read(t1, "T1", spacing_mm)
+    with watch.stage("check"):
+        doubts = doctor.warnings(doctor.examine(flair_scan, t1_scan))
     with watch.stage("prepare"):
         prepared = prepare(
             flair_scan, t1_scan, chosen.preset, intensity_scale=options.intensity_scale
@@ -396,6 +409,6 @@ def segment(
         slices_computed=kept.stop - kept.start,
         versions=runtime.versions(machine.backend),
         seconds=watch.seconds,
-        warnings=prepared.warnings,
+        warnings=(*doubts, *prepared.warnings),
     )
     return Segmentation(mask, restored, flair_scan.grid, written, flair_scan)
