@@ -156,6 +156,12 @@ def test_json_holds_the_worst_level_first() -> None:
     assert doctor.to_dict([])["worst"] == "ok"
 
 
+def test_json_of_a_slope_that_is_nan(tmp_path: Path) -> None:
+    """Found by the fuzzer: JSON knows no NaN."""
+    told = doctor.to_dict(doctor.examine(scan_of(tmp_path, scaling=(np.nan, np.nan))))
+    assert "null" in json.dumps(told, allow_nan=False)
+
+
 def test_a_segmentation_warns(use_models: Path) -> None:
     """The mask is made all the same; the report says what is doubtful."""
     scan = head("T1")

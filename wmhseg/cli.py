@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -353,14 +354,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command is None:
             general = [word for word in words if word.startswith("-")]
             arguments = _parser().parse_args([*general, "challenge"])
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except errors.WmhsegError as error:
         return _failed(str(error), error.exit_code, debug)
     except KeyboardInterrupt:
         return _failed("interrupted", errors.EXIT_INTERRUPTED, debug=False)
     except BrokenPipeError:
         # The reader of our output has gone (wmhseg models | head): not an error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return errors.EXIT_OK
     except MemoryError:
         return _failed(
@@ -369,6 +373,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             debug,
         )
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            # Files are written elsewhere and have errors of their own.
+            _discard_output()
+            return _failed(
+                "Room on the disk was expected for what is printed. Received: a full disk.",
+                errors.DiskFullError.exit_code,
+                debug,
+            )
         kind = type(error).__name__
         return _failed(
             f"internal error: {kind}: {' '.join(str(error).split())[:300]}. Run again with "
@@ -378,12 +390,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
 
 
-def _failed(message: str, code: int, debug: bool) -> int:
-    if debug:
-        import traceback
+def _discard_output() -> None:
+    """Sends what is still to be printed nowhere, so that the interpreter ends in peace."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-        traceback.print_exc()
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr)  # clears a progress bar that was left open
-    print(f"wmhseg: error: {message}", file=sys.stderr, flush=True)
+
+def _failed(message: str, code: int, debug: bool) -> int:
+    # Whoever closed standard error, or filled its disk, still gets the exit code.
+    if sys.stderr is None:
+        return code
+    with contextlib.suppress(OSError):
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr)  # clears a progress bar that was left open
+        print(f"wmhseg: error: {message}", file=sys.stderr, flush=True)
     return code

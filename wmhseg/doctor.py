@@ -7,6 +7,7 @@ a mask in place of a scan. Nothing here changes a scan or stops a segmentation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -114,8 +115,20 @@ def to_dict(findings: Sequence[Finding]) -> dict[str, Any]:
     worst = max((list(Level).index(f.level) for f in findings), default=0)
     return {
         "worst": str(list(Level)[worst]),
-        "findings": [{**asdict(f), "level": str(f.level)} for f in findings],
+        "findings": [
+            {
+                **asdict(f),
+                "level": str(f.level),
+                "values": {k: _plain(v) for k, v in f.values.items()},
+            }
+            for f in findings
+        ],
     }
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity, and headers may hold both: they become null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def check_suitable(findings: Sequence[Finding]) -> None:

@@ -206,7 +206,8 @@ def rescale(volume: FloatArray, factor: float) -> FloatArray:
     ceiling = float(np.finfo(np.float32).max)
     wide = volume if factor <= ceiling else volume.astype(np.float64)
     with np.errstate(over="ignore"):
-        scaled: FloatArray = np.clip(wide * wide.dtype.type(factor), -ceiling, ceiling)
+        scaled = np.asarray(wide * wide.dtype.type(factor))
+    np.clip(scaled, -ceiling, ceiling, out=scaled)  # in place: the largest scans fill the memory
     return scaled.astype(np.float32, copy=False)
 
 
