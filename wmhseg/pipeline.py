@@ -377,6 +377,7 @@ def segment(
         prepared = prepare(
             flair_scan, t1_scan, chosen.preset, intensity_scale=options.intensity_scale
         )
+    t1_scan = None  # the largest scans need the room
     with watch.stage("start engine"):
         machine = runtime.start(options.device, options.threads)
         engine = ensemble.KerasEngine(machine)
