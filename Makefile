@@ -5,6 +5,7 @@ BIN = $(VENV)/bin
 IMAGE ?= wmhseg
 GPU ?= 0
 SLIM ?= 0
+SECONDS ?= 300
 DATA ?=
 BENCH ?=
 MODELS ?=
@@ -19,7 +20,7 @@ CASES := $(wildcard $(SHARED)/data/cases)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test lint evaluate train bench docker docker-test clean
+.PHONY: help setup setup-run demo test lint evaluate train bench docker docker-test docker-limits fuzz sbom audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,5 +89,28 @@ bars: $(VENV)/.dev
 			--output $(OUT)/container-scores --no-plots --force \
 		&& $(BIN)/python -m evaluation.bars $(OUT)/container-scores/metrics.csv
 
+docker-limits: $(VENV)/.dev ## build and check the image, and segment the largest scans in 3 GB
+	$(BIN)/python tests/container/check_image.py --largest $(if $(CI),,--optional)
+
+fuzz: $(VENV)/.dev ## feed damaged images to the reader for SECONDS=300, then kill segmentations
+	nice -n 10 $(BIN)/python tests/fuzz_nifti.py --seconds $(SECONDS)
+	nice -n 10 $(BIN)/python tests/fuzz_nifti.py --kills 12
+
+# Tools that read the requirement files only: an environment of their own, fetched when needed.
+$(VENV)-tools/.made: tests/supply/requirements.txt
+	@$(PYTHON) -m venv $(VENV)-tools
+	$(VENV)-tools/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+sbom: $(VENV)-tools/.made ## software bill of materials of both images (CycloneDX JSON)
+	@mkdir -p $(OUT)
+	for kind in "" -gpu; do $(VENV)-tools/bin/cyclonedx-py requirements requirements$$kind.txt \
+		--pyproject pyproject.toml --output-reproducible --of JSON --output-file $(OUT)/sbom$$kind.json \
+		|| exit 1; done
+	@ls $(OUT)/sbom.json $(OUT)/sbom-gpu.json
+
+audit: $(VENV)-tools/.made ## look the pinned packages up in a database of vulnerabilities (needs network)
+	$(VENV)-tools/bin/python tests/supply/audit.py requirements.txt requirements-gpu.txt requirements-dev.txt
+
 clean: ## remove what the other targets made
-	rm -rf $(OUT) $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis dist
+	rm -rf $(OUT) $(VENV) $(VENV)-tools .pytest_cache .ruff_cache .mypy_cache .hypothesis dist

@@ -131,6 +131,14 @@ def use_models(models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return models_folder
 
 
+@pytest.fixture
+def no_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps quiet about the phantom, whose boxes of four grey values are no head."""
+    from wmhseg import doctor
+
+    monkeypatch.setattr(doctor, "examine", lambda *_: [])
+
+
 def make_preset(**changes: Any) -> Preset:
     """A valid preset of one member, with some values changed."""
     values: dict[str, Any] = {

@@ -24,6 +24,10 @@ ALLOWED: dict[str, set[str]] = {
     "preset": {"errors", "records"},
     "intensity": {"errors", "preset"},
     "lesions": {"preset"},
+    # What is told about scans before anything is computed.
+    "headers": {"nifti"},
+    "contrast": {"geometry", "images", "intensity"},
+    "doctor": {"contrast", "errors", "geometry", "headers", "images", "intensity", "nifti"},
     "outlines": set(),
     "matching": {"outlines"},
     "metrics": {"errors", "matching", "outlines"},
@@ -59,11 +63,16 @@ ALLOWED: dict[str, set[str]] = {
     "ensemble": {"engines.interface", "weights"},
     "report": {"", "geometry", "lesions", "preset", "runtime"},
     "pipeline": {
-        "engines", "ensemble", "errors", "geometry", "images", "intensity", "lesions", "preset",
-        "report", "runtime", "weights",
+        "doctor", "engines", "ensemble", "errors", "geometry", "images", "intensity", "lesions",
+        "preset", "report", "runtime", "weights",
     },
     "importing": {"errors", "keras2", "networks", "preset", "weights"},
     "demo": {"images"},
+    # Many subjects.
+    "workers": set(),
+    "batch": {
+        "", "errors", "evaluation", "files", "pairs", "pipeline", "runtime", "weights", "workers",
+    },
     # Scoring: a pair of masks -> scores -> a table -> what it says.
     "console": set(),
     "pairs": {"errors"},
@@ -74,12 +83,16 @@ ALLOWED: dict[str, set[str]] = {
     "comparison": {"errors", "ranking", "scores", "statistics", "summary"},
     "figures": {"errors", "metrics", "scores", "summary"},
     "cli": {
-        "", "cli_evaluation", "cli_training", "console", "demo", "errors", "images", "importing",
-        "pipeline", "preset", "report", "weights",
+        "", "cli_evaluation", "cli_scans", "cli_training", "console", "demo", "errors", "images",
+        "importing", "pipeline", "preset", "report", "weights",
     },
     "cli_evaluation": {
         "comparison", "console", "errors", "evaluation", "figures", "files", "official", "pairs",
         "scores", "statistics", "summary",
+    },
+    "cli_scans": {
+        "batch", "console", "doctor", "errors", "files", "images", "pairs", "pipeline", "report",
+        "weights",
     },
     "cli_training": {
         "console", "errors", "files", "pairs", "training.dataset", "training.fit",

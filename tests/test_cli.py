@@ -24,7 +24,7 @@ from wmhseg.networks import unet
 
 
 @pytest.fixture(autouse=True)
-def _models(use_models: Path) -> None:
+def _models(use_models: Path, no_doubts: None) -> None:
     pass
 
 

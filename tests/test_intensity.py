@@ -297,6 +297,30 @@ def test_limit_by_hand() -> None:
     assert volume.min() == -9
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dim", [1e-30, 1e-36, 1e-38, 1e-41])
+def test_scans_of_tiny_numbers_are_brought_to_scale(dim: float) -> None:
+    """From 1e-37 on the factor itself is beyond float32."""
+    volume = np.full((2, 8, 8), dim, np.float32)
+    volume[:, :, 4:] *= np.float32(0.01)
+    found = intensity.check_scale(volume, 70)
+    assert not found.on_scale
+    # The median is brought to 70 / 0.25; numbers below 1e-38 have few digits.
+    brought = intensity.rescale(volume, found.factor)
+    assert brought.dtype == np.float32
+    np.testing.assert_allclose(brought[:, :, :4], 280, rtol=1e-3)
+    np.testing.assert_allclose(brought[:, :, 4:], 2.8, rtol=0.05)
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_float32_stay_finite() -> None:
+    volume = np.array([[[-1e38, 1e38]]], np.float32)
+    for factor in (1e3, 1e39):
+        np.testing.assert_array_equal(
+            intensity.rescale(volume, factor), [[[-np.finfo("f4").max, np.finfo("f4").max]]]
+        )
+
+
 @given(st.integers(-30, 30))
 def test_limit_does_not_depend_on_the_scale(exponent: int) -> None:
     a = np.float32(2.0**exponent)

@@ -23,7 +23,7 @@ def expected(phantom: Phantom) -> np.ndarray:
 
 
 @pytest.fixture(autouse=True)
-def _models(use_models: Path) -> None:
+def _models(use_models: Path, no_doubts: None) -> None:
     pass
 
 

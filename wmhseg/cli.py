@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmhseg import __version__, cli_evaluation, cli_training, errors
+from wmhseg import __version__, cli_evaluation, cli_scans, cli_training, errors
 from wmhseg.console import Console
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ _EPILOG = """\
 Without a command, wmhseg runs the challenge layout: /input/pre/FLAIR.nii.gz and T1.nii.gz are
 segmented to /output/result.nii.gz.
 
-exit codes: 0 done; 1 internal error; 2 wrong arguments; 10-20 input files; 30-31 output;
-40-43 models; 50 device; 60-65 evaluation; 70-73 training; 130 interrupted; 143 terminated.
+exit codes: 0 done; 1 internal error; 2 wrong arguments; 10-25 input files; 30-31 output;
+40-43 models; 50 device; 60-66 evaluation and batch; 70-73 training; 130 interrupted;
+143 terminated.
 docs/exit-codes.md lists them all.
 
 For research. Not a medical device; not for diagnosis."""
@@ -161,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("--licence", default="unknown: see where the files come from")
     importing.add_argument("--into", metavar="DIR", help="folder of models; default: the user's")
 
+    cli_scans.add_commands(command, _add_running, _options)
     cli_evaluation.add_commands(command)
     cli_training.add_commands(command)
 
@@ -367,14 +370,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             general = [word for word in words if word.startswith("-")]
             arguments = _parser().parse_args([*general, "challenge"])
         arguments.words = words
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except errors.WmhsegError as error:
         return _failed(str(error), error.exit_code, debug)
     except KeyboardInterrupt:
         return _failed("interrupted", errors.EXIT_INTERRUPTED, debug=False)
     except BrokenPipeError:
         # The reader of our output has gone (wmhseg models | head): not an error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return errors.EXIT_OK
     except MemoryError:
         return _failed(
@@ -383,6 +389,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             debug,
         )
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            # Files are written elsewhere and have errors of their own.
+            _discard_output()
+            return _failed(
+                "Room on the disk was expected for what is printed. Received: a full disk.",
+                errors.DiskFullError.exit_code,
+                debug,
+            )
         kind = type(error).__name__
         return _failed(
             f"internal error: {kind}: {' '.join(str(error).split())[:300]}. Run again with "
@@ -392,12 +406,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
 
 
-def _failed(message: str, code: int, debug: bool) -> int:
-    if debug:
-        import traceback
+def _discard_output() -> None:
+    """Sends what is still to be printed nowhere, so that the interpreter ends in peace."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-        traceback.print_exc()
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr)  # clears a progress bar that was left open
-    print(f"wmhseg: error: {message}", file=sys.stderr, flush=True)
+
+def _failed(message: str, code: int, debug: bool) -> int:
+    # Whoever closed standard error, or filled its disk, still gets the exit code.
+    if sys.stderr is None:
+        return code
+    with contextlib.suppress(OSError):
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr)  # clears a progress bar that was left open
+        print(f"wmhseg: error: {message}", file=sys.stderr, flush=True)
     return code

@@ -110,6 +110,12 @@ class MissingT1Error(InputError):
     exit_code = 20
 
 
+class UnsuitableScanError(InputError):
+    """A scan is not what it is given for: another contrast, a mask, exchanged with its partner."""
+
+    exit_code = 25
+
+
 class OutputError(WmhsegError):
     """Base of everything that is wrong with the place results go to."""
 
@@ -198,6 +204,12 @@ class PlotsUnavailableError(EvaluationError):
     """Plots were asked for and matplotlib is not installed."""
 
     exit_code = 65
+
+
+class SubjectsFailedError(WmhsegError):
+    """Subjects of a batch were not segmented; the others have been."""
+
+    exit_code = 66
 
 
 class TrainingError(WmhsegError):

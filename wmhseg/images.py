@@ -96,11 +96,13 @@ class Scan:
         array: (slice, row, column) float32.
         grid: Where its voxels lie.
         name: How to call it in messages, such as "FLAIR".
+        header: What its file says, None if it came from memory.
     """
 
     array: npt.NDArray[np.float32]
     grid: Grid
     name: str
+    header: nifti.Header | None = None
 
 
 # Reading ----------------------------------------------------------------------------------------
@@ -127,8 +129,8 @@ def read_scan(path: PathLike, *, name: str) -> Scan:
         ConstantImageError: If all voxels are equal.
     """
     label = f'{name} image "{os.fspath(path)}"'
-    array, grid = _read(path, label, np.dtype(np.float32))
-    return Scan(_checked(array, label), grid, name)
+    array, grid, header = _read(path, label, np.dtype(np.float32))
+    return Scan(_checked(array, label), grid, name, header)
 
 
 def read_labels(path: PathLike) -> tuple[Array, Grid]:
@@ -144,7 +146,7 @@ def read_labels(path: PathLike) -> tuple[Array, Grid]:
         InputError: As ``read_scan``, but for ConstantImageError.
     """
     label = f'label map "{os.fspath(path)}"'
-    array, grid = _read(path, label, None)
+    array, grid, _ = _read(path, label, None)
     return _finite(array, label), grid
 
 
@@ -250,13 +252,15 @@ def _check_on_grid(array: Array, grid: Grid) -> None:
         )
 
 
-def _read(path: PathLike, label: str, dtype: np.dtype[Any] | None) -> tuple[Array, Grid]:
+def _read(
+    path: PathLike, label: str, dtype: np.dtype[Any] | None
+) -> tuple[Array, Grid, nifti.Header]:
     """Checks a file, then has SimpleITK read it; ``dtype`` None keeps the file's."""
     advice = "Name one NIfTI file; convert DICOM folders with dcm2niix; save pipes to a file."
     with reading(path, label, advice=advice) as file:
         header = nifti.inspect(file, label)
         with _suitable(path, file, header, label) as suitable:
-            return _taken(_read_image(suitable, label), label, dtype)
+            return *_taken(_read_image(suitable, label), label, dtype), header
 
 
 @contextlib.contextmanager

@@ -193,6 +193,24 @@ def scale_factor(volume: FloatArray, threshold: float) -> float:
     return threshold / (_THRESHOLD_OF_MEDIAN * median) if median > 0 else 1.0
 
 
+def rescale(volume: FloatArray, factor: float) -> FloatArray:
+    """Multiplies a scan by the factor that brings it to a threshold's scale.
+
+    Args:
+        volume: (slice, row, column).
+        factor: As ``scale_factor`` finds it. That of scans dimmer than 1e-36 is beyond float32.
+
+    Returns:
+        float32, same shape; what float32 cannot express is its largest number.
+    """
+    ceiling = float(np.finfo(np.float32).max)
+    wide = volume if factor <= ceiling else volume.astype(np.float64)
+    with np.errstate(over="ignore"):
+        scaled = np.asarray(wide * wide.dtype.type(factor))
+    np.clip(scaled, -ceiling, ceiling, out=scaled)  # in place: the largest scans fill the memory
+    return scaled.astype(np.float32, copy=False)
+
+
 def limit(volume: FloatArray, ceiling: float) -> FloatArray:
     """Cuts intensities off at 0 and at a multiple of the tissue median.
 
@@ -238,7 +256,7 @@ def check_scale(volume: FloatArray, threshold: float) -> ScaleFinding:
     """
     factor = scale_factor(volume, threshold)
     fixed = volume >= threshold
-    adapted = volume * factor >= threshold
+    adapted = rescale(volume, factor) >= threshold
     total = int(fixed.sum()) + int(adapted.sum())
     agreement = 2 * int((fixed & adapted).sum()) / total if total else 1.0
     return ScaleFinding(factor, agreement >= _SAME_SCALE_DSC, agreement)

@@ -67,9 +67,10 @@ def without_small(
     """
     if post.min_lesion_mm3 == 0:
         return mask
-    labels, _ = ndimage.label(mask, structure=CONNECTIVITY)
+    labels, count = ndimage.label(mask, structure=CONNECTIVITY)
+    sizes = np.bincount(labels[mask > 0], minlength=count + 1)
     # A hair below, so that a lesion of exactly that volume stays whatever the rounding.
-    enough = np.bincount(labels.ravel()) * voxel_ml >= post.min_lesion_mm3 / 1000 * (1 - 1e-9)
+    enough = sizes * voxel_ml >= post.min_lesion_mm3 / 1000 * (1 - 1e-9)
     enough[0] = False
     left: npt.NDArray[np.uint8] = enough[labels].astype(np.uint8)
     return left
@@ -98,6 +99,7 @@ def summarise(mask: npt.NDArray[np.uint8], voxel_ml: float) -> LesionSummary:
         voxel_ml: Volume of a voxel in millilitres.
     """
     labels, count = ndimage.label(mask, structure=CONNECTIVITY)
-    sizes = np.bincount(labels.ravel())[1:]
+    # Of lesion voxels only: counting copies to 64 bits, a gigabyte in the largest scans.
+    sizes = np.bincount(labels[mask > 0])[1:]
     largest = int(sizes.max()) if count else 0
     return LesionSummary(float(sizes.sum()) * voxel_ml, int(count), largest * voxel_ml)

@@ -59,6 +59,7 @@ _TAIL_BYTES = 1 << 16
 
 _FIELDS = (  # those that are needed: name, count, (type, byte offset) in NIfTI-1 and NIfTI-2
     ("sizeof_hdr", (), ("i4", 0), ("i4", 0)),
+    ("dim_info", (), ("u1", 39), ("u1", 524)),
     ("dim", 8, ("i2", 40), ("i8", 16)),
     ("datatype", (), ("i2", 70), ("i2", 12)),
     ("bitpix", (), ("i2", 72), ("i2", 14)),
@@ -67,6 +68,7 @@ _FIELDS = (  # those that are needed: name, count, (type, byte offset) in NIfTI-
     ("scl_slope", (), ("f4", 112), ("f8", 176)),
     ("scl_inter", (), ("f4", 116), ("f8", 184)),
     ("xyzt_units", (), ("u1", 123), ("i4", 500)),
+    ("descrip", (), ("S80", 148), ("S80", 240)),
     ("qform_code", (), ("i2", 252), ("i4", 344)),
     ("sform_code", (), ("i2", 254), ("i4", 348)),
     ("quatern", 3, ("f4", 256), ("f8", 352)),

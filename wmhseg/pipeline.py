@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg import (
+    doctor,
     engines,
     ensemble,
     geometry,
@@ -250,7 +251,7 @@ def _scaled(
             told.append(f"{defect}; --intensity-scale adapt would repair its brightest voxels.")
     found = intensity.check_scale(volume, threshold)
     if not found.on_scale and mode == "adapt":
-        volume = volume * np.float32(found.factor)
+        volume = intensity.rescale(volume, found.factor)
     elif not found.on_scale:
         told.append(
             f"The {name} image is not on the challenge's intensity scale (masks agree to DSC "
@@ -413,9 +414,12 @@ class Segmenter:
         with watch.stage("read"):
             flair_scan = _read(flair, "FLAIR", spacing_mm)
             t1_scan = None if t1 is None else _read(t1, "T1", spacing_mm)
+        with watch.stage("check"):
+            doubts = doctor.warnings(doctor.examine(flair_scan, t1_scan))
         with watch.stage("prepare"):
             scale = self.options.intensity_scale
             prepared = prepare(flair_scan, t1_scan, self.model.preset, intensity_scale=scale)
+            prepared = replace(prepared, warnings=(*doubts, *prepared.warnings))
         return Loaded(flair_scan, prepared, t1 is not None, watch.seconds)
 
     def segment(

@@ -3,6 +3,7 @@
     python tests/container/check_image.py                    build, check, run a synthetic case
     python tests/container/check_image.py --build-only       build
     python tests/container/check_image.py --cases DIR        and segment every DIR/*/pre
+    python tests/container/check_image.py --largest          and segment the largest scans supported
     python tests/container/check_image.py --no-build --image NAME    check an image that is there
 
 The case goes through both protocols, the users' (run, segment, exit) and the challenge's (a
@@ -38,7 +39,7 @@ USER = "4321:4321"  # known to nobody
 CPUS = 2
 CONFINED = (
     *("--network=none", "--read-only", "--tmpfs=/tmp"),
-    *("--memory=4g", "--memory-swap=4g", f"--cpus={CPUS}", "--pids-limit=256"),
+    *("--memory=3g", "--memory-swap=3g", f"--cpus={CPUS}", "--pids-limit=256"),
     *("--cap-drop=all", "--security-opt=no-new-privileges"),
 )
 MAX_IMAGE_GB = 2.4  # of the full image for CPUs
@@ -56,6 +57,32 @@ for part in ("GetSpacing", "GetOrigin", "GetDirection"):
 assert set(numpy.unique(x)) <= {0, 1}, numpy.unique(x)
 assert numpy.array_equal(x, y), f"{numpy.count_nonzero(x != y)} voxels differ"
 print(numpy.count_nonzero(x))
+"""
+# The largest scans that are read: 512 x 512 x 512 voxels of 8 bytes, FLAIR and T1 alike. Written
+# slice by slice, so that making them needs no more memory than segmenting them.
+_LARGEST = """
+import gzip, pathlib, sys
+import numpy as np
+from wmhseg import nifti
+from wmhseg.geometry import Grid
+folder = pathlib.Path(sys.argv[1], "pre")
+folder.mkdir()
+side = 512
+rows, columns = np.ogrid[:side, :side]
+class Planes:
+    dtype, shape = np.dtype(np.float64), (side, side, side)
+    def __init__(self, skin, brain, lesion):
+        self.values = skin, brain, lesion
+    def __iter__(self):
+        for index in range(side):
+            plane = np.zeros((side, side))
+            up = ((index - 256) / 240) ** 2
+            for value, size in zip(self.values, (200, 160, 6)):
+                plane[((rows - 256) / size) ** 2 + ((columns - 256) / size) ** 2 + up < 1] = value
+            yield plane + index % 2
+for name, values in (("FLAIR", (500, 300, 900)), ("T1", (800, 500, 300))):
+    with gzip.open(folder / f"{name}.nii.gz", "wb", 1) as file:
+        nifti.write(file, Planes(*values), Grid(Planes.shape, (0.5, 0.5, 0.5)))
 """
 _PACKAGES = """
 from importlib import metadata
@@ -316,6 +343,21 @@ def _refused(done: subprocess.CompletedProcess[str], code: int, named: str) -> N
     expect(named in lines[0], f"{named} is not named in: {lines[0]}")
 
 
+def check_largest(bench: Bench) -> None:
+    """The largest scans that are read, FLAIR and T1, are segmented within the memory limit."""
+    folder = bench.fresh("largest", 0o755)
+    subprocess.run([bench.python, "-c", _LARGEST, str(folder)], check=True, cwd=ROOT)
+    flags = (f"-v={folder / 'pre'}:/input/pre:ro", "-v=/output")
+    with bench.staying(*flags) as identity:
+        with stopwatch() as seconds:
+            done = bench.engine("exec", identity, "wmhseg", check=False, timeout_s=3600)
+        expect(done.returncode == 0, f"exit code {done.returncode}: {done.stderr[-1000:]}")
+        bench.note("512 x 512 x 512, float64, two", f"{seconds():.0f} s")
+        peak = bench.engine("exec", identity, "sh", "-c", _PEAK, check=False).stdout.split()
+        if peak:
+            bench.note("its peak memory", f"{int(peak[0]) / 1e6:.0f} MB, files in cache included")
+
+
 def check_cases(bench: Bench, folder: Path, results: Path) -> None:
     """Every case of a folder is segmented; the smallest gives the same mask outside.
 
@@ -358,8 +400,9 @@ def synthetic_case(bench: Bench) -> Path:
     return folder / "input"
 
 
-def run_checks(bench: Bench, case: Path, cases: Path | None, results: Path) -> int:
+def run_checks(bench: Bench, case: Path, cases: Path | None, chosen: argparse.Namespace) -> int:
     """Runs all checks, whatever fails; returns the number of failures."""
+    results = chosen.results.resolve()
     checks: list[tuple[Callable[..., None], tuple[object, ...]]] = [
         (check_labels, (bench,)),
         (check_contents, (bench,)),
@@ -369,6 +412,8 @@ def run_checks(bench: Bench, case: Path, cases: Path | None, results: Path) -> i
         (check_stop, (bench, case)),
         (check_bad_input, (bench, case)),
     ]
+    if chosen.largest:
+        checks.append((check_largest, (bench,)))
     if cases is not None:
         checks.append((check_cases, (bench, cases, results)))
     failures = 0
@@ -406,6 +451,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--case", type=Path, metavar="DIR", help="a case, DIR/pre/FLAIR.nii.gz")
     parser.add_argument("--cases", type=Path, metavar="DIR", help="cases, DIR/*/pre/FLAIR.nii.gz")
+    parser.add_argument(
+        "--largest", action="store_true", help="and segment the largest scans that are read"
+    )
     parser.add_argument(
         "--results",
         type=Path,
@@ -445,7 +493,7 @@ def main() -> int:
         bench = Bench(found, chosen.image, chosen.python, folder, chosen.max_gb)
         case = chosen.case.resolve() if chosen.case else synthetic_case(bench)
         cases = chosen.cases.resolve() if chosen.cases else None
-        failures = run_checks(bench, case, cases, chosen.results.resolve())
+        failures = run_checks(bench, case, cases, chosen)
     for name, value in bench.facts:
         say(f"{name:<28}{value}")
     say("all checks passed" if not failures else f"{failures} checks failed")

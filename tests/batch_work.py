@@ -1,0 +1,48 @@
+"""What a batch does with a subject, in tests: spawned processes import it from here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from wmhseg import errors
+from wmhseg.batch import DONE, FAILED, Row, Task
+
+
+def double(number: int) -> Any:
+    """Twice a number; 13 kills the process, 14 ends it, 15 raises."""
+    if number == 13:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number == 14:
+        os._exit(7)
+    if number == 15:
+        raise ValueError("fifteen")
+    return os.getpid(), 2 * number
+
+
+def sleep(path: str) -> None:
+    """Says that it has begun, then waits for its end; a file stays only if it is killed hard."""
+    part = Path(path)
+    part.write_text("x")
+    try:
+        time.sleep(60)
+    finally:
+        part.unlink()
+
+
+def by_name(task: Task) -> Row:
+    """Does what the subject's name says."""
+    name = task.subject.name
+    if name == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if name == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if name == "wait":
+        Path(task.folder.parent, "waiting").write_text("")
+        time.sleep(60)
+    if name == "bad":
+        return Row(name, FAILED, exit_code=errors.NotNiftiError.exit_code, error="not NIfTI")
+    return Row(name, DONE, 1.5, 3, 0.1, ("a warning",), 0)
