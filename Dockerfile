@@ -17,12 +17,17 @@ RUN python3 -m venv --without-pip /opt/wmhseg \
     && python3 -m pip --python /opt/wmhseg/bin/python install \
         --no-cache-dir --disable-pip-version-check --compile --no-deps \
         --requirement /opt/wmhseg/requirements.txt \
-    && cd /opt/wmhseg/lib/python3.*/site-packages \
-    && rm -rf tensorflow/include openvino/include openvino/cmake openvino/libs/cache.json \
-        openvino/libs/libopenvino_intel_gpu_* openvino/libs/libopenvino_intel_npu_* \
-        openvino/libs/libopenvino_*_frontend.so* openvino/libs/libopenvino_auto_* \
-        openvino/libs/libopenvino_hetero_* openvino/libs/libopenvino_c.so* \
-    && find numpy scipy -type d -name tests -prune -exec rm -rf {} +
+    && rm -rf /opt/wmhseg/lib/python3.*/site-packages/tensorflow/include \
+        /opt/wmhseg/lib/python3.*/site-packages/openvino/include \
+        /opt/wmhseg/lib/python3.*/site-packages/openvino/cmake \
+        /opt/wmhseg/lib/python3.*/site-packages/openvino/libs/cache.json \
+        /opt/wmhseg/lib/python3.*/site-packages/openvino/libs/libopenvino_intel_[gn]pu_* \
+        /opt/wmhseg/lib/python3.*/site-packages/openvino/libs/libopenvino_*_frontend.so* \
+        /opt/wmhseg/lib/python3.*/site-packages/openvino/libs/libopenvino_auto_* \
+        /opt/wmhseg/lib/python3.*/site-packages/openvino/libs/libopenvino_hetero_* \
+        /opt/wmhseg/lib/python3.*/site-packages/openvino/libs/libopenvino_c.so* \
+    && find /opt/wmhseg/lib/python3.*/site-packages/numpy /opt/wmhseg/lib/python3.*/site-packages/scipy \
+        -type d -name tests -prune -exec rm -rf {} +
 
 FROM dependencies AS package
 WORKDIR /build
