@@ -26,8 +26,8 @@ def double(number: int) -> Any:
 def sleep(path: str) -> None:
     """Says that it has begun, then waits for its end; a file stays only if it is killed hard."""
     part = Path(path)
-    part.write_text("x")
     try:
+        part.write_text("x")
         time.sleep(60)
     finally:
         part.unlink()
