@@ -18,10 +18,11 @@ from batch_work import by_name
 from conftest import ROOT, Phantom
 from nifti_files import failing
 
-from wmhseg import batch, errors, pairs
+from wmhseg import batch, errors, pairs, pipeline
 from wmhseg.batch import Settings
 from wmhseg.cli import main
 from wmhseg.pairs import Subject
+from wmhseg.pipeline import Options
 
 
 @pytest.fixture(autouse=True)
@@ -182,6 +183,31 @@ def test_real_subjects_are_done_once(
     assert not list((out / "s2").iterdir())
     assert (out / "s1" / "result.json").stat().st_mtime_ns == before
     assert float(table["s1"]["volume_ml"]) == pytest.approx(0.1458)
+
+
+def test_the_next_subject_is_read_ahead_and_once(
+    phantom: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (
+        Subject(name, write(tmp_path / f"{name}.nii.gz", array, phantom.spacing_mm))
+        for name, array in (("one", phantom.flair), ("other", phantom.flair[:, ::-1]))
+    )
+    read: list[str] = []
+    load = pipeline.Segmenter.load
+
+    def recorded(self: pipeline.Segmenter, flair: Path, *rest: Path) -> pipeline.Loaded:
+        read.append(Path(flair).name)
+        return load(self, flair, *rest)
+
+    monkeypatch.setattr(pipeline.Segmenter, "load", recorded)
+    reader = batch._Reader("bright", Options())
+    first, second = reader.segment(one, other), reader.segment(other, None)
+    assert read == ["one.nii.gz", "other.nii.gz"]
+    assert first.mask.any()
+    np.testing.assert_array_equal(second.mask, first.mask[:, ::-1])
+    # What comes is not what was announced: it is read all the same.
+    reader.segment(one, other)
+    np.testing.assert_array_equal(reader.segment(one, None).mask, first.mask)
 
 
 def test_force_and_damaged_stamps(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +82,23 @@ class Row:
 
 @dataclass(frozen=True)
 class Task:
-    """What a process needs to segment one subject."""
+    """What a process needs to segment one subject.
+
+    Attributes:
+        subject: Whom.
+        folder: Where to write.
+        model: Folder of the model.
+        options: How.
+        fingerprint: Of inputs, model and options.
+        upcoming: The subject that comes next in the same process, None if nobody knows.
+    """
 
     subject: Subject
     folder: Path
     model: str
     options: Options
     fingerprint: str
+    upcoming: Subject | None = None
 
 
 # Which subjects ---------------------------------------------------------------------------------
@@ -168,10 +180,31 @@ def check_names(subjects: Sequence[Subject]) -> None:
 # One subject ------------------------------------------------------------------------------------
 
 
+class _Reader:
+    """Keeps the engine, and reads and prepares the next subject while this one is computed."""
+
+    def __init__(self, model: str, options: Options) -> None:
+        self._segmenter = pipeline.Segmenter(model, options)
+        self._thread = ThreadPoolExecutor(1)
+        self._ahead: tuple[Subject, Future[pipeline.Loaded]] | None = None
+
+    def segment(self, subject: Subject, upcoming: Subject | None) -> pipeline.Segmentation:
+        ahead, self._ahead = self._ahead, None
+        loaded = ahead[1].result() if ahead and ahead[0] == subject else self._load(subject)
+        del ahead
+        if upcoming is not None:
+            self._ahead = (upcoming, self._thread.submit(self._load, upcoming))
+        return self._segmenter.compute(loaded)
+
+    def _load(self, subject: Subject) -> pipeline.Loaded:
+        if subject.flair is None or subject.problem:
+            raise errors.MissingFileError("A FLAIR scan was expected", received=subject.problem)
+        return self._segmenter.load(subject.flair, subject.t1)
+
+
 @functools.lru_cache(maxsize=1)
-def _segmenter(model: str, options: Options) -> pipeline.Segmenter:
-    """The engine stays loaded in a process from one subject to the next."""
-    return pipeline.Segmenter(model, options)
+def _reader(model: str, options: Options) -> _Reader:
+    return _Reader(model, options)
 
 
 def segment_one(task: Task) -> Row:
@@ -192,7 +225,7 @@ def segment_one(task: Task) -> Row:
         inputs = [path for path in (task.subject.flair, task.subject.t1) if path is not None]
         _remove_outdated(task.folder)
         files.check_outputs([target, task.folder / REPORT, task.folder / STAMP], inputs=inputs)
-        result = _segmenter(task.model, task.options).segment(task.subject.flair, task.subject.t1)
+        result = _reader(task.model, task.options).segment(task.subject, task.upcoming)
         result.save(target)
         told = result.report
         row = Row(
@@ -279,7 +312,11 @@ def run(
     open_ = [index for index, row in enumerate(rows) if row.status == WAITING]
     done = len(rows) - len(open_)
     write_summary(output / SUMMARY, rows)
-    answers = workers.run([tasks[index] for index in open_], work, settings.jobs)
+    work_list = [tasks[index] for index in open_]
+    if settings.jobs == 1:  # with more, nobody knows which process takes the next one
+        following = [task.subject for task in work_list[1:]]
+        work_list = [replace(t, upcoming=s) for t, s in zip_longest(work_list, following)]
+    answers = workers.run(work_list, work, settings.jobs)
     try:
         with contextlib.closing(answers):
             for position, answer in answers:
