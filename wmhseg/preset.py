@@ -108,10 +108,10 @@ METHODS: dict[str, Method] = {
         _UNET_PAPER,
     ),
     # This project's own training: the published steps on turned scans, extremes cut.
-    # The ceiling and the smallest lesion were chosen on the validation scans of the model card.
+    # Ceiling, threshold and smallest lesion were chosen on the validation scans of the model card.
     "synthetic": Method(
         Preprocessing(orientation="LPS", ceiling=1.8, clip=(-6.0, 12.0)),
-        Postprocessing(min_lesion_mm3=10.0),
+        Postprocessing(threshold=0.6, min_lesion_mm3=10.0),
         _UNET_PAPER,
     ),
 }
