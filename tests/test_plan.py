@@ -67,7 +67,7 @@ def changed(path: str, value: Any, name: str = "synthetic") -> str:
         ("runs.0.steps", None, "either steps or epochs"),
         ("runs.0.epochs", 3, "either steps or epochs"),
         ("runs.0.crop", 201, "16 to 200"),
-        ("runs.0.batch", 193, "scans x slices = 192"),
+        ("runs.0.batch", 241, "scans x slices = 240"),
         ("runs.0.rate", 0, "above 0"),
         ("runs.0.final_rate", 1.0, "0 to rate"),
         ("runs.1.name", "warm", "a new name"),
@@ -117,7 +117,7 @@ def test_settings_change_what_they_name() -> None:
         ],
     )
     assert [run.batch for run in plan.runs] == [4] * 4
-    assert [run.steps for run in plan.runs] == [7, 500, 500, 500]
+    assert [run.steps for run in plan.runs] == [7, 300, 300, 300]
     assert (plan.fitting.average, plan.name, plan.weights) == (0.99, "mine", "float32")
     assert with_settings(plan, ["runs.*.options.kernel=3"]).runs[2].options == {"kernel": 3}
     assert with_settings(PLANS["synthetic"], []) == PLANS["synthetic"]

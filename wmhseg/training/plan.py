@@ -55,8 +55,8 @@ class Synthesis:
     """
 
     recipe: Recipe = field(default_factory=Recipe)
-    scans: int = 16
-    slices: int = 12
+    scans: int = 12
+    slices: int = 20
 
 
 @dataclass(frozen=True)
@@ -243,14 +243,14 @@ PLANS: dict[str, Plan] = {
         ),
         runs=(
             Run(
-                "warm", member=False, steps=3000, crop=144, rate=6e-4, final_rate=2.5e-4, warmup=60
+                "warm", member=False, steps=4200, crop=144, rate=6e-4, final_rate=2.5e-4, warmup=60
             ),
             *(
                 Run(
                     str(number),
                     start_from="warm",
-                    seed=201 + number,
-                    steps=500,
+                    seed=321 + number,
+                    steps=300,
                     crop=160,
                     rate=2.5e-4,
                     final_rate=0.0,
