@@ -3,10 +3,10 @@
     python -m evaluation.registration --data DIR [--trials 50] [--output table.csv]
 
 Each trial moves the T1 scan of a case by a random rigid move (up to 20 mm and 20 degrees) onto
-another grid with other voxels, registers it, and compares with the known move over the voxels of the
-head. The scans of a case need not lie exactly on each other before (their makers aligned them in
-their own way), so the reference of a case is its own registration without a move; that this one is
-right is for the eye, and how far it lies from the headers stands in the table too.
+another grid with other voxels, registers it, and compares with the known move over the voxels of
+the head. The scans of a case need not lie exactly on each other before (their makers aligned them
+in their own way), so the reference of a case is its own registration without a move; that it is right
+is for the eye, and how far it lies from the headers is printed too.
 
 Pairs that do not match (T1 of another patient, a mirrored T1, a T1 with its slices shuffled) must be
 reported by the quality check.
@@ -177,9 +177,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     good = errors < BAR_MM
     print(f"trials {len(rows)}, mean error below {BAR_MM:g} mm: {good.sum()}")
     print(f"mean error: median {np.median(errors):.2f} mm, largest {errors.max():.2f} mm")
-    print(
-        f"failed and not reported: {(~good & accepted).sum()}; false alarms: {(good & ~accepted).sum()}"
-    )
+    silent, alarms = (~good & accepted).sum(), (good & ~accepted).sum()
+    print(f"failed and not reported: {silent}; false alarms: {alarms}")
     seconds = [float(str(row["seconds"])) for row in rows]
     print(f"seconds: median {np.median(seconds):.1f}, largest {max(seconds):.1f}")
     seen: dict[tuple[str, str], int] = {}
