@@ -5,11 +5,11 @@
 Each trial moves the T1 scan of a case by a random rigid move (up to 20 mm and 20 degrees) onto
 another grid with other voxels, registers it, and compares with the known move over the voxels of
 the head. The scans of a case need not lie exactly on each other before (their makers aligned them
-in their own way), so the reference of a case is its own registration without a move; that it is right
-is for the eye, and how far it lies from the headers is printed too.
+in their own way), so the reference of a case is its own registration without a move; that it is
+right is for the eye, and how far it lies from the headers is printed too.
 
-Pairs that do not match (T1 of another patient, a mirrored T1, a T1 with its slices shuffled) must be
-reported by the quality check.
+Pairs that do not match (T1 of another patient, a mirrored T1, a T1 with its slices shuffled) must
+be reported by the quality check.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """N4 bias correction: the slow shading that receive coils leave on a scan.
 
-The field is estimated on voxels of about 4 mm inside the head and divided out of the full scan. Its
+The field is estimated on voxels of about 6 mm inside the head and divided out of the full scan. Its
 mean logarithm inside the head is 0, so that the scan's intensity scale stays.
 
 Reference:
@@ -20,7 +20,7 @@ import SimpleITK as sitk
 from wmhseg import images, intensity
 from wmhseg.images import Scan
 
-SHRUNK_MM = 4.0
+SHRUNK_MM = 6.0
 ITERATIONS = (40, 40, 30)
 CONVERGENCE = 1e-3
 
