@@ -63,8 +63,9 @@ ALLOWED: dict[str, set[str]] = {
     "ensemble": {"engines.interface", "weights"},
     # Scans as the scanner gave them.
     "resampling": {"errors", "geometry"},
-    "registration": {"geometry", "images", "intensity"},
-    "bias": {"images", "intensity"},
+    "itk_threads": set(),
+    "registration": {"geometry", "images", "intensity", "itk_threads"},
+    "bias": {"images", "intensity", "itk_threads"},
     "raw": {
         "bias", "errors", "geometry", "images", "intensity", "preset", "registration",
         "resampling",
@@ -181,7 +182,8 @@ ALLOWED: dict[str, set[str]] = {
 
 # Heavy or special packages, and the only modules that may name them.
 OUTSIDE: dict[str, set[str]] = {
-    "SimpleITK": {"bias", "images", "pipeline", "registration", "training.atlas"},
+    "SimpleITK": {"bias", "images", "itk_threads", "pipeline", "registration",
+                  "training.atlas"},
     "keras": {"networks", "networks.keras_model", "networks.network", "runtime", "weights",
               "training.losses", "training.fit", "training.checkpoint"},
     "openvino": {"engines.openvino_graph", "runtime"},

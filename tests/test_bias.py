@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import SimpleITK as sitk
 from conftest import ellipsoid
 
 from wmhseg import bias
@@ -29,8 +30,21 @@ def test_most_of_the_field_goes_and_the_scale_stays() -> None:
     assert spread[1] < 0.4 * spread[0]
     assert field.low < 0.9 < 1.1 < field.high
     assert 380 < np.median(corrected.array[outer]) < 420
-    again, _ = bias.correct(scan)
-    np.testing.assert_array_equal(again.array, corrected.array)
+
+
+def test_equal_bits_whatever_the_number_of_threads() -> None:
+    scan, _, _ = shaded()
+    usual = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    results = []
+    try:
+        for threads in (1, 2, 3):
+            sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+            results.append(bias.correct(scan)[0].array)
+            assert sitk.ProcessObject.GetGlobalDefaultNumberOfThreads() == threads
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(usual)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
 
 
 def test_air_alone_comes_back_as_it_is() -> None:

@@ -19,6 +19,7 @@ import SimpleITK as sitk
 
 from wmhseg import images, intensity
 from wmhseg.images import Scan
+from wmhseg.itk_threads import one_thread
 
 SHRUNK_MM = 6.0
 ITERATIONS = (40, 40, 30)
@@ -59,11 +60,11 @@ def correct(scan: Scan) -> tuple[Scan, Field]:
     small = sitk.BinShrink(image, factors)
     inside = sitk.BinShrink(images.to_image(head.astype(np.float32), scan.grid), factors) > 0.5
     method = sitk.N4BiasFieldCorrectionImageFilter()
-    method.SetNumberOfThreads(1)  # the same field on every machine
     method.SetMaximumNumberOfIterations(ITERATIONS)
     method.SetConvergenceThreshold(CONVERGENCE)
-    method.Execute(small, inside)
-    logarithm = sitk.GetArrayFromImage(method.GetLogBiasFieldAsImage(image))
+    with one_thread():
+        method.Execute(small, inside)
+        logarithm = sitk.GetArrayFromImage(method.GetLogBiasFieldAsImage(image))
     field = np.exp(logarithm - logarithm[head].mean(dtype=np.float64)).astype(np.float32)
     low, high = (float(v) for v in np.percentile(field[head], [2, 98]))
     return Scan(scan.array / field, scan.grid, scan.name), Field(low, high)

@@ -9,7 +9,7 @@ at all: its height depends on noise, resolution and skull-stripping. Success is 
 *edge agreement* instead: how much better edges of T1 run along edges of FLAIR than they do when T1
 is shifted by 15 mm.
 
-Nothing depends on time or on the number of threads: one thread counts, and samples have a seed.
+Nothing depends on time or on the number of threads: ITK uses one, and samples have a seed.
 
 Physical coordinates are LPS millimetres.
 
@@ -36,6 +36,7 @@ from scipy import ndimage
 from wmhseg import images, intensity
 from wmhseg.geometry import Grid, Triple
 from wmhseg.images import Scan
+from wmhseg.itk_threads import one_thread
 
 LEAST_AGREEMENT = 0.065
 """Lowest edge agreement of a registration that is believed; see evaluation/registration.py."""
@@ -242,7 +243,6 @@ def _climb(
     fixed, moving = pair
     _, first, last = level
     method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)  # sums of several threads are rounded in changing orders
     method.SetMetricAsMattesMutualInformation(_BINS)
     method.SetMetricSamplingStrategy(method.RANDOM)
     share = min(1.0, _SAMPLES / fixed.GetNumberOfPixels())
@@ -256,7 +256,8 @@ def _climb(
     found = start.transform()
     method.SetInitialTransform(found, inPlace=True)
     try:
-        method.Execute(fixed, moving)
+        with one_thread():
+            method.Execute(fixed, moving)
     except RuntimeError:  # too few points of the head fall into the other scan
         return start, -math.inf
     a, b, c, x, y, z = found.GetParameters()
