@@ -33,6 +33,7 @@ from wmhseg import (
     pairs,
     preset,
     ranking,
+    raw,
     summary,
     weights,
 )
@@ -101,7 +102,9 @@ def network(model: Model, options: Options, scale: Scale, *, flair_only: bool = 
         if case.flair is None:
             raise errors.MissingFileError("A FLAIR scan was expected", received="none")
         t1 = case.t1 if chosen.channels == 2 and not flair_only else None
-        run_with = replace(options, intensity_scale=mode)
+        # What stands in a folder "pre" has been prepared; it is measured as it is.
+        steps = raw.PREPARED if case.flair.parent.name == "pre" else options.steps
+        run_with = replace(options, intensity_scale=mode, steps=steps)
         segment(case.flair, t1, model=model, options=run_with).save(target)
 
     return Contender(

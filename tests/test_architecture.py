@@ -61,10 +61,19 @@ ALLOWED: dict[str, set[str]] = {
         "runtime",
     },
     "ensemble": {"engines.interface", "weights"},
+    # Scans as the scanner gave them.
+    "resampling": {"errors", "geometry"},
+    "itk_threads": set(),
+    "registration": {"geometry", "images", "intensity", "itk_threads"},
+    "bias": {"images", "intensity", "itk_threads"},
+    "raw": {
+        "bias", "errors", "geometry", "images", "intensity", "preset", "registration",
+        "resampling",
+    },
     "report": {"", "geometry", "lesions", "preset", "runtime"},
     "pipeline": {
         "doctor", "engines", "ensemble", "errors", "geometry", "images", "intensity", "lesions",
-        "preset", "report", "runtime", "weights",
+        "preset", "raw", "registration", "report", "runtime", "weights",
     },
     "importing": {"errors", "keras2", "networks", "preset", "weights"},
     "demo": {"images"},
@@ -84,7 +93,7 @@ ALLOWED: dict[str, set[str]] = {
     "figures": {"errors", "metrics", "scores", "summary"},
     "cli": {
         "", "cli_evaluation", "cli_scans", "cli_training", "console", "demo", "errors", "images",
-        "importing", "pipeline", "preset", "report", "weights",
+        "importing", "pipeline", "preset", "raw", "report", "weights",
     },
     "cli_evaluation": {
         "comparison", "console", "errors", "evaluation", "figures", "files", "official", "pairs",
@@ -173,7 +182,8 @@ ALLOWED: dict[str, set[str]] = {
 
 # Heavy or special packages, and the only modules that may name them.
 OUTSIDE: dict[str, set[str]] = {
-    "SimpleITK": {"images", "pipeline", "training.atlas"},  # the pipeline for type annotations
+    "SimpleITK": {"bias", "images", "itk_threads", "pipeline", "registration",
+                  "training.atlas"},
     "keras": {"networks", "networks.keras_model", "networks.network", "runtime", "weights",
               "training.losses", "training.fit", "training.checkpoint"},
     "openvino": {"engines.openvino_graph", "runtime"},

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from conftest import Phantom
 
 import wmhseg
-from wmhseg import errors, images, pipeline, weights
+from wmhseg import errors, images, pipeline, raw, weights
 
 
 @pytest.fixture
@@ -126,20 +126,21 @@ def test_without_t1(phantom: Phantom, expected: np.ndarray) -> None:
     assert "--model bright-needs-t1" not in str(caught.value)
 
 
-def test_grids_must_agree(phantom: Phantom) -> None:
+def test_grids_must_agree_without_registration(phantom: Phantom) -> None:
+    prepared = wmhseg.Options(steps=raw.PREPARED)
     flair = image(phantom.flair, phantom.spacing_mm)
     for other in (
         image(phantom.t1[:, :-1], phantom.spacing_mm),
         image(phantom.t1, (3.0, 1.0, 0.6)),
     ):
         with pytest.raises(errors.GridMismatchError, match="Received"):
-            wmhseg.segment(flair, other, model="bright")
+            wmhseg.segment(flair, other, model="bright", options=prepared)
     moved = image(phantom.t1, phantom.spacing_mm)
     moved.SetOrigin((0, 0, 1.0))
     with pytest.raises(errors.GridMismatchError, match=r"1\.00 mm"):
-        wmhseg.segment(flair, moved, model="bright")
+        wmhseg.segment(flair, moved, model="bright", options=prepared)
     moved.SetOrigin((0, 0, 0.001))  # rounding in headers is no mismatch
-    wmhseg.segment(flair, moved, model="bright")
+    wmhseg.segment(flair, moved, model="bright", options=prepared)
 
 
 def test_array_needs_spacing(phantom: Phantom) -> None:
@@ -217,7 +218,12 @@ def test_what_the_field_cuts_off_is_told(phantom: Phantom) -> None:
     result = wmhseg.segment(wide, spacing_mm=(3, 1, 1), model="bright")
     lost = 1 - 64 * 64 / (100 * 100)
     assert any(f"{lost:.0%} of the head" in line for line in result.report.warnings)
-    fine = wmhseg.segment(phantom.flair, spacing_mm=(3, 0.45, 0.45), model="bright")
+    fine = wmhseg.segment(
+        phantom.flair,
+        spacing_mm=(3, 0.45, 0.45),
+        model="bright",
+        options=wmhseg.Options(steps=raw.PREPARED),
+    )
     assert any("0.45 x 0.45 mm" in line for line in fine.report.warnings)
 
 

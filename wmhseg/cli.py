@@ -35,6 +35,16 @@ docs/exit-codes.md lists them all.
 For research. Not a medical device; not for diagnosis."""
 
 
+# As in raw.SWITCHES, which a test checks: "--help" does not wait for SimpleITK.
+_STEPS: dict[str, tuple[str, ...]] = {
+    "reorient": ("auto", "off"),
+    "pixel_size": ("auto", "off"),
+    "bias_correction": ("auto", "on", "off"),
+    "registration": ("auto", "on", "header", "off"),
+    "on_registration_failure": ("error", "flair-only"),
+}
+
+
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors have the form of all others."""
 
@@ -113,6 +123,27 @@ def _add_running(parser: argparse.ArgumentParser, *, scale: str) -> None:
         help=f"bring scans that are not on the challenge's scale to it (default: {scale})",
     )
     group.add_argument("--json", action="store_true", help="print the report as JSON")
+    if scale == "adapt":  # the challenge's layout holds prepared scans
+        _add_steps(parser)
+
+
+def _add_steps(parser: argparse.ArgumentParser) -> None:
+    """Adds the switches of the steps on raw scans; a command without them takes none."""
+    group = parser.add_argument_group("scans as the scanner gave them (docs/raw-scans.md)")
+    for name, about in (
+        ("reorient", "turn axes to the model's"),
+        ("pixel-size", "bring pixels outside the training's range to 1 mm"),
+        ("bias-correction", "N4; auto: when FLAIR and T1 lie on two grids"),
+        ("registration", "T1 to FLAIR; auto: when they lie on two grids; header: only resample"),
+        ("on-registration-failure", "when T1 does not match FLAIR"),
+    ):
+        allowed = _STEPS[name.replace("-", "_")]
+        group.add_argument(
+            f"--{name}",
+            choices=allowed,
+            default=allowed[0],
+            help=f"{about} (default: {allowed[0]})",
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,10 +166,11 @@ def _parser() -> argparse.ArgumentParser:
 
     one = command("segment", "Segment one pair of scans.", _segment)
     one.add_argument("--flair", required=True, metavar="F", help="FLAIR scan, NIfTI")
-    one.add_argument("--t1", metavar="T1", help="T1 scan on the FLAIR scan's grid, NIfTI")
+    one.add_argument("--t1", metavar="T1", help="T1 scan of the same head, NIfTI")
     one.add_argument("--output", required=True, metavar="O", help="mask to write, .nii.gz or .nii")
     one.add_argument("--probability", metavar="P", help="probability map to write as well")
     one.add_argument("--overlay", metavar="PNG", help="picture of the result to write as well")
+    one.add_argument("--mask-on-t1", metavar="M", help="mask on the T1 grid to write as well")
     _add_running(one, scale="adapt")
 
     layout = command("challenge", "Segment a case in the challenge's layout.", _challenge)
@@ -174,14 +206,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
+    from wmhseg import raw
     from wmhseg.pipeline import Options
 
+    chosen: dict[str, Any] = {name: getattr(arguments, name, None) for name in _STEPS}
     return Options(
         device=arguments.device,
         threads=arguments.threads,
         batch=arguments.batch,
         intensity_scale=arguments.intensity_scale,
         threshold=arguments.threshold,
+        steps=raw.PREPARED if None in chosen.values() else raw.Steps(**chosen),
         min_lesion_mm3=arguments.min_lesion,
         engine=arguments.engine,
         precision=arguments.precision,
@@ -193,11 +228,12 @@ def _run(flair: Path, t1: Path | None, output: Path, arguments: argparse.Namespa
     from wmhseg import images, pipeline, report, weights
 
     console = Console(quiet=arguments.quiet, verbose=arguments.verbose)
-    extra = [getattr(arguments, name, None) for name in ("probability", "overlay")]
+    extra = [getattr(arguments, name, None) for name in ("probability", "overlay", "mask_on_t1")]
     targets = [output, report.path_beside(output), *(Path(p) for p in extra if p)]
     images.check_volume_name(output)
-    if extra[0]:
-        images.check_volume_name(extra[0])
+    for volume in (extra[0], extra[2]):
+        if volume:
+            images.check_volume_name(volume)
     if extra[1]:
         images.check_picture_name(extra[1])
     images.check_outputs(targets, inputs=[path for path in (flair, t1) if path is not None])

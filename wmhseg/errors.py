@@ -110,6 +110,12 @@ class MissingT1Error(InputError):
     exit_code = 20
 
 
+class RegistrationError(InputError):
+    """T1 could not be registered to FLAIR: the two do not show one head."""
+
+    exit_code = 21
+
+
 class UnsuitableScanError(InputError):
     """A scan is not what it is given for: another contrast, a mask, exchanged with its partner."""
 

@@ -11,6 +11,7 @@ not exist.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,12 @@ class Grid:
         for index, axis, sign in _nearest_axes(self.direction):
             letters[index] = _LETTERS[axis][sign > 0]
         return "".join(letters)
+
+    @property
+    def tilt_deg(self) -> float:
+        """Largest angle between an axis of the grid and the side of the body it is named after."""
+        cosines = [abs(cosine) for _, _, cosine in _nearest_axes(self.direction)]
+        return math.degrees(math.acos(min(1.0, *cosines)))
 
     def difference(self, other: Grid, *, tolerance_mm: float = 0.05) -> str:
         """Says how another grid differs, "" if both are the same.
@@ -130,6 +137,20 @@ class Conformation:
         """Distance between slices, rows and columns after ``orient``."""
         a, b, c = (self.source.spacing_mm[axis] for axis in self.axes)
         return a, b, c
+
+    @property
+    def oriented_grid(self) -> Grid:
+        """Grid of what ``orient`` returns: the same voxels in the same places, in other order."""
+        corner = [0, 0, 0]
+        matrix = np.array(self.source.direction, float).reshape(3, 3)
+        columns = []
+        for axis, flip in zip(self.axes, self.flips, strict=True):
+            corner[axis] = int(flip)
+            columns.append(matrix[:, 2 - axis] * (-1.0 if flip else 1.0))
+        x, y, z = _position(self.source, tuple(corner))
+        direction = tuple(float(v) for v in np.column_stack(columns[::-1]).ravel())
+        origin = (float(x), float(y), float(z))
+        return Grid(self.oriented_shape, self.oriented_spacing_mm, origin, direction)
 
     @property
     def slices(self) -> int:

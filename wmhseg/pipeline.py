@@ -25,6 +25,8 @@ from wmhseg import (
     intensity,
     lesions,
     preset,
+    raw,
+    registration,
     report,
     runtime,
     weights,
@@ -67,6 +69,7 @@ class Options:
             ran it, and reports when it would have mattered.
         threshold: Replaces the preset's threshold on the probability.
         min_lesion_mm3: Replaces the preset's smallest lesion volume; 0 keeps all.
+        steps: What is done to scans as the scanner gave them; see ``wmhseg.raw``.
     """
 
     device: runtime.Device = "auto"
@@ -77,6 +80,7 @@ class Options:
     min_lesion_mm3: float | None = None
     engine: runtime.EngineName = "auto"
     precision: runtime.Precision = "f32"
+    steps: raw.Steps = field(default_factory=raw.Steps)
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -121,6 +125,7 @@ class Segmentation:
         grid: Where the voxels lie.
         report: Volume, count, model, versions, timings, warnings.
         flair: The FLAIR scan, for overlays.
+        t1_place: T1's own grid and the move from FLAIR to T1, None when no T1 was used.
     """
 
     mask: npt.NDArray[np.uint8]
@@ -128,10 +133,23 @@ class Segmentation:
     grid: Grid
     report: Report
     flair: Scan = field(repr=False)
+    t1_place: tuple[Grid, registration.Rigid] | None = field(default=None, repr=False)
 
     def to_image(self) -> sitk.Image:
         """Returns the mask as a SimpleITK image."""
         return images.to_image(self.mask, self.grid)
+
+    def mask_on_t1(self) -> tuple[npt.NDArray[np.uint8], Grid]:
+        """Returns the mask on the T1 scan's own grid, and that grid: voxels that are half WMH.
+
+        Raises:
+            UsageError: If no T1 was used.
+        """
+        if self.t1_place is None:
+            raise UsageError("A mask on the T1 grid needs a T1 image", received="none, or not used")
+        grid, move = self.t1_place
+        there = registration.on_other_grid(self.mask.astype(np.float32), self.grid, grid, move)
+        return (there > 0.5).astype(np.uint8), grid
 
     def overlay(self) -> npt.NDArray[np.uint8]:
         """Draws slices of the FLAIR scan with the mask outlined, RGB (row, column, 3) uint8."""
@@ -146,6 +164,7 @@ class Segmentation:
         output: str | os.PathLike[str],
         probability: str | os.PathLike[str] | None = None,
         overlay: str | os.PathLike[str] | None = None,
+        t1_mask: str | os.PathLike[str] | None = None,
     ) -> None:
         """Writes the mask and the report beside it (``.json``), all files or none.
 
@@ -153,6 +172,7 @@ class Segmentation:
             output: Mask to write, ``.nii.gz`` or ``.nii``; its folder is made if needed.
             probability: Probability map to write as well.
             overlay: Picture (``.png``) to write as well.
+            t1_mask: Mask on the T1 scan's grid to write as well.
 
         Raises:
             UsageError: If a name has another ending.
@@ -160,12 +180,14 @@ class Segmentation:
             DiskFullError: If there is no room.
         """
         target = Path(output)
-        for path in (output, probability, overlay):
+        for path in (output, probability, overlay, t1_mask):
             if path is not None:
                 images.check_writable(Path(path).parent)
         with images.together():
             if probability is not None:
                 images.write_probability(probability, self.probability, self.grid)
+            if t1_mask is not None:
+                images.write_mask(t1_mask, *self.mask_on_t1())
             if overlay is not None:
                 images.write_picture(overlay, self.overlay())
             images.write_text(report.path_beside(target), self.report.to_json())
@@ -348,15 +370,15 @@ class Loaded:
     """A scan that has been read and prepared, ready for the networks.
 
     Attributes:
-        flair: The FLAIR scan.
+        flair: The FLAIR scan as it was given.
+        ready: What was done to it before preparation, and the way back.
         prepared: What the networks take.
-        has_t1: Whether a T1 scan was given.
         seconds: Stage -> wall-clock seconds so far.
     """
 
     flair: Scan
+    ready: raw.Ready
     prepared: Prepared
-    has_t1: bool
     seconds: dict[str, float]
 
 
@@ -416,11 +438,14 @@ class Segmenter:
             t1_scan = None if t1 is None else _read(t1, "T1", spacing_mm)
         with watch.stage("check"):
             doubts = doctor.warnings(doctor.examine(flair_scan, t1_scan))
+        with watch.stage("raw"):
+            ready = raw.ready(flair_scan, t1_scan, self.model.preset, self.options.steps)
         with watch.stage("prepare"):
             scale = self.options.intensity_scale
-            prepared = prepare(flair_scan, t1_scan, self.model.preset, intensity_scale=scale)
-            prepared = replace(prepared, warnings=(*doubts, *prepared.warnings))
-        return Loaded(flair_scan, prepared, t1 is not None, watch.seconds)
+            prepared = prepare(ready.flair, ready.t1, ready.preset, intensity_scale=scale)
+            told = (*doubts, *ready.warnings, *prepared.warnings)
+            prepared = replace(prepared, warnings=told)
+        return Loaded(flair_scan, ready, prepared, watch.seconds)
 
     def segment(
         self,
@@ -448,7 +473,8 @@ class Segmenter:
         watch.seconds.update(loaded.seconds)
         with watch.stage("start engine"):
             engine = self.start()
-        prepared, chosen = loaded.prepared, self.model
+        prepared, ready = loaded.prepared, loaded.ready
+        chosen = Model(self.model.folder, ready.preset)
         post, way = chosen.preset.postprocessing, prepared.conformation
         with watch.stage("predict"):
             kept = lesions.kept_slices(way.slices, post)
@@ -457,9 +483,11 @@ class Segmenter:
                 prepared.stack[kept], chosen, engine, batch=self.options.batch, progress=progress
             )
         with watch.stage("restore"):
-            mask = way.restore(lesions.to_mask(probability, post))
+            # Cut on the scan's own voxels: a mask that is resampled loses its small lesions.
+            original = ready.way.restore(way.restore(probability))
+            mask = lesions.to_mask(original, post)
             mask = lesions.without_small(mask, loaded.flair.grid.voxel_ml, post)
-            restored = way.restore(probability)
+            mask, restored = ready.to_file_order(mask), ready.to_file_order(original)
             found = lesions.summarise(mask, loaded.flair.grid.voxel_ml)
         scale = self.options.intensity_scale
         written = report.Report(
@@ -467,7 +495,8 @@ class Segmenter:
             grid=loaded.flair.grid,
             model=chosen.preset,
             runtime=engine.runtime,
-            options={"intensity_scale": scale, "t1": loaded.has_t1},
+            options={"intensity_scale": scale, "t1": ready.t1 is not None},
+            steps=ready.findings,
             intensity_scale={
                 name: {
                     "on_scale": f.on_scale,
@@ -481,7 +510,8 @@ class Segmenter:
             seconds=watch.seconds,
             warnings=prepared.warnings,
         )
-        return Segmentation(mask, restored, loaded.flair.grid, written, loaded.flair)
+        place = None if ready.t1_grid is None else (ready.t1_grid, ready.move)
+        return Segmentation(mask, restored, loaded.flair.grid, written, loaded.flair, place)
 
 
 def segment(
@@ -497,8 +527,8 @@ def segment(
 
     Args:
         flair: FLAIR scan: a path, a SimpleITK image, or an array (slice, row, column).
-        t1: T1 scan on the FLAIR scan's grid, in the same forms; None with a model that works
-            on FLAIR alone.
+        t1: T1 scan of the same head, in the same forms; None with a model that works on FLAIR
+            alone. On another grid it is registered first.
         spacing_mm: Voxel size (slice, row, column) in mm; needed for arrays, which are taken to
             be axial in LPS order.
         model: Name or folder of an installed model.

@@ -45,6 +45,7 @@ class Report:
         options: What the user chose.
         intensity_scale: For each modality whether it was on the challenge's scale, the factor
             that would bring it there, and whether that was applied.
+        steps: For each step on raw scans whether it was taken, why, and its findings.
         slices_computed: Slices that the networks see, of equal empty ones the first; the rest is
             emptied by post-processing.
         versions: Package -> version.
@@ -58,6 +59,7 @@ class Report:
     runtime: Runtime
     options: dict[str, Any]
     intensity_scale: dict[str, dict[str, Any]]
+    steps: dict[str, dict[str, Any]]
     slices_computed: int
     versions: dict[str, str]
     seconds: dict[str, float]
@@ -83,6 +85,7 @@ class Report:
             "training_data": self.model.training_data,
             "t1_used": bool(self.options["t1"]) and self.model.channels == 2,
             "intensity_scale": {"mode": self.options["intensity_scale"], **self.intensity_scale},
+            "steps": self.steps,
             "grid": {
                 "slices_rows_columns": list(self.grid.shape),
                 "spacing_mm": [round(s, 6) for s in self.grid.spacing_mm],
@@ -123,10 +126,33 @@ class Report:
                 for name, found in self.intensity_scale.items()
                 if found["applied"]
             ),
+            *self._step_lines(),
             f"run on       {self.runtime.engine}, {self.runtime.device}, "
             f"{self.runtime.threads} threads, {self.runtime.precision}",
             f"time         {sum(self.seconds.values()):.1f} s ({stages})",
         ]
+
+    def _step_lines(self) -> list[str]:
+        """One line for each step that was taken on raw scans, with its main number."""
+        taken = {name: found for name, found in self.steps.items() if found["applied"]}
+        lines = []
+        if "reorient" in taken:
+            lines.append("reoriented   {from} to {to}".format(**taken["reorient"]))
+        if "bias_correction" in taken:
+            lines.append("bias         corrected (N4)")
+        if "pixel_size" in taken:
+            sizes = (
+                " x ".join(f"{s:.2f}" for s in taken["pixel_size"][k]) for k in ("from_mm", "to_mm")
+            )
+            lines.append("resampled    {} to {} mm (slice, row, column)".format(*sizes))
+        if "registration" in taken:
+            found = taken["registration"]
+            lines.append(
+                f"registered   T1 by {found['angle_deg']:.1f} degrees, "
+                f"{sum(s * s for s in found['shift_mm']) ** 0.5:.1f} mm; edge agreement "
+                f"{found['edge_agreement']:.3f} ({found['least_edge_agreement']} is the least)"
+            )
+        return lines
 
 
 def overlay(

@@ -1,0 +1,71 @@
+"""Stores one case in all 48 orders and directions of axes and asks for the same result.
+
+    python -m evaluation.orientation --case DIR [--full RAS PIR SRA]
+
+The networks' input must be equal to the last bit for all 48, and FLAIR must come back to its
+own order. ``--full`` names orders that are segmented to the end (with one member, to save time) and
+whose masks must be equal as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from wmhseg import images, pipeline, raw, weights
+from wmhseg.weights import Model
+
+OPPOSITE = {"L": "R", "P": "A", "S": "I"}
+ORDERS = [
+    "".join(OPPOSITE[a] if turned else a for a, turned in zip(axes, flips, strict=True))
+    for axes in itertools.permutations("LPS")
+    for flips in itertools.product((False, True), repeat=3)
+]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--case", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--full", nargs="*", default=[], metavar="CODE")
+    arguments = parser.parse_args(argv)
+    model = weights.find(weights.DEFAULT_MODEL)
+    model = Model(model.folder, replace(model.preset, members=model.preset.members[:1]))
+    straight = []
+    for name in ("FLAIR", "T1"):
+        scan = images.read_scan(arguments.case / "pre" / f"{name}.nii.gz", name=name)
+        straight.append(images.to_image(scan.array, scan.grid))
+    wanted, mask, wrong = None, None, 0
+    for code in ORDERS:
+        flair, t1 = (
+            images.scan_from_image(sitk.DICOMOrient(image, code), name=name)
+            for image, name in zip(straight, ("FLAIR", "T1"), strict=True)
+        )
+        ready = raw.ready(flair, t1, model.preset, raw.Steps())
+        stack = pipeline.prepare(ready.flair, ready.t1, ready.preset).stack
+        wanted = stack if wanted is None else wanted
+        back = ready.to_file_order(ready.way.restore(ready.flair.array))
+        same = np.array_equal(stack, wanted)
+        returned = not ready.way.changes and np.array_equal(back, flair.array)
+        wrong += not (same and (returned or ready.way.changes))
+        told = f"{code} input {'equal' if same else 'DIFFERS'}"
+        if code == ORDERS[0] or code in arguments.full:
+            result = pipeline.segment(flair, t1, model=model)
+            found = sitk.GetArrayFromImage(sitk.DICOMOrient(result.to_image(), ORDERS[0]))
+            mask = found if mask is None else mask
+            equal = np.array_equal(found, mask)
+            wrong += not equal
+            told += f", mask {'equal' if equal else 'DIFFERS'} ({int(found.sum())} voxels)"
+        print(told, flush=True)
+    print(f"{len(ORDERS)} orders, {wrong} wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

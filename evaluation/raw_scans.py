@@ -1,0 +1,74 @@
+"""Segments scans as the scanner gave them, end to end, and draws what is to be looked at.
+
+    python -m evaluation.raw_scans --data DIR --output DIR [--model NAME]
+
+DIR holds one folder a session with FLAIR.nii.gz and T1.nii.gz on grids of their own. Beside each
+mask the output folder gets its overlay, and a picture of FLAIR with the edges of the registered T1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from wmhseg import geometry, images, pipeline, registration, report, weights
+from wmhseg.registration import Rigid
+
+
+def edges_over(flair: images.Scan, t1: images.Scan, move: Rigid, panels: int = 8) -> np.ndarray:
+    """FLAIR with the edges of the registered T1 drawn over it, as an RGB sheet."""
+    way = geometry.conform(flair.grid, (1, 1), "LPS")
+    placed = registration.resample(t1, flair.grid, move).array
+    smooth = ndimage.gaussian_filter(way.orient(placed), (0, 1, 1))
+    slope = np.hypot(np.gradient(smooth, axis=1), np.gradient(smooth, axis=2))
+    edges = slope > np.percentile(slope, 93)
+    _, row_mm, column_mm = way.oriented_spacing_mm
+    picture: np.ndarray = report.overlay(
+        way.orient(flair.array), edges.astype(np.uint8), (row_mm, column_mm), panels=panels
+    )
+    return picture
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--model", default=weights.DEFAULT_MODEL)
+    parser.add_argument("--only", nargs="*", default=None, help="names of sessions")
+    arguments = parser.parse_args(argv)
+    for folder in sorted(p for p in arguments.data.iterdir() if (p / "FLAIR.nii.gz").exists()):
+        if arguments.only is not None and folder.name not in arguments.only:
+            continue
+        flair = images.read_scan(folder / "FLAIR.nii.gz", name="FLAIR")
+        t1 = images.read_scan(folder / "T1.nii.gz", name="T1")
+        result = pipeline.segment(flair, t1, model=arguments.model)
+        target = arguments.output / folder.name
+        result.save(
+            target / "result.nii.gz",
+            overlay=target / "overlay.png",
+            t1_mask=target / "result_on_t1.nii.gz",
+        )
+        assert result.t1_place is not None
+        _, move = result.t1_place
+        images.write_picture(target / "registration.png", edges_over(flair, t1, move))
+        steps, found = result.report.steps, result.report.lesions
+        print(
+            f"{folder.name:14} {found.volume_ml:7.2f} ml {found.count:4} lesions; "
+            f"edge agreement {steps['registration']['edge_agreement']:.3f}, "
+            f"{steps['registration']['angle_deg']:.1f} degrees, "
+            f"{np.linalg.norm(steps['registration']['shift_mm']):.1f} mm; seconds: "
+            f"{ {k: round(v, 1) for k, v in result.report.seconds.items()} }",
+            flush=True,
+        )
+        for warning in result.report.warnings:
+            print(f"    {warning}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

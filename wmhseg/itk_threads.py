@@ -1,0 +1,30 @@
+"""Keeps ITK's iterative methods to one thread, so that equal scans give equal bits everywhere.
+
+Sums of several threads are rounded in an order that depends on their number. Setting the threads of
+one method is not enough: some of its parts ask for the process's setting.
+"""
+
+# SimpleITK comes without type hints.
+# mypy: untyped-calls-exclude="SimpleITK"
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from SimpleITK import ProcessObject
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Has ITK use one thread inside; other Python threads wait for their turn."""
+    with _ONE_AT_A_TIME:
+        usual = ProcessObject.GetGlobalDefaultNumberOfThreads()
+        ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+        try:
+            yield
+        finally:
+            ProcessObject.SetGlobalDefaultNumberOfThreads(usual)

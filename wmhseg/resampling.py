@@ -1,0 +1,141 @@
+"""Pixels of the size that networks have seen, and the way back: resampling along the axes.
+
+Every sample is a weighted mean of its neighbours with weights that sum to 1, so that a constant
+stays constant. The weights fall linearly to 0 at a distance of one voxel, of the coarser of the two
+grids: linear interpolation towards finer voxels, averaging without aliasing towards coarser ones.
+
+Grids are centred on each other. Arrays are (slice, row, column).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from wmhseg.errors import DimensionError
+from wmhseg.geometry import Grid
+
+FloatArray = npt.NDArray[np.float32]
+
+PIXEL_MM = (0.85, 1.2)
+"""Pixels that are left alone: those of the training and of the challenge's scanners."""
+
+LEAST_SLICE_MM = 0.8
+"""Slices nearer to each other than this are averaged; thick ones are never cut into thinner."""
+
+TARGET_MM = 1.0
+"""What pixels and slices outside these ranges are brought to."""
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """The way from one grid to another with the same axes and centre, and back.
+
+    Attributes:
+        source: Grid of the scan.
+        target: Grid the networks work on; equal to the source where nothing is to be done.
+    """
+
+    source: Grid
+    target: Grid
+
+    @property
+    def changes(self) -> bool:
+        """Whether the two grids differ."""
+        return self.source != self.target
+
+    def forward(self, volume: FloatArray) -> FloatArray:
+        """Brings a volume from the source to the target grid.
+
+        Raises:
+            DimensionError: If the volume is not of the source's shape.
+        """
+        return _resampled(volume, self.source, self.target)
+
+    def restore(self, volume: FloatArray) -> FloatArray:
+        """Brings a volume from the target back to the source grid.
+
+        Raises:
+            DimensionError: If the volume is not of the target's shape.
+        """
+        return _resampled(volume, self.target, self.source)
+
+
+def plan(grid: Grid) -> Resampling:
+    """Plans the way to pixels, and slice distances, of the size seen in training.
+
+    Args:
+        grid: Of an axial scan: axis 0 is the slices.
+
+    Returns:
+        The way; both pixel sides become 1 mm when one of them is out of range.
+    """
+    slices, rows, columns = grid.spacing_mm
+    low, high = PIXEL_MM
+    # A hair of room: headers round.
+    if not all(low - 1e-3 <= size <= high + 1e-3 for size in (rows, columns)):
+        rows = columns = TARGET_MM
+    if slices < LEAST_SLICE_MM - 1e-3:
+        slices = TARGET_MM
+    spacing = (slices, rows, columns)
+    if spacing == grid.spacing_mm:
+        return Resampling(grid, grid)
+    shape = tuple(
+        n if new == size else max(2, math.ceil(n * size / new - 1e-6))
+        for n, size, new in zip(grid.shape, grid.spacing_mm, spacing, strict=True)
+    )
+    # The centre stays: origin + direction * half the extent is the same for both.
+    half = np.array(
+        [
+            ((n - 1) * size - (count - 1) * new) / 2
+            for n, size, count, new in zip(grid.shape, grid.spacing_mm, shape, spacing, strict=True)
+        ]
+    )
+    x, y, z = np.array(grid.origin_mm) + np.array(grid.direction).reshape(3, 3) @ half[::-1]
+    origin = (float(x), float(y), float(z))
+    target = replace(
+        grid, shape=(shape[0], shape[1], shape[2]), spacing_mm=spacing, origin_mm=origin
+    )
+    return Resampling(grid, target)
+
+
+def _resampled(volume: FloatArray, source: Grid, target: Grid) -> FloatArray:
+    if volume.shape != source.shape:
+        raise DimensionError(
+            f"An array of the grid's shape {source.shape} was expected", received=volume.shape
+        )
+    for axis in range(3):
+        before = source.shape[axis], source.spacing_mm[axis]
+        after = target.shape[axis], target.spacing_mm[axis]
+        if before != after:
+            volume = _along(volume, axis, _weights(before, after))
+    return volume
+
+
+def _weights(before: tuple[int, float], after: tuple[int, float]) -> sparse.csr_matrix:
+    """One row a new voxel: what it takes of each old one."""
+    (n_old, old_mm), (n_new, new_mm) = before, after
+    position = (np.arange(n_new) - (n_new - 1) / 2) * (new_mm / old_mm) + (n_old - 1) / 2
+    reach = max(1.0, new_mm / old_mm)
+    # Beyond the edge the outermost voxel goes on.
+    position = position.clip(0, n_old - 1)
+    width = 2 * math.ceil(reach) + 1
+    first = np.floor(position).astype(int) - math.ceil(reach)
+    index = first[:, None] + np.arange(width + 1)
+    weight = np.maximum(0, 1 - np.abs(index - position[:, None]) / reach)
+    weight[(index < 0) | (index >= n_old)] = 0
+    weight /= weight.sum(1, keepdims=True)
+    row = np.repeat(np.arange(n_new), width + 1)
+    values = (weight.ravel(), (row, index.clip(0, n_old - 1).ravel()))
+    return sparse.csr_matrix(values, shape=(n_new, n_old))
+
+
+def _along(volume: FloatArray, axis: int, weights: sparse.csr_matrix) -> FloatArray:
+    front = np.moveaxis(volume, axis, 0)
+    flat = weights.astype(np.float32) @ np.ascontiguousarray(front).reshape(front.shape[0], -1)
+    back = np.moveaxis(flat.reshape(-1, *front.shape[1:]), 0, axis)
+    return np.ascontiguousarray(back, dtype=np.float32)
