@@ -67,6 +67,7 @@ train: $(VENV)/.dev ## train on the scans of DATA=DIR, or on synthetic ones from
 
 bench: $(VENV)/.dev ## time all engines against the naive Keras way (BENCH=--quick: a smoke test)
 	$(BIN)/python -m benchmarks.speed $(BENCH)
+	@echo "a batch against single runs: $(BIN)/python -m benchmarks.batch"
 
 # Which list of packages the image gets.
 VARIANT = $(if $(filter 1,$(GPU)),--build-arg REQUIREMENTS=requirements-gpu.txt) \
