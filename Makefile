@@ -103,15 +103,15 @@ $(VENV)-tools/.made: tests/supply/requirements.txt
 	$(VENV)-tools/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-sbom: $(VENV)-tools/.made ## software bill of materials of both images (CycloneDX JSON)
+sbom: $(VENV)-tools/.made ## software bill of materials of each image (CycloneDX JSON)
 	@mkdir -p $(OUT)
-	for kind in "" -gpu; do $(VENV)-tools/bin/cyclonedx-py requirements requirements$$kind.txt \
+	for kind in "" -slim -gpu; do $(VENV)-tools/bin/cyclonedx-py requirements requirements$$kind.txt \
 		--pyproject pyproject.toml --output-reproducible --of JSON --output-file $(OUT)/sbom$$kind.json \
 		|| exit 1; done
-	@ls $(OUT)/sbom.json $(OUT)/sbom-gpu.json
+	@ls $(OUT)/sbom.json $(OUT)/sbom-slim.json $(OUT)/sbom-gpu.json
 
 audit: $(VENV)-tools/.made ## look the pinned packages up in a database of vulnerabilities (needs network)
-	$(VENV)-tools/bin/python tests/supply/audit.py requirements.txt requirements-gpu.txt requirements-dev.txt
+	$(VENV)-tools/bin/python tests/supply/audit.py requirements.txt requirements-slim.txt requirements-gpu.txt requirements-dev.txt
 
 clean: ## remove what the other targets made
 	rm -rf $(OUT) $(VENV) $(VENV)-tools .pytest_cache .ruff_cache .mypy_cache .hypothesis dist
