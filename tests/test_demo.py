@@ -22,8 +22,8 @@ def test_demo_finds_the_lesions_it_drew(tmp_path: Path) -> None:
     found = metrics.evaluate(
         sitk.GetArrayFromImage(reference), sitk.GetArrayFromImage(result), (3.0, 1.0, 1.0)
     )
-    # The synthetic case resembles what the model was trained on: this is no measure of accuracy. Its
-    # reference holds less of the lesions' borders than the training of the default weights marks.
+    # The synthetic case resembles what the model was trained on: this is no measure of accuracy.
+    # Its reference holds less of the lesions' borders than that training marks.
     assert found.dsc > 0.8
     told = json.loads((tmp_path / "output" / "result.json").read_text())
     assert told["warnings"] == []
