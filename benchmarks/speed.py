@@ -171,7 +171,7 @@ def peak_gflops(precision: str, threads: int, repeats: int = 8) -> float:
         for name, shape in described.variables().items()
     }
     settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
-    core = runtime.import_openvino().Core()
+    core = runtime.openvino_core()
     made = core.compile_model(to_openvino(described, tensors, 1), "CPU", settings)
     request, scan = made.create_infer_request(), rng.standard_normal((1, 256, 96, 96), np.float32)
     best = float("inf")

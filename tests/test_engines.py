@@ -247,11 +247,10 @@ def test_bf16_needs_openvino_or_a_gpu(machine: dict[str, Any]) -> None:
 
 def test_bf16_on_a_processor_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     class Old:
-        class Core:
-            def get_property(self, device: str, name: str) -> list[str]:
-                return ["FP32", "INT8"]
+        def get_property(self, device: str, name: str) -> list[str]:
+            return ["FP32", "INT8"]
 
-    monkeypatch.setattr(runtime, "import_openvino", Old)
+    monkeypatch.setattr(runtime, "openvino_core", Old)
     with pytest.raises(DeviceError, match=r"bfloat16.*Received: one with FP32, INT8"):
         runtime.start_openvino(2, "bf16")
     assert runtime.start_openvino(2).precision == "f32"
@@ -348,3 +347,28 @@ def test_several_processes_at_once(tmp_path: Path, flair: str, models_folder: Pa
     assert [process.wait() for process in running] == [0, 0, 0]
     masks = {(tmp_path / f"{n}" / "r.nii.gz").read_bytes() for n in range(3)}
     assert len(masks) == 1
+
+
+SIGNALLED = """
+import os, signal, sys
+sys.path[:0] = [{root!r}, {tests!r}]
+from pathlib import Path
+import test_engines
+from wmhseg import engines
+model = test_engines.made(Path({folder!r}), "unet-flair")
+used = [engines.start("openvino", "cpu", 1) for _ in range(2)]
+for engine in used:
+    engine.load(model, model.preset.members[0])
+    engine.predict(test_engines.scan(model, 1))
+del engine
+used.pop(0)
+used.pop(0)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_signals_after_engines_are_gone(tmp_path: Path) -> None:
+    folders = {"root": str(ROOT), "tests": str(ROOT / "tests"), "folder": str(tmp_path / "m")}
+    program = SIGNALLED.format(**folders)
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 7

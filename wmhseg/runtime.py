@@ -6,6 +6,7 @@ loaded, and OpenVINO comes without what reports its use to its makers.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import math
 import os
@@ -138,7 +139,7 @@ def start_openvino(threads: int | None = None, precision: Precision = "f32") -> 
     Raises:
         DeviceError: If OpenVINO is not installed, or the processor cannot do the precision.
     """
-    able = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and "BF16" not in able:
         raise DeviceError(
             "A processor with bfloat16 instructions was expected for --precision bf16",
@@ -175,6 +176,18 @@ def import_openvino() -> Any:
         for name in left_out:
             del sys.modules[name]
     return openvino
+
+
+@functools.cache
+def openvino_core() -> Any:
+    """The one core of this process; it is never freed.
+
+    While a core lives, OpenVINO has signals handled on a stack of its own, and puts back what was
+    there before when the core goes. Of two cores that go in the order they came the second puts
+    back the freed stack of the first, and the next signal (Ctrl-C, SIGTERM) is a segmentation
+    fault.
+    """
+    return import_openvino().Core()
 
 
 def start(device: Device = "auto", threads: int | None = None) -> Runtime:

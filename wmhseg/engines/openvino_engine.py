@@ -28,7 +28,7 @@ class OpenVinoEngine:
     def __init__(self, machine: Runtime) -> None:
         """Takes the number of threads and the precision."""
         self.runtime = machine
-        self._core = runtime.import_openvino().Core()
+        self._core = runtime.openvino_core()
         self._members: dict[str, _Compiled] = {}
         self._current: _Compiled | None = None
 
