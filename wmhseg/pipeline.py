@@ -371,13 +371,15 @@ class Loaded:
 
     Attributes:
         flair: The FLAIR scan as it was given.
-        ready: What was done to it before preparation, and the way back.
+        ready: What was done to it before preparation, and the way back; without T1.
+        has_t1: Whether the networks see a T1 scan.
         prepared: What the networks take.
         seconds: Stage -> wall-clock seconds so far.
     """
 
     flair: Scan
     ready: raw.Ready
+    has_t1: bool
     prepared: Prepared
     seconds: dict[str, float]
 
@@ -445,7 +447,9 @@ class Segmenter:
             prepared = prepare(ready.flair, ready.t1, ready.preset, intensity_scale=scale)
             told = (*doubts, *ready.warnings, *prepared.warnings)
             prepared = replace(prepared, warnings=told)
-        return Loaded(flair_scan, ready, prepared, watch.seconds)
+        # The voxels of T1 have done their work, and the largest scans need the room.
+        has_t1 = ready.t1 is not None
+        return Loaded(flair_scan, replace(ready, t1=None), has_t1, prepared, watch.seconds)
 
     def segment(
         self,
@@ -485,9 +489,10 @@ class Segmenter:
         with watch.stage("restore"):
             # Cut on the scan's own voxels: a mask that is resampled loses its small lesions.
             original = ready.way.restore(way.restore(probability))
-            mask = lesions.to_mask(original, post)
+            mask = ready.to_file_order(lesions.to_mask(original, post))
+            restored = ready.to_file_order(original)
+            del original  # the largest scans need the room
             mask = lesions.without_small(mask, loaded.flair.grid.voxel_ml, post)
-            mask, restored = ready.to_file_order(mask), ready.to_file_order(original)
             found = lesions.summarise(mask, loaded.flair.grid.voxel_ml)
         scale = self.options.intensity_scale
         written = report.Report(
@@ -495,7 +500,7 @@ class Segmenter:
             grid=loaded.flair.grid,
             model=chosen.preset,
             runtime=engine.runtime,
-            options={"intensity_scale": scale, "t1": ready.t1 is not None},
+            options={"intensity_scale": scale, "t1": loaded.has_t1},
             steps=ready.findings,
             intensity_scale={
                 name: {
