@@ -300,6 +300,17 @@ def test_a_segmenter_serves_one_scan_after_another(
     assert first.report.seconds.keys() == second.report.seconds.keys()
 
 
+def test_t1_is_not_kept_while_the_networks_compute(phantom: Phantom) -> None:
+    """The largest scans fit into the memory limit of the image only without it."""
+    segmenter = wmhseg.Segmenter("bright")
+    for t1 in (phantom.t1, None):
+        loaded = segmenter.load(phantom.flair, t1, spacing_mm=phantom.spacing_mm)
+        assert loaded.ready.t1 is None
+        assert loaded.has_t1 == (t1 is not None)
+        told = segmenter.compute(loaded).report.to_dict()
+        assert told["t1_used"] == (t1 is not None)
+
+
 def test_unknown_model_lists_the_installed(phantom: Phantom) -> None:
     with pytest.raises(errors.UnknownModelError, match="bright-flair"):
         wmhseg.segment(phantom.flair, spacing_mm=phantom.spacing_mm, model="no-such-model")
