@@ -70,7 +70,7 @@ def test_synthetic_training_makes_a_model_that_segments(
     told = capsys.readouterr()
     made = tmp_path / "out" / "tiny-synthetic"
     assert told.out == f"tiny-synthetic: 2 members in {made}\n"
-    assert "2 of 2 arrays taken from warm.safetensors" in told.err
+    assert "from warm.safetensors, 2 of 2 arrays taken" in told.err
     found = weights.read_model(made).preset
     assert [member.file for member in found.members] == ["0.safetensors", "1.safetensors"]
     assert found.preprocessing == SYNTHETIC.preprocessing

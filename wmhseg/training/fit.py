@@ -21,7 +21,7 @@ from wmhseg import files, weights
 from wmhseg import runtime as machines
 from wmhseg.errors import TrainingFailedError, WeightsError
 from wmhseg.runtime import Runtime
-from wmhseg.training import checkpoint
+from wmhseg.training import checkpoint, growth
 from wmhseg.training.checkpoint import Progress
 from wmhseg.training.journal import Journal
 from wmhseg.training.plan import Fitting, Plan, Run
@@ -174,8 +174,7 @@ def _build(task: Task, machine: Runtime, attempt: int, say: Callable[[str], None
     model = networks.NETWORKS[run.network](field, task.plan.channels, **run.options)
     if task.start is not None:
         name, tensors = task.start
-        taken = take_matching(model, tensors, name=name)
-        say(f"{run.name}: {taken} of {len(model.weights)} arrays taken from {name}")
+        say(f"{run.name}: from {name}, {take_start(model, tensors, name=name)}")
     elif fitting.rare_start:
         # Lesions are rare: start near probability 0, where the Dice loss is steepest.
         kernel, bias = model.get_layer("output").get_weights()
@@ -202,8 +201,8 @@ def _optimizer(run: Run, fitting: Fitting) -> Any:
     return keras.optimizers.Adam(run.rate, **shared)
 
 
-def take_matching(model: Any, tensors: weights.Tensors, *, name: str) -> int:
-    """Copies the arrays whose path and shape a network shares; the others stay as they are.
+def take_start(model: Any, tensors: weights.Tensors, *, name: str) -> str:
+    """Starts a network from the weights of a related one; see ``wmhseg.training.growth``.
 
     Args:
         model: A Keras model of this package.
@@ -211,23 +210,18 @@ def take_matching(model: Any, tensors: weights.Tensors, *, name: str) -> int:
         name: What to call them in messages.
 
     Returns:
-        Number of arrays that were copied.
+        A sentence that says what was taken.
 
     Raises:
-        WeightsError: If there is none.
+        WeightsError: If there is nothing to take.
     """
-    own = weights.collect(model)
-    shared = {
-        path: array
-        for path, array in tensors.items()
-        if path in own and own[path].shape == array.shape
-    }
-    if not shared:
+    made, told = growth.grow(weights.collect(model), tensors)
+    if not told:
         raise WeightsError(
             "Weights that share at least one layer with the network were expected", received=name
         )
-    weights.assign(model, own | shared, name=name)
-    return len(shared)
+    weights.assign(model, made, name=name)
+    return told
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from wmhseg import preset as presets
@@ -81,8 +81,8 @@ class Run:
         network: Name in ``wmhseg.networks.NETWORKS``.
         options: Arguments of the network besides field and channels.
         member: Whether it becomes a member of the ensemble; a warm start does not.
-        start_from: An earlier run or a weight file whose layers of equal name and shape are
-            taken over; null for random weights.
+        start_from: An earlier run or a weight file that the network is grown from, see
+            ``wmhseg.training.growth``; null for random weights.
         seed: Seeds the first weights, and the order and content of the data.
         steps: Number of batches; null where epochs are given.
         epochs: Passes through the varied data; null where steps are given.
@@ -202,7 +202,49 @@ def _published_run(number: int, network: str, options: dict[str, NetworkOption])
     return Run(str(number), network, options, seed=101 + number, epochs=50, batch=30, rate=2e-4)
 
 
-_METHOD = METHODS["synthetic"]
+_WARM = Run("warm", member=False, steps=4200, crop=144, rate=6e-4, final_rate=2.5e-4, warmup=60)
+# The warm start sees small crops, twice as fast; the members then see nearly whole slices, so that
+# they know borders and position.
+_MEMBER = Run("", start_from="warm", steps=300, crop=160, rate=2.5e-4, final_rate=0.0, warmup=20)
+
+
+def _synthetic(name: str, method_of: str, what: str, runs: tuple[Run, ...]) -> Plan:
+    """The recipe of the weights that come with the project.
+
+    Args:
+        name: Name of the model.
+        method_of: Method in ``wmhseg.preset.METHODS`` whose publication described the networks.
+        what: What it is, for the description.
+        runs: See Plan.
+    """
+    method = METHODS["synthetic"]
+    return Plan(
+        format=FORMAT,
+        name=name,
+        description=f"{what}, trained by wmhseg on synthetic scans.",
+        licence="Apache-2.0",
+        training_data="synthetic scans drawn from SynthSeg label maps; no real image",
+        reference=METHODS[method_of].reference,
+        channels=2,
+        without_t1="zero",
+        weights="float16",
+        preprocessing=method.preprocessing,
+        postprocessing=method.postprocessing,
+        intensity_scale="auto",
+        augmentation=None,
+        synthesis=Synthesis(),
+        fitting=Fitting(
+            loss="dice-and-cross-entropy",
+            optimizer="adamw",
+            weight_decay=1e-5,
+            clip_norm=1.0,
+            rare_start=True,
+            precision="bfloat16",
+        ),
+        runs=runs,
+    )
+
+
 PLANS: dict[str, Plan] = {
     "published": _published(
         "unet-published",
@@ -216,47 +258,30 @@ PLANS: dict[str, Plan] = {
         "Stack-Nets with kernels 3x3 and 5x5",
         tuple(_published_run(i, "stacknet", {"kernel": kernel}) for i, kernel in enumerate((3, 5))),
     ),
-    # The warm start sees small crops, twice as fast; the members then see nearly whole slices, so
-    # that they know borders and position.
-    "synthetic": Plan(
-        format=FORMAT,
-        name="unet-synthetic",
-        description="Ensemble of 3 U-Nets, trained by wmhseg on synthetic scans.",
-        licence="Apache-2.0",
-        training_data="synthetic scans drawn from SynthSeg label maps; no real image",
-        reference=_METHOD.reference,
-        channels=2,
-        without_t1="zero",
-        weights="float16",
-        preprocessing=_METHOD.preprocessing,
-        postprocessing=_METHOD.postprocessing,
-        intensity_scale="auto",
-        augmentation=None,
-        synthesis=Synthesis(),
-        fitting=Fitting(
-            loss="dice-and-cross-entropy",
-            optimizer="adamw",
-            weight_decay=1e-5,
-            clip_norm=1.0,
-            rare_start=True,
-            precision="bfloat16",
-        ),
-        runs=(
-            Run(
-                "warm", member=False, steps=4200, crop=144, rate=6e-4, final_rate=2.5e-4, warmup=60
-            ),
+    "synthetic": _synthetic(
+        "unet-synthetic",
+        "published",
+        "Ensemble of 3 U-Nets",
+        (_WARM, *(replace(_MEMBER, name=str(i), seed=321 + i) for i in range(3))),
+    ),
+    # Grown from the same warm U-Net: learning deep stacks from nothing takes several times as long.
+    "synthetic-stack": _synthetic(
+        "stacknet-synthetic",
+        "published-stack",
+        "Stack-Nets with kernels 3x3 and 5x5",
+        (
+            _WARM,
             *(
-                Run(
-                    str(number),
-                    start_from="warm",
-                    seed=321 + number,
-                    steps=300,
-                    crop=160,
-                    rate=2.5e-4,
-                    final_rate=0.0,
-                    warmup=20,
+                replace(
+                    _MEMBER,
+                    name=f"{kernel}x{kernel}",
+                    network="stacknet",
+                    options={"kernel": kernel, "depth": 5},
+                    seed=341 + kernel,
+                    steps=600,
+                    crop=144,
                 )
-                for number in range(3)
+                for kernel in (3, 5)
             ),
         ),
     ),
