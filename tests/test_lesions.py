@@ -79,6 +79,27 @@ def test_a_larger_threshold_never_adds_voxels(
     assert (strict <= loose).all()
 
 
+def without_small(mask: np.ndarray, smallest: float) -> np.ndarray:
+    """Voxels are of 1.5 mm3."""
+    post = Postprocessing(min_lesion_mm3=smallest)
+    return lesions.without_doubtful(mask, mask.astype(np.float32), 0.0015, post)
+
+
+def test_lesions_go_by_their_highest_probability() -> None:
+    probability = np.zeros((4, 5, 6), np.float32)
+    probability[0, 0, 0], probability[1, 1, 1] = 0.6, 0.9  # one lesion, over a corner
+    probability[0, 4, :4] = 0.75
+    probability[3, 4, 5] = 0.5  # not above the threshold
+    mask = lesions.to_mask(probability, Postprocessing(0.5, 0))
+    assert mask.sum() == 6
+    below = float(np.nextafter(np.float32(0.9), np.float32(0)))
+    for peak, voxels in ((0, 6), (0.6, 6), (0.75, 2), (below, 2), (float(np.float32(0.9)), 0)):
+        post = Postprocessing(0.5, 0, lesion_peak=peak)
+        left = lesions.without_doubtful(mask, probability, 0.001, post)
+        assert left.sum() == voxels, peak
+        assert (left <= mask).all()
+
+
 def test_small_lesions_go_by_volume() -> None:
     mask = np.zeros((4, 5, 6), np.uint8)
     mask[0, 0, 0] = mask[1, 1, 1] = 1  # 2 voxels, connected over a corner between slices
@@ -86,21 +107,21 @@ def test_small_lesions_go_by_volume() -> None:
     mask[3, 4, 5] = 1  # 1 voxel
     # A voxel of 3 x 1 x 0.5 mm is 1.5 mm3: the lesions have 3, 6 and 1.5 mm3.
     for smallest, voxels in ((0, 7), (1.5, 7), (1.6, 6), (3, 6), (3.1, 4), (6, 4), (6.1, 0)):
-        left = lesions.without_small(mask, 0.0015, Postprocessing(min_lesion_mm3=smallest))
+        left = without_small(mask, smallest)
         assert left.sum() == voxels
         assert left.dtype == np.uint8
         assert (left <= mask).all()
 
 
-@given(PROBABILITIES, *[st.floats(0, 1, exclude_max=True)] * 2, st.floats(0, 20))
+@given(PROBABILITIES, *[st.floats(0, 1, exclude_max=True)] * 3, st.floats(0, 20))
 def test_a_larger_threshold_never_adds_large_lesions(
-    probability: np.ndarray, one: float, other: float, smallest: float
+    probability: np.ndarray, one: float, other: float, peak: float, smallest: float
 ) -> None:
     """A lesion that survives the stricter threshold is part of a larger one at the looser."""
     low, high = sorted((one, other))
     loose, strict = (
-        lesions.without_small(lesions.to_mask(probability, post), 0.001, post)
-        for post in (Postprocessing(t, 0.1, smallest) for t in (low, high))
+        lesions.without_doubtful(lesions.to_mask(probability, post), probability, 0.001, post)
+        for post in (Postprocessing(t, 0.1, smallest, peak) for t in (low, high))
     )
     assert (strict <= loose).all()
 

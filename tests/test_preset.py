@@ -51,6 +51,7 @@ def test_numbers_of_the_published_method() -> None:
     assert pre.padding == "background"
     assert pre.clip is None
     assert (post.threshold, post.end_slices, post.min_lesion_mm3) == (0.5, 0.10, 0)
+    assert post.lesion_peak == 0
 
 
 def test_stack_net_differs_in_its_threshold() -> None:
@@ -110,6 +111,7 @@ POSTPROCESSING = st.builds(
     threshold=st.floats(0, 1, exclude_max=True),
     end_slices=st.floats(0, 0.5, exclude_max=True),
     min_lesion_mm3=st.floats(0, 10_000),
+    lesion_peak=st.floats(0, 1, exclude_max=True),
 )
 FILES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}\.safetensors", fullmatch=True)
 MEMBERS = st.builds(
@@ -204,7 +206,7 @@ KEYS = [p for p in paths(FULL) if isinstance(p[-1], str) and p[-1] != "depth"]
 
 
 def test_every_key_is_visited() -> None:
-    assert len(KEYS) == 11 + 10 + 3 + 5
+    assert len(KEYS) == 11 + 10 + 4 + 5
 
 
 @pytest.mark.parametrize("path", KEYS, ids=str)
@@ -296,6 +298,8 @@ def at(path: str, junk: Any) -> dict[str, Any]:
         ("postprocessing.end_slices", -0.1),
         ("postprocessing.min_lesion_mm3", -1),
         ("postprocessing.min_lesion_mm3", 10_001),
+        ("postprocessing.lesion_peak", -0.1),
+        ("postprocessing.lesion_peak", 1),
         ("members", [FULL["members"][0]] * 2),  # one file for two members
         ("members", [{**FULL["members"][0], "file": f"{i}.safetensors"} for i in range(65)]),
         ("members.0.sha256", "0" * 63),

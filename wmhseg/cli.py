@@ -117,6 +117,12 @@ def _add_running(parser: argparse.ArgumentParser, *, scale: str) -> None:
         "--min-lesion", type=float, metavar="MM3", help="remove smaller lesions; 0 keeps all"
     )
     group.add_argument(
+        "--lesion-peak",
+        type=float,
+        metavar="P",
+        help="remove lesions without a voxel above this probability; 0 keeps all",
+    )
+    group.add_argument(
         "--intensity-scale",
         choices=["adapt", "keep"],
         default=scale,
@@ -218,6 +224,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         threshold=arguments.threshold,
         steps=raw.PREPARED if None in chosen.values() else raw.Steps(**chosen),
         min_lesion_mm3=arguments.min_lesion,
+        lesion_peak=arguments.lesion_peak,
         engine=arguments.engine,
         precision=arguments.precision,
     )

@@ -52,25 +52,35 @@ def to_mask(probability: npt.NDArray[np.float32], post: Postprocessing) -> npt.N
     return mask
 
 
-def without_small(
-    mask: npt.NDArray[np.uint8], voxel_ml: float, post: Postprocessing
+def without_doubtful(
+    mask: npt.NDArray[np.uint8],
+    probability: npt.NDArray[np.float32],
+    voxel_ml: float,
+    post: Postprocessing,
 ) -> npt.NDArray[np.uint8]:
-    """Removes the lesions (26-connected) below the smallest volume that counts.
+    """Removes the lesions (26-connected) that are too small, or nowhere probable enough.
 
     Args:
         mask: (slice, row, column), 0 or 1.
+        probability: What the mask was made from, same shape.
         voxel_ml: Volume of a voxel in millilitres.
-        post: Holds the smallest volume.
+        post: Holds the smallest volume and the probability that a lesion has to exceed.
 
     Returns:
         uint8 mask of the same shape, 0 or 1.
     """
-    if post.min_lesion_mm3 == 0:
+    if post.min_lesion_mm3 == 0 and post.lesion_peak == 0:
         return mask
     labels, count = ndimage.label(mask, structure=CONNECTIVITY)
-    sizes = np.bincount(labels[mask > 0], minlength=count + 1)
+    inside = mask > 0
+    lesion = labels[inside]
+    sizes = np.bincount(lesion, minlength=count + 1)
+    peaks = np.zeros(count + 1, np.float32)
+    np.maximum.at(peaks, lesion, probability[inside])
     # A hair below, so that a lesion of exactly that volume stays whatever the rounding.
     enough = sizes * voxel_ml >= post.min_lesion_mm3 / 1000 * (1 - 1e-9)
+    if post.lesion_peak:
+        enough &= peaks > post.lesion_peak
     enough[0] = False
     left: npt.NDArray[np.uint8] = enough[labels].astype(np.uint8)
     return left

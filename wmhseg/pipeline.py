@@ -69,6 +69,7 @@ class Options:
             ran it, and reports when it would have mattered.
         threshold: Replaces the preset's threshold on the probability.
         min_lesion_mm3: Replaces the preset's smallest lesion volume; 0 keeps all.
+        lesion_peak: Replaces the probability that a lesion has to exceed somewhere; 0 keeps all.
         steps: What is done to scans as the scanner gave them; see ``wmhseg.raw``.
     """
 
@@ -78,6 +79,7 @@ class Options:
     intensity_scale: Literal["adapt", "keep"] = "adapt"
     threshold: float | None = None
     min_lesion_mm3: float | None = None
+    lesion_peak: float | None = None
     engine: runtime.EngineName = "auto"
     precision: runtime.Precision = "f32"
     steps: raw.Steps = field(default_factory=raw.Steps)
@@ -411,6 +413,7 @@ class Segmenter:
             chosen.preset,
             threshold=self.options.threshold,
             min_lesion_mm3=self.options.min_lesion_mm3,
+            lesion_peak=self.options.lesion_peak,
         )
         self.model = Model(chosen.folder, changed)
         self._engine: engines.Engine | None = None
@@ -492,7 +495,7 @@ class Segmenter:
             mask = ready.to_file_order(lesions.to_mask(original, post))
             restored = ready.to_file_order(original)
             del original  # the largest scans need the room
-            mask = lesions.without_small(mask, loaded.flair.grid.voxel_ml, post)
+            mask = lesions.without_doubtful(mask, restored, loaded.flair.grid.voxel_ml, post)
             found = lesions.summarise(mask, loaded.flair.grid.voxel_ml)
         scale = self.options.intensity_scale
         written = report.Report(

@@ -64,11 +64,15 @@ class Postprocessing:
         threshold: Voxels above (not at) this probability are WMH.
         end_slices: Share of the slices that is emptied at either end, rounded down.
         min_lesion_mm3: Lesions of a smaller volume are removed; 0 keeps all, as published.
+        lesion_peak: Lesions without a voxel above (not at) this probability are removed; 0 keeps
+            all, as published. Above the threshold it is the higher of two thresholds of a
+            hysteresis (J. Canny, IEEE PAMI 8 (1986) 679-698).
     """
 
     threshold: float = 0.5
     end_slices: float = 0.10
     min_lesion_mm3: float = 0.0
+    lesion_peak: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,10 @@ METHODS: dict[str, Method] = {
         _UNET_PAPER,
     ),
     # This project's own training: the published steps on turned scans, extremes cut.
-    # Ceiling, threshold and smallest lesion were chosen on the validation scans of the model card.
+    # Ceiling, thresholds and smallest lesion were chosen on the validation scans of the model card.
     "synthetic": Method(
         Preprocessing(orientation="LPS", ceiling=1.8, clip=(-6.0, 12.0)),
-        Postprocessing(threshold=0.6, min_lesion_mm3=10.0),
+        Postprocessing(threshold=0.7, min_lesion_mm3=10.0, lesion_peak=0.98),
         _UNET_PAPER,
     ),
 }
@@ -237,6 +241,8 @@ def check_method(pre: Preprocessing, post: Postprocessing) -> None:
     require(
         0 <= post.end_slices < 0.5, "postprocessing.end_slices", "0 to below 0.5", post.end_slices
     )
+    peak = post.lesion_peak
+    require(0 <= peak < 1, "postprocessing.lesion_peak", "0 to below 1", peak)
     require(
         0 <= post.min_lesion_mm3 <= MAX_MIN_LESION_MM3,
         "postprocessing.min_lesion_mm3",
@@ -333,7 +339,11 @@ def with_sha256(member: Member, sha256: str) -> Member:
 
 
 def with_postprocessing(
-    preset: Preset, *, threshold: float | None = None, min_lesion_mm3: float | None = None
+    preset: Preset,
+    *,
+    threshold: float | None = None,
+    min_lesion_mm3: float | None = None,
+    lesion_peak: float | None = None,
 ) -> Preset:
     """Returns the preset with other post-processing; None leaves a number as it is.
 
@@ -352,6 +362,10 @@ def with_postprocessing(
                 received=min_lesion_mm3,
             )
         post = replace(post, min_lesion_mm3=float(min_lesion_mm3))
+    if lesion_peak is not None:
+        if not 0 <= lesion_peak < 1:
+            raise UsageError("A lesion peak from 0 to below 1 was expected", received=lesion_peak)
+        post = replace(post, lesion_peak=lesion_peak)
     return with_changes(preset, postprocessing=post)
 
 

@@ -78,6 +78,7 @@ class Report:
             "threshold": post.threshold,
             "end_slices": post.end_slices,
             "min_lesion_mm3": post.min_lesion_mm3,
+            "lesion_peak": post.lesion_peak,
             "members": [
                 {"file": m.file, "network": m.network, "sha256": m.sha256}
                 for m in self.model.members

@@ -108,5 +108,6 @@ class Look:
         kept = lesions.kept_slices(case.way.slices, post)
         probability = np.zeros(case.stack.shape[:3], np.float32)
         probability[kept] = ensemble.mean_probability(case.stack[kept], model, self._engine)
-        mask = case.way.restore(lesions.to_mask(probability, post))
-        return lesions.without_small(mask, case.way.source.voxel_ml, post)
+        restored = case.way.restore(probability)
+        mask = lesions.to_mask(restored, post)
+        return lesions.without_doubtful(mask, restored, case.way.source.voxel_ml, post)
