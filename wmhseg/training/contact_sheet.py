@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,33 @@ from wmhseg.training.recipe import Recipe
 from wmhseg.training.synthesis import load_heads, make_scan
 
 Picture = npt.NDArray[np.uint8]
+Colour = tuple[int, int, int]
+RED: Colour = (255, 60, 50)
 
 FLAIR_PLACES = (0.25, 0.4, 0.52, 0.62, 0.74)  # shares of the slices that hold the head
 T1_PLACES = (0.4, 0.62)
 _DARKEST, _BRIGHTEST = (-2.5, -2.5), (3.5, 2.5)  # z-scores of FLAIR, T1
+
+
+def tile(image: Float, channel: int, outlined: Mapping[Colour, Mask], enlarge: int = 2) -> Picture:
+    """Draws one slice with outlines.
+
+    Args:
+        image: (row, column), z-scored.
+        channel: 0 for FLAIR, 1 for T1.
+        outlined: Colour -> mask (row, column); later ones lie on top.
+        enlarge: Pixels of the picture a pixel of the scan.
+
+    Returns:
+        RGB, (row, column, 3).
+    """
+    low, high = _DARKEST[channel], _BRIGHTEST[channel]
+    grey = np.clip((image - low) / (high - low), 0, 1) * 255
+    drawn = np.asarray(_enlarged(grey, enlarge), np.uint8)[..., None].repeat(3, -1)
+    for colour, mask in outlined.items():
+        inside = _enlarged(mask, enlarge)
+        drawn[inside & ~ndimage.binary_erosion(inside)] = colour
+    return drawn
 
 
 def row(inputs: Float, target: Mask, enlarge: int = 2) -> Picture:
@@ -49,13 +72,8 @@ def row(inputs: Float, target: Mask, enlarge: int = 2) -> Picture:
     for channel, places in enumerate((FLAIR_PLACES, T1_PLACES)):
         for place in places:
             index = round(first + place * (last - first))
-            low, high = _DARKEST[channel], _BRIGHTEST[channel]
-            grey = np.clip((inputs[index, ..., channel] - low) / (high - low), 0, 1) * 255
-            tile = _enlarged(np.repeat(grey.astype(np.uint8)[..., None], 3, -1), enlarge)
-            if channel == 0:
-                inside = _enlarged(target[index], enlarge)
-                tile[inside & ~ndimage.binary_erosion(inside)] = (255, 60, 50)
-            tiles.append(tile)
+            outlined = {RED: target[index]} if channel == 0 else {}
+            tiles.append(tile(inputs[index, ..., channel], channel, outlined, enlarge))
     return np.concatenate(tiles, 1)
 
 

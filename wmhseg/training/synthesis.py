@@ -28,7 +28,7 @@ from wmhseg.training.noise import Float, between
 from wmhseg.training.recipe import Recipe
 
 __all__ = [
-    "Drawing", "Head", "Recipe", "SyntheticScan", "draw_scan", "load_head", "load_heads",
+    "Drawing", "Head", "Recipe", "SyntheticScan", "as_seen", "draw_scan", "load_head", "load_heads",
     "make_scan", "move", "normalise",
 ]  # fmt: skip
 
@@ -124,14 +124,27 @@ def marked(found: Hyperintensities, parts: int, level: float) -> tuple[Array, Ar
     return (average(found.strength, parts, even) >= level) & ~other, other
 
 
-def make_scan(
-    rng: np.random.Generator, heads: Sequence[Head], recipe: Recipe, arrays: Arrays = NUMPY
+def as_seen(
+    rng: np.random.Generator, drawing: Drawing, recipe: Recipe, arrays: Arrays = NUMPY
 ) -> SyntheticScan:
-    """Draws one scan as the network sees it; see ``draw_scan``."""
-    drawing = draw_scan(rng, heads, recipe, arrays)
+    """Turns a drawing into what the network sees.
+
+    Args:
+        rng: Source of randomness, where ``draw_scan`` left it.
+        drawing: What was drawn.
+        recipe: Says how often T1 is missing.
+        arrays: Where the drawing lies.
+    """
     # Masks are made by the functions of inference, which work on the host.
     volumes = [arrays.get(volume) for volume in (drawing.flair, drawing.t1)]
     inputs = np.stack([normalise(rng, volume) for volume in volumes], -1)
     if rng.random() < recipe.without_t1:
         inputs[..., 1] = 0
     return SyntheticScan(arrays.put(inputs), drawing.target, drawing.other)
+
+
+def make_scan(
+    rng: np.random.Generator, heads: Sequence[Head], recipe: Recipe, arrays: Arrays = NUMPY
+) -> SyntheticScan:
+    """Draws one scan as the network sees it; see ``draw_scan``."""
+    return as_seen(rng, draw_scan(rng, heads, recipe, arrays), recipe, arrays)
