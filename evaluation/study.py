@@ -4,8 +4,10 @@
     python -m evaluation.study ... --only ingredients --steps 600
 
 Every variant is one short training that differs from the reference in one thing; all start from the
-same weights, or all from random ones, and take the same number of steps. Trainings and masks that
-are there already are not made again. OUTPUT gets study.csv, study.md and study.png.
+same weights, or all from random ones, and take the same number of steps. Networks have a quarter of
+the published maps unless --width says otherwise: what the data hold shows in small networks too, at
+a sixteenth of the cost. Trainings and masks that are there already are not made again. OUTPUT gets
+study.csv, study.md and study.png.
 """
 
 from __future__ import annotations
@@ -36,7 +38,10 @@ from wmhseg.weights import Model
 
 REFERENCE = "reference"
 GROUPS = ("ingredients", "ensemble", "stack", "modalities")
+# The reference with other seeds comes with the ensemble.
+HEADINGS = ("reference", "seeds", *GROUPS)
 MEMBERS = 5
+DEPTHS = (1, 2, 3, 4, 5, 6)
 LOW_LOAD_ML = 15.0
 
 _OFF: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -82,8 +87,12 @@ class Variant:
     channels: int = 2
 
 
-def variants() -> list[Variant]:
-    """Every variant but the reference."""
+def variants(depths: Sequence[int] = DEPTHS) -> list[Variant]:
+    """Every variant but the reference.
+
+    Args:
+        depths: Convolutions a stack of the Stack-Nets.
+    """
     found = [
         Variant("ingredients", name, about, dict.fromkeys(keys, 0.0))
         for name, (about, keys) in _OFF.items()
@@ -98,7 +107,7 @@ def variants() -> list[Variant]:
             network=("stacknet", {"kernel": kernel, "depth": depth}),
         )
         for kernel in (3, 5)
-        for depth in range(1, 7)
+        for depth in depths
     ]
     found.append(Variant("modalities", "flair-network", "a network of FLAIR alone", channels=1))
     return found
@@ -116,6 +125,9 @@ class Study:
         crop: Side of the squares that networks see, in pixels.
         start: Weights that every training starts from where layers match, or None.
         members: Networks of the reference ensemble; at most MEMBERS.
+        width: Maps of the networks relative to the published ones.
+        rate: Learning rate after the warm-up.
+        depths: Convolutions a stack of the Stack-Nets.
     """
 
     labels: Path
@@ -125,21 +137,28 @@ class Study:
     crop: int
     start: Path | None
     members: int = MEMBERS
+    width: float = 0.25
+    rate: float = 1e-3
+    depths: tuple[int, ...] = DEPTHS
 
 
 def plan_of(study: Study, variant: Variant, members: int = 1) -> plans.Plan:
     """The training of a variant."""
     base = plans.PLANS["synthetic"]
     assert base.synthesis is not None
+    name, options = variant.network
+    if study.width != 1:
+        options = {**options, "width": study.width}
     runs = tuple(
         Run(
             str(number),
-            *variant.network,
+            name,
+            options,
             start_from=str(study.start) if study.start else None,
             seed=401 + number,
             steps=study.steps,
             crop=study.crop,
-            rate=4e-4,
+            rate=study.rate,
             final_rate=0.0,
             warmup=min(30, study.steps // 5),
         )
@@ -147,6 +166,10 @@ def plan_of(study: Study, variant: Variant, members: int = 1) -> plans.Plan:
     )
     return replace(
         base,
+        # Every lesion counts: networks after a short training are sure of few.
+        postprocessing=replace(base.postprocessing, threshold=0.5, lesion_peak=0.0),
+        # Small networks gain nothing from bfloat16, and few processors have it.
+        fitting=replace(base.fitting, precision="float32"),
         name=variant.name,
         description=f"Study: {variant.about}.",
         channels=variant.channels,
@@ -178,18 +201,31 @@ def ensembles(model: Model) -> list[Model]:
     return found
 
 
+def other_seeds(model: Model) -> list[Model]:
+    """Each member but the first alone: what chance does."""
+    return [
+        Model(
+            model.folder,
+            preset.with_changes(model.preset, name=f"seed-{number}", members=(member,)),
+        )
+        for number, member in enumerate(model.preset.members[1:], 2)
+    ]
+
+
 def contenders(study: Study, groups: Sequence[str], say: Any) -> list[tuple[str, Contender]]:
     """Trains what is asked for; returns group and contender, the reference first."""
     options = Options()
     count = study.members if "ensemble" in groups else 1
     reference = Variant("", REFERENCE, "everything, one U-Net")
-    sizes = ensembles(train(study, reference, say, count))
+    whole = train(study, reference, say, count)
+    sizes = ensembles(whole)
     found = [("", network(sizes[0], options, "adapt"))]
+    found += [("seeds", network(model, options, "adapt")) for model in other_seeds(whole)]
     found += [("ensemble", network(model, options, "adapt")) for model in sizes[1:]]
     if "modalities" in groups:
         without = network(sizes[0], options, "adapt", flair_only=True)
         found.append(("modalities", without))
-    for variant in variants():
+    for variant in variants(study.depths):
         if variant.group in groups:
             model = train(study, variant, say)
             found.append((variant.group, network(model, options, "adapt")))
@@ -249,14 +285,15 @@ def _markdown(study: Study, made: Sequence[dict[str, Any]]) -> str:
         "# What each part of the training brings",
         "",
         f"Validation, not test: {made[0]['n']} scans. Each variant: {study.steps} steps of 8 "
-        f"squares of {study.crop} pixels from {start}, one network unless said otherwise; figures "
-        "are below those of the full training, and only differences mean something. Small load: a "
-        f"reference under {LOW_LOAD_ML:g} ml. Difference: mean paired difference of DSC to the "
-        "reference with its 95 % bootstrap interval over scans; "
-        "another seed alone changes DSC too.",
+        f"squares of {study.crop} pixels from {start}, one network with {study.width:g} times the "
+        "published maps unless said otherwise. Figures are below those of the full training: only "
+        "differences mean something, and only those larger than what another seed alone changes "
+        f"(group seeds). Low load: a reference under {LOW_LOAD_ML:g} ml. Difference: mean paired "
+        "difference of DSC to the reference with its 95 % bootstrap interval over scans, which "
+        "knows nothing of seeds.",
         "",
     ]
-    for group in ("reference", *GROUPS):
+    for group in HEADINGS:
         chosen = [row for row in made if row["group"] == group]
         if not chosen:
             continue
@@ -321,6 +358,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="validation cases")
     parser.add_argument("--output", type=Path, default=Path("build") / "study")
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--width", type=float, default=0.25, help="1: the published networks")
+    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
+    parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="of Stack-Nets")
     parser.add_argument("--crop", type=int, default=96)
     parser.add_argument("--start", type=Path, help="weights that every training starts from")
     parser.add_argument("--members", type=int, default=MEMBERS, choices=range(1, MEMBERS + 1))
@@ -333,8 +373,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code, as of ``wmhseg``."""
     given = _parser().parse_args(argv)
     study = Study(
-        given.labels, given.data, given.output, given.steps, given.crop, given.start, given.members
-    )
+        given.labels, given.data, given.output, given.steps, given.crop, given.start,
+        given.members, given.width, given.rate, tuple(given.depths),
+    )  # fmt: skip
     console = Console()
     try:
         chosen = contenders(study, given.only or GROUPS, console.say)
