@@ -1,7 +1,8 @@
 # The image that segments: it needs no network, no root and no writable file system to run.
 #
 #   docker build -t wmhseg .
-#   docker build -t wmhseg:slim --build-arg REQUIREMENTS=requirements-slim.txt .
+#   docker build -t wmhseg:slim --build-arg REQUIREMENTS=requirements-slim.txt \
+#       --build-arg LEFT_OUT=stacknet-synthetic .
 #   docker build -t wmhseg:gpu --build-arg REQUIREMENTS=requirements-gpu.txt .
 #
 # BASE may be pinned to a digest, or be any image with bash and Python 3.11 (venv and pip included).
@@ -34,6 +35,9 @@ WORKDIR /build
 COPY pyproject.toml README.md LICENSE* NOTICE* ./
 COPY wmhseg ./wmhseg
 COPY models ./models
+# Models that an image can do without, by name.
+ARG LEFT_OUT=""
+RUN for model in ${LEFT_OUT}; do rm -r "models/${model}"; done
 RUN python3 -m pip --python /opt/wmhseg/bin/python install \
         --no-cache-dir --disable-pip-version-check --compile --no-deps --prefix /package .
 

@@ -71,7 +71,8 @@ bench: $(VENV)/.dev ## time all engines against the naive Keras way (BENCH=--qui
 
 # Which list of packages the image gets.
 VARIANT = $(if $(filter 1,$(GPU)),--build-arg REQUIREMENTS=requirements-gpu.txt) \
-	$(if $(filter 1,$(SLIM)),--build-arg REQUIREMENTS=requirements-slim.txt --max-gb 0.9)
+	$(if $(filter 1,$(SLIM)),--build-arg REQUIREMENTS=requirements-slim.txt \
+		--build-arg LEFT_OUT=stacknet-synthetic --max-gb 0.9)
 
 docker: ## build the image IMAGE=wmhseg (GPU=1 for CUDA, SLIM=1 without TensorFlow)
 	$(PYTHON) tests/container/check_image.py --build-only --image $(IMAGE) $(VARIANT)

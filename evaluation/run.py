@@ -55,6 +55,7 @@ TEST_SET: Mapping[tuple[str, str], int] = {
     ("Amsterdam", "Philips*"): 10,
 }
 
+PROBABILITY = "probability.nii.gz"
 _STAMP = "made_from.json"
 
 Scale = Literal["auto", "adapt", "keep"]
@@ -83,7 +84,14 @@ class Plan:
     plots: bool = True
 
 
-def network(model: Model, options: Options, scale: Scale, *, flair_only: bool = False) -> Contender:
+def network(
+    model: Model,
+    options: Options,
+    scale: Scale,
+    *,
+    flair_only: bool = False,
+    probability: bool = False,
+) -> Contender:
     """Makes a contender of an installed model.
 
     Args:
@@ -92,6 +100,7 @@ def network(model: Model, options: Options, scale: Scale, *, flair_only: bool = 
         scale: "auto" keeps the intensities of cases in the challenge's layout, as the challenge
             ran it, and adapts those of others.
         flair_only: Withhold T1 from a model that works without it.
+        probability: Write the probability map beside the mask.
     """
     chosen = model.preset
 
@@ -105,7 +114,8 @@ def network(model: Model, options: Options, scale: Scale, *, flair_only: bool = 
         # What stands in a folder "pre" has been prepared; it is measured as it is.
         steps = raw.PREPARED if case.flair.parent.name == "pre" else options.steps
         run_with = replace(options, intensity_scale=mode, steps=steps)
-        segment(case.flair, t1, model=model, options=run_with).save(target)
+        map_path = target.with_name(PROBABILITY) if probability else None
+        segment(case.flair, t1, model=model, options=run_with).save(target, probability=map_path)
 
     return Contender(
         name=chosen.name + (".flair-only" if flair_only else ""),

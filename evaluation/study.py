@@ -4,10 +4,10 @@
     python -m evaluation.study ... --only ingredients --steps 600
 
 Every variant is one short training that differs from the reference in one thing; all start from the
-same weights, or all from random ones, and take the same number of steps. Networks have a quarter of
-the published maps unless --width says otherwise: what the data hold shows in small networks too, at
-a sixteenth of the cost. Trainings and masks that are there already are not made again. OUTPUT gets
-study.csv, study.md and study.png.
+same weights, or all from random ones, and take the same number of steps. From trained weights
+(--start) the study shows what a network loses that goes on without an ingredient. With --every N
+thin slices are thinned out to one in N. Trainings and masks that are there already are not made
+again. OUTPUT gets study.csv, study.md and study.png.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.run import Contender, Plan, evaluate, network
-from wmhseg import errors, files, pairs, preset, scores, statistics
+from evaluation.run import PROBABILITY, Contender, Plan, evaluate, network
+from wmhseg import errors, files, images, lesions, pairs, preset, scores, statistics
 from wmhseg.console import Console
 from wmhseg.evaluation import Scoring
+from wmhseg.pairs import Case
 from wmhseg.pipeline import Options
 from wmhseg.summary import table
 from wmhseg.training import plan as plans
@@ -41,6 +42,7 @@ GROUPS = ("ingredients", "ensemble", "stack", "modalities")
 # The reference with other seeds comes with the ensemble.
 HEADINGS = ("reference", "seeds", *GROUPS)
 MEMBERS = 5
+THIN_MM = 2.0
 DEPTHS = (1, 2, 3, 4, 5, 6)
 LOW_LOAD_ML = 15.0
 
@@ -128,6 +130,7 @@ class Study:
         width: Maps of the networks relative to the published ones.
         rate: Learning rate after the warm-up.
         depths: Convolutions a stack of the Stack-Nets.
+        every: Of scans with slices thinner than 2 mm, one slice in so many is used.
     """
 
     labels: Path
@@ -137,9 +140,10 @@ class Study:
     crop: int
     start: Path | None
     members: int = MEMBERS
-    width: float = 0.25
-    rate: float = 1e-3
+    width: float = 1.0
+    rate: float = 4e-4
     depths: tuple[int, ...] = DEPTHS
+    every: int = 1
 
 
 def plan_of(study: Study, variant: Variant, members: int = 1) -> plans.Plan:
@@ -168,7 +172,7 @@ def plan_of(study: Study, variant: Variant, members: int = 1) -> plans.Plan:
         base,
         # Every lesion counts: networks after a short training are sure of few.
         postprocessing=replace(base.postprocessing, threshold=0.5, lesion_peak=0.0),
-        # Small networks gain nothing from bfloat16, and few processors have it.
+        # Few processors have bfloat16, and all figures should be of one precision.
         fitting=replace(base.fitting, precision="float32"),
         name=variant.name,
         description=f"Study: {variant.about}.",
@@ -212,6 +216,48 @@ def other_seeds(model: Model) -> list[Model]:
     ]
 
 
+def mean(model: Model, alone: Sequence[Model], output: Path) -> Contender:
+    """An ensemble, from the probabilities of its members."""
+    names = [one.preset.name for one in alone[: len(model.preset.members)]]
+    post = model.preset.postprocessing
+
+    def run(case: Case, target: Path) -> None:
+        scans = [images.read_labels(output / name / case.name / PROBABILITY) for name in names]
+        probability = np.mean([array for array, _ in scans], axis=0, dtype=np.float32)
+        grid = scans[0][1]
+        mask = lesions.to_mask(probability, post)
+        images.write_mask(
+            target, lesions.without_doubtful(mask, probability, grid.voxel_ml, post), grid
+        )
+
+    return replace(network(model, Options(), "adapt"), segment=run)
+
+
+def thinned(cases: Sequence[Case], folder: Path, every: int) -> tuple[Case, ...]:
+    """Leaves out slices of scans with thin ones, which hold little that their neighbours do not.
+
+    Args:
+        cases: Cases with axial slices.
+        folder: Where the thinned ones go, in the challenge's layout.
+        every: One slice in so many is kept where they are thinner than 2 mm.
+    """
+    if every == 1:
+        return tuple(cases)
+    import SimpleITK as sitk
+
+    for case in cases:
+        given = {"pre/FLAIR": case.flair, "pre/T1": case.t1, "wmh": case.reference}
+        for name, path in given.items():
+            target = folder / case.name / f"{name}.nii.gz"
+            if path is None or target.exists():
+                continue
+            files.check_writable(target.parent)
+            image = sitk.ReadImage(str(path))
+            thin = image.GetSpacing()[2] < THIN_MM
+            sitk.WriteImage(image[:, :, ::every] if thin else image, str(target))
+    return tuple(pairs.find_cases(folder))
+
+
 def contenders(study: Study, groups: Sequence[str], say: Any) -> list[tuple[str, Contender]]:
     """Trains what is asked for; returns group and contender, the reference first."""
     options = Options()
@@ -219,9 +265,10 @@ def contenders(study: Study, groups: Sequence[str], say: Any) -> list[tuple[str,
     reference = Variant("", REFERENCE, "everything, one U-Net")
     whole = train(study, reference, say, count)
     sizes = ensembles(whole)
-    found = [("", network(sizes[0], options, "adapt"))]
-    found += [("seeds", network(model, options, "adapt")) for model in other_seeds(whole)]
-    found += [("ensemble", network(model, options, "adapt")) for model in sizes[1:]]
+    alone = [sizes[0], *other_seeds(whole)]
+    found = [("", network(alone[0], options, "adapt", probability=True))]
+    found += [("seeds", network(model, options, "adapt", probability=True)) for model in alone[1:]]
+    found += [("ensemble", mean(model, alone, study.output)) for model in sizes[1:]]
     if "modalities" in groups:
         without = network(sizes[0], options, "adapt", flair_only=True)
         found.append(("modalities", without))
@@ -286,7 +333,9 @@ def _markdown(study: Study, made: Sequence[dict[str, Any]]) -> str:
         "",
         f"Validation, not test: {made[0]['n']} scans. Each variant: {study.steps} steps of 8 "
         f"squares of {study.crop} pixels from {start}, one network with {study.width:g} times the "
-        "published maps unless said otherwise. Figures are below those of the full training: only "
+        "published maps unless said otherwise. "
+        + (f"Of thin slices, one in {study.every}. " if study.every > 1 else "")
+        + "Figures are below those of the full training: only "
         "differences mean something, and only those larger than what another seed alone changes "
         f"(group seeds). Low load: a reference under {LOW_LOAD_ML:g} ml. Difference: mean paired "
         "difference of DSC to the reference with its 95 % bootstrap interval over scans, which "
@@ -358,12 +407,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="validation cases")
     parser.add_argument("--output", type=Path, default=Path("build") / "study")
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--width", type=float, default=0.25, help="1: the published networks")
-    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
+    parser.add_argument("--width", type=float, default=1.0, help="maps relative to published ones")
+    parser.add_argument("--rate", type=float, default=4e-4, help="learning rate")
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="of Stack-Nets")
     parser.add_argument("--crop", type=int, default=96)
     parser.add_argument("--start", type=Path, help="weights that every training starts from")
     parser.add_argument("--members", type=int, default=MEMBERS, choices=range(1, MEMBERS + 1))
+    parser.add_argument("--every", type=int, default=1, help="use one thin slice in so many")
     parser.add_argument("--only", action="append", choices=GROUPS, help="may be given again")
     parser.add_argument("--jobs", type=int, help="processes that score")
     return parser
@@ -375,11 +425,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     study = Study(
         given.labels, given.data, given.output, given.steps, given.crop, given.start,
         given.members, given.width, given.rate, tuple(given.depths),
+        max(1, given.every),
     )  # fmt: skip
     console = Console()
     try:
         chosen = contenders(study, given.only or GROUPS, console.say)
-        cases = tuple(pairs.find_cases(study.data))
+        cases = thinned(pairs.find_cases(study.data), study.output / "cases", study.every)
         what = Plan(
             cases, "validation", "study", study.output, Scoring(given.jobs, False, None),
             plots=False,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from evaluation import study
+from evaluation.run import PROBABILITY
 from evaluation.study import Study, Variant
-from wmhseg import scores
+from wmhseg import images, pairs, preset, scores, weights
+from wmhseg.geometry import Grid
+from wmhseg.pairs import Case
 from wmhseg.scores import Score
 from wmhseg.training import plan as plans
+from wmhseg.weights import Model
 
 WHAT = Study(Path("heads"), Path("cases"), Path("out"), 300, 96, None)
 
@@ -34,6 +40,49 @@ def test_every_variant_is_a_valid_plan_and_differs_in_one_thing() -> None:
             "channels": plan.channels != reference.channels,
         }
         assert sum(differ.values()) == 1, variant.name
+
+
+def test_networks_are_as_published_unless_asked() -> None:
+    reference = Variant("", study.REFERENCE, "everything")
+    assert study.plan_of(WHAT, reference).runs[0].options == {}
+    narrow = study.plan_of(replace(WHAT, width=0.25), reference)
+    assert narrow.runs[0].options == {"width": 0.25}
+
+
+def test_thin_slices_are_thinned_out(tmp_path: Path) -> None:
+    for name, spacing in (("thin", 1.0), ("thick", 3.0)):
+        image = sitk.GetImageFromArray(np.arange(7 * 4 * 5, dtype=np.float32).reshape(7, 4, 5))
+        image.SetSpacing((1.0, 1.0, spacing))
+        (tmp_path / "data" / name / "pre").mkdir(parents=True)
+        for part in ("pre/FLAIR", "pre/T1", "wmh"):
+            sitk.WriteImage(image, str(tmp_path / "data" / name / f"{part}.nii.gz"))
+    cases = pairs.find_cases(tmp_path / "data")
+    assert study.thinned(cases, tmp_path / "out", 1) == tuple(cases)
+    made = {case.name: case for case in study.thinned(cases, tmp_path / "out", 3)}
+    thin = sitk.ReadImage(str(made["thin"].flair))
+    assert (thin.GetSize(), thin.GetSpacing()) == ((5, 4, 3), (1.0, 1.0, 3.0))
+    assert sitk.GetArrayFromImage(thin)[:, 0, 0].tolist() == [0, 60, 120]
+    assert sitk.ReadImage(str(made["thick"].reference)).GetSize() == (5, 4, 7)
+
+
+def test_an_ensemble_averages_what_its_members_said(tmp_path: Path) -> None:
+    model = weights.find(weights.DEFAULT_MODEL)
+    grid = Grid((10, 4, 5), (3.0, 2.0, 2.0))
+    alone = [one for one in study.other_seeds(model)]
+    for one, level in zip(alone, (0.9, 0.3), strict=True):
+        folder = tmp_path / one.preset.name / "a"
+        folder.mkdir(parents=True)
+        probability = np.zeros(grid.shape, np.float32)
+        probability[4:6, 1:3, 1:3] = level
+        images.write_probability(folder / PROBABILITY, probability, grid)
+    for threshold, voxels in ((0.59, 8), (0.61, 0)):
+        post = replace(model.preset.postprocessing, threshold=threshold, lesion_peak=0.0)
+        pair = preset.with_changes(
+            model.preset, members=model.preset.members[:2], postprocessing=post
+        )
+        target = tmp_path / "result.nii.gz"
+        study.mean(Model(model.folder, pair), alone, tmp_path).segment(Case("a"), target)
+        assert images.read_labels(target)[0].sum() == voxels
 
 
 def test_what_is_switched_off_was_on() -> None:

@@ -1,0 +1,119 @@
+"""Draws where masks differ from their references, on a map of the average brain.
+
+    python -m evaluation.failures --results OUTPUT/MODEL --data CASES --priors DIR \
+        --case openms-07 --case mslesseg-39 --output failures.png
+
+One row a case that lies in MNI space: the slice with most false marks, then that with most missed
+lesion. Red: marked, not in the reference. Blue: in the reference, not marked. White: both. The
+background is composed of probability maps, not of the case, so that a picture holds nothing of a
+patient but the two masks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluation import atlas
+from wmhseg import errors, images, pairs
+from wmhseg.errors import InputError
+from wmhseg.geometry import Grid
+
+Picture = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+RED, BLUE, WHITE = (235, 70, 50), (70, 130, 250), (245, 245, 245)
+ENLARGE = 2
+# A case far outside the maps' grid is not in MNI space.
+LEAST_COVERED = 0.9
+
+
+def background(maps: atlas.Atlas, grid: Grid) -> npt.NDArray[np.float32]:
+    """The average brain on a case's grid, (slice, row, column), 0 to 1; nearest voxels.
+
+    Raises:
+        InputError: If the grid is not in LPS order, or does not lie where the maps do.
+    """
+    picture = 0.25 * maps.brain + 0.35 * maps.white_matter - 0.25 * maps.ventricles
+    made, covered = picture.clip(0, 1), 1.0
+    for axis, (count, spacing_mm) in enumerate(zip(grid.shape, grid.spacing_mm, strict=True)):
+        first_mm = grid.origin_mm[2 - axis] - maps.origin_mm[axis]
+        places = (first_mm + np.arange(count) * spacing_mm) / maps.spacing_mm[axis]
+        index = places.round().astype(int)
+        inside = (index >= 0) & (index < picture.shape[axis])
+        covered *= float(inside.mean())
+        made = made.take(index.clip(0, picture.shape[axis] - 1), axis)
+    if grid.orientation != "LPS" or covered < LEAST_COVERED:
+        raise InputError(
+            "A case in MNI space, in LPS order, was expected",
+            received=f"{grid.orientation}, {covered:.0%} of it inside the maps",
+            advice="Leave it out: name others with --case.",
+        )
+    return made.astype(np.float32)
+
+
+def row(ground: npt.NDArray[np.float32], reference: Mask, result: Mask) -> Picture:
+    """Two slices side by side: most falsely marked, most missed; RGB."""
+    tiles = []
+    for wrong in (result & ~reference, reference & ~result):
+        place = int(wrong.sum((1, 2)).argmax())
+        tile = np.repeat((ground[place] * 255).astype(np.uint8)[..., None], 3, -1)
+        here, there = result[place], reference[place]
+        for colour, mask in ((WHITE, here & there), (RED, here & ~there), (BLUE, there & ~here)):
+            tile[mask] = colour
+        tiles.append(tile.repeat(ENLARGE, 0).repeat(ENLARGE, 1))
+    return np.concatenate(tiles, 1)
+
+
+def draw(results: Path, data: Path, names: Sequence[str], maps: atlas.Atlas) -> Picture:
+    """Draws the cases below each other.
+
+    Raises:
+        InputError: If a case or its result is missing, or does not lie in MNI space.
+    """
+    known = {case.name: case for case in pairs.find_cases(data)}
+    rows = []
+    for name in names:
+        if name not in known or known[name].reference is None:
+            raise InputError("A case with a reference was expected", received=name)
+        reference, grid = images.read_labels(known[name].reference)
+        result, there = images.read_labels(results / name / "result.nii.gz")
+        difference = grid.difference(there)
+        if difference:
+            raise InputError(f"{name}: masks on one grid were expected", received=difference)
+        rows.append(row(background(maps, grid), reference == 1, result == 1))
+    width = max(made.shape[1] for made in rows)
+    padded = [np.pad(made, ((0, 0), (0, width - made.shape[1]), (0, 0))) for made in rows]
+    return np.concatenate(padded)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluation.failures",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--results", type=Path, required=True, help="masks of one model")
+    parser.add_argument("--data", type=Path, required=True, help="cases with references")
+    parser.add_argument("--priors", type=Path, required=True, help="probability maps in MNI space")
+    parser.add_argument("--case", action="append", required=True, help="may be given again")
+    parser.add_argument("--output", type=Path, required=True, help="picture to write, .png")
+    given = parser.parse_args(argv)
+    try:
+        picture = draw(given.results, given.data, given.case, atlas.load(given.priors))
+        images.write_picture(given.output, picture)
+    except errors.WmhsegError as error:
+        print(f"wmhseg: error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"written      {given.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
