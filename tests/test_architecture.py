@@ -153,6 +153,7 @@ ALLOWED: dict[str, set[str]] = {
     # A training: a plan -> data -> batches -> one network after the other -> a model folder.
     "training.plan": {"errors", "preset", "records", "training.recipe"},
     "training.stream": {"errors"},
+    "training.growth": set(),
     "training.synthetic_data": {
         "training.heads", "training.plan", "training.stream", "training.synthesis", "weights",
     },
@@ -170,8 +171,9 @@ ALLOWED: dict[str, set[str]] = {
         "pipeline", "preset", "runtime", "training.model_folder", "training.plan", "weights",
     },
     "training.fit": {
-        "errors", "files", "networks", "runtime", "training.checkpoint", "training.journal",
-        "training.look", "training.losses", "training.plan", "training.stream", "weights",
+        "errors", "files", "networks", "runtime", "training.checkpoint", "training.growth",
+        "training.journal", "training.look", "training.losses", "training.plan",
+        "training.stream", "weights",
     },
     "training.session": {
         "", "errors", "figures", "files", "networks", "runtime", "training.fit",

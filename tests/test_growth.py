@@ -66,6 +66,21 @@ def test_flair_alone_computes_what_an_empty_t1_gave() -> None:
     )
 
 
+def test_an_empty_t1_is_what_flair_alone_grows_into() -> None:
+    alone = random_weights("unet", channels=1)
+    made, _ = growth.grow(random_weights("unet"), alone)
+    stack = RNG.standard_normal((2, 16, 16, 2)).astype(np.float32)
+    np.testing.assert_allclose(
+        computed("unet", made, stack), computed("unet", alone, stack[..., :1]), atol=1e-6
+    )
+
+
+def test_the_bias_of_the_output_alone_is_no_start() -> None:
+    own = {"a/kernel": np.ones((3, 3, 2, 4), np.float32), "output/bias": np.ones(1, np.float32)}
+    start = {"a/kernel": np.zeros((3, 3, 2, 8), np.float32), "output/bias": np.zeros(1, np.float32)}
+    assert growth.grow(own, start)[1] == ""
+
+
 @given(st.sampled_from([(3, 5), (5, 3), (3, 3), (1, 7)]), st.integers(1, 4), st.integers(1, 4))
 def test_a_kernel_keeps_its_centre(sizes: tuple[int, int], received: int, filters: int) -> None:
     old, new = sizes
@@ -102,7 +117,7 @@ def test_what_does_not_fit_stays(own: tuple[int, ...], start: tuple[int, ...]) -
 
 def test_a_network_without_that_stack_gives_none() -> None:
     """Layers that only look alike are not made to pass anything on."""
-    own = {"b_conv2/kernel": np.ones((3, 3, 2, 2), np.float32), "c/bias": np.ones(2, np.float32)}
-    made, told = growth.grow(own, {"c/bias": np.zeros(2, np.float32)})
+    kernel = np.ones((3, 3, 2, 2), np.float32)
+    made, told = growth.grow({"b_conv2/kernel": kernel, "c/kernel": kernel}, {"c/kernel": kernel})
     assert told == "1 of 2 arrays taken"
     assert made["b_conv2/kernel"].all()

@@ -17,7 +17,7 @@ import pytest
 
 from wmhseg.networks import NETWORKS
 
-# (kernel, maps) of each convolution but the output, level by level, from systems.md. The last
+# (kernel, maps) of each convolution but the output, level by level, from the papers. The last
 # two of enc4 are 3x3 and 4x4. Stack-Net replaces the lists of the first stages.
 PLAIN = {
     "enc1": [(5, 64), (5, 64)],
@@ -59,7 +59,7 @@ def build(variant: str, field: tuple[int, int] = (16, 16)) -> keras.Model:
 
 
 def table(variant: str) -> dict[str, list[tuple[int, int]]]:
-    """Returns the convolutions that systems.md asks for, by level."""
+    """Returns the convolutions that the papers ask for, by level."""
     network, options = VARIANTS[variant]
     levels = dict(PLAIN)
     if network == "unet":
@@ -93,7 +93,7 @@ def test_every_network_of_the_table_is_covered():
 @pytest.mark.parametrize(
     ("network", "options", "trainable", "other"),
     [
-        # Published: papers and systems.md. Batch norm: 3200 maps, a scale and a shift each.
+        # Published: the papers. Batch norm: 3200 maps, a scale and a shift each.
         ("unet", {}, 8_742_209, 0),
         ("unet", {"batch_norm": True}, 8_748_609, 6_400),
         ("stacknet", {"kernel": 3}, 9_034_529, 0),

@@ -31,8 +31,8 @@ def add_commands(command: Command) -> None:
     what = training.add_argument_group("what")
     what.add_argument(
         "--preset",
-        help="published, published-stack (with --data; default: published) or synthetic "
-        "(with --labels)",
+        help="published, published-stack (with --data; default: published), synthetic or "
+        "synthetic-stack (with --labels)",
     )
     what.add_argument("--config", metavar="PLAN.JSON", help="a complete plan in place of a preset")
     what.add_argument(

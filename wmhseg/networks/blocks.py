@@ -53,7 +53,6 @@ def encoder_decoder(
     first_stages: list[list[int]],
     *,
     batch_norm: bool,
-    width: float = 1.0,
 ) -> Layer:
     """Builds the contracting and expanding path that U-Net and Stack-Net share.
 
@@ -63,7 +62,6 @@ def encoder_decoder(
             from the plain pair of 3x3 convolutions. ``[[5, 5]]`` is the U-Net,
             ``[[3] * 5, [3] * 5]`` the Stack-Net.
         batch_norm: Batch normalisation after every convolution but the last.
-        width: Maps in every stage relative to the published 64, 96, 128, 256 and 512.
 
     Returns:
         Probability of WMH, (row, column, 1).
@@ -71,7 +69,7 @@ def encoder_decoder(
     Reference:
         Li et al., NeuroImage 183 (2018) 650-665, Figure 4, for all but ``first_stages``.
     """
-    *widths, bottom = (max(1, round(maps * width)) for maps in (64, 96, 128, 256, 512))
+    widths = (64, 96, 128, 256)
     kernels: list[list[int]] = [[3, 3], [3, 3], [3, 3], [3, 4]]
     kernels[: len(first_stages)] = first_stages
 
@@ -83,7 +81,7 @@ def encoder_decoder(
         skips.append(x)
         x = Layer(graph.MaxPool(), (x,), f"enc{stage}_pool")
     for index in (1, 2):
-        x = convolution(x, bottom, 3, name=f"bottom_conv{index}", batch_norm=batch_norm)
+        x = convolution(x, 512, 3, name=f"bottom_conv{index}", batch_norm=batch_norm)
     for stage in (4, 3, 2, 1):
         x = Layer(graph.Doubling(), (x,), f"dec{stage}_up")
         skip = crop_like(skips[stage - 1], x, name=f"dec{stage}_crop")
@@ -99,12 +97,6 @@ def check_kernel(kernel: int) -> None:
     """Raises ValueError unless a kernel is of a size that somebody could mean."""
     if not 1 <= kernel <= 15:
         raise ValueError(f"A kernel of 1 to 15 pixels was expected. Received: {kernel}.")
-
-
-def check_width(width: float) -> None:
-    """Raises ValueError unless a width is of a size that somebody could mean."""
-    if not 0 < width <= 4:
-        raise ValueError(f"A width above 0, at most 4, was expected. Received: {width}.")
 
 
 def check_field(field: tuple[int, int]) -> None:

@@ -16,7 +16,6 @@ def stacknet(
     depth: int = 5,
     stacked_stages: int = 2,
     batch_norm: bool = False,
-    width: float = 1.0,
 ) -> Graph:
     """Describes the U-Net with stacks of convolutions in its first stages.
 
@@ -28,21 +27,19 @@ def stacknet(
         stacked_stages: Stages, counted from full resolution, whose pair becomes a stack. The
             paper is silent; two give exactly its 24 convolutional layers before the output.
         batch_norm: Batch normalisation after every convolution but the last.
-        width: Maps in every stage relative to the published ones; 1 as published.
 
     Returns:
         The graph from (row, column, channel), z-scored, to the probability of WMH
         (row, column, 1). 9,034,529 parameters with the defaults, 9,986,849 with kernel 5.
 
     Raises:
-        ValueError: If the field is too small, or another value is out of range.
+        ValueError: If the field is too small, or depth or stacked_stages is out of range.
 
     Reference:
         H. Li, J. Zhang, M. Muehlau, J. Kirschke, B. Menze. Multi-scale convolutional-stack
         aggregation for robust white matter hyperintensities segmentation. BrainLes 2018.
     """
     blocks.check_field(field)
-    blocks.check_width(width)
     blocks.check_kernel(kernel)
     if not 1 <= depth <= 20:
         raise ValueError(f"A depth of 1 to 20 was expected. Received: {depth}.")
@@ -50,5 +47,5 @@ def stacknet(
         raise ValueError(f"1 to 4 stacked stages were expected. Received: {stacked_stages}.")
     inputs = Layer(Scan((*field, channels)), (), "scan")
     stages = [[kernel] * depth] * stacked_stages
-    outputs = blocks.encoder_decoder(inputs, stages, batch_norm=batch_norm, width=width)
+    outputs = blocks.encoder_decoder(inputs, stages, batch_norm=batch_norm)
     return Graph("stacknet", outputs)

@@ -14,7 +14,6 @@ def unet(
     *,
     kernel: int = 5,
     batch_norm: bool = False,
-    width: float = 1.0,
 ) -> Graph:
     """Describes the U-Net.
 
@@ -23,7 +22,6 @@ def unet(
         channels: 2 for FLAIR and T1 (in this order), 1 for FLAIR alone.
         kernel: Kernel of the first stage: 5 as submitted, 3 as in the paper's comparison.
         batch_norm: The published weights have none; the paper's parameter count includes it.
-        width: Maps in every stage relative to the published ones; 1 as published.
 
     Returns:
         The graph from (row, column, channel), z-scored, to the probability of WMH
@@ -31,8 +29,7 @@ def unet(
         8,748,609 with ``batch_norm``.
 
     Raises:
-        ValueError: If the field is smaller than four poolings allow, or another value is out of
-            range.
+        ValueError: If the field is smaller than four poolings allow, or the kernel out of range.
 
     Reference:
         H. Li, G. Jiang, J. Zhang, R. Wang, Z. Wang, W.-S. Zheng, B. Menze. Fully convolutional
@@ -40,8 +37,7 @@ def unet(
         NeuroImage 183 (2018) 650-665.
     """
     blocks.check_field(field)
-    blocks.check_width(width)
     blocks.check_kernel(kernel)
     inputs = Layer(Scan((*field, channels)), (), "scan")
-    outputs = blocks.encoder_decoder(inputs, [[kernel, kernel]], batch_norm=batch_norm, width=width)
+    outputs = blocks.encoder_decoder(inputs, [[kernel, kernel]], batch_norm=batch_norm)
     return Graph("unet", outputs)

@@ -218,7 +218,7 @@ def take_start(model: Any, tensors: weights.Tensors, *, name: str) -> str:
     made, told = growth.grow(weights.collect(model), tensors)
     if not told:
         raise WeightsError(
-            "Weights that share at least one layer with the network were expected", received=name
+            "Weights that share at least one kernel with the network were expected", received=name
         )
     weights.assign(model, made, name=name)
     return told

@@ -31,10 +31,10 @@ def grow(own: Mapping[str, Float], start: Mapping[str, Float]) -> tuple[dict[str
 
     Returns:
         New weights for every variable of ``own``, and a sentence that says what was done; the
-        sentence is empty if nothing could be taken.
+        sentence is empty if no kernel could be taken.
     """
     made: dict[str, Float] = {}
-    taken = resized = added = 0
+    taken = resized = added = kernels = 0
     for path, array in own.items():
         made[path] = array
         given = start.get(path)
@@ -44,11 +44,13 @@ def grow(own: Mapping[str, Float], start: Mapping[str, Float]) -> tuple[dict[str
                 made[path], added = identity, added + 1
         elif given.shape == array.shape:
             made[path], taken = given, taken + 1
+            kernels += given.ndim > 1
         else:
             changed = _resized(given, array.shape)
             if changed is not None:
                 made[path], resized = changed, resized + 1
-    if not taken + resized:
+                kernels += 1
+    if not kernels:
         return made, ""
     told = f"{taken} of {len(own)} arrays taken"
     told += f", {resized} cut or extended" if resized else ""
