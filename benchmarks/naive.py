@@ -34,11 +34,9 @@ def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
     for file in files:
         network.load_weights(str(file))
         total += network.predict(prepared.stack, batch_size=1, verbose=0)[..., 0]
-    probability = prepared.conformation.restore(total / np.float32(len(files)))
-    post = chosen.postprocessing
-    mask = lesions.to_mask(probability, post)
-    mask = lesions.without_doubtful(mask, probability, scan.grid.voxel_ml, post)
-    images.write_mask(output, mask, scan.grid)
+    probability = total / np.float32(len(files))
+    mask = lesions.find(probability, scan.grid.voxel_ml, chosen.postprocessing)
+    images.write_mask(output, prepared.conformation.restore(mask), scan.grid)
 
 
 def save_weights(folder: Path) -> None:

@@ -70,8 +70,7 @@ def measure(
     probability = np.zeros(inputs.shape[:3], np.float32)
     probability[kept] = ensemble.mean_probability(inputs[kept], model, engine)
     voxel_ml = float(np.prod(drawing.spacing_mm)) / 1000
-    marked = lesions.to_mask(probability, post)
-    mask = lesions.without_doubtful(marked, probability, voxel_ml, post)
+    mask = lesions.find(probability, voxel_ml, post)
     summary = lesions.summarise(mask, voxel_ml)
     return Found(summary.volume_ml, summary.count, drawing.spacing_mm, inputs[..., 0], mask)
 

@@ -121,7 +121,7 @@ def network(
         name=chosen.name + (".flair-only" if flair_only else ""),
         about=("without T1; " if flair_only else "")
         + f"{len(chosen.members)} member(s); trained on: {chosen.training_data}",
-        identity=f"{__version__} {scale} {preset.to_json(chosen)}",
+        identity=f"{__version__} {scale} {preset.to_json(chosen)}" + " map" * probability,
         segment=run,
     )
 

@@ -127,7 +127,6 @@ class Study:
         crop: Side of the squares that networks see, in pixels.
         start: Weights that every training starts from where layers match, or None.
         members: Networks of the reference ensemble; at most MEMBERS.
-        width: Maps of the networks relative to the published ones.
         rate: Learning rate after the warm-up.
         depths: Convolutions a stack of the Stack-Nets.
         every: Of scans with slices thinner than 2 mm, one slice in so many is used.
@@ -140,7 +139,6 @@ class Study:
     crop: int
     start: Path | None
     members: int = MEMBERS
-    width: float = 1.0
     rate: float = 4e-4
     depths: tuple[int, ...] = DEPTHS
     every: int = 1
@@ -151,8 +149,6 @@ def plan_of(study: Study, variant: Variant, members: int = 1) -> plans.Plan:
     base = plans.PLANS["synthetic"]
     assert base.synthesis is not None
     name, options = variant.network
-    if study.width != 1:
-        options = {**options, "width": study.width}
     runs = tuple(
         Run(
             str(number),
@@ -219,16 +215,14 @@ def other_seeds(model: Model) -> list[Model]:
 def mean(model: Model, alone: Sequence[Model], output: Path) -> Contender:
     """An ensemble, from the probabilities of its members."""
     names = [one.preset.name for one in alone[: len(model.preset.members)]]
-    post = model.preset.postprocessing
+    # The end slices are 0 in the maps, wherever they lie in the file's order.
+    post = replace(model.preset.postprocessing, end_slices=0.0)
 
     def run(case: Case, target: Path) -> None:
         scans = [images.read_labels(output / name / case.name / PROBABILITY) for name in names]
         probability = np.mean([array for array, _ in scans], axis=0, dtype=np.float32)
         grid = scans[0][1]
-        mask = lesions.to_mask(probability, post)
-        images.write_mask(
-            target, lesions.without_doubtful(mask, probability, grid.voxel_ml, post), grid
-        )
+        images.write_mask(target, lesions.find(probability, grid.voxel_ml, post), grid)
 
     return replace(network(model, Options(), "adapt"), segment=run)
 
@@ -236,9 +230,12 @@ def mean(model: Model, alone: Sequence[Model], output: Path) -> Contender:
 def thinned(cases: Sequence[Case], folder: Path, every: int) -> tuple[Case, ...]:
     """Leaves out slices of scans with thin ones, which hold little that their neighbours do not.
 
+    Raises:
+        UsageError: If a case is not in the challenge's layout; it would be prepared otherwise.
+
     Args:
-        cases: Cases with axial slices.
-        folder: Where the thinned ones go, in the challenge's layout.
+        cases: Prepared cases with axial slices.
+        folder: Where the thinned ones go, in the challenge's layout; not one of another ``every``.
         every: One slice in so many is kept where they are thinner than 2 mm.
     """
     if every == 1:
@@ -246,6 +243,10 @@ def thinned(cases: Sequence[Case], folder: Path, every: int) -> tuple[Case, ...]
     import SimpleITK as sitk
 
     for case in cases:
+        if case.flair is None or case.flair.parent.name != "pre":
+            raise errors.UsageError(
+                "Prepared cases, <id>/pre/FLAIR.nii.gz, were expected", received=case.name
+            )
         given = {"pre/FLAIR": case.flair, "pre/T1": case.t1, "wmh": case.reference}
         for name, path in given.items():
             target = folder / case.name / f"{name}.nii.gz"
@@ -327,15 +328,16 @@ def write(study: Study, made: Sequence[dict[str, Any]]) -> None:
 
 
 def _markdown(study: Study, made: Sequence[dict[str, Any]]) -> str:
-    start = "the same earlier weights (layers that match)" if study.start else "random weights"
+    start = (
+        "the same earlier weights (grown where sizes differ)" if study.start else "random weights"
+    )
     lines = [
         "# What each part of the training brings",
         "",
         f"Validation, not test: {made[0]['n']} scans. Each variant: {study.steps} steps of 8 "
-        f"squares of {study.crop} pixels from {start}, one network with {study.width:g} times the "
-        "published maps unless said otherwise. "
+        f"squares of {study.crop} pixels from {start}, one U-Net unless said otherwise. "
         + (f"Of thin slices, one in {study.every}. " if study.every > 1 else "")
-        + "Figures are below those of the full training: only "
+        + "Figures are not those of the full training: only "
         "differences mean something, and only those larger than what another seed alone changes "
         f"(group seeds). Low load: a reference under {LOW_LOAD_ML:g} ml. Difference: mean paired "
         "difference of DSC to the reference with its 95 % bootstrap interval over scans, which "
@@ -407,7 +409,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="validation cases")
     parser.add_argument("--output", type=Path, default=Path("build") / "study")
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--width", type=float, default=1.0, help="maps relative to published ones")
     parser.add_argument("--rate", type=float, default=4e-4, help="learning rate")
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="of Stack-Nets")
     parser.add_argument("--crop", type=int, default=96)
@@ -424,13 +425,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(argv)
     study = Study(
         given.labels, given.data, given.output, given.steps, given.crop, given.start,
-        given.members, given.width, given.rate, tuple(given.depths),
+        given.members, given.rate, tuple(given.depths),
         max(1, given.every),
     )  # fmt: skip
     console = Console()
     try:
         chosen = contenders(study, given.only or GROUPS, console.say)
-        cases = thinned(pairs.find_cases(study.data), study.output / "cases", study.every)
+        cases = thinned(
+            pairs.find_cases(study.data), study.output / f"one-in-{study.every}", study.every
+        )
         what = Plan(
             cases, "validation", "study", study.output, Scoring(given.jobs, False, None),
             plots=False,

@@ -132,6 +132,15 @@ def test_min_lesion_option(case: Path, tmp_path: Path) -> None:
     assert segment("--flair", flair, "--output", out, "--min-lesion", "-1") == 2
 
 
+def test_lesion_peak_option(case: Path, tmp_path: Path) -> None:
+    flair, out = case / "pre/FLAIR.nii.gz", tmp_path / "o.nii.gz"
+    assert segment("--flair", flair, "--output", out, "--lesion-peak", "0.75") == 0
+    report = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
+    assert report["lesion_peak"] == 0.75
+    assert report["preset"] == "custom"
+    assert segment("--flair", flair, "--output", out, "--lesion-peak", "1") == 2
+
+
 def broken_inputs(phantom: Phantom, folder: Path) -> dict[str, tuple[Path, int]]:
     """Name -> (bad FLAIR file, exit code)."""
     good = write(folder / "good.nii.gz", phantom.flair, phantom.spacing_mm)

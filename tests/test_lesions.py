@@ -82,7 +82,7 @@ def test_a_larger_threshold_never_adds_voxels(
 def without_small(mask: np.ndarray, smallest: float) -> np.ndarray:
     """Voxels are of 1.5 mm3."""
     post = Postprocessing(min_lesion_mm3=smallest)
-    return lesions.without_doubtful(mask, mask.astype(np.float32), 0.0015, post)
+    return lesions.without_small(mask, 0.0015, post)
 
 
 def test_lesions_go_by_their_highest_probability() -> None:
@@ -95,9 +95,11 @@ def test_lesions_go_by_their_highest_probability() -> None:
     below = float(np.nextafter(np.float32(0.9), np.float32(0)))
     for peak, voxels in ((0, 6), (0.6, 6), (0.75, 2), (below, 2), (float(np.float32(0.9)), 0)):
         post = Postprocessing(0.5, 0, lesion_peak=peak)
-        left = lesions.without_doubtful(mask, probability, 0.001, post)
-        assert left.sum() == voxels, peak
-        assert (left <= mask).all()
+        left = lesions.without_doubtful(probability, post)
+        assert (left > 0.5).sum() == voxels, peak
+        # What is left is as it was, and what is below the threshold stays.
+        assert ((left == probability) | ((left == 0) & (mask > 0))).all()
+        assert (lesions.find(probability, 0.001, post) == (left > 0.5)).all()
 
 
 def test_small_lesions_go_by_volume() -> None:
@@ -120,7 +122,7 @@ def test_a_larger_threshold_never_adds_large_lesions(
     """A lesion that survives the stricter threshold is part of a larger one at the looser."""
     low, high = sorted((one, other))
     loose, strict = (
-        lesions.without_doubtful(lesions.to_mask(probability, post), probability, 0.001, post)
+        lesions.find(probability, 0.001, post)
         for post in (Postprocessing(t, 0.1, smallest, peak) for t in (low, high))
     )
     assert (strict <= loose).all()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from conftest import Phantom, threshold_network
 from test_dataset import write_case
 
@@ -45,6 +46,28 @@ def test_a_look_scores_what_segment_writes(
     assert 0 < dsc < 1
     # The lesion of 6 voxels (16 mm3) is there without a smallest volume: 2 of 3 lesions found.
     assert f1 == pytest.approx(0.8 if smallest_mm3 == 0 else 0.5)
+
+
+def test_a_look_at_sagittal_slices_empties_the_same_ends(phantom: Phantom, tmp_path: Path) -> None:
+    # A lesion within a tenth of the columns: the last axis here, the first of the other files.
+    aside = replace(
+        phantom,
+        flair=phantom.flair[..., 18:62],
+        t1=phantom.t1[..., 18:62],
+        lesions=phantom.lesions[..., 18:62],
+    )
+    axial = write_case(tmp_path / "axial" / "x", aside)
+    for path in axial.rglob("*.nii.gz"):
+        target = tmp_path / "sagittal" / path.relative_to(axial.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), "PIR"), str(target))
+    tensors = threshold_network(2, 2.0)
+    one, other = (
+        Look(PLAN, tmp_path / name, runtime.start("cpu", 1)).scores(RUN, tensors)
+        for name in ("axial", "sagittal")
+    )
+    assert one == other
+    assert 0 < one[0][1] < 1
 
 
 def test_a_case_that_cannot_be_used_is_named(phantom: Phantom, tmp_path: Path) -> None:

@@ -205,11 +205,23 @@ FULL = tree(
 KEYS = [p for p in paths(FULL) if isinstance(p[-1], str) and p[-1] != "depth"]
 
 
+def test_files_of_version_0_1_mean_no_further_rule() -> None:
+    old = copy.deepcopy(FULL)
+    for _, key in ADDED:
+        del old["postprocessing"][key]
+    post = preset.from_json(json.dumps(old)).postprocessing
+    assert (post.min_lesion_mm3, post.lesion_peak) == (0, 0)
+
+
 def test_every_key_is_visited() -> None:
     assert len(KEYS) == 11 + 10 + 4 + 5
 
 
-@pytest.mark.parametrize("path", KEYS, ids=str)
+# Version 0.1 wrote no such keys.
+ADDED = [("postprocessing", "min_lesion_mm3"), ("postprocessing", "lesion_peak")]
+
+
+@pytest.mark.parametrize("path", [path for path in KEYS if path not in ADDED], ids=str)
 def test_each_key_is_needed(path: Path) -> None:
     value = copy.deepcopy(FULL)
     del parent(value, path)[path[-1]]

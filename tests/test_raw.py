@@ -16,6 +16,7 @@ import wmhseg
 from wmhseg import cli, errors, images, pipeline, raw, registration
 from wmhseg.geometry import Grid
 from wmhseg.images import Scan
+from wmhseg.pipeline import Options
 from wmhseg.preset import Preprocessing
 from wmhseg.raw import PREPARED, Steps
 
@@ -204,6 +205,23 @@ def test_from_files_to_masks_on_both_grids(
     assert cli.main([*words, "--registration", "off"]) == 15
     alone = [*words[:-2], "--registration", "sometimes"]
     assert cli.main(alone) == 2
+
+
+def test_a_peak_is_that_of_the_network_s_pixels(phantom: Phantom, use_models: Path) -> None:
+    """A cross of sure pixels of 1 mm: interpolated to pixels of 0.5 mm, none is left as sure."""
+    fine = np.where(phantom.lesions, np.float32(300), phantom.flair).repeat(2, 1).repeat(2, 2)
+    fine[10, 60:62, 70:72] = 900
+    scan = {"spacing_mm": (3, 0.5, 0.5), "model": "bright-flair"}
+
+    def found(peak: float) -> wmhseg.Segmentation:
+        return wmhseg.segment(fine, **scan, options=Options(threshold=0.5, lesion_peak=peak))
+
+    free = found(0)
+    # A quarter of the way to the next row and column, towards the empty corner of the cross.
+    assert free.probability.max() == pytest.approx(1 - 0.25**2, abs=0.001)
+    np.testing.assert_array_equal(found(0.98).mask, free.mask)
+    np.testing.assert_array_equal(found(0.98).probability, free.probability)
+    assert free.mask.any()
 
 
 def test_the_mask_comes_back_on_fine_pixels(phantom: Phantom, use_models: Path) -> None:

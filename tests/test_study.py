@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from evaluation import study
 from evaluation.run import PROBABILITY
 from evaluation.study import Study, Variant
-from wmhseg import images, pairs, preset, scores, weights
+from wmhseg import errors, images, pairs, preset, scores, weights
 from wmhseg.geometry import Grid
 from wmhseg.pairs import Case
 from wmhseg.scores import Score
@@ -42,13 +42,6 @@ def test_every_variant_is_a_valid_plan_and_differs_in_one_thing() -> None:
         assert sum(differ.values()) == 1, variant.name
 
 
-def test_networks_are_as_published_unless_asked() -> None:
-    reference = Variant("", study.REFERENCE, "everything")
-    assert study.plan_of(WHAT, reference).runs[0].options == {}
-    narrow = study.plan_of(replace(WHAT, width=0.25), reference)
-    assert narrow.runs[0].options == {"width": 0.25}
-
-
 def test_thin_slices_are_thinned_out(tmp_path: Path) -> None:
     for name, spacing in (("thin", 1.0), ("thick", 3.0)):
         image = sitk.GetImageFromArray(np.arange(7 * 4 * 5, dtype=np.float32).reshape(7, 4, 5))
@@ -63,6 +56,12 @@ def test_thin_slices_are_thinned_out(tmp_path: Path) -> None:
     assert (thin.GetSize(), thin.GetSpacing()) == ((5, 4, 3), (1.0, 1.0, 3.0))
     assert sitk.GetArrayFromImage(thin)[:, 0, 0].tolist() == [0, 60, 120]
     assert sitk.ReadImage(str(made["thick"].reference)).GetSize() == (5, 4, 7)
+
+
+def test_cases_that_would_be_prepared_otherwise_are_refused(tmp_path: Path) -> None:
+    raw = Case("a", flair=tmp_path / "sub-a_FLAIR.nii.gz")
+    with pytest.raises(errors.UsageError, match="Prepared cases"):
+        study.thinned([raw], tmp_path / "out", 2)
 
 
 def test_an_ensemble_averages_what_its_members_said(tmp_path: Path) -> None:

@@ -53,37 +53,69 @@ def to_mask(probability: npt.NDArray[np.float32], post: Postprocessing) -> npt.N
 
 
 def without_doubtful(
-    mask: npt.NDArray[np.uint8],
-    probability: npt.NDArray[np.float32],
-    voxel_ml: float,
-    post: Postprocessing,
+    probability: npt.NDArray[np.float32], post: Postprocessing
+) -> npt.NDArray[np.float32]:
+    """Removes the lesions (26-connected) that are nowhere probable enough.
+
+    Args:
+        probability: (slice, row, column), on the voxels that the network saw: interpolation
+            flattens peaks.
+        post: Threshold, share of end slices, and the probability that a lesion has to exceed.
+
+    Returns:
+        The map with these lesions set to 0, or the map itself where no such probability is set.
+    """
+    if post.lesion_peak == 0:
+        return probability
+    mask = to_mask(probability, post)
+    labels, count = ndimage.label(mask, structure=CONNECTIVITY)
+    inside = mask > 0
+    peaks = np.zeros(count + 1, np.float32)
+    np.maximum.at(peaks, labels[inside], probability[inside])
+    doubtful = peaks <= post.lesion_peak
+    doubtful[0] = False  # the background
+    left: npt.NDArray[np.float32] = np.where(doubtful[labels], np.float32(0), probability)
+    return left
+
+
+def without_small(
+    mask: npt.NDArray[np.uint8], voxel_ml: float, post: Postprocessing
 ) -> npt.NDArray[np.uint8]:
-    """Removes the lesions (26-connected) that are too small, or nowhere probable enough.
+    """Removes the lesions (26-connected) that are too small.
 
     Args:
         mask: (slice, row, column), 0 or 1.
-        probability: What the mask was made from, same shape.
         voxel_ml: Volume of a voxel in millilitres.
-        post: Holds the smallest volume and the probability that a lesion has to exceed.
+        post: Holds the smallest volume.
 
     Returns:
         uint8 mask of the same shape, 0 or 1.
     """
-    if post.min_lesion_mm3 == 0 and post.lesion_peak == 0:
+    if post.min_lesion_mm3 == 0:
         return mask
-    labels, count = ndimage.label(mask, structure=CONNECTIVITY)
-    inside = mask > 0
-    lesion = labels[inside]
-    sizes = np.bincount(lesion, minlength=count + 1)
-    peaks = np.zeros(count + 1, np.float32)
-    np.maximum.at(peaks, lesion, probability[inside])
+    labels, _ = ndimage.label(mask, structure=CONNECTIVITY)
+    sizes = np.bincount(labels[mask > 0], minlength=1)
     # A hair below, so that a lesion of exactly that volume stays whatever the rounding.
     enough = sizes * voxel_ml >= post.min_lesion_mm3 / 1000 * (1 - 1e-9)
-    if post.lesion_peak:
-        enough &= peaks > post.lesion_peak
     enough[0] = False
     left: npt.NDArray[np.uint8] = enough[labels].astype(np.uint8)
     return left
+
+
+def find(
+    probability: npt.NDArray[np.float32], voxel_ml: float, post: Postprocessing
+) -> npt.NDArray[np.uint8]:
+    """The whole post-processing, for scans on whose own voxels the network worked.
+
+    Args:
+        probability: (slice, row, column), axial slices, in the order of the network.
+        voxel_ml: Volume of a voxel in millilitres.
+        post: What to do.
+
+    Returns:
+        uint8 mask of the same shape, 0 or 1.
+    """
+    return without_small(to_mask(without_doubtful(probability, post), post), voxel_ml, post)
 
 
 @dataclass(frozen=True)

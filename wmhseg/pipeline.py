@@ -490,12 +490,17 @@ class Segmenter:
                 prepared.stack[kept], chosen, engine, batch=self.options.batch, progress=progress
             )
         with watch.stage("restore"):
-            # Cut on the scan's own voxels: a mask that is resampled loses its small lesions.
-            original = ready.way.restore(way.restore(probability))
+            # Peaks are judged on the network's voxels, as interpolation flattens them; the mask is
+            # cut on the scan's own: one that is resampled loses its small lesions.
+            sure = lesions.without_doubtful(probability, post)
+            original = ready.way.restore(way.restore(sure))
             mask = ready.to_file_order(lesions.to_mask(original, post))
+            mask = lesions.without_small(mask, loaded.flair.grid.voxel_ml, post)
+            if sure is not probability:
+                del original  # the largest scans need the room
+                original = ready.way.restore(way.restore(probability))
             restored = ready.to_file_order(original)
-            del original  # the largest scans need the room
-            mask = lesions.without_doubtful(mask, restored, loaded.flair.grid.voxel_ml, post)
+            del original, sure
             found = lesions.summarise(mask, loaded.flair.grid.voxel_ml)
         scale = self.options.intensity_scale
         written = report.Report(

@@ -71,8 +71,8 @@ class Postprocessing:
 
     threshold: float = 0.5
     end_slices: float = 0.10
-    min_lesion_mm3: float = 0.0
-    lesion_peak: float = 0.0
+    min_lesion_mm3: float = records.added(0.0)
+    lesion_peak: float = records.added(0.0)
 
 
 @dataclass(frozen=True)
@@ -354,7 +354,7 @@ def with_postprocessing(
     if threshold is not None:
         if not 0 <= threshold < 1:
             raise UsageError("A threshold from 0 to below 1 was expected", received=threshold)
-        post = replace(post, threshold=threshold)
+        post = replace(post, threshold=float(threshold))
     if min_lesion_mm3 is not None:
         if not 0 <= min_lesion_mm3 <= MAX_MIN_LESION_MM3:
             raise UsageError(
@@ -365,7 +365,7 @@ def with_postprocessing(
     if lesion_peak is not None:
         if not 0 <= lesion_peak < 1:
             raise UsageError("A lesion peak from 0 to below 1 was expected", received=lesion_peak)
-        post = replace(post, lesion_peak=lesion_peak)
+        post = replace(post, lesion_peak=float(lesion_peak))
     return with_changes(preset, postprocessing=post)
 
 

@@ -1,6 +1,7 @@
 """Frozen records <-> strict JSON: what a preset and a training plan are written as.
 
-Strict: an unknown or a missing key, a wrong type or a key that stands twice is a mismatch.
+Strict: an unknown or a missing key, a wrong type or a key that stands twice is a mismatch. Only a
+field made by ``added`` may be missing, as older files do not have it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import reprlib
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
@@ -34,6 +35,11 @@ class MismatchError(Exception):
         self.expected = f"{expected} was expected at {where}"
         self.received = _short.repr(received)
         super().__init__(f"{self.expected}: {self.received}")
+
+
+def added(default: float) -> Any:
+    """A field of a dataclass that came after the first files were written, and what they meant."""
+    return field(default=default, metadata={"added": True})
 
 
 def require(condition: bool, where: str, expected: str, received: object) -> None:
@@ -149,13 +155,16 @@ def _parse_record(kind: type[T], value: Any, where: str) -> T:
     if not isinstance(value, dict):
         raise MismatchError(where, "an object", value)
     hints = typing.get_type_hints(kind)
-    names = {f.name for f in fields(typing.cast(Any, kind))}
-    unknown, missing = sorted(set(value) - names), sorted(names - set(value))
+    known = fields(typing.cast(Any, kind))
+    names = {f.name for f in known}
+    needed = {f.name for f in known if not f.metadata.get("added")}
+    unknown, missing = sorted(set(value) - names), sorted(needed - set(value))
     if unknown:
         raise MismatchError(where, "no key besides " + ", ".join(sorted(names)), unknown)
     if missing:
         raise MismatchError(where, "the key(s) " + ", ".join(missing), sorted(value))
-    return kind(**{name: _parse(hints[name], value[name], f"{where}.{name}") for name in names})
+    present = names & set(value)
+    return kind(**{name: _parse(hints[name], value[name], f"{where}.{name}") for name in present})
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

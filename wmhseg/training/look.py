@@ -108,6 +108,4 @@ class Look:
         kept = lesions.kept_slices(case.way.slices, post)
         probability = np.zeros(case.stack.shape[:3], np.float32)
         probability[kept] = ensemble.mean_probability(case.stack[kept], model, self._engine)
-        restored = case.way.restore(probability)
-        mask = lesions.to_mask(restored, post)
-        return lesions.without_doubtful(mask, restored, case.way.source.voxel_ml, post)
+        return case.way.restore(lesions.find(probability, case.way.source.voxel_ml, post))
