@@ -334,7 +334,7 @@ def hardware(machine: Runtime) -> str:
     """What a machine computes on, for a record of it."""
     count = len(_gpu_names(machine.backend)) if machine.device == "gpu" else 0
     names = ", ".join(sorted(set(_gpu_names(machine.backend)))) if count else ""
-    processor = f"{machine.threads} threads of {_processor_name()}"
+    processor = f"{machine.threads} threads of {processor_name()}"
     return f"{count} GPU ({names}), {processor}" if count else processor
 
 
@@ -354,7 +354,7 @@ def _gpu_names(backend: str) -> list[str]:
     return [str(found.device_kind) for found in jax.devices() if found.platform == "gpu"]
 
 
-def _processor_name() -> str:
+def processor_name() -> str:
     """Model of the processor, as Linux tells it; elsewhere its architecture."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
