@@ -3,7 +3,8 @@
     python -m evaluation.lesion_free --labels DIR [--model NAME] [--scans 20] [--output DIR]
 
 The scans are new draws of the training's own generator, of the maps that it trained on: this
-measures what was learnt, not how real healthy heads come out. Volumes are those of the final mask.
+measures what was learnt, not how real healthy heads come out. As in the training a fifth has no T1.
+Volumes are those of the final mask.
 OUTPUT gets lesion_free.csv and a picture of the slices where most is marked. Exit code 1 if the
 mean is not below the bar.
 """
@@ -24,6 +25,7 @@ import numpy.typing as npt
 
 from wmhseg import engines, ensemble, errors, files, images, lesions, weights
 from wmhseg.engines.interface import Engine
+from wmhseg.preset import METHODS
 from wmhseg.training import contact_sheet, synthesis
 from wmhseg.training.recipe import Recipe
 from wmhseg.weights import Model
@@ -46,6 +48,7 @@ class Found:
         spacing_mm: Distance of slices, rows and columns.
         flair: (slice, row, column), z-scored.
         mask: Same shape, 0 or 1.
+        has_t1: Whether the network saw T1.
     """
 
     volume_ml: float
@@ -53,6 +56,7 @@ class Found:
     spacing_mm: tuple[float, float, float]
     flair: npt.NDArray[np.float32]
     mask: npt.NDArray[np.uint8]
+    has_t1: bool
 
 
 def measure(
@@ -64,6 +68,12 @@ def measure(
     scan = synthesis.as_seen(rng, drawing, recipe)
     if scan.target.any():
         raise errors.UsageError("A scan without lesions was expected", received=f"scan {number}")
+    if model.preset.preprocessing != METHODS["synthetic"].preprocessing:
+        raise errors.UsageError(
+            "A model with the pre-processing of the preset synthetic was expected, as the scans "
+            "are drawn for it",
+            received=model.preset.name,
+        )
     post = model.preset.postprocessing
     inputs = scan.inputs[..., : model.preset.channels]
     kept = lesions.kept_slices(len(inputs), post)
@@ -72,17 +82,18 @@ def measure(
     voxel_ml = float(np.prod(drawing.spacing_mm)) / 1000
     mask = lesions.find(probability, voxel_ml, post)
     summary = lesions.summarise(mask, voxel_ml)
-    return Found(summary.volume_ml, summary.count, drawing.spacing_mm, inputs[..., 0], mask)
+    has_t1 = inputs.shape[-1] > 1 and bool(inputs[..., 1].any())
+    return Found(summary.volume_ml, summary.count, drawing.spacing_mm, inputs[..., 0], mask, has_t1)
 
 
 def table(found: Sequence[Found]) -> str:
     """One row a scan, CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["scan", "slice_mm", "volume_ml", "lesions"])
+    writer.writerow(["scan", "slice_mm", "t1", "volume_ml", "lesions"])
     for number, one in enumerate(found):
-        row = [number, f"{one.spacing_mm[0]:.2f}", f"{one.volume_ml:.3f}", one.lesions]
-        writer.writerow(row)
+        row = [number, f"{one.spacing_mm[0]:.2f}", "yes" if one.has_t1 else "no"]
+        writer.writerow([*row, f"{one.volume_ml:.3f}", one.lesions])
     return text.getvalue()
 
 

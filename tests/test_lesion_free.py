@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from evaluation import lesion_free
 from evaluation.lesion_free import Found
-from wmhseg import preset, weights
+from wmhseg import errors, preset, weights
 from wmhseg.training import synthesis
 from wmhseg.weights import Model
 
@@ -61,7 +62,8 @@ def test_the_worst_slices_come_first() -> None:
     def scan(marked: int) -> Found:
         mask = np.zeros((3, 20, 20), np.uint8)
         mask[1, 4 : 4 + marked, 4:12] = 1
-        return Found(1.0, 1, (3.0, 1.0, 1.0), np.full((3, 20, 20), float(marked), np.float32), mask)
+        flair = np.full((3, 20, 20), float(marked), np.float32)
+        return Found(1.0, 1, (3.0, 1.0, 1.0), flair, mask, True)
 
     picture = lesion_free.worst_slices([scan(2), scan(9), scan(5)], 2)
     assert picture.shape == (40, 40 * lesion_free.ACROSS, 3)
@@ -72,10 +74,28 @@ def test_the_worst_slices_come_first() -> None:
 
 def test_the_table_has_a_row_for_each_scan() -> None:
     empty = np.zeros((2, 4, 4), np.uint8)
-    one = Found(0.25, 3, (5.0, 1.0, 1.0), empty.astype(np.float32), empty)
-    assert lesion_free.table([one, one]) == (
-        "scan,slice_mm,volume_ml,lesions\n0,5.00,0.250,3\n1,5.00,0.250,3\n"
+    one = Found(0.25, 3, (5.0, 1.0, 1.0), empty.astype(np.float32), empty, False)
+    assert lesion_free.table([one, replace(one, has_t1=True)]) == (
+        "scan,slice_mm,t1,volume_ml,lesions\n0,5.00,no,0.250,3\n1,5.00,yes,0.250,3\n"
     )
+
+
+def test_scans_drawn_for_another_pre_processing_are_refused(heads: list[synthesis.Head]) -> None:
+    model = weights.find(weights.DEFAULT_MODEL)
+    other = Model(
+        model.folder,
+        preset.with_changes(model.preset, preprocessing=preset.METHODS["released"].preprocessing),
+    )
+    engine: Any = Everywhere()
+    with pytest.raises(errors.UsageError, match="pre-processing"):
+        lesion_free.measure(0, heads, other, engine, lesion_free.RECIPE)
+
+
+def test_scans_without_t1_are_told_apart(heads: list[synthesis.Head]) -> None:
+    model, engine = weights.find(weights.DEFAULT_MODEL), cast(Any, Everywhere())
+    for share, expected in ((0.0, True), (1.0, False)):
+        recipe = replace(lesion_free.RECIPE, without_t1=share)
+        assert lesion_free.measure(0, heads, model, engine, recipe).has_t1 == expected
 
 
 def test_a_missing_folder_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
