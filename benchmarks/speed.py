@@ -275,6 +275,7 @@ def main() -> None:
         f"load of the machine before the run {load:.1f}.",
         *(["", "**A smoke test: no figure here means anything.**"] if arguments.quick else []),
         *(["", "No GPU: those ways were skipped."] if not gpu else []),
+        *(["", "No bfloat16 on this processor: skipped."] if "bf16" not in precisions() else []),
         "",
         *table,
         "",
