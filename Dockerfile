@@ -37,8 +37,8 @@ COPY wmhseg ./wmhseg
 COPY models ./models
 # Models that an image can do without, by name.
 ARG LEFT_OUT=""
-RUN for model in ${LEFT_OUT}; do rm -r "models/${model}"; done
-RUN python3 -m pip --python /opt/wmhseg/bin/python install \
+RUN for model in ${LEFT_OUT}; do rm -r "models/${model}" || exit 1; done \
+    && python3 -m pip --python /opt/wmhseg/bin/python install \
         --no-cache-dir --disable-pip-version-check --compile --no-deps --prefix /package .
 
 # The dependencies are below and the package on top: a change of code or weights leaves the large
