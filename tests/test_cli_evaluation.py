@@ -425,8 +425,8 @@ def test_networks_run_as_the_layout_asks(
     ran: list[Any] = []
 
     class Done:
-        def save(self, target: Path) -> None:
-            ran.append(target)
+        def save(self, target: Path, probability: Path | None = None) -> None:
+            ran.append((target, probability))
 
     def segment(flair: Path, t1: Path | None, *, model: Any, options: Options) -> Done:
         ran.append((t1, model.preset.name, options.intensity_scale, options.threads))
@@ -448,6 +448,11 @@ def test_networks_run_as_the_layout_asks(
         (None, "bright-flair", "keep", None),
     ]
     assert auto.identity != run.network(model, Options(), "keep").identity
+    assert ran[1::2] == [(tmp_path, None)] * 4
+    mapped = run.network(model, Options(threads=1), "auto", probability=True)
+    mapped.segment(flat, tmp_path / "result.nii.gz")
+    assert ran[-1] == (tmp_path / "result.nii.gz", tmp_path / run.PROBABILITY)
+    assert mapped.identity != auto.identity  # a mask without its map is made again
 
 
 def test_members_are_models_of_their_own(use_models: Path) -> None:
