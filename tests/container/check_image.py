@@ -358,14 +358,15 @@ def check_largest(bench: Bench) -> None:
             bench.note("its peak memory", f"{int(peak[0]) / 1e6:.0f} MB, files in cache included")
 
 
-def check_cases(bench: Bench, folder: Path, results: Path) -> None:
-    """Every case of a folder is segmented; the smallest gives the same mask outside.
+def check_cases(bench: Bench, folder: Path, only: list[str], results: Path) -> None:
+    """The cases of a folder are segmented; the smallest gives the same mask outside.
 
     The masks are kept in ``results``, to be scored by whoever asked for them. The cases are not
     the challenge's, so their intensities are adapted, as ``wmhseg segment`` does.
     """
-    scans = sorted(folder.glob("*/pre/FLAIR.nii.gz"), key=lambda path: path.stat().st_size)
-    expect(bool(scans), f"no case {folder}/*/pre/FLAIR.nii.gz")
+    found = {scan for name in only for scan in folder.glob(f"{name}/pre/FLAIR.nii.gz")}
+    scans = sorted(found, key=lambda path: path.stat().st_size)
+    expect(bool(scans), f"no case {folder}/{only}/pre/FLAIR.nii.gz")
     adapted = ("challenge", "--intensity-scale", "adapt")
     failed = []
     for scan in scans:
@@ -415,7 +416,7 @@ def run_checks(bench: Bench, case: Path, cases: Path | None, chosen: argparse.Na
     if chosen.largest:
         checks.append((check_largest, (bench,)))
     if cases is not None:
-        checks.append((check_cases, (bench, cases, results)))
+        checks.append((check_cases, (bench, cases, chosen.only or ["*"], results)))
     failures = 0
     for check, arguments in checks:
         say(f"  …  {(check.__doc__ or '').splitlines()[0]}")
@@ -451,6 +452,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--case", type=Path, metavar="DIR", help="a case, DIR/pre/FLAIR.nii.gz")
     parser.add_argument("--cases", type=Path, metavar="DIR", help="cases, DIR/*/pre/FLAIR.nii.gz")
+    parser.add_argument(
+        "--only", action="append", metavar="PATTERN", help="of these cases; may be given again"
+    )
     parser.add_argument(
         "--largest", action="store_true", help="and segment the largest scans that are read"
     )
