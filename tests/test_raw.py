@@ -224,6 +224,31 @@ def test_a_peak_is_that_of_the_network_s_pixels(phantom: Phantom, use_models: Pa
     assert free.mask.any()
 
 
+def test_a_lesion_that_nowhere_peaks_goes(
+    phantom: Phantom, use_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(stack: np.ndarray, *_: object, **__: object) -> np.ndarray:
+        probability = np.zeros(stack.shape[:3], np.float32)
+        probability[8, 28:36, 28:36] = 0.9
+        return probability
+
+    monkeypatch.setattr(pipeline.ensemble, "mean_probability", said)
+    kept, gone = (
+        wmhseg.segment(
+            phantom.flair,
+            spacing_mm=phantom.spacing_mm,
+            model="bright-flair",
+            options=Options(threshold=0.5, lesion_peak=peak),
+        )
+        for peak in (0.85, 0.95)
+    )
+    assert kept.mask.sum() == 64
+    assert gone.mask.sum() == 0
+    # The map tells what the networks said, whatever the mask leaves out.
+    np.testing.assert_array_equal(gone.probability, kept.probability)
+    assert gone.probability.max() == np.float32(0.9)
+
+
 def test_the_mask_comes_back_on_fine_pixels(phantom: Phantom, use_models: Path) -> None:
     """Pixels of 0.5 mm: each of the phantom's pixels four times."""
     fine = phantom.flair.repeat(2, 1).repeat(2, 2)[:, 6:-6, 6:-6]
