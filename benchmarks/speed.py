@@ -120,6 +120,17 @@ def whole_process(folder: Path, rounds: int, slices: int | None, gpu: bool) -> l
     return lines
 
 
+def first_member() -> tuple[Any, Any]:
+    """Network and weights of the default model's first member, as OpenVINO takes them."""
+    from wmhseg import weights
+    from wmhseg.engines import interface
+    from wmhseg.networks import rewriting
+
+    model = weights.find(weights.DEFAULT_MODEL)
+    member = model.preset.members[0]
+    return rewriting.merge_doublings(interface.describe(model, member), weights.load(model, member))
+
+
 def worker(slices: int, members: int, threads: int, precision: str) -> None:
     """Computes a random stack in this process and prints what it took, as JSON."""
     import resource
@@ -159,6 +170,7 @@ def peak_gflops(precision: str, threads: int, repeats: int = 8) -> float:
     import numpy as np
 
     from wmhseg import runtime
+    from wmhseg.engines.openvino_engine import settings
     from wmhseg.engines.openvino_graph import to_openvino
     from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
 
@@ -169,9 +181,9 @@ def peak_gflops(precision: str, threads: int, repeats: int = 8) -> float:
         name: rng.standard_normal(shape).astype(np.float32)
         for name, shape in described.variables().items()
     }
-    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
-    core = runtime.openvino_core()
-    made = core.compile_model(to_openvino(described, tensors, 1), "CPU", settings)
+    machine = runtime.start_openvino(threads, precision)  # type: ignore[arg-type]
+    how, core = settings(machine), runtime.openvino_core()
+    made = core.compile_model(to_openvino(described, tensors, 1), "CPU", how)
     request, scan = made.create_infer_request(), rng.standard_normal((1, 256, 96, 96), np.float32)
     best = float("inf")
     for _ in range(repeats):

@@ -16,11 +16,17 @@ from test_rewriting import random_tensors
 
 from wmhseg import engines, ensemble, networks, runtime, weights
 from wmhseg.errors import ChecksumError, DeviceError, UsageError, WeightsError
+from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
 from wmhseg.preset import Member, Preprocessing
 from wmhseg.runtime import Runtime
 from wmhseg.weights import Model
 
 pytest.importorskip("openvino", reason="the optional extra openvino is not installed")
+
+from benchmarks import bfloat16
+from wmhseg.engines.openvino_engine import settings
+from wmhseg.engines.openvino_graph import to_openvino
+
 ROOT = Path(__file__).resolve().parents[1]
 CPU = Runtime("openvino", "cpu", 2)
 
@@ -83,22 +89,87 @@ def test_openvino_equals_keras(tmp_path: Path, variant: str) -> None:
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-5)
 
 
-def test_float32_is_really_float32_and_bfloat16_is_not(tmp_path: Path) -> None:
+def computed(model: Model, engine: engines.OpenVinoEngine) -> tuple[np.ndarray, Any]:
+    """A member's probabilities, and what OpenVINO compiled."""
+    engine.load(model, model.preset.members[0])
+    found = engine.predict(scan(model))
+    return found, engine._current._request.get_compiled_model()  # type: ignore[union-attr]
+
+
+def test_float32_is_asked_for_and_threads_are_free_to_move(tmp_path: Path) -> None:
     model = made(tmp_path / "some-model", "unet")
-    found = {}
-    for precision in ("f32", "bf16"):
-        try:
-            machine = runtime.start_openvino(2, precision)
-        except DeviceError:
-            pytest.skip("this processor has no bfloat16")
-        engine = engines.OpenVinoEngine(machine)
-        engine.load(model, model.preset.members[0])
-        found[precision] = engine.predict(scan(model))
-        compiled = engine._current._request.get_compiled_model()
-        assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == precision
-        assert compiled.get_property("INFERENCE_NUM_THREADS") == 2
-    difference = np.abs(found["f32"] - found["bf16"]).max()
-    assert 1e-4 < difference < 0.1
+    _, compiled = computed(model, engines.OpenVinoEngine(CPU))
+    assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == 2
+    # Tied to cores, two processes side by side take the same ones.
+    assert compiled.get_property("ENABLE_CPU_PINNING") is False
+
+
+def test_bfloat16_is_not_float32_and_is_what_the_benchmark_emulates(tmp_path: Path) -> None:
+    try:
+        machine = runtime.start_openvino(2, "bf16")
+    except DeviceError:
+        pytest.skip("this processor has no bfloat16")
+    model = made(tmp_path / "some-model", "unet")
+    full, _ = computed(model, engines.OpenVinoEngine(CPU))
+    half, compiled = computed(model, engines.OpenVinoEngine(machine))
+    assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "bf16"
+    emulated, _ = computed(model, bfloat16.engine(2))
+    error = np.abs(full - half).max()
+    assert 1e-4 < error < 0.1
+    assert 0.3 < np.abs(full - emulated).max() / error < 3
+    assert np.abs(emulated - half).mean() < np.abs(full - half).mean()
+
+
+def test_emulated_bfloat16_rounds_to_8_bits() -> None:
+    import ml_dtypes
+    import openvino
+    from openvino import opset13
+
+    rng = np.random.default_rng(0)
+    numbers = rng.standard_normal((1, 4, 32, 32)) * 10.0 ** rng.uniform(-8, 8, (1, 4, 32, 32))
+    numbers = numbers.astype(np.float32)
+    taken = opset13.parameter([1, 4, 32, 32], np.float32)
+    model = openvino.Model([opset13.result(bfloat16.rounded(taken))], [taken], "rounding")
+    compiled = runtime.openvino_core().compile_model(model, "CPU", settings(CPU))
+    expected = numbers.astype(ml_dtypes.bfloat16).astype(np.float32)
+    np.testing.assert_array_equal(compiled([numbers])[0], expected)
+
+
+def test_emulated_bfloat16_convolves_rounded_numbers() -> None:
+    import ml_dtypes
+    from scipy import signal
+
+    def rounded(array: np.ndarray) -> np.ndarray:
+        return array.astype(ml_dtypes.bfloat16).astype(np.float64)
+
+    rng = np.random.default_rng(3)
+    layer = Layer(Convolution(3, 3), (Layer(Scan((20, 24, 2)), (), "scan"),), "only")
+    described = Graph("one", layer)
+    tensors = {
+        name: rng.standard_normal(shape).astype(np.float32)
+        for name, shape in described.variables().items()
+    }
+    model = bfloat16.emulated(to_openvino(described, tensors, 1))
+    compiled = runtime.openvino_core().compile_model(model, "CPU", settings(CPU))
+    taken = rng.standard_normal((1, 2, 20, 24)).astype(np.float32)
+    kernel, bias = tensors["only/kernel"], tensors["only/bias"]
+    for made_map in range(3):
+        expected = bias[made_map] + sum(
+            signal.correlate2d(
+                rounded(taken[0, k]), rounded(kernel[:, :, k, made_map]), mode="same"
+            )
+            for k in range(2)
+        )
+        np.testing.assert_allclose(compiled([taken])[0][0, made_map], expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["unet", "unet-bn", "stacknet-bn"])
+def test_a_model_can_be_changed_before_it_is_compiled(tmp_path: Path, variant: str) -> None:
+    model = made(tmp_path / "some-model", variant)
+    full, _ = computed(model, engines.OpenVinoEngine(CPU))
+    half, _ = computed(model, bfloat16.engine(2))
+    assert 1e-4 < np.abs(full - half).max() < 0.1
 
 
 def test_members_stay_apart_and_stay_loaded(

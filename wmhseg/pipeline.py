@@ -397,12 +397,14 @@ class Segmenter:
         self,
         model: str | os.PathLike[str] | Model = weights.DEFAULT_MODEL,
         options: Options | None = None,
+        engine: engines.Engine | None = None,
     ) -> None:
         """Finds the model; the engine is started when the first scan is computed.
 
         Args:
             model: Name or folder of an installed model.
             options: How to run.
+            engine: A started engine, used in place of the one that the options ask for.
 
         Raises:
             ModelError: If there is no such model, or its preset is not valid.
@@ -416,7 +418,7 @@ class Segmenter:
             lesion_peak=self.options.lesion_peak,
         )
         self.model = Model(chosen.folder, changed)
-        self._engine: engines.Engine | None = None
+        self._engine = engine
 
     def start(self) -> engines.Engine:
         """Starts the engine, once.

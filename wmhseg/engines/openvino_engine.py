@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from wmhseg.preset import Member
 from wmhseg.runtime import Runtime
 from wmhseg.weights import Model
 
+# OpenVINO model -> OpenVINO model.
+Change = Callable[[Any], Any]
+
 
 class OpenVinoEngine:
     """Computes with OpenVINO on the CPU.
@@ -25,9 +29,16 @@ class OpenVinoEngine:
     # One slice fills a CPU; more costs memory and gains nothing.
     batch = 1
 
-    def __init__(self, machine: Runtime) -> None:
-        """Takes the number of threads and the precision."""
+    def __init__(self, machine: Runtime, change: Change | None = None) -> None:
+        """Starts with no member.
+
+        Args:
+            machine: The number of threads and the precision.
+            change: Applied to each member's OpenVINO model before it is compiled, to try
+                something out; such a model's results are its maker's.
+        """
         self.runtime = machine
+        self._change = change
         self._core = runtime.openvino_core()
         self._members: dict[str, _Compiled] = {}
         self._current: _Compiled | None = None
@@ -42,7 +53,10 @@ class OpenVinoEngine:
             tensors = weights.load(model, member)
             weights.check(described.variables(), tensors, name=member.file)
             self._members[key] = _Compiled(
-                *rewriting.merge_doublings(described, tensors), self._core, self.runtime
+                *rewriting.merge_doublings(described, tensors),
+                self._core,
+                self.runtime,
+                self._change,
             )
         self._current = self._members[key]
 
@@ -61,9 +75,10 @@ class _Compiled:
         tensors: weights.Tensors,
         core: Any,
         machine: Runtime,
+        change: Change | None,
     ) -> None:
         self._described, self._tensors = described, tensors
-        self._core, self._machine = core, machine
+        self._core, self._machine, self._change = core, machine, change
         self._size = 0
         self._request: Any = None
 
@@ -80,11 +95,22 @@ class _Compiled:
         from wmhseg.engines.openvino_graph import to_openvino
 
         model = to_openvino(self._described, self._tensors, batch)
-        settings = {
-            # Said outright: left alone, OpenVINO computes in bfloat16 wherever it can.
-            "INFERENCE_PRECISION_HINT": self._machine.precision,
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
-            "INFERENCE_NUM_THREADS": self._machine.threads,
-        }
-        return self._core.compile_model(model, "CPU", settings).create_infer_request()
+        if self._change is not None:
+            model = self._change(model)
+        return self._core.compile_model(
+            model, "CPU", settings(self._machine)
+        ).create_infer_request()
+
+
+def settings(machine: Runtime) -> dict[str, Any]:
+    """How OpenVINO is to compile a network."""
+    return {
+        # Said outright: left alone, OpenVINO computes in bfloat16 wherever it can.
+        "INFERENCE_PRECISION_HINT": machine.precision,
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": machine.threads,
+        # Left alone, OpenVINO ties its threads to the first cores: processes side by side then
+        # share those, at half the speed, and one alone is no faster (benchmarks/pinning.py).
+        "ENABLE_CPU_PINNING": False,
+    }
