@@ -1,0 +1,111 @@
+"""Eight-bit integers in place of float32: how much faster the networks are.
+
+    python -m benchmarks.int8 --heads DIR [--rounds 5] [--slices 12]
+
+DIR holds prepared heads, or label maps. Ranges are taken from synthetic scans made from them, never
+from a case that is scored. It needs NNCF, which the project does not install (pip install nncf).
+How far the masks are off: ``python -m benchmarks.equality --precision int8 --heads DIR``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.speed import first_member
+from wmhseg import runtime
+from wmhseg.engines import OpenVinoEngine
+from wmhseg.engines.openvino_engine import settings
+from wmhseg.engines.openvino_graph import to_openvino
+from wmhseg.training import heads, synthesis
+from wmhseg.training.arrays import NUMPY
+
+SCANS, SLICES_OF_EACH, HEADS = 24, 8, 6
+
+
+def examples(folder: Path) -> list[npt.NDArray[np.float32]]:
+    """Slices of synthetic scans, (1, channel, row, column) each, always the same ones."""
+    paths = sorted(folder.glob("*.npz"))[:HEADS]
+    loaded = [heads.read_head(p) for p in paths] or synthesis.load_heads(folder)[:HEADS]
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(SCANS):
+        stack = synthesis.make_scan(rng, loaded, synthesis.Recipe(), NUMPY).inputs
+        for index in rng.permutation(len(stack))[:SLICES_OF_EACH]:
+            found.append(np.moveaxis(stack[index], -1, 0)[None])
+    return found
+
+
+def quantiser(folder: Path, accurate: bool = False) -> Callable[[Any], Any]:
+    """Turns an OpenVINO model into one of eight-bit convolutions, as NNCF does by itself.
+
+    Args:
+        folder: Prepared heads or label maps.
+        accurate: Corrects biases layer by layer, by what the layers before it really give.
+    """
+    # It would send a message to its makers.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # not importable
+    try:
+        import nncf
+    except ImportError:
+        raise SystemExit("NNCF was expected to be installed: pip install nncf") from None
+    slices = examples(folder)
+
+    def quantised(model: Any) -> Any:
+        return nncf.quantize(
+            model,
+            nncf.Dataset(slices),
+            subset_size=len(slices),
+            fast_bias_correction=not accurate,
+        )
+
+    return quantised
+
+
+def engine(folder: Path) -> OpenVinoEngine:
+    """An engine that computes in eight bits."""
+    return OpenVinoEngine(runtime.start_openvino(), change=quantiser(folder))
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--heads", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--slices", type=int, default=12)
+    given = parser.parse_args()
+    described, tensors = first_member()
+    core, how = runtime.openvino_core(), settings(runtime.start_openvino())
+    model = to_openvino(described, tensors, 1)
+    requests = {"f32": core.compile_model(model, "CPU", how).create_infer_request()}
+    model = quantiser(given.heads)(to_openvino(described, tensors, 1))
+    requests["int8"] = core.compile_model(model, "CPU", how).create_infer_request()
+    scan = examples(given.heads)[0]
+    rates: dict[str, list[float]] = {name: [] for name in requests}
+    for _ in range(given.rounds):
+        for name, request in requests.items():
+            request.infer([scan])
+            started = time.perf_counter()
+            for _ in range(given.slices):
+                request.infer([scan], share_inputs=True, share_outputs=True)
+            rates[name].append(1000 * (time.perf_counter() - started) / given.slices)
+    print(f"{runtime.processor_name()}, {given.rounds} rounds, taking turns\n")
+    print("| | ms a slice and member, median (min to max) | ratio |\n|---|---|---|")
+    for name, found in rates.items():
+        ratio = statistics.median(found) / statistics.median(rates["f32"])
+        print(
+            f"| {name} | {statistics.median(found):.0f} ({min(found):.0f} to {max(found):.0f}) "
+            f"| {ratio:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
