@@ -69,7 +69,7 @@ def ways(folder: Path, flair: Path, t1: Path, gpu: bool) -> dict[str, list[str]]
         words = ["--engine", "openvino", "--precision", precision]
         found[f"openvino {precision}"] = [*segment, *words]
     if gpu:
-        for precision in ("f32", "bf16"):
+        for precision in ("f32", "tf32", "bf16"):
             words = ["--engine", "keras", "--device", "gpu", "--precision", precision]
             found[f"keras gpu {precision}"] = [*segment, *words]
     return found
@@ -241,6 +241,13 @@ def scaling(quick: bool) -> tuple[list[str], dict[str, list[tuple[int, float]]]]
     return lines, points
 
 
+def on_gpu(quick: bool) -> list[str]:
+    """The table of precisions and batch sizes on the GPU."""
+    from benchmarks import gpu
+
+    return gpu.table("gpu", ["--slices", "8", "--rounds", "1"] if quick else [])
+
+
 def plot(points: dict[str, list[tuple[int, float]]], path: Path) -> bool:
     """Draws seconds against slices, members and threads; False without matplotlib."""
     try:
@@ -292,6 +299,7 @@ def main() -> None:
         *table,
         "",
         *further,
+        *(["", *on_gpu(arguments.quick)] if gpu else []),
         *(["", "![Cost against slices, members and threads](scaling.svg)"] if drawn else []),
     ]
     (arguments.output / "RESULTS.md").write_text("\n".join(text) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,47 @@ def test_a_model_can_be_changed_before_it_is_compiled(tmp_path: Path, variant: s
     full, _ = computed(model, engines.OpenVinoEngine(CPU))
     half, _ = computed(model, bfloat16.engine(2))
     assert 1e-4 < np.abs(full - half).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "expected"),
+    [
+        ("gpu", "f32", [False, False]),
+        ("gpu", "tf32", [True, True]),
+        ("gpu", "bf16", [True, True]),
+        ("cpu", "f32", []),
+    ],
+)
+def test_keras_says_outright_whether_a_gpu_may_round_float32(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    precision: runtime.Precision,
+    expected: list[bool],
+) -> None:
+    import keras
+
+    told: list[bool] = []
+
+    def note(backend: str, allowed: bool) -> AbstractContextManager[None]:
+        assert backend == keras.config.backend()
+        told.append(allowed)
+        return nullcontext()
+
+    monkeypatch.setattr(runtime, "tensor_float_32", note)
+    monkeypatch.setattr(Runtime, "scope", lambda self: nullcontext())
+    machine = Runtime(keras.config.backend(), device, 2, precision)
+    model = made(tmp_path / "some-model", "unet-smallest")
+    engine = engines.KerasEngine(machine)
+    engine.load(model, model.preset.members[0])
+    engine.predict(scan(model, 1))
+    assert told == expected
+
+
+@pytest.mark.parametrize("engine", ["keras", "openvino", "auto"])
+def test_tensor_float_32_needs_a_gpu(engine: runtime.EngineName) -> None:
+    with pytest.raises(DeviceError, match=r"A GPU was expected for --precision tf32.*f32"):
+        engines.start(engine, "cpu", 2, "tf32")
 
 
 def test_members_stay_apart_and_stay_loaded(

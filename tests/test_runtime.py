@@ -268,3 +268,45 @@ def test_a_backend_that_the_user_named_stays(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(runtime, "_prepare", lambda name, threads: True)
     runtime.choose_gpu_backend()
     assert os.environ["KERAS_BACKEND"] == "jax"
+
+
+# TensorFloat-32 ---------------------------------------------------------------------------------
+
+
+def allows_tensor_float_32(backend: str) -> Any:
+    """What a backend is set to."""
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.config.experimental.tensor_float_32_execution_enabled()
+    if backend == "torch":
+        import torch
+
+        return torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    import jax
+
+    return jax.config.jax_default_matmul_precision
+
+
+@pytest.mark.parametrize(
+    ("backend", "rounded", "exact"),
+    [
+        ("tensorflow", True, False),
+        ("torch", ("tf32", "tf32"), ("ieee", "ieee")),
+        ("jax", "tensorfloat32", "float32"),
+    ],
+)
+def test_float32_on_a_gpu_is_not_rounded_unless_allowed(
+    backend: str, rounded: Any, exact: Any
+) -> None:
+    pytest.importorskip(backend)
+    before = allows_tensor_float_32(backend)
+    with runtime.tensor_float_32(backend, True):
+        assert allows_tensor_float_32(backend) == rounded
+        with runtime.tensor_float_32(backend, False):
+            assert allows_tensor_float_32(backend) == exact
+        assert allows_tensor_float_32(backend) == rounded
+    assert allows_tensor_float_32(backend) == before
+    with suppress(KeyError), runtime.tensor_float_32(backend, before != rounded):
+        raise KeyError
+    assert allows_tensor_float_32(backend) == before

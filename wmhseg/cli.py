@@ -102,9 +102,10 @@ def _add_running(parser: argparse.ArgumentParser, *, scale: str) -> None:
     )
     group.add_argument(
         "--precision",
-        choices=["f32", "bf16"],
+        choices=["f32", "tf32", "bf16"],
         default="f32",
-        help="bf16: faster where the processor has it, not equal to the last voxel",
+        help="bf16, where the processor or GPU has it, and tf32, on GPUs: faster, not equal to the "
+        "last voxel",
     )
     group.add_argument("--threads", type=_positive, metavar="N", help="default: all available")
     group.add_argument(

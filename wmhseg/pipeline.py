@@ -59,8 +59,9 @@ class Options:
         device: "auto" takes a GPU when there is one.
         engine: "keras" is the reference, "openvino" the fastest on a CPU; "auto" takes OpenVINO
             where it is installed and no GPU is used.
-        precision: "f32" (float32), or "bf16" (bfloat16), about twice as fast on processors that
-            have it and not equal to the last voxel.
+        precision: "f32" (float32), "bf16" (bfloat16, about twice as fast on processors and GPUs
+            that have it) or "tf32" (TensorFloat-32, on GPUs); the last two are not equal to the
+            last voxel.
         threads: Processor threads, None for all that may be used.
         batch: Slices computed at once, None for what suits the engine; bounds the memory, never
             changes the result.

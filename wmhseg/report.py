@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from wmhseg import __version__
+from wmhseg import __version__, runtime
 from wmhseg.geometry import Grid
 from wmhseg.lesions import LesionSummary
 from wmhseg.preset import Preset, method_name
@@ -99,7 +99,7 @@ class Report:
                 "backend": self.runtime.backend,
                 "device": self.runtime.device,
                 "threads": self.runtime.threads,
-                "precision": {"f32": "float32", "bf16": "bfloat16"}[self.runtime.precision],
+                "precision": runtime.PRECISIONS[self.runtime.precision],
             },
             "versions": {"wmhseg": __version__, **self.versions},
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},

@@ -24,7 +24,7 @@ def start(
         name: "auto" takes OpenVINO where it is installed and no GPU is used, else Keras.
         device: "auto" takes a GPU when the engine sees one.
         threads: Threads for computing on the CPU; None for all that may be used.
-        precision: "f32", or "bf16" where the device has it.
+        precision: "f32"; "bf16" where the device has it, "tf32" on a GPU.
 
     Returns:
         The engine; its ``runtime`` says what was chosen.
@@ -55,10 +55,13 @@ def _suits_openvino(device: Device) -> bool:
 
 
 def _with_precision(machine: Runtime, precision: Precision) -> Runtime:
+    received = f"Keras ({machine.backend}) on the CPU"
     if precision == "bf16" and machine.device != "gpu":
         raise DeviceError(
             "OpenVINO or a GPU was expected for --precision bf16",
-            received=f"Keras ({machine.backend}) on the CPU",
+            received=received,
             advice='Install it with "pip install wmhseg[openvino]", or use --precision f32.',
         )
+    if precision == "tf32" and machine.device != "gpu":
+        raise runtime.gpu_expected(precision, received)
     return runtime.with_precision(machine, precision)

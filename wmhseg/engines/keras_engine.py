@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
-from wmhseg import networks, weights
+from wmhseg import networks, runtime, weights
 from wmhseg.engines import interface
 from wmhseg.engines.interface import Float
 from wmhseg.preset import Member
 from wmhseg.runtime import Runtime
 from wmhseg.weights import Model
 
-_POLICIES = {"f32": "float32", "bf16": "mixed_bfloat16"}
+# Keras' names of the types to compute in.
+POLICIES = {"f32": "float32", "tf32": "float32", "bf16": "mixed_bfloat16"}
 
 
 class KerasEngine:
@@ -25,9 +28,9 @@ class KerasEngine:
     # More gains nothing on a CPU (a slice fills it) and costs about 0.1 GB each.
     batch = 4
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, machine: Runtime) -> None:
         """Takes the backend, the device and the precision to compute with."""
-        self.runtime = runtime
+        self.runtime = machine
         self._built: dict[tuple[Any, ...], Any] = {}
         self._network: Any = None
 
@@ -35,9 +38,21 @@ class KerasEngine:
         """See Engine."""
         tensors = weights.load(model, member)
         interface.describe(model, member)
-        with self.runtime.scope():
+        with self.scope():
             self._network = self._build(model, member)
             weights.assign(self._network, tensors, name=member.file)
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Device and precision of what is computed inside."""
+        precise = self.runtime.precision == "f32"
+        with (
+            self.runtime.scope(),
+            runtime.tensor_float_32(self.runtime.backend, not precise)
+            if self.runtime.device == "gpu"
+            else nullcontext(),
+        ):
+            yield
 
     def _build(self, model: Model, member: Member) -> Any:
         preset = model.preset
@@ -49,12 +64,12 @@ class KerasEngine:
                 field,
                 preset.channels,
                 member.options,
-                policy=_POLICIES[self.runtime.precision],
+                policy=POLICIES[self.runtime.precision],
             )
         return self._built[key]
 
     def predict(self, batch: Float) -> Float:
         """See Engine."""
-        with self.runtime.scope():
+        with self.scope():
             out = self._network.predict_on_batch(batch)
         return np.asarray(out, np.float32)[..., 0]

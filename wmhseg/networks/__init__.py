@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NETWORKS: dict[str, Network] = {"unet": unet, "stacknet": stacknet}
 
-__all__ = ["NETWORKS", "Graph", "build", "describe", "stacknet", "unet"]
+__all__ = ["NETWORKS", "Graph", "build", "computing_in", "describe", "stacknet", "unet"]
 
 
 def describe(
@@ -64,14 +64,20 @@ def build(
     Raises:
         PresetError: If there is no such network, or it does not take these options.
     """
+    with computing_in(policy), _options_checked(name, options):
+        return NETWORKS[name](field, channels, **options)
+
+
+@contextmanager
+def computing_in(policy: str) -> Iterator[None]:
+    """Lets Keras build layers of a policy with float32 variables, whatever the host has set."""
     import keras
 
     types = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy(policy)
     try:
-        with _options_checked(name, options):
-            return NETWORKS[name](field, channels, **options)
+        yield
     finally:
         keras.config.set_floatx(types[0])
         keras.config.set_dtype_policy(types[1])

@@ -1,0 +1,156 @@
+"""The networks on a GPU: precisions, batch sizes, images per second, share of the card's peak.
+
+    python -m benchmarks.gpu [--batches 1 4 16 64] [--slices 256] [--rounds 5] [--device gpu]
+
+One member of the default model through Keras, from slices in main memory to probabilities in main
+memory, each precision in a process of its own. The peak is that of a chain of large 3x3
+convolutions in the same precision through the same backend. Without a GPU it says so and ends with
+0; ``--device cpu`` tries the program out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.speed import has_gpu
+from wmhseg import engines, networks, runtime, weights
+from wmhseg.engines import interface
+from wmhseg.engines.keras_engine import POLICIES
+from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
+from wmhseg.weights import Model
+
+ROOT = Path(__file__).resolve().parents[1]
+PRECISIONS: dict[str, tuple[runtime.Precision, ...]] = {
+    "gpu": ("f32", "tf32", "bf16"),
+    "cpu": ("f32",),
+}
+
+
+def chain(convolutions: int, pixels: int, maps: int) -> Graph:
+    """Large convolutions one after another, with little to bring in and out."""
+    layer = Layer(Scan((pixels, pixels, 2)), (), "scan")
+    for number in range(convolutions):
+        layer = Layer(Convolution(maps, 3), (layer,), f"large{number}")
+    return Graph("peak", Layer(Convolution(1, 1), (layer,), "out"))
+
+
+def peak_gflops(engine: engines.KerasEngine, described: Graph, batch: int, repeats: int) -> float:
+    """The fastest that a chain of convolutions runs."""
+    from wmhseg.networks.keras_model import to_keras
+
+    scan = np.random.default_rng(0).standard_normal((batch, *described.scan.size), np.float32)
+    best = float("inf")
+    with engine.scope(), networks.computing_in(POLICIES[engine.runtime.precision]):
+        network = to_keras(described)
+        network.predict_on_batch(scan)
+        for _ in range(repeats):
+            started = time.perf_counter()
+            network.predict_on_batch(scan)
+            best = min(best, time.perf_counter() - started)
+    return 2 * described.multiplications() * batch / best / 1e9
+
+
+def peak_memory_gb(machine: runtime.Runtime) -> float | None:
+    """GPU memory that the backend has taken at most, in GB; None where it is not told."""
+    if machine.device == "gpu" and machine.backend == "tensorflow":
+        import tensorflow as tf
+
+        return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 1e9
+    if machine.device == "gpu" and machine.backend == "torch":
+        import torch
+
+        return torch.cuda.max_memory_allocated() / 1e9
+    return None
+
+
+def worker(given: argparse.Namespace) -> None:
+    """Measures one precision in this process and prints what it took, as JSON."""
+    engine = engines.start("keras", given.device, precision=given.precision)
+    assert isinstance(engine, engines.KerasEngine)
+    model: Model = weights.find(weights.DEFAULT_MODEL)
+    preset, member = model.preset, model.preset.members[0]
+    engine.load(model, member)
+    work = 2 * interface.describe(model, member).multiplications()
+    rng = np.random.default_rng(0)
+    rows = []
+    for size in given.batches:
+        shape = (size, *preset.preprocessing.field, preset.channels)
+        batch = rng.standard_normal(shape, np.float32)
+        engine.predict(batch)
+        rates = []
+        for _ in range(given.rounds):
+            started = time.perf_counter()
+            calls = max(1, given.slices // size)
+            for _ in range(calls):
+                engine.predict(batch)
+            rates.append(calls * size / (time.perf_counter() - started))
+        rows.append(
+            {
+                "batch": size,
+                "slowest": min(rates),
+                "fastest": max(rates),
+                "images": statistics.median(rates),
+                "gflops": statistics.median(rates) * work / 1e9,
+                "peak_gb": peak_memory_gb(engine.runtime),
+            }
+        )
+    large, size = (chain(24, 96, 256), 16) if given.device == "gpu" else (chain(4, 96, 256), 1)
+    peak = peak_gflops(engine, large, size, 10)
+    print(json.dumps({"on": runtime.hardware(engine.runtime), "peak": peak, "rows": rows}))
+
+
+def table(device: str, words: Sequence[str] = ()) -> list[str]:
+    """Measures all precisions of a device and returns the lines of a table."""
+    lines: list[str] = []
+    for precision in PRECISIONS[device]:
+        command = [sys.executable, "-m", "benchmarks.gpu", "--precision", precision]
+        command += ["--device", device, *words]
+        done = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        lines = lines or [
+            f"One member through Keras on {found['on']}:",
+            "",
+            "| precision | batch | images/s, median (min to max) | GFLOP/s (nominal) "
+            "| peak GFLOP/s | share | GPU memory GB |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {precision} | {row['batch']} | {row['images']:.1f} ({row['slowest']:.1f} to "
+            f"{row['fastest']:.1f}) | {row['gflops']:.0f} | {found['peak']:.0f} "
+            f"| {row['gflops'] / found['peak']:.0%} "
+            f"| {'' if row['peak_gb'] is None else round(row['peak_gb'], 2)} |"
+            for row in found["rows"]
+        ]
+    return lines
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16, 64])
+    parser.add_argument("--slices", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", choices=("gpu", "cpu"), default="gpu")
+    parser.add_argument("--precision", choices=PRECISIONS["gpu"], help="this one, as JSON")
+    given = parser.parse_args()
+    if given.precision:
+        worker(given)
+    elif given.device == "gpu" and not has_gpu():
+        print("No GPU: skipped.")
+    else:
+        words = ["--batches", *map(str, given.batches), "--slices", str(given.slices)]
+        print("\n".join(table(given.device, [*words, "--rounds", str(given.rounds)])))
+
+
+if __name__ == "__main__":
+    main()
