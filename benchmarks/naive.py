@@ -19,13 +19,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from wmhseg import images, lesions, networks, pipeline, weights
+from wmhseg import images, lesions, networks, preparation, weights
 
 
 def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
     chosen = weights.find(weights.DEFAULT_MODEL).preset
     scan = images.read_scan(flair, name="FLAIR")
-    prepared = pipeline.prepare(scan, images.read_scan(t1, name="T1"), chosen)
+    prepared = preparation.prepare(scan, images.read_scan(t1, name="T1"), chosen)
     member = chosen.members[0]
     field = chosen.preprocessing.field
     network = networks.build(member.network, field, chosen.channels, member.options)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from wmhseg import images, pipeline, raw, weights
+from wmhseg import images, pipeline, preparation, raw, weights
 from wmhseg.weights import Model
 
 OPPOSITE = {"L": "R", "P": "A", "S": "I"}
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for image, name in zip(straight, ("FLAIR", "T1"), strict=True)
         )
         ready = raw.ready(flair, t1, model.preset, raw.Steps())
-        stack = pipeline.prepare(ready.flair, ready.t1, ready.preset).stack
+        stack = preparation.prepare(ready.flair, ready.t1, ready.preset).stack
         wanted = stack if wanted is None else wanted
         back = ready.to_file_order(ready.way.restore(ready.flair.array))
         same = np.array_equal(stack, wanted)

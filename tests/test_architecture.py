@@ -70,10 +70,11 @@ ALLOWED: dict[str, set[str]] = {
         "bias", "errors", "geometry", "images", "intensity", "preset", "registration",
         "resampling",
     },
+    "preparation": {"errors", "geometry", "images", "intensity", "preset", "weights"},
     "report": {"", "geometry", "lesions", "preset", "runtime"},
     "pipeline": {
-        "doctor", "engines", "ensemble", "errors", "geometry", "images", "intensity", "lesions",
-        "preset", "raw", "registration", "report", "runtime", "weights",
+        "doctor", "engines", "ensemble", "errors", "geometry", "images", "lesions",
+        "preparation", "preset", "raw", "registration", "report", "runtime", "weights",
     },
     "importing": {"errors", "keras2", "networks", "preset", "weights"},
     "demo": {"images"},
@@ -147,7 +148,7 @@ ALLOWED: dict[str, set[str]] = {
         "training.linear", "training.noise", "training.recipe",
     },
     "training.contact_sheet": {
-        "errors", "images", "pipeline", "preset", "training.heads", "training.noise",
+        "errors", "images", "preparation", "preset", "training.heads", "training.noise",
         "training.recipe", "training.synthesis", "weights",
     },
     # A training: a plan -> data -> batches -> one network after the other -> a model folder.
@@ -160,7 +161,7 @@ ALLOWED: dict[str, set[str]] = {
     "training.augment": {"training.plan"},
     "training.split": {"errors", "files", "pairs"},
     "training.dataset": {
-        "errors", "files", "images", "pairs", "pipeline", "training.augment",
+        "errors", "files", "images", "pairs", "preparation", "training.augment",
         "training.model_folder", "training.plan", "training.split", "training.stream", "weights",
     },
     "training.journal": {"files"},
@@ -168,7 +169,7 @@ ALLOWED: dict[str, set[str]] = {
     "training.model_folder": {"", "files", "networks", "preset", "training.plan", "weights"},
     "training.look": {
         "engines", "ensemble", "errors", "geometry", "images", "lesions", "metrics", "pairs",
-        "pipeline", "preset", "runtime", "training.model_folder", "training.plan", "weights",
+        "preparation", "preset", "runtime", "training.model_folder", "training.plan", "weights",
     },
     "training.fit": {
         "errors", "files", "networks", "runtime", "training.checkpoint", "training.growth",

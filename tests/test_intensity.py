@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from wmhseg import images, intensity, lesions, pipeline
+from wmhseg import images, intensity, lesions, preparation
 from wmhseg.errors import ConstantImageError, EmptyMaskError
 from wmhseg.preset import METHODS, Preprocessing
 
@@ -384,8 +384,10 @@ def scan(array: np.ndarray, name: str) -> images.Scan:
     return images.scan_from_array(np.asarray(array, np.float32), (3.0, 1.0, 1.0), name=name)
 
 
-def prepared(flair: np.ndarray, t1: np.ndarray | None, method: Preprocessing) -> pipeline.Prepared:
-    return pipeline.prepare(
+def prepared(
+    flair: np.ndarray, t1: np.ndarray | None, method: Preprocessing
+) -> preparation.Prepared:
+    return preparation.prepare(
         scan(flair, "FLAIR"),
         None if t1 is None else scan(t1, "T1"),
         make_preset(preprocessing=method),

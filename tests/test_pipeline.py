@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from conftest import Phantom
 
 import wmhseg
-from wmhseg import errors, images, pipeline, raw, weights
+from wmhseg import errors, images, pipeline, preparation, raw, weights
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ def test_wrapped_numbers_are_repaired(phantom: Phantom) -> None:
     model = weights.find("bright").preset
     flair = images.scan_from_array(phantom.flair, phantom.spacing_mm, name="FLAIR")
     stacks = [
-        pipeline.prepare(
+        preparation.prepare(
             flair, images.scan_from_array(array, phantom.spacing_mm, name="T1"), model
         ).stack
         for array in (t1.astype(np.float32), stored)

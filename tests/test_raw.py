@@ -13,7 +13,7 @@ from conftest import Phantom, make_preset
 from test_registration import pair
 
 import wmhseg
-from wmhseg import cli, errors, images, pipeline, raw, registration
+from wmhseg import cli, errors, images, pipeline, preparation, raw, registration
 from wmhseg.geometry import Grid
 from wmhseg.images import Scan
 from wmhseg.pipeline import Options
@@ -54,7 +54,7 @@ def test_every_order_of_axes_gives_the_same_numbers() -> None:
     flair, t1 = pair()
     straight = [images.to_image(s.array, s.grid) for s in (flair, t1)]
     first = raw.ready(flair, t1, LPS, Steps())
-    wanted = pipeline.prepare(first.flair, first.t1, LPS).stack
+    wanted = preparation.prepare(first.flair, first.t1, LPS).stack
     tried = 0
     for axes in itertools.permutations("RAI"):
         for signs in itertools.product((False, True), repeat=3):
@@ -65,7 +65,7 @@ def test_every_order_of_axes_gives_the_same_numbers() -> None:
                 for i, n in zip(straight, ("FLAIR", "T1"), strict=True)
             ]
             ready = raw.ready(turned[0], turned[1], LPS, Steps())
-            stack = pipeline.prepare(ready.flair, ready.t1, ready.preset).stack
+            stack = preparation.prepare(ready.flair, ready.t1, ready.preset).stack
             np.testing.assert_array_equal(stack, wanted, err_msg=code)
             back = ready.to_file_order(ready.turn.orient(turned[0].array))
             np.testing.assert_array_equal(back, turned[0].array, err_msg=code)

@@ -127,7 +127,7 @@ def ready(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Ready:
         steps: Which steps.
 
     Returns:
-        The scans for ``pipeline.prepare``, and the way back.
+        The scans for ``preparation.prepare``, and the way back.
 
     Raises:
         GridMismatchError: If the grids differ and registration is off.

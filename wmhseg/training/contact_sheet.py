@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from wmhseg import images, pipeline, preset, weights
+from wmhseg import images, preparation, preset, weights
 from wmhseg.errors import MissingFileError, WmhsegError
 from wmhseg.training.heads import Mask
 from wmhseg.training.noise import Float
@@ -107,7 +107,7 @@ def real(folder: Path) -> list[Picture]:
         flair, t1 = (
             images.read_scan(case / "pre" / f"{name}.nii.gz", name=name) for name in ("FLAIR", "T1")
         )
-        prepared = pipeline.prepare(flair, t1, chosen)
+        prepared = preparation.prepare(flair, t1, chosen)
         marked, _ = images.read_labels(case / "wmh.nii.gz")
         way = prepared.conformation
         target = way.pad(way.crop(way.orient(marked)), 0) == 1

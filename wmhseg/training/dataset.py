@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg import files, images, pipeline, weights
+from wmhseg import files, images, preparation, weights
 from wmhseg.errors import GridMismatchError, InputError, MissingFileError, NoCasesError
 from wmhseg.pairs import Case
 from wmhseg.training import augment, model_folder
@@ -207,7 +207,7 @@ def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDAr
     if other:
         raise InputError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
     scale = plans.intensity_scale(plan, challenge=case.in_challenge_layout)
-    found = pipeline.prepare(flair, t1, model_folder.preset_of(plan, ()), intensity_scale=scale)
+    found = preparation.prepare(flair, t1, model_folder.preset_of(plan, ()), intensity_scale=scale)
     way = found.conformation
     target = way.pad(way.crop(way.orient((labels == 1).astype(np.uint8))), 0)
     return found.stack, target

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from wmhseg import engines, ensemble, images, lesions, metrics, pairs, pipeline, weights
+from wmhseg import engines, ensemble, images, lesions, metrics, pairs, preparation, weights
 from wmhseg.errors import InputError, MissingFileError
 from wmhseg.geometry import Conformation
 from wmhseg.pairs import Case
@@ -69,7 +69,7 @@ class Look:
             flair = images.read_scan(case.flair, name="FLAIR")
             t1 = images.read_scan(case.t1, name="T1") if case.t1 and chosen.channels == 2 else None
             scale = plans.intensity_scale(self._plan, challenge=case.in_challenge_layout)
-            found = pipeline.prepare(flair, t1, chosen, intensity_scale=scale)
+            found = preparation.prepare(flair, t1, chosen, intensity_scale=scale)
             labels, _ = images.read_labels(case.reference)
             metrics.binarise(labels, np.zeros(flair.grid.shape, np.uint8))  # sizes agree
         except InputError as error:
