@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from hypothesis import settings
 
 from wmhseg.preset import Member, Postprocessing, Preprocessing, Preset
@@ -64,6 +65,15 @@ def phantom() -> Phantom:
     flair[lesions] = 900
     t1[lesions] = 150
     return Phantom(flair, t1, lesions)
+
+
+def write_scan(path: Path, array: np.ndarray, spacing_mm: tuple[float, float, float]) -> Path:
+    """Writes an image of an array (slice, row, column) and returns its path."""
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(spacing_mm[::-1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(image, str(path))
+    return path
 
 
 def threshold_network(channels: int, z: float) -> dict[str, np.ndarray]:

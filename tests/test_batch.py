@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from batch_work import by_name
-from conftest import ROOT, Phantom
+from conftest import ROOT, Phantom, write_scan
 from nifti_files import failing
 
 from wmhseg import batch, errors, pairs, pipeline
@@ -33,14 +33,6 @@ def _models(use_models: Path) -> None:
 def scan(path: Path, content: bytes = b"x") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    return path
-
-
-def write(path: Path, array: np.ndarray, spacing_mm: tuple[float, float, float]) -> Path:
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing(spacing_mm[::-1])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sitk.WriteImage(image, str(path))
     return path
 
 
@@ -151,8 +143,8 @@ def test_real_subjects_are_done_once(
 ) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     for name in ("s1", "s2"):
-        write(data / name / "FLAIR.nii.gz", phantom.flair, phantom.spacing_mm)
-    write(data / "s1" / "T1.nii.gz", phantom.t1, phantom.spacing_mm)
+        write_scan(data / name / "FLAIR.nii.gz", phantom.flair, phantom.spacing_mm)
+    write_scan(data / "s1" / "T1.nii.gz", phantom.t1, phantom.spacing_mm)
     scan(data / "s3" / "FLAIR.nii.gz", b"no image")
 
     def run(*more: str) -> dict[str, dict[str, str]]:
@@ -189,7 +181,7 @@ def test_the_next_subject_is_read_ahead_and_once(
     phantom: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = (
-        Subject(name, write(tmp_path / f"{name}.nii.gz", array, phantom.spacing_mm))
+        Subject(name, write_scan(tmp_path / f"{name}.nii.gz", array, phantom.spacing_mm))
         for name, array in (("one", phantom.flair), ("other", phantom.flair[:, ::-1]))
     )
     read: list[str] = []
@@ -237,7 +229,7 @@ def test_no_jobs_and_no_model(tmp_path: Path) -> None:
 
 
 def test_an_output_that_is_an_input_is_refused(phantom: Phantom, tmp_path: Path) -> None:
-    flair = write(tmp_path / "s" / "result.nii.gz", phantom.flair, phantom.spacing_mm)
+    flair = write_scan(tmp_path / "s" / "result.nii.gz", phantom.flair, phantom.spacing_mm)
     before = flair.read_bytes()
     task = batch._tasks([Subject("s", flair)], tmp_path, BRIGHT)[0]
     assert batch.segment_one(task).exit_code == errors.UsageError.exit_code

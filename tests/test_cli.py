@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from conftest import ROOT, Phantom
+from conftest import ROOT, Phantom, write_scan
 from keras2_files import legacy_name, random_value, write_legacy
 
 import wmhseg
@@ -28,19 +28,11 @@ def _models(use_models: Path, no_doubts: None) -> None:
     pass
 
 
-def write(path: Path, array: np.ndarray, spacing_mm: tuple[float, float, float]) -> Path:
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing(spacing_mm[::-1])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sitk.WriteImage(image, str(path))
-    return path
-
-
 @pytest.fixture
 def case(phantom: Phantom, tmp_path: Path) -> Path:
     """A case in the challenge's layout."""
-    write(tmp_path / "case" / "pre" / "FLAIR.nii.gz", phantom.flair, phantom.spacing_mm)
-    write(tmp_path / "case" / "pre" / "T1.nii.gz", phantom.t1, phantom.spacing_mm)
+    write_scan(tmp_path / "case" / "pre" / "FLAIR.nii.gz", phantom.flair, phantom.spacing_mm)
+    write_scan(tmp_path / "case" / "pre" / "T1.nii.gz", phantom.t1, phantom.spacing_mm)
     return tmp_path / "case"
 
 
@@ -143,7 +135,7 @@ def test_lesion_peak_option(case: Path, tmp_path: Path) -> None:
 
 def broken_inputs(phantom: Phantom, folder: Path) -> dict[str, tuple[Path, int]]:
     """Name -> (bad FLAIR file, exit code)."""
-    good = write(folder / "good.nii.gz", phantom.flair, phantom.spacing_mm)
+    good = write_scan(folder / "good.nii.gz", phantom.flair, phantom.spacing_mm)
     content = gzip.decompress(good.read_bytes())
     huge = bytearray(content)
     struct.pack_into("<8h", huge, 40, 3, 1000, 1000, 1000, 1, 1, 1, 1)
@@ -163,11 +155,11 @@ def broken_inputs(phantom: Phantom, folder: Path) -> dict[str, tuple[Path, int]]
     spacing = phantom.spacing_mm
     made["missing"] = (folder / "missing.nii.gz", 10)
     made["folder"] = (folder, 11)
-    made["nan"] = (write(folder / "nan.nii.gz", bad, spacing), 16)
-    made["constant"] = (write(folder / "c.nii.gz", np.full_like(bad, 100), spacing), 17)
+    made["nan"] = (write_scan(folder / "nan.nii.gz", bad, spacing), 16)
+    made["constant"] = (write_scan(folder / "c.nii.gz", np.full_like(bad, 100), spacing), 17)
     faint = np.zeros_like(phantom.flair)
     faint[5:8] = -1
-    made["empty-mask"] = (write(folder / "faint.nii.gz", faint, spacing), 18)
+    made["empty-mask"] = (write_scan(folder / "faint.nii.gz", faint, spacing), 18)
     flat = sitk.GetImageFromArray(phantom.flair[3])
     sitk.WriteImage(flat, str(folder / "2d.nii.gz"))
     made["2d"] = (folder / "2d.nii.gz", 14)
@@ -250,7 +242,7 @@ def test_names_of_outputs_are_checked_first(case: Path, tmp_path: Path) -> None:
 def test_an_adapted_scale_is_printed(
     phantom: Phantom, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flair = write(tmp_path / "f.nii.gz", phantom.flair * 0.01, phantom.spacing_mm)
+    flair = write_scan(tmp_path / "f.nii.gz", phantom.flair * 0.01, phantom.spacing_mm)
     assert segment("--flair", flair, "--output", tmp_path / "r.nii.gz") == 0
     assert "FLAIR multiplied by" in capsys.readouterr().out
 
