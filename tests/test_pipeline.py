@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import SimpleITK as sitk
 from conftest import Phantom
 
 import wmhseg
-from wmhseg import errors, images, pipeline, preparation, raw, weights
+from wmhseg import engines, errors, images, pipeline, preparation, raw, weights
 
 
 @pytest.fixture
@@ -278,6 +279,21 @@ def test_overlay_outlines_the_mask(phantom: Phantom) -> None:
         np.zeros_like(result.mask), result.probability, result.grid, result.report, result.flair
     )
     assert not (empty.overlay() == (255, 60, 50)).all(-1).any()
+
+
+def test_a_started_engine_is_used(
+    phantom: Phantom, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = engines.start("openvino", "cpu", 1)
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("started another one")
+
+    monkeypatch.setattr(engines, "start", never)
+    segmenter = wmhseg.Segmenter("bright", engine=started)
+    result = segmenter.segment(phantom.flair, phantom.t1, spacing_mm=phantom.spacing_mm)
+    np.testing.assert_array_equal(result.mask, expected)
+    assert result.report.runtime is started.runtime
 
 
 def test_a_segmenter_serves_one_scan_after_another(
