@@ -1,9 +1,10 @@
 """Throughput of a batch against single runs of the same scans.
 
-python -m benchmarks.batch [--scans 20] [--singles 3] [-- OPTIONS OF SEGMENT AND BATCH]
+    python -m benchmarks.batch [--scans 20] [--singles 3] [--jobs 1 2] [-- OPTIONS OF BOTH]
 
 The scans are copies of the synthetic case (240 x 240 x 48 voxels). Single runs are fresh processes,
-half of them before the batch and half after it, so that the load of the machine is alike.
+half of them before the batches and half after them, so that the load of the machine is alike; there
+is a batch for each number of jobs. Further options are those of segment and batch.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scans", type=int, default=20)
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1])
     parser.add_argument("--singles", type=int, default=3, help="single runs before, and after")
     given, options = parser.parse_known_args()
     options = [word for word in options if word != "--"]
@@ -50,18 +52,19 @@ def main() -> None:
         for number in range(given.scans):
             shutil.copytree(case / "pre", data / f"s{number:03}" / "pre")
         runs = [single(case, folder, options) for _ in range(given.singles)]
-        whole = _timed("batch", "--quiet", data, "--output", folder / "out", *options)
+        each = {}
+        for jobs in given.jobs:
+            words = ["--quiet", "--jobs", str(jobs), "--output", folder / f"out{jobs}", *options]
+            each[jobs] = _timed("batch", data, *words) / given.scans
         runs += [single(case, folder, options) for _ in range(given.singles)]
     alone = statistics.median(seconds for seconds, _ in runs)
     networks = statistics.median(seconds for _, seconds in runs)
-    each = whole / given.scans
-    print(f"single run, whole process   {alone:.2f} s (median of {len(runs)})")
-    print(f"  of it, networks           {networks:.2f} s")
-    print(f"batch of {given.scans}, a scan        {each:.2f} s")
-    print(f"throughput of the batch     {alone / each:.2f} times that of single runs")
-    print(
-        f"  networks of single runs   {networks / each:.2f} times the time of a scan in the batch"
-    )
+    print(f"single run, whole process: {alone:.2f} s (median of {len(runs)})")
+    print(f"of it, networks: {networks:.2f} s")
+    print(f"\n| batch of {given.scans} | s a scan | times the throughput of single runs |")
+    print("|---|---|---|")
+    for jobs, seconds in each.items():
+        print(f"| jobs {jobs} | {seconds:.2f} | {alone / seconds:.2f} |")
 
 
 if __name__ == "__main__":
