@@ -44,13 +44,8 @@ def examples(folder: Path) -> list[npt.NDArray[np.float32]]:
     return found
 
 
-def quantiser(folder: Path, accurate: bool = False) -> Callable[[Any], Any]:
-    """Turns an OpenVINO model into one of eight-bit convolutions, as NNCF does by itself.
-
-    Args:
-        folder: Prepared heads or label maps.
-        accurate: Corrects biases layer by layer, by what the layers before it really give.
-    """
+def quantiser(folder: Path) -> Callable[[Any], Any]:
+    """Turns an OpenVINO model into one of eight-bit convolutions, as NNCF does by itself."""
     # It would send a message to its makers.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # not importable
     try:
@@ -60,12 +55,7 @@ def quantiser(folder: Path, accurate: bool = False) -> Callable[[Any], Any]:
     slices = examples(folder)
 
     def quantised(model: Any) -> Any:
-        return nncf.quantize(
-            model,
-            nncf.Dataset(slices),
-            subset_size=len(slices),
-            fast_bias_correction=not accurate,
-        )
+        return nncf.quantize(model, nncf.Dataset(slices), subset_size=len(slices))
 
     return quantised
 
