@@ -1,9 +1,10 @@
-"""What a processor with bfloat16 instructions computes, on one that has none.
+"""An estimate of what a processor with bfloat16 instructions computes, on one that has none.
 
 Such instructions multiply numbers of 8 significant bits and sum the products in float32; between
-layers OpenVINO stores 8 bits as well. Rounding what each convolution takes, its weights (after
-batch normalisation is folded into them), and what is stored before a sum of two convolutions,
-gives the same numbers up to the order of the sums. It says nothing about time.
+layers OpenVINO stores 8 bits as well. Here what each convolution takes, its weights (after batch
+normalisation is folded into them) and the first of two convolutions' maps that are added are
+rounded. That OpenVINO stores just these is an assumption: a test compares the two, and needs a
+processor with bfloat16 to do so. Nothing is said about time.
 """
 
 from __future__ import annotations
@@ -11,10 +12,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from openvino import Model, opset13
-
-# The names that NNCF, the makers' own quantiser, prepares models with as well.
-from openvino._offline_transformations import apply_moc_transformations
 
 from wmhseg import runtime
 from wmhseg.engines import OpenVinoEngine
@@ -28,12 +25,17 @@ CONVOLUTIONS = ("Convolution", "ConvolutionBackpropData")
 
 def rounded(node: Any) -> Any:
     """The nearest bfloat16 number to each of a node's, as float32; below 5e33."""
-    scaled = opset13.multiply(node, opset13.constant(SPLITTER))
-    return opset13.subtract(scaled, opset13.subtract(scaled, node)).output(0)
+    operations = runtime.import_openvino().opset13
+    scaled = operations.multiply(node, operations.constant(SPLITTER))
+    return operations.subtract(scaled, operations.subtract(scaled, node)).output(0)
 
 
-def emulated(model: Model) -> Model:
-    """Lets a float32 model compute what its bfloat16 version does; returns the model itself."""
+def emulated(model: Any) -> Any:
+    """Lets a float32 OpenVINO model compute in bfloat16; returns the model itself."""
+    runtime.import_openvino()
+    # The name that the makers' own quantiser prepares models with as well.
+    from openvino._offline_transformations import apply_moc_transformations
+
     apply_moc_transformations(model, cf=True)
     made: dict[tuple[str, int], Any] = {}
 
@@ -55,7 +57,7 @@ def emulated(model: Model) -> Model:
 
 
 def _adds_convolutions(node: Any) -> bool:
-    """Whether a sum is one of two convolutions: OpenVINO adds the second to the stored first."""
+    """Whether a sum is one of maps, not of maps and a bias."""
     return all(
         "Constant" not in port.get_source_output().get_node().get_type_name()
         for port in node.inputs()

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import bfloat16, speed
+from benchmarks import speed
 from wmhseg import demo
 from wmhseg.pipeline import Options, Segmenter
 
@@ -46,9 +46,19 @@ def start(precision: Any, heads: Path | None) -> Segmenter:
             raise SystemExit("--heads DIR was expected with --precision int8")
         return Segmenter(engine=int8.engine(heads))
     if precision == "bf16" and "bf16" not in speed.precisions():
+        from benchmarks import bfloat16
+
         print("No bfloat16 on this processor: its numbers are emulated.\n")
         return Segmenter(engine=bfloat16.engine())
     return Segmenter(options=Options(engine="openvino", precision=precision))
+
+
+def compare(found: Any, expected: Any) -> tuple[float, float]:
+    """DSC and change of volume between two masks; 1 and 0 where both are empty."""
+    ours, theirs = int(found.sum()), int(expected.sum())
+    if not theirs:
+        return (0.0, np.inf) if ours else (1.0, 0.0)
+    return 2 * int((found & expected).sum()) / (ours + theirs), ours / theirs - 1
 
 
 def main() -> int:
@@ -60,7 +70,7 @@ def main() -> int:
     arguments = parser.parse_args()
     keras = Segmenter(options=Options(engine="keras", device="cpu"))
     others = {name: start(name, arguments.heads) for name in arguments.precision}
-    differing, lesion, missed = dict.fromkeys(others, 0), 0, False
+    cases, differing, lesion, missed = 0, dict.fromkeys(others, 0), 0, False
     print("| case | precision | lesion voxels | differing | DSC | volume | largest difference |")
     print("|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -69,6 +79,7 @@ def main() -> int:
             name = pre.parent.name
             if arguments.only and name not in arguments.only:
                 continue
+            cases += 1
             loaded = keras.load(pre / "FLAIR.nii.gz", pre / "T1.nii.gz")
             reference = keras.compute(loaded)
             expected = reference.mask > 0
@@ -77,9 +88,7 @@ def main() -> int:
                 result = segmenter.compute(loaded)
                 found = result.mask > 0
                 wrong = int((found != expected).sum())
-                both = int(found.sum()) + int(expected.sum())
-                dsc = 2 * int((found & expected).sum()) / max(1, both)
-                change = int(found.sum()) / max(1, int(expected.sum())) - 1
+                dsc, change = compare(found, expected)
                 largest = float(np.abs(result.probability - reference.probability).max())
                 differing[precision] += wrong
                 least, most = BARS.get(precision, (0.0, np.inf))
@@ -89,6 +98,8 @@ def main() -> int:
                     f"| {change:+.3%} | {largest:.1e} |",
                     flush=True,
                 )
+    if not cases:
+        raise SystemExit(f"Cases <name>/pre/FLAIR.nii.gz were expected. Received: none in {data}")
     for precision, count in differing.items():
         print(f"{precision}: {count} of {lesion} lesion voxels differ")
     inexact = max((differing[name] for name in EXACT if name in differing), default=0)

@@ -30,7 +30,7 @@ from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
 from wmhseg.weights import Model
 
 ROOT = Path(__file__).resolve().parents[1]
-PRECISIONS: dict[str, tuple[runtime.Precision, ...]] = {
+WITH: dict[str, tuple[runtime.Precision, ...]] = {
     "gpu": ("f32", "tf32", "bf16"),
     "cpu": ("f32",),
 }
@@ -61,15 +61,19 @@ def peak_gflops(engine: engines.KerasEngine, described: Graph, batch: int, repea
 
 
 def peak_memory_gb(machine: runtime.Runtime) -> float | None:
-    """GPU memory that the backend has taken at most, in GB; None where it is not told."""
+    """GPU memory taken at most since the last call, in GB; None where it is not told."""
     if machine.device == "gpu" and machine.backend == "tensorflow":
         import tensorflow as tf
 
-        return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 1e9
+        found = float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 1e9
+        tf.config.experimental.reset_memory_stats("GPU:0")
+        return found
     if machine.device == "gpu" and machine.backend == "torch":
         import torch
 
-        return torch.cuda.max_memory_allocated() / 1e9
+        found = torch.cuda.max_memory_allocated() / 1e9
+        torch.cuda.reset_peak_memory_stats()
+        return found
     return None
 
 
@@ -112,10 +116,14 @@ def worker(given: argparse.Namespace) -> None:
 def table(device: str, words: Sequence[str] = ()) -> list[str]:
     """Measures all precisions of a device and returns the lines of a table."""
     lines: list[str] = []
-    for precision in PRECISIONS[device]:
+    failed: list[str] = []
+    for precision in WITH[device]:
         command = [sys.executable, "-m", "benchmarks.gpu", "--precision", precision]
         command += ["--device", device, *words]
-        done = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            failed.append(f"{precision}: failed with status {done.returncode}, see above.")
+            continue
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         lines = lines or [
             f"One member through Keras on {found['on']}:",
@@ -131,7 +139,7 @@ def table(device: str, words: Sequence[str] = ()) -> list[str]:
             f"| {'' if row['peak_gb'] is None else round(row['peak_gb'], 2)} |"
             for row in found["rows"]
         ]
-    return lines
+    return [*lines, *(["", *failed] if failed else [])]
 
 
 def main() -> None:
@@ -141,7 +149,7 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", choices=("gpu", "cpu"), default="gpu")
-    parser.add_argument("--precision", choices=PRECISIONS["gpu"], help="this one, as JSON")
+    parser.add_argument("--precision", choices=WITH["gpu"], help="this one, as JSON")
     given = parser.parse_args()
     if given.precision:
         worker(given)

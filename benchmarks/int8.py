@@ -47,7 +47,7 @@ def examples(folder: Path) -> list[npt.NDArray[np.float32]]:
 def quantiser(folder: Path) -> Callable[[Any], Any]:
     """Turns an OpenVINO model into one of eight-bit convolutions, as NNCF does by itself."""
     # It would send a message to its makers.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # not importable
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # not importable
     try:
         import nncf
     except ImportError:

@@ -32,7 +32,7 @@ def until_first_slice(engine: str, flair: str, t1: str) -> None:
     from wmhseg.pipeline import Options, Segmenter
 
     ends = [time.monotonic()]
-    options = Options(engine=engine, device="cpu")  # type: ignore[arg-type]
+    options = Options(engine=engine, device="cpu", batch=1)  # type: ignore[arg-type]
     segmenter = Segmenter(options=options)
     loaded = segmenter.load(flair, t1)
     ends.append(time.monotonic())

@@ -116,10 +116,9 @@ def test_bfloat16_is_not_float32_and_is_what_the_benchmark_emulates(tmp_path: Pa
     half, compiled = computed(model, engines.OpenVinoEngine(machine))
     assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "bf16"
     emulated, _ = computed(model, bfloat16.engine(2))
-    error = np.abs(full - half).max()
-    assert 1e-4 < error < 0.1
-    assert 0.3 < np.abs(full - emulated).max() / error < 3
-    assert np.abs(emulated - half).mean() < np.abs(full - half).mean()
+    assert 1e-4 < np.abs(full - half).max() < 0.1
+    # Errors of rounding grow with the depth, however alike the rounding is.
+    assert np.abs(emulated - half).mean() < 0.5 * np.abs(full - half).mean()
 
 
 def test_emulated_bfloat16_rounds_to_8_bits() -> None:
@@ -351,11 +350,19 @@ def test_gpu_is_not_replaced_by_openvino(machine: dict[str, Any]) -> None:
         engines.start("openvino", "gpu")
 
 
-def test_bf16_needs_openvino_or_a_gpu(machine: dict[str, Any]) -> None:
-    with pytest.raises(DeviceError, match=r"bf16.*Received: Keras \(torch\) on the CPU"):
-        engines.start("keras", "cpu", 2, "bf16")
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_faster_precisions_of_keras_need_a_gpu_that_has_them(
+    machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch, precision: runtime.Precision
+) -> None:
+    with pytest.raises(DeviceError, match=rf"{precision}.*Received: Keras \(torch\) on the CPU"):
+        engines.start("keras", "cpu", 2, precision)
     machine["gpu"] = True
-    assert engines.start("keras", "gpu", 2, "bf16").runtime.precision == "bf16"
+    monkeypatch.setattr(runtime, "_compute_capability", lambda backend: (8, 0))
+    assert engines.start("keras", "gpu", 2, precision).runtime.precision == precision
+    monkeypatch.setattr(runtime, "_compute_capability", lambda backend: (7, 5))
+    with pytest.raises(DeviceError, match=r"Received: 7\.5"):
+        engines.start("keras", "gpu", 2, precision)
+    assert engines.start("keras", "gpu", 2).runtime.precision == "f32"
 
 
 def test_bf16_on_a_processor_without_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -273,7 +276,7 @@ def test_a_backend_that_the_user_named_stays(monkeypatch: pytest.MonkeyPatch) ->
 # TensorFloat-32 ---------------------------------------------------------------------------------
 
 
-def allows_tensor_float_32(backend: str) -> Any:
+def rounds(backend: str) -> Any:
     """What a backend is set to."""
     if backend == "tensorflow":
         import tensorflow as tf
@@ -282,31 +285,103 @@ def allows_tensor_float_32(backend: str) -> Any:
     if backend == "torch":
         import torch
 
-        return torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+        return torch.backends.cudnn.conv.fp32_precision
     import jax
 
     return jax.config.jax_default_matmul_precision
 
 
-@pytest.mark.parametrize(
-    ("backend", "rounded", "exact"),
-    [
-        ("tensorflow", True, False),
-        ("torch", ("tf32", "tf32"), ("ieee", "ieee")),
-        ("jax", "tensorfloat32", "float32"),
-    ],
-)
+BACKENDS = [
+    ("tensorflow", True, False), ("torch", "tf32", "ieee"), ("jax", "tensorfloat32", "float32"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("backend", "rounded", "exact"), BACKENDS)
 def test_float32_on_a_gpu_is_not_rounded_unless_allowed(
     backend: str, rounded: Any, exact: Any
 ) -> None:
     pytest.importorskip(backend)
-    before = allows_tensor_float_32(backend)
+    before = rounds(backend)
     with runtime.tensor_float_32(backend, True):
-        assert allows_tensor_float_32(backend) == rounded
+        assert rounds(backend) == rounded
         with runtime.tensor_float_32(backend, False):
-            assert allows_tensor_float_32(backend) == exact
-        assert allows_tensor_float_32(backend) == rounded
-    assert allows_tensor_float_32(backend) == before
+            assert rounds(backend) == exact
+        assert rounds(backend) == rounded
+    assert rounds(backend) == before
     with suppress(KeyError), runtime.tensor_float_32(backend, before != rounded):
         raise KeyError
-    assert allows_tensor_float_32(backend) == before
+    assert rounds(backend) == before
+
+
+@pytest.mark.parametrize(("backend", "rounded", "exact"), BACKENDS)
+def test_two_threads_do_not_change_each_others_precision(
+    backend: str, rounded: Any, exact: Any
+) -> None:
+    pytest.importorskip(backend)
+    before = rounds(backend)
+    entered, leave = threading.Event(), threading.Event()
+
+    def other() -> Any:
+        with runtime.tensor_float_32(backend, True):
+            entered.set()
+            leave.wait(10)
+            return rounds(backend)
+
+    with ThreadPoolExecutor(1) as pool:
+        with runtime.tensor_float_32(backend, False):
+            theirs = pool.submit(other)
+            entered.wait(0.2)
+            assert rounds(backend) == exact
+        leave.set()
+        assert theirs.result(10) == rounded
+    assert rounds(backend) == before
+
+
+def test_pytorch_that_cannot_be_told_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.delattr(type(torch.backends.cudnn), "conv")
+    with (
+        pytest.raises(DeviceError, match=r"PyTorch 2\.9.*Received: 2"),
+        runtime.tensor_float_32("torch", False),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+@pytest.mark.parametrize(
+    ("capability", "told"), [((7, 5), "7.5"), (None, "unknown"), ((8, 0), ""), ((9, 0), "")]
+)
+def test_a_gpu_must_have_the_precision(
+    monkeypatch: pytest.MonkeyPatch,
+    precision: runtime.Precision,
+    capability: tuple[int, int] | None,
+    told: str,
+) -> None:
+    monkeypatch.setattr(runtime, "_compute_capability", lambda backend: capability)
+    runtime.check_gpu_precision("torch", "f32")
+    if not told:
+        runtime.check_gpu_precision("torch", precision)
+        return
+    with pytest.raises(DeviceError, match=rf"capability 8\.0.*{precision}.*Received: {told}"):
+        runtime.check_gpu_precision("torch", precision)
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"), [({"compute_capability": (8, 6)}, (8, 6)), ({}, None)]
+)
+def test_compute_capability_of_tensorflow(
+    monkeypatch: pytest.MonkeyPatch, details: dict[str, Any], expected: Any
+) -> None:
+    tf = pytest.importorskip("tensorflow")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["first"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+    assert runtime._compute_capability("tensorflow") == expected
+
+
+def test_compute_capability_of_torch_and_jax(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch, jax = pytest.importorskip("torch"), pytest.importorskip("jax")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (9, 0))
+    assert runtime._compute_capability("torch") == (9, 0)
+    assert runtime._compute_capability("jax") is None  # the CPU
+    monkeypatch.setattr(jax, "devices", lambda: [SimpleNamespace(compute_capability="8.9")])
+    assert runtime._compute_capability("jax") == (8, 9)

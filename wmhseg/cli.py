@@ -104,8 +104,8 @@ def _add_running(parser: argparse.ArgumentParser, *, scale: str) -> None:
         "--precision",
         choices=["f32", "tf32", "bf16"],
         default="f32",
-        help="bf16, where the processor or GPU has it, and tf32, on GPUs: faster, not equal to the "
-        "last voxel",
+        help="bf16, where the processor or GPU has it, and tf32, on GPUs: meant to be faster, not "
+        "equal to the last voxel",
     )
     group.add_argument("--threads", type=_positive, metavar="N", help="default: all available")
     group.add_argument(

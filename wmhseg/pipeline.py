@@ -54,9 +54,9 @@ class Options:
         device: "auto" takes a GPU when there is one.
         engine: "keras" is the reference, "openvino" the fastest on a CPU; "auto" takes OpenVINO
             where it is installed and no GPU is used.
-        precision: "f32" (float32), "bf16" (bfloat16, about twice as fast on processors and GPUs
-            that have it) or "tf32" (TensorFloat-32, on GPUs); the last two are not equal to the
-            last voxel.
+        precision: "f32" (float32); "bf16" (bfloat16, on processors and GPUs that have it) and
+            "tf32" (TensorFloat-32, on GPUs) are meant to be faster and are not equal to the last
+            voxel.
         threads: Processor threads, None for all that may be used.
         batch: Slices computed at once, None for what suits the engine; bounds the memory, never
             changes the result.
@@ -253,7 +253,8 @@ class Segmenter:
         Args:
             model: Name or folder of an installed model.
             options: How to run.
-            engine: A started engine, used in place of the one that the options ask for.
+            engine: A started engine; the options' engine, device, threads and precision do not
+                matter then.
 
         Raises:
             ModelError: If there is no such model, or its preset is not valid.

@@ -118,7 +118,7 @@ def prepare(
         flair: The FLAIR scan.
         t1: The T1 scan on the same grid, or None.
         chosen: What to do.
-        intensity_scale: See Options.
+        intensity_scale: See ``pipeline.Options``.
 
     Returns:
         The stack of all slices, and the way back.

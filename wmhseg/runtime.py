@@ -13,6 +13,7 @@ import os
 import platform
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -319,42 +320,103 @@ def _prepare(backend: str, threads: int) -> bool:
     )
 
 
+# Whether TensorFlow and PyTorch round belongs to the whole process.
+_ROUNDING = threading.RLock()
+
+
 @contextmanager
 def tensor_float_32(backend: str, allowed: bool) -> Iterator[None]:
     """Lets a GPU round the factors of float32 products to TensorFloat-32, or not.
 
     Left alone, TensorFlow, PyTorch (convolutions) and JAX do so on GPUs that can (NVIDIA's since
-    Ampere): three times fewer bits, several times faster. On a CPU it changes nothing.
+    Ampere), and keep 11 of 24 significant bits. On a CPU it changes nothing. With TensorFlow and
+    PyTorch, one thread at a time is let in.
 
     Args:
         backend: Keras' backend, which is loaded already.
         allowed: False computes in float32 as the processor does.
+
+    Raises:
+        DeviceError: If PyTorch is too old to be told.
     """
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        before = tf.config.experimental.tensor_float_32_execution_enabled()
-        tf.config.experimental.enable_tensor_float_32_execution(allowed)
-        try:
-            yield
-        finally:
-            tf.config.experimental.enable_tensor_float_32_execution(before)
-    elif backend == "torch":
-        import torch
-
-        convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # made on use
-        products: Any = torch.backends.cuda.matmul
-        before = convolutions.fp32_precision, products.fp32_precision
-        convolutions.fp32_precision = products.fp32_precision = "tf32" if allowed else "ieee"
-        try:
-            yield
-        finally:
-            convolutions.fp32_precision, products.fp32_precision = before
-    else:
+    if backend == "jax":
         import jax
 
         with jax.default_matmul_precision("tensorfloat32" if allowed else "float32"):
             yield
+        return
+    before: Any
+    after: Any
+    with _ROUNDING:
+        if backend == "tensorflow":
+            import tensorflow as tf
+
+            change = tf.config.experimental.enable_tensor_float_32_execution
+            before = tf.config.experimental.tensor_float_32_execution_enabled()
+            after = allowed
+        else:
+            convolutions = _torch_convolutions()
+            change = functools.partial(setattr, convolutions, "fp32_precision")
+            before = convolutions.fp32_precision
+            after = "tf32" if allowed else "ieee"
+        change(after)
+        try:
+            yield
+        finally:
+            change(before)
+
+
+def _torch_convolutions() -> Any:
+    """PyTorch's settings for convolutions on a GPU; the networks have nothing else to round."""
+    import torch
+
+    cudnn: Any = torch.backends.cudnn
+    if not hasattr(cudnn, "conv"):
+        raise DeviceError(
+            "PyTorch 2.9 or later was expected on a GPU",
+            received=torch.__version__,
+            advice='Install it with "pip install --upgrade torch", or use another backend.',
+        )
+    return cudnn.conv
+
+
+def check_gpu_precision(backend: str, precision: Precision) -> None:
+    """Checks that the GPU has bfloat16 and TensorFloat-32: NVIDIA's compute capability 8.0.
+
+    Raises:
+        DeviceError: If it has not, or does not say so.
+    """
+    if precision == "f32":
+        return
+    found = _compute_capability(backend)
+    if found is None or found < (8, 0):
+        known = "unknown" if found is None else ".".join(map(str, found))
+        raise DeviceError(
+            f"A GPU of compute capability 8.0 or more was expected for --precision {precision}",
+            received=known,
+            advice="Use --precision f32.",
+        )
+
+
+def _compute_capability(backend: str) -> tuple[int, int] | None:
+    """Of the first GPU; None if it has none."""
+    found: Any = None
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        first = tf.config.list_physical_devices("GPU")[0]
+        found = tf.config.experimental.get_device_details(first).get("compute_capability")
+    elif backend == "torch":
+        import torch
+
+        found = None if torch.version.hip else torch.cuda.get_device_capability(0)
+    else:
+        import jax
+
+        told = str(getattr(jax.devices()[0], "compute_capability", ""))
+        with suppress(ValueError):
+            found = tuple(map(int, told.split(".")))
+    return None if not found else (int(found[0]), int(found[1]))
 
 
 def choose_gpu_backend() -> None:

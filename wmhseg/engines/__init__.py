@@ -64,4 +64,6 @@ def _with_precision(machine: Runtime, precision: Precision) -> Runtime:
         )
     if precision == "tf32" and machine.device != "gpu":
         raise runtime.gpu_expected(precision, received)
+    if machine.device == "gpu":
+        runtime.check_gpu_precision(machine.backend, precision)
     return runtime.with_precision(machine, precision)

@@ -23,7 +23,7 @@ class OpenVinoEngine:
     """Computes with OpenVINO on the CPU.
 
     Members stay compiled, for the next scan. There is no cache on disk: reading, checking,
-    rewriting and compiling a U-Net takes about 0.2 s, less than would be saved.
+    rewriting and compiling a U-Net takes 0.2 to 0.3 s, and reading it back would take part of that.
     """
 
     # One slice fills a CPU; more costs memory and gains nothing.
@@ -35,7 +35,7 @@ class OpenVinoEngine:
         Args:
             machine: The number of threads and the precision.
             change: Applied to each member's OpenVINO model before it is compiled, to try
-                something out; such a model's results are its maker's.
+                something out. Reports do not tell of it.
         """
         self.runtime = machine
         self._change = change
@@ -111,6 +111,7 @@ def settings(machine: Runtime) -> dict[str, Any]:
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": machine.threads,
         # Left alone, OpenVINO ties its threads to the first cores: processes side by side then
-        # share those, at half the speed, and one alone is no faster (benchmarks/pinning.py).
+        # share those, at half the speed, and one alone is no faster (benchmarks/pinning.py, on two
+        # cores).
         "ENABLE_CPU_PINNING": False,
     }
