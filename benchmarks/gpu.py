@@ -17,19 +17,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.speed import has_gpu
+from benchmarks.machine import ROOT, has_gpu
 from wmhseg import engines, networks, runtime, weights
 from wmhseg.engines import interface
 from wmhseg.engines.keras_engine import POLICIES
 from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
 from wmhseg.weights import Model
 
-ROOT = Path(__file__).resolve().parents[1]
 WITH: dict[str, tuple[runtime.Precision, ...]] = {
     "gpu": ("f32", "tf32", "bf16"),
     "cpu": ("f32",),

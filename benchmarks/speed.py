@@ -5,13 +5,15 @@
 Whole processes, from exec to the written mask, on the synthetic case (240 x 240 x 48 voxels, the
 default model); then the cost against slices, members and threads, each in a process of its own,
 and the convolution peak of the machine (one large 3x3 convolution through the same library).
-Writes RESULTS.md and, where matplotlib is installed, scaling.svg. ``--quick`` is a smoke test: few
-slices, one round, no figure to quote.
+Writes the section of this kind of processor in RESULTS.md and, where matplotlib is installed, a
+picture of the cost. ``--quick`` is a smoke test: few slices, one round, no figure to quote, and
+nothing is written without ``--output``.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import statistics
@@ -23,8 +25,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks import machine, results
+from benchmarks.machine import ROOT
+
 NAIVE = "naive Keras"
+HEAD = (
+    "# Speed",
+    "",
+    "`make bench` (`python -m benchmarks.speed`): the newest run on each kind of processor.",
+)
 
 
 def run(command: Sequence[str]) -> tuple[float, float, float]:
@@ -38,26 +47,6 @@ def run(command: Sequence[str]) -> tuple[float, float, float]:
     return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
 
 
-def precisions() -> list[str]:
-    """What this processor computes in with OpenVINO."""
-    from wmhseg import runtime
-    from wmhseg.errors import DeviceError
-
-    found = ["f32"]
-    try:
-        runtime.start_openvino(1, "bf16")
-        found.append("bf16")
-    except DeviceError:
-        pass
-    return found
-
-
-def has_gpu() -> bool:
-    from wmhseg import runtime
-
-    return runtime.has_keras() and runtime.may_have_gpu() and runtime.start().device == "gpu"
-
-
 def ways(folder: Path, flair: Path, t1: Path, gpu: bool) -> dict[str, list[str]]:
     """Name -> command that segments the case."""
     segment = [sys.executable, "-m", "wmhseg", "segment", "--quiet"]
@@ -65,7 +54,7 @@ def ways(folder: Path, flair: Path, t1: Path, gpu: bool) -> dict[str, list[str]]
     naive = [sys.executable, "-m", "benchmarks.naive", str(folder), str(flair), str(t1)]
     found = {NAIVE: [*naive, str(folder / "naive.nii.gz")]}
     found["keras f32"] = [*segment, "--engine", "keras", "--device", "cpu"]
-    for precision in precisions():
+    for precision in machine.precisions():
         words = ["--engine", "openvino", "--precision", precision]
         found[f"openvino {precision}"] = [*segment, *words]
     if gpu:
@@ -181,8 +170,8 @@ def peak_gflops(precision: str, threads: int, repeats: int = 8) -> float:
         name: rng.standard_normal(shape).astype(np.float32)
         for name, shape in described.variables().items()
     }
-    machine = runtime.start_openvino(threads, precision)  # type: ignore[arg-type]
-    how, core = settings(machine), runtime.openvino_core()
+    how = settings(runtime.start_openvino(threads, precision))  # type: ignore[arg-type]
+    core = runtime.openvino_core()
     made = core.compile_model(to_openvino(described, tensors, 1), "CPU", how)
     request, scan = made.create_infer_request(), rng.standard_normal((1, 256, 96, 96), np.float32)
     best = float("inf")
@@ -191,16 +180,6 @@ def peak_gflops(precision: str, threads: int, repeats: int = 8) -> float:
         request.infer([scan], share_inputs=True, share_outputs=True)
         best = min(best, time.perf_counter() - started)
     return 2 * described.multiplications() / best / 1e9
-
-
-def features() -> str:
-    """What the processor has of that which sets its speed."""
-    known = {"avx512f": "AVX-512", "avx512_bf16": "bfloat16", "amx_bf16": "AMX"}
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
-    except OSError:
-        return "instructions unknown"
-    return ", ".join(name for flag, name in known.items() if flag in flags) or "no AVX-512"
 
 
 def scaling(quick: bool) -> tuple[list[str], dict[str, list[tuple[int, float]]]]:
@@ -216,7 +195,7 @@ def scaling(quick: bool) -> tuple[list[str], dict[str, list[tuple[int, float]]]]
         "| | one convolution GFLOP/s | networks GFLOP/s (nominal) | share |",
         "|---|---|---|---|",
     ]
-    for precision in precisions():
+    for precision in machine.precisions():
         peak = peak_gflops(precision, cores)
         reached = measure(4 if quick else 24, 1, cores, precision)["gflops"]
         lines.append(f"| {precision} | {peak:.0f} | {reached:.0f} | {reached / peak:.0%} |")
@@ -261,6 +240,7 @@ def plot(points: dict[str, list[tuple[int, float]]], path: Path) -> bool:
     for axis, (what, values) in zip(axes, points.items(), strict=True):
         axis.plot(*zip(*values, strict=True), "o-")
         axis.set(xlabel=what, ylabel="seconds", ylim=(0, None))
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
     return True
 
@@ -273,37 +253,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks")
+    parser.add_argument("--output", type=Path, help="default: this folder, but for --quick")
     arguments: Any = parser.parse_args()
-    from wmhseg import runtime
 
-    rounds = 1 if arguments.quick else arguments.rounds
-    gpu = has_gpu()
+    quick = arguments.quick
+    output = arguments.output or (None if quick else ROOT / "benchmarks")
+    rounds = 1 if quick else arguments.rounds
+    gpu = machine.has_gpu()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
-        table = whole_process(Path(name), rounds, 12 if arguments.quick else None, gpu)
-    further, points = scaling(arguments.quick)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    drawn = plot(points, arguments.output / "scaling.svg")
-    text = [
-        "# Speed",
-        "",
-        f"`python -m benchmarks.speed{' --quick' if arguments.quick else ''}`, {rounds} round(s), "
-        f"all ways taking turns, {len(os.sched_getaffinity(0))} processors "
-        f"({runtime.processor_name()}, {features()}); "
-        f"load of the machine before the run {load:.1f}.",
-        *(["", "**A smoke test: no figure here means anything.**"] if arguments.quick else []),
+        table = whole_process(Path(name), rounds, 12 if quick else None, gpu)
+    further, points = scaling(quick)
+    kind = machine.kind()
+    picture = f"scaling-{results.slug(kind)}.svg"
+    drawn = output is not None and plot(points, output / picture)
+    lines = [
+        f"{datetime.date.today()}, {rounds} round(s), all ways taking turns; load of the machine "
+        f"before the run {load:.1f}.",
+        *(["", "**A smoke test: no figure here means anything.**"] if quick else []),
         *(["", "No GPU: those ways were skipped."] if not gpu else []),
-        *(["", "No bfloat16 on this processor: skipped."] if "bf16" not in precisions() else []),
+        *([] if machine.has_bfloat16() else ["", "No bfloat16 on this processor: skipped."]),
         "",
         *table,
         "",
         *further,
-        *(["", *on_gpu(arguments.quick)] if gpu else []),
-        *(["", "![Cost against slices, members and threads](scaling.svg)"] if drawn else []),
+        *(["", *on_gpu(quick)] if gpu else []),
+        *(["", f"![Cost against slices, members and threads]({picture})"] if drawn else []),
     ]
-    (arguments.output / "RESULTS.md").write_text("\n".join(text) + "\n")
-    print("\n".join(text))
+    if output is not None:
+        results.write_section(output / "RESULTS.md", HEAD, kind, lines)
+    print("\n".join([f"## {kind}", "", *lines]))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import equality, gpu
+from benchmarks import equality, gpu, machine, results
 from wmhseg import runtime
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,3 +82,26 @@ def test_equality_of_no_case_is_an_error(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "argv", ["equality", "--data", str(tmp_path), "--precision", "f32"])
     with pytest.raises(SystemExit, match="Received: none"):
         equality.main()
+
+
+def test_a_bfloat16_that_is_not_there_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(machine, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["equality", "--data", str(tmp_path), "--precision", "bf16"])
+    with pytest.raises(SystemExit, match="Received: none"):
+        equality.main()
+    assert "No bfloat16 on this processor: left out." in capsys.readouterr().out
+
+
+def test_the_newest_run_of_each_kind_of_processor_stays() -> None:
+    head = ("# Speed", "", "How.")
+    one = results.with_section("", head, "2 cores of A (no AVX-512)", ["old", "", "| t |"])
+    assert one == "# Speed\n\nHow.\n\n## 2 cores of A (no AVX-512)\n\nold\n\n| t |\n"
+    two = results.with_section(one, head, "2 cores of B (AVX-512)", ["other"])
+    again = results.with_section(two, head, "2 cores of A (no AVX-512)", ["new"])
+    assert again == (
+        "# Speed\n\nHow.\n\n## 2 cores of A (no AVX-512)\n\nnew\n\n"
+        "## 2 cores of B (AVX-512)\n\nother\n"
+    )
+    assert results.slug("2 cores of A (no AVX-512)") == "2-cores-of-a-no-avx-512"

@@ -1,0 +1,50 @@
+"""What the machine is that something is measured on, and what can be measured there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wmhseg import runtime
+from wmhseg.errors import DeviceError
+
+ROOT = Path(__file__).resolve().parents[1]
+_FEATURES = {
+    "avx512f": "AVX-512",
+    "avx512_bf16": "bfloat16",
+    "avx512_fp16": "float16",
+    "amx_bf16": "AMX",
+}
+
+
+def has_bfloat16() -> bool:
+    """Whether OpenVINO computes in bfloat16 here."""
+    try:
+        runtime.start_openvino(1, "bf16")
+    except DeviceError:
+        return False
+    return True
+
+
+def precisions() -> list[runtime.Precision]:
+    """What this processor computes in with OpenVINO."""
+    return ["f32", "bf16"] if has_bfloat16() else ["f32"]
+
+
+def has_gpu() -> bool:
+    """Whether Keras sees a GPU."""
+    return runtime.has_keras() and runtime.may_have_gpu() and runtime.start().device == "gpu"
+
+
+def features() -> str:
+    """What the processor has of that which sets its speed."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return "instructions unknown"
+    return ", ".join(name for flag, name in _FEATURES.items() if flag in flags) or "no AVX-512"
+
+
+def kind() -> str:
+    """One line that names the kind of processor: the heading of its results."""
+    name = runtime.processor_name().replace("(R)", "").replace("(TM)", "")
+    return f"{runtime.available_processors()} cores of {name} ({features()})"
