@@ -64,7 +64,7 @@ test: lint demo ## everything that CI runs
 # What computes, on a processor held to what nearly all have. Libraries read this at their start, but
 # ask the processor itself whether it has bfloat16, so that is left out.
 test-avx2: $(VENV)/.dev ## the tests of engines and networks with AVX2 at most
-	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/pytest tests/test_engines.py tests/test_networks.py tests/test_rewriting.py \
+	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/pytest tests/engines tests/networks \
 		-k "not bf16 and not bfloat16"
 
 evaluate: $(VENV)/.dev ## segment and score the cases of DATA=DIR (default: the synthetic case)

@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--singles", type=int, default=3, help="single runs before, and after")
     given, options = parser.parse_known_args()
     options = [word for word in options if word != "--"]
-    from wmhseg import demo
+    from wmhseg.datasets import demo
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -44,7 +44,7 @@ def main() -> None:
         folder = Path(name)
         flair, t1 = arguments.flair, arguments.t1
         if flair is None:
-            from wmhseg import demo
+            from wmhseg.datasets import demo
 
             case = demo.write_case(folder)
             flair, t1 = case / "pre" / "FLAIR.nii.gz", case / "pre" / "T1.nii.gz"

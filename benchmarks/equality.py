@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
-from wmhseg import demo
-from wmhseg.pipeline import Options, Segmenter
+from wmhseg.datasets import demo
+from wmhseg.segmentation.pipeline import Options, Segmenter
 
 # DSC and change of volume that a case may have at worst.
 BARS = {

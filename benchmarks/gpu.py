@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import ROOT, has_gpu
-from wmhseg import engines, networks, runtime, weights
-from wmhseg.engines import interface
+from wmhseg import engines, networks
+from wmhseg.engines import interface, runtime
 from wmhseg.engines.keras_engine import POLICIES
 from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
-from wmhseg.weights import Model
+from wmhseg.weights import store
+from wmhseg.weights.store import Model
 
 WITH: dict[str, tuple[runtime.Precision, ...]] = {
     "gpu": ("f32", "tf32", "bf16"),
@@ -79,7 +80,7 @@ def worker(given: argparse.Namespace) -> None:
     """Measures one precision in this process and prints what it took, as JSON."""
     engine = engines.start("keras", given.device, precision=given.precision)
     assert isinstance(engine, engines.KerasEngine)
-    model: Model = weights.find(weights.DEFAULT_MODEL)
+    model: Model = store.find(store.DEFAULT_MODEL)
     preset, member = model.preset, model.preset.members[0]
     engine.load(model, member)
     work = 2 * interface.describe(model, member).multiplications()

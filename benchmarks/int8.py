@@ -21,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.speed import first_member
-from wmhseg import runtime
-from wmhseg.engines import OpenVinoEngine
+from wmhseg.engines import OpenVinoEngine, runtime
 from wmhseg.engines.openvino_engine import settings
 from wmhseg.engines.openvino_graph import to_openvino
-from wmhseg.training import heads, synthesis
-from wmhseg.training.arrays import NUMPY
+from wmhseg.synthesis import heads
+from wmhseg.synthesis.arrays import NUMPY
+from wmhseg.synthesis.scan import Recipe, load_heads, make_scan
 
 SCANS, SLICES_OF_EACH, HEADS = 24, 8, 6
 
@@ -34,11 +34,11 @@ SCANS, SLICES_OF_EACH, HEADS = 24, 8, 6
 def examples(folder: Path) -> list[npt.NDArray[np.float32]]:
     """Slices of synthetic scans, (1, channel, row, column) each, always the same ones."""
     paths = sorted(folder.glob("*.npz"))[:HEADS]
-    loaded = [heads.read_head(p) for p in paths] or synthesis.load_heads(folder)[:HEADS]
+    loaded = [heads.read_head(p) for p in paths] or load_heads(folder)[:HEADS]
     rng = np.random.default_rng(5)
     found = []
     for _ in range(SCANS):
-        stack = synthesis.make_scan(rng, loaded, synthesis.Recipe(), NUMPY).inputs
+        stack = make_scan(rng, loaded, Recipe(), NUMPY).inputs
         for index in rng.permutation(len(stack))[:SLICES_OF_EACH]:
             found.append(np.moveaxis(stack[index], -1, 0)[None])
     return found

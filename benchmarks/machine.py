@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wmhseg import runtime
+from wmhseg.engines import runtime
 from wmhseg.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parents[1]

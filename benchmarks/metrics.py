@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from wmhseg.metrics import h95_mm
+from wmhseg.scoring.metrics import h95_mm
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]

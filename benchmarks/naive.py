@@ -19,13 +19,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from wmhseg import images, lesions, networks, preparation, weights
+from wmhseg import networks
+from wmhseg.io import images
+from wmhseg.measures import lesions
+from wmhseg.preparation import network_input
+from wmhseg.weights import store
 
 
 def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
-    chosen = weights.find(weights.DEFAULT_MODEL).preset
+    chosen = store.find(store.DEFAULT_MODEL).preset
     scan = images.read_scan(flair, name="FLAIR")
-    prepared = preparation.prepare(scan, images.read_scan(t1, name="T1"), chosen)
+    prepared = network_input.prepare(scan, images.read_scan(t1, name="T1"), chosen)
     member = chosen.members[0]
     field = chosen.preprocessing.field
     network = networks.build(member.network, field, chosen.channels, member.options)
@@ -41,11 +45,11 @@ def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
 
 def save_weights(folder: Path) -> None:
     """Writes the default model's weights the way ``main`` reads them."""
-    model = weights.find(weights.DEFAULT_MODEL)
+    model = store.find(store.DEFAULT_MODEL)
     for number, member in enumerate(model.preset.members):
         field, channels = model.preset.preprocessing.field, model.preset.channels
         network = networks.build(member.network, field, channels, member.options)
-        weights.assign(network, weights.load(model, member), name=member.file)
+        store.assign(network, store.load(model, member), name=member.file)
         network.save_weights(str(folder / f"{number}.weights.h5"))
         keras.utils.clear_session()
 

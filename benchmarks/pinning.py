@@ -24,7 +24,7 @@ def worker(slices: int, threads: int, pinned: bool) -> None:
     import numpy as np
 
     from benchmarks.speed import first_member
-    from wmhseg import runtime
+    from wmhseg.engines import runtime
     from wmhseg.engines.openvino_engine import settings
     from wmhseg.engines.openvino_graph import to_openvino
 
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slices", type=int, default=12)
     given = parser.parse_args()
-    from wmhseg import runtime
+    from wmhseg.engines import runtime
 
     cores = runtime.available_processors()
     ways = [(n, cores // n, pinned) for n in sorted({1, cores}) for pinned in (True, False)]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from wmhseg import files
+from wmhseg.io import files
 
 
 def slug(kind: str) -> str:

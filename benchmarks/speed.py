@@ -68,7 +68,7 @@ def whole_process(folder: Path, rounds: int, slices: int | None, gpu: bool) -> l
     """The table of whole processes, all ways taking turns."""
     import SimpleITK as sitk
 
-    from wmhseg import demo
+    from wmhseg.datasets import demo
 
     case = demo.write_case(folder) / "pre"
     if slices is not None:
@@ -111,13 +111,13 @@ def whole_process(folder: Path, rounds: int, slices: int | None, gpu: bool) -> l
 
 def first_member() -> tuple[Any, Any]:
     """Network and weights of the default model's first member, as OpenVINO takes them."""
-    from wmhseg import weights
     from wmhseg.engines import interface
     from wmhseg.networks import rewriting
+    from wmhseg.weights import store
 
-    model = weights.find(weights.DEFAULT_MODEL)
+    model = store.find(store.DEFAULT_MODEL)
     member = model.preset.members[0]
-    return rewriting.merge_doublings(interface.describe(model, member), weights.load(model, member))
+    return rewriting.merge_doublings(interface.describe(model, member), store.load(model, member))
 
 
 def worker(slices: int, members: int, threads: int, precision: str) -> None:
@@ -126,11 +126,13 @@ def worker(slices: int, members: int, threads: int, precision: str) -> None:
 
     import numpy as np
 
-    from wmhseg import engines, ensemble, weights
+    from wmhseg import engines
     from wmhseg.engines import interface
-    from wmhseg.weights import Model
+    from wmhseg.segmentation import ensemble
+    from wmhseg.weights import store
+    from wmhseg.weights.store import Model
 
-    found = weights.find(weights.DEFAULT_MODEL)
+    found = store.find(store.DEFAULT_MODEL)
     chosen = found.preset
     repeated = tuple(chosen.members[i % len(chosen.members)] for i in range(members))
     object.__setattr__(chosen, "members", repeated)
@@ -158,7 +160,7 @@ def peak_gflops(precision: str, threads: int, repeats: int = 8) -> float:
     """The fastest a large 3x3 convolution runs: oneDNN through OpenVINO."""
     import numpy as np
 
-    from wmhseg import runtime
+    from wmhseg.engines import runtime
     from wmhseg.engines.openvino_engine import settings
     from wmhseg.engines.openvino_graph import to_openvino
     from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
@@ -184,7 +186,7 @@ def peak_gflops(precision: str, threads: int, repeats: int = 8) -> float:
 
 def scaling(quick: bool) -> tuple[list[str], dict[str, list[tuple[int, float]]]]:
     """The tables of peak share and of cost against slices, members and threads."""
-    from wmhseg import runtime
+    from wmhseg.engines import runtime
 
     cores = runtime.available_processors()
     lines = [

@@ -29,7 +29,7 @@ STAGES = ("packages", "scans", "engine", "first slice")
 
 def until_first_slice(engine: str, flair: str, t1: str) -> None:
     """Segments a scan in this process, prints the end of each stage, and stops at once."""
-    from wmhseg.pipeline import Options, Segmenter
+    from wmhseg.segmentation.pipeline import Options, Segmenter
 
     ends = [time.monotonic()]
     options = Options(engine=engine, device="cpu", batch=1)  # type: ignore[arg-type]
@@ -63,7 +63,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
-    from wmhseg import demo, runtime
+    from wmhseg.datasets import demo
+    from wmhseg.engines import runtime
 
     installed = {"openvino": runtime.has_openvino(), "keras": runtime.has_keras()}
     names = [name for name, there in installed.items() if there]

@@ -24,21 +24,21 @@ HEADS = 2
 def rate(arguments: tuple[Path, int, int, str | None]) -> list[tuple[float, float]]:
     """Slices a second, by the clock and by processor time, of each run after a first scan."""
     folder, runs, scans, device = arguments
-    from wmhseg.training import heads, synthesis
-    from wmhseg.training.arrays import NUMPY, on_torch
+    from wmhseg.synthesis import heads, scan
+    from wmhseg.synthesis.arrays import NUMPY, on_torch
 
     arrays = NUMPY if device is None else on_torch(device)
     paths = sorted(folder.glob("*.npz"))[:HEADS]
-    loaded = [heads.read_head(p) for p in paths] or synthesis.load_heads(folder)[:HEADS]
-    loaded = synthesis.move(loaded, arrays)
-    recipe = synthesis.Recipe()
-    synthesis.make_scan(np.random.default_rng(0), loaded, recipe, arrays)
+    loaded = [heads.read_head(p) for p in paths] or scan.load_heads(folder)[:HEADS]
+    loaded = scan.move(loaded, arrays)
+    recipe = scan.Recipe()
+    scan.make_scan(np.random.default_rng(0), loaded, recipe, arrays)
     rates = []
     for run in range(runs):
         rng = np.random.default_rng(run)
         started, busy, slices = time.perf_counter(), time.process_time(), 0
         for _ in range(scans):
-            slices += len(synthesis.make_scan(rng, loaded, recipe, arrays).target)
+            slices += len(scan.make_scan(rng, loaded, recipe, arrays).target)
         seconds = (time.perf_counter() - started, time.process_time() - busy)
         rates.append((slices / seconds[0], slices / seconds[1]))
     return rates

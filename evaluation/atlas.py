@@ -22,9 +22,10 @@ import numpy.typing as npt
 from scipy import ndimage, optimize
 from scipy.spatial.transform import Rotation
 
-from wmhseg import images, intensity
 from wmhseg.errors import InputError
 from wmhseg.geometry import Grid, Triple
+from wmhseg.io import images
+from wmhseg.preparation import intensity
 
 Float = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

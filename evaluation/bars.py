@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from statistics import mean
 
-from wmhseg.scores import read_table
+from wmhseg.scoring.table import read_table
 
 LOW_LOAD = ("openms-07", "tabriz-1", "tabriz-2", "tabriz-3")
 

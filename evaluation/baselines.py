@@ -16,10 +16,13 @@ from evaluation import atlas, features, forest, subjects, threshold
 from evaluation.atlas import Atlas, Float
 from evaluation.contender import Contender
 from evaluation.forest import Learned, Settings
-from wmhseg import __version__, errors, evaluation, files
-from wmhseg.console import Console
-from wmhseg.pairs import Case
-from wmhseg.training import synthesis
+from wmhseg import errors
+from wmhseg.cli.console import Console
+from wmhseg.datasets.cases import Case
+from wmhseg.io import files
+from wmhseg.scoring import score
+from wmhseg.synthesis import scan
+from wmhseg.version import __version__
 
 NAMES = ("threshold", "forest")
 
@@ -49,10 +52,10 @@ class Sources:
             for module in (atlas, features, forest, subjects, threshold)
             if module.__file__
         ]
-        drawing = sorted(Path(synthesis.__file__).parent.glob("*.py"))
+        drawing = sorted(Path(scan.__file__).parent.glob("*.py"))
         maps = sorted(self.labels.glob("*.nii.gz"))
         salt = f"{__version__} {sklearn_version} {self.settings}"
-        found = evaluation.fingerprint(salt, *here, *drawing, *maps, *atlas.paths(self.priors))
+        found = score.fingerprint(salt, *here, *drawing, *maps, *atlas.paths(self.priors))
         if not found:
             raise errors.MissingFileError(
                 "Maps "
@@ -79,7 +82,7 @@ class _Baselines:
         kept = self.sources.kept
         found = forest.from_file(kept)
         if found is None:
-            heads = synthesis.load_heads(self.sources.labels)
+            heads = scan.load_heads(self.sources.labels)
             if len(heads) <= self.sources.settings.held_out_maps:
                 raise errors.InputError(
                     f"More than {self.sources.settings.held_out_maps} label maps were expected",

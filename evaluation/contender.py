@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wmhseg.pairs import Case
+from wmhseg.datasets.cases import Case
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation import atlas
-from wmhseg import errors, images, pairs
+from wmhseg import errors
+from wmhseg.datasets import cases
 from wmhseg.errors import InputError
 from wmhseg.geometry import Grid
+from wmhseg.io import images
 
 Picture = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -76,7 +78,7 @@ def draw(results: Path, data: Path, names: Sequence[str], maps: atlas.Atlas) -> 
     Raises:
         InputError: If a case or its result is missing, or does not lie in MNI space.
     """
-    known = {case.name: case for case in pairs.find_cases(data)}
+    known = {case.name: case for case in cases.find_cases(data)}
     rows = []
     for name in names:
         if name not in known or known[name].reference is None:

@@ -24,7 +24,7 @@ from evaluation import features, subjects, threshold
 from evaluation.atlas import Atlas, Float, Mask
 from evaluation.subjects import Subject
 from wmhseg.errors import EmptyMaskError
-from wmhseg.training.synthesis import Head, Recipe, draw_scan
+from wmhseg.synthesis.scan import Head, Recipe, draw_scan
 
 TREES = 50
 LEAF_VOXELS = 10

@@ -23,12 +23,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg import engines, ensemble, errors, files, images, lesions, weights
+from wmhseg import engines, errors
 from wmhseg.engines.interface import Engine
-from wmhseg.preset import METHODS
-from wmhseg.training import contact_sheet, synthesis
-from wmhseg.training.recipe import Recipe
-from wmhseg.weights import Model
+from wmhseg.io import files, images
+from wmhseg.measures import lesions
+from wmhseg.segmentation import ensemble
+from wmhseg.synthesis import contact_sheet
+from wmhseg.synthesis.recipe import Recipe
+from wmhseg.synthesis.scan import Head, as_seen, draw_scan, load_heads
+from wmhseg.weights import store
+from wmhseg.weights.preset import METHODS
+from wmhseg.weights.store import Model
 
 BAR_ML = 0.5
 # Apart from every seed of a training plan.
@@ -60,12 +65,12 @@ class Found:
 
 
 def measure(
-    number: int, heads: Sequence[synthesis.Head], model: Model, engine: Engine, recipe: Recipe
+    number: int, heads: Sequence[Head], model: Model, engine: Engine, recipe: Recipe
 ) -> Found:
     """Draws a scan and segments it as ``wmhseg segment`` would."""
     rng = np.random.default_rng([SEED, number])
-    drawing = synthesis.draw_scan(rng, heads, recipe)
-    scan = synthesis.as_seen(rng, drawing, recipe)
+    drawing = draw_scan(rng, heads, recipe)
+    scan = as_seen(rng, drawing, recipe)
     if scan.target.any():
         raise errors.UsageError("A scan without lesions was expected", received=f"scan {number}")
     if model.preset.preprocessing != METHODS["synthetic"].preprocessing:
@@ -118,15 +123,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--labels", type=Path, required=True, help="label maps or prepared heads")
-    parser.add_argument("--model", default=weights.DEFAULT_MODEL)
+    parser.add_argument("--model", default=store.DEFAULT_MODEL)
     parser.add_argument("--scans", type=int, default=20)
     parser.add_argument("--output", type=Path, help="folder for the table and the picture")
     given = parser.parse_args(argv)
     try:
         if given.output is not None:
             files.check_writable(given.output)
-        heads = synthesis.load_heads(given.labels)
-        model = weights.find(given.model)
+        heads = load_heads(given.labels)
+        model = store.find(given.model)
         engine = engines.start()
         found = [measure(n, heads, model, engine, RECIPE) for n in range(max(1, given.scans))]
         if given.output is not None:

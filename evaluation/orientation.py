@@ -19,8 +19,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from wmhseg import images, pipeline, preparation, raw, weights
-from wmhseg.weights import Model
+from wmhseg.io import images
+from wmhseg.preparation import network_input, one_grid
+from wmhseg.segmentation import pipeline
+from wmhseg.weights import store
+from wmhseg.weights.store import Model
 
 OPPOSITE = {"L": "R", "P": "A", "S": "I"}
 ORDERS = [
@@ -35,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--case", type=Path, required=True, metavar="DIR")
     parser.add_argument("--full", nargs="*", default=[], metavar="CODE")
     arguments = parser.parse_args(argv)
-    model = weights.find(weights.DEFAULT_MODEL)
+    model = store.find(store.DEFAULT_MODEL)
     model = Model(model.folder, replace(model.preset, members=model.preset.members[:1]))
     straight = []
     for name in ("FLAIR", "T1"):
@@ -47,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             images.scan_from_image(sitk.DICOMOrient(image, code), name=name)
             for image, name in zip(straight, ("FLAIR", "T1"), strict=True)
         )
-        ready = raw.ready(flair, t1, model.preset, raw.Steps())
-        stack = preparation.prepare(ready.flair, ready.t1, ready.preset).stack
+        ready = one_grid.ready(flair, t1, model.preset, one_grid.Steps())
+        stack = network_input.prepare(ready.flair, ready.t1, ready.preset).stack
         wanted = stack if wanted is None else wanted
         back = ready.to_file_order(ready.way.restore(ready.flair.array))
         same = np.array_equal(stack, wanted)

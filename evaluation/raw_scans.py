@@ -16,8 +16,13 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from wmhseg import geometry, images, pipeline, registration, report, weights
-from wmhseg.registration import Rigid
+from wmhseg import geometry
+from wmhseg.io import images
+from wmhseg.preparation import registration
+from wmhseg.preparation.registration import Rigid
+from wmhseg.reporting import report
+from wmhseg.segmentation import pipeline
+from wmhseg.weights import store
 
 
 def edges_over(flair: images.Scan, t1: images.Scan, move: Rigid, panels: int = 8) -> np.ndarray:
@@ -38,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--model", default=weights.DEFAULT_MODEL)
+    parser.add_argument("--model", default=store.DEFAULT_MODEL)
     parser.add_argument("--only", nargs="*", default=None, help="names of sessions")
     arguments = parser.parse_args(argv)
     for folder in sorted(p for p in arguments.data.iterdir() if (p / "FLAIR.nii.gz").exists()):

@@ -26,10 +26,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from wmhseg import images, intensity, pairs, registration
+from wmhseg.datasets.cases import Case, find_cases
 from wmhseg.geometry import Grid
-from wmhseg.images import Scan
-from wmhseg.registration import Rigid
+from wmhseg.io import images
+from wmhseg.io.images import Scan
+from wmhseg.preparation import intensity, registration
+from wmhseg.preparation.registration import Rigid
 
 SEED = 20
 MOST_MM, MOST_DEG = 20.0, 20.0
@@ -95,7 +97,7 @@ def distances_mm(
     )
 
 
-def wrong_pairs(cases: list[pairs.Case]) -> list[tuple[str, str, Scan, Scan]]:
+def wrong_pairs(cases: list[Case]) -> list[tuple[str, str, Scan, Scan]]:
     """Kind, name, FLAIR and a T1 that does not belong to it."""
     rng = np.random.default_rng(SEED)
     made = []
@@ -112,13 +114,13 @@ def wrong_pairs(cases: list[pairs.Case]) -> list[tuple[str, str, Scan, Scan]]:
 
 
 @functools.cache
-def scans_of(case: pairs.Case) -> tuple[Scan, Scan]:
+def scans_of(case: Case) -> tuple[Scan, Scan]:
     assert case.flair is not None
     assert case.t1 is not None
     return load(case.flair, "FLAIR"), load(case.t1, "T1")
 
 
-def run_trials(cases: list[pairs.Case], trials: int) -> list[dict[str, object]]:
+def run_trials(cases: list[Case], trials: int) -> list[dict[str, object]]:
     rng = np.random.default_rng(SEED)
     rows: list[dict[str, object]] = []
     still: dict[str, Rigid] = {}
@@ -165,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, metavar="CSV")
     parser.add_argument("--strangers", type=int, default=2, help="wrong T1s of others a case")
     arguments = parser.parse_args(argv)
-    cases = [c for c in pairs.find_cases(arguments.data) if c.flair and c.t1]
+    cases = [c for c in find_cases(arguments.data) if c.flair and c.t1]
     rows = run_trials(cases, arguments.trials)
     if arguments.output:
         with arguments.output.open("w", newline="", encoding="utf-8") as file:

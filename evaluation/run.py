@@ -22,27 +22,19 @@ from typing import Any, Literal
 
 from evaluation import baselines
 from evaluation.contender import Contender
-from wmhseg import (
-    __version__,
-    comparison,
-    demo,
-    errors,
-    evaluation,
-    figures,
-    files,
-    pairs,
-    preset,
-    ranking,
-    raw,
-    summary,
-    weights,
-)
-from wmhseg.console import Console
-from wmhseg.evaluation import Scoring
-from wmhseg.pairs import Case, Kind, Pair, Problem
-from wmhseg.pipeline import Options, segment
-from wmhseg.summary import CHALLENGE, LABELS, ROLES, Overview, Role, Study, number, table
-from wmhseg.weights import Model
+from wmhseg import errors
+from wmhseg.cli.console import Console
+from wmhseg.datasets import demo
+from wmhseg.datasets.cases import Case, Kind, Pair, Problem, find_cases, pair_results, select
+from wmhseg.io import files
+from wmhseg.preparation import one_grid
+from wmhseg.scoring import comparison, figures, ranking, score, summary
+from wmhseg.scoring.score import Scoring
+from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES, Overview, Role, Study, number, table
+from wmhseg.segmentation.pipeline import Options, segment
+from wmhseg.version import __version__
+from wmhseg.weights import preset, store
+from wmhseg.weights.store import Model
 
 DEFAULT_OUTPUT = Path("build") / "evaluation"
 
@@ -112,7 +104,7 @@ def network(
             raise errors.MissingFileError("A FLAIR scan was expected", received="none")
         t1 = case.t1 if chosen.channels == 2 and not flair_only else None
         # What stands in a folder "pre" has been prepared; it is measured as it is.
-        steps = raw.PREPARED if case.flair.parent.name == "pre" else options.steps
+        steps = one_grid.PREPARED if case.flair.parent.name == "pre" else options.steps
         run_with = replace(options, intensity_scale=mode, steps=steps)
         map_path = target.with_name(PROBABILITY) if probability else None
         segment(case.flair, t1, model=model, options=run_with).save(target, probability=map_path)
@@ -178,7 +170,7 @@ def evaluate(plan: Plan, contenders: Sequence[Contender], console: Console) -> i
     code = errors.CasesFailedError.exit_code if remarks else errors.EXIT_OK
     for one in found:
         try:
-            evaluation.check_all_scored(one.study.scores, str(plan.output / one.study.title))
+            score.check_all_scored(one.study.scores, str(plan.output / one.study.title))
         except errors.CasesFailedError as error:
             console.warn(f"{one.study.title}: {error}")
             code = error.exit_code
@@ -191,7 +183,7 @@ def _evaluate_one(
     folder = plan.output / contender.name
     files.check_writable(folder)
     failures = _segment_all(plan, contender, folder, console)
-    paired, _ = pairs.pair_results(plan.cases, folder)
+    paired, _ = pair_results(plan.cases, folder)
     told = [
         Pair(pair.case, None, failures[pair.case.name])
         if pair.case.problem is None and pair.case.name in failures
@@ -199,7 +191,7 @@ def _evaluate_one(
         for pair in paired
     ]
     progress = console.progress(f"{contender.name}: scoring", "cases")
-    scores = evaluation.score_pairs(told, folder / "metrics.csv", plan.scoring, progress)
+    scores = score.score_pairs(told, folder / "metrics.csv", plan.scoring, progress)
     study = Study(contender.name, plan.role, tuple(scores), (contender.about, *remarks))
     found = summary.overview(study)
     summary.write(found, folder, {})
@@ -217,7 +209,7 @@ def _segment_all(
         target = folder / case.name / "result.nii.gz"
         stamp = target.with_name(_STAMP)
         given = [path for path in (case.flair, case.t1) if path is not None]
-        fingerprint = evaluation.fingerprint(contender.identity, *given) if case.flair else ""
+        fingerprint = score.fingerprint(contender.identity, *given) if case.flair else ""
         if plan.scoring.force or not fingerprint or _stamped(target, stamp) != fingerprint:
             try:
                 files.check_writable(target.parent)
@@ -349,7 +341,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--data", type=Path, help="cases; default: the project's synthetic case")
-    parser.add_argument("--models", nargs="+", default=[weights.DEFAULT_MODEL], metavar="NAME|PATH")
+    parser.add_argument("--models", nargs="+", default=[store.DEFAULT_MODEL], metavar="NAME|PATH")
     parser.add_argument("--members", action="store_true", help="also each member alone")
     parser.add_argument(
         "--flair-only", action="store_true", help="also each model without T1, where it can do so"
@@ -397,7 +389,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         role = "demo"
     if arguments.role is None and arguments.challenge:
         role = "test"
-    cases = pairs.select(pairs.find_cases(data), only)
+    cases = select(find_cases(data), only)
     challenge_title = f"WMH challenge, {len(cases)} scans"
     return Plan(
         cases=tuple(cases),
@@ -438,7 +430,7 @@ def _contenders(arguments: argparse.Namespace, console: Console) -> list[Contend
     options = Options(device=arguments.device, threads=arguments.threads)
     models = []
     for name in arguments.models:
-        model = weights.find(name)
+        model = store.find(name)
         models += [model, *(member_models(model) if arguments.members else [])]
     scale = arguments.intensity_scale
     found = [network(model, options, scale) for model in models]

@@ -24,18 +24,23 @@ from typing import Any
 import numpy as np
 
 from evaluation.run import PROBABILITY, Contender, Plan, evaluate, network
-from wmhseg import errors, files, images, lesions, pairs, preset, scores, statistics
-from wmhseg.console import Console
-from wmhseg.evaluation import Scoring
-from wmhseg.pairs import Case
-from wmhseg.pipeline import Options
-from wmhseg.summary import table
+from wmhseg import errors
+from wmhseg.cli.console import Console
+from wmhseg.datasets.cases import Case, find_cases
+from wmhseg.io import files, images
+from wmhseg.measures import lesions
+from wmhseg.scoring import statistics
+from wmhseg.scoring.score import Scoring
+from wmhseg.scoring.summary import table
+from wmhseg.scoring.table import Score, read_table
+from wmhseg.segmentation.pipeline import Options
 from wmhseg.training import plan as plans
 from wmhseg.training import session
 from wmhseg.training.fit import Running
 from wmhseg.training.plan import Run
 from wmhseg.training.synthetic_data import SyntheticData
-from wmhseg.weights import Model
+from wmhseg.weights import preset
+from wmhseg.weights.store import Model
 
 REFERENCE = "reference"
 GROUPS = ("ingredients", "ensemble", "stack", "modalities")
@@ -256,7 +261,7 @@ def thinned(cases: Sequence[Case], folder: Path, every: int) -> tuple[Case, ...]
             image = sitk.ReadImage(str(path))
             thin = image.GetSpacing()[2] < THIN_MM
             sitk.WriteImage(image[:, :, ::every] if thin else image, str(target))
-    return tuple(pairs.find_cases(folder))
+    return tuple(find_cases(folder))
 
 
 def contenders(study: Study, groups: Sequence[str], say: Any) -> list[tuple[str, Contender]]:
@@ -285,7 +290,7 @@ def contenders(study: Study, groups: Sequence[str], say: Any) -> list[tuple[str,
 FIGURES = ("dsc", "f1", "recall", "avd_percent", "h95_mm")
 
 
-def _values(found: Sequence[scores.Score], key: str) -> np.ndarray:
+def _values(found: Sequence[Score], key: str) -> np.ndarray:
     return np.array([score.values[key] for score in found], float)
 
 
@@ -296,7 +301,7 @@ def rows(output: Path, named: Sequence[tuple[str, str]]) -> list[dict[str, Any]]
         output: Folder that holds ``<variant>/metrics.csv``.
         named: Group and name, the reference first.
     """
-    tables = {name: scores.read_table(output / name / "metrics.csv") for _, name in named}
+    tables = {name: read_table(output / name / "metrics.csv") for _, name in named}
     first = {s.case: s.values["dsc"] for s in tables[named[0][1]] if s.scored}
     made = []
     for group, name in named:
@@ -431,9 +436,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         chosen = contenders(study, given.only or GROUPS, console.say)
-        cases = thinned(
-            pairs.find_cases(study.data), study.output / f"one-in-{study.every}", study.every
-        )
+        cases = thinned(find_cases(study.data), study.output / f"one-in-{study.every}", study.every)
         what = Plan(
             cases, "validation", "study", study.output, Scoring(given.jobs, False, None),
             plots=False,

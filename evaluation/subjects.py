@@ -14,11 +14,14 @@ from scipy import ndimage
 
 from evaluation import atlas
 from evaluation.atlas import Atlas, Float, Mask, Placement
-from wmhseg import geometry, images, intensity, lesions
+from wmhseg import geometry
+from wmhseg.datasets.cases import Case
 from wmhseg.errors import EmptyMaskError, GridMismatchError, MissingFileError, MissingT1Error
 from wmhseg.geometry import Conformation, Triple
-from wmhseg.pairs import Case
-from wmhseg.preset import METHODS, Postprocessing
+from wmhseg.io import images
+from wmhseg.measures import lesions
+from wmhseg.preparation import intensity
+from wmhseg.weights.preset import METHODS, Postprocessing
 
 _SMALLEST_BRAIN_ML = 200.0
 # Slices this far apart never hold the nearest voxel: distances then are in-plane.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wmhseg import errors
-from wmhseg.batch import DONE, FAILED, Row, Task
+from wmhseg.batch.run import DONE, FAILED, Row, Task
 
 
 def double(number: int) -> Any:

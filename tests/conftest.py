@@ -13,7 +13,8 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import settings
 
-from wmhseg.preset import Member, Postprocessing, Preprocessing, Preset
+from wmhseg.networks.graph import Graph
+from wmhseg.weights.preset import Member, Postprocessing, Preprocessing, Preset
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -76,6 +77,17 @@ def write_scan(path: Path, array: np.ndarray, spacing_mm: tuple[float, float, fl
     return path
 
 
+def write_case(folder: Path, phantom: Phantom, label_2: bool = False) -> Path:
+    """Writes the phantom as a case of the challenge's layout; with a patch of label 2 if asked."""
+    mask = phantom.lesions.astype(np.uint8)
+    if label_2:
+        mask[15, 20:25, 20:25] = 2
+    write_scan(folder / "pre" / "FLAIR.nii.gz", phantom.flair, phantom.spacing_mm)
+    write_scan(folder / "pre" / "T1.nii.gz", phantom.t1, phantom.spacing_mm)
+    write_scan(folder / "wmh.nii.gz", mask, phantom.spacing_mm)
+    return folder
+
+
 def threshold_network(channels: int, z: float) -> dict[str, np.ndarray]:
     """Weights of a U-Net that says sigmoid(20 * (max(FLAIR, 0) - z)): bright is WMH.
 
@@ -102,8 +114,8 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "bright": FLAIR and T1, members at z = 2 and z = 3. "bright-needs-t1": the same, but T1 must
     be there. "bright-flair": FLAIR alone, one member at z = 2.
     """
-    from wmhseg import preset, weights
     from wmhseg.networks import unet
+    from wmhseg.weights import preset, store
 
     root = tmp_path_factory.mktemp("models")
     method = preset.Preprocessing(field=(64, 64), orientation="LPS")
@@ -130,7 +142,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ),
         )
         tensors = [threshold_network(channels, z) for z in cuts]
-        weights.save_model(root / name, what, tensors, f"# {name}\n")
+        store.save_model(root / name, what, tensors, f"# {name}\n")
     return root
 
 
@@ -144,9 +156,9 @@ def use_models(models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def no_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps quiet about the phantom, whose boxes of four grey values are no head."""
-    from wmhseg import doctor
+    from wmhseg.checking import examine
 
-    monkeypatch.setattr(doctor, "examine", lambda *_: [])
+    monkeypatch.setattr(examine, "examine", lambda *_: [])
 
 
 def make_preset(**changes: Any) -> Preset:
@@ -167,11 +179,24 @@ def make_preset(**changes: Any) -> Preset:
     return Preset(**(values | changes))
 
 
+def random_tensors(described: Graph, seed: int = 0) -> dict[str, np.ndarray]:
+    """Weights that keep the size of what passes through; borders and biases count."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for name, shape in described.variables().items():
+        spread = np.sqrt(2 / np.prod(shape[:3])) if len(shape) == 4 else 0.1
+        offset = float(name.endswith(("gamma", "moving_variance")))
+        found[name] = (offset + spread * rng.standard_normal(shape)).astype(np.float32)
+        if name.endswith("moving_variance"):
+            found[name] = np.abs(found[name])
+    return found
+
+
 @pytest.fixture
 def tiny_network(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Puts "tiny" into the table of networks: sigmoid(a * FLAIR + b * T1 + c), 3 parameters."""
     from wmhseg.networks import NETWORKS
-    from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
+    from wmhseg.networks.graph import Convolution, Layer, Scan
     from wmhseg.networks.network import network
 
     @network

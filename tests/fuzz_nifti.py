@@ -34,7 +34,9 @@ import numpy as np  # noqa: E402
 import SimpleITK as sitk  # noqa: E402
 from nifti_files import nifti1, nifti2  # noqa: E402
 
-from wmhseg import doctor, errors, images  # noqa: E402
+from wmhseg import errors  # noqa: E402
+from wmhseg.checking import examine  # noqa: E402
+from wmhseg.io import images  # noqa: E402
 
 ADDRESS_SPACE_BYTES = 4 << 30
 RESIDENT_BYTES = 1200 << 20
@@ -158,7 +160,7 @@ def attempt(path: Path) -> str:
         warnings.simplefilter("error")
         try:
             scan = images.read_scan(path, name="FLAIR")
-            json.dumps(doctor.to_dict(doctor.examine(scan)), allow_nan=False)
+            json.dumps(examine.to_dict(examine.examine(scan)), allow_nan=False)
         except errors.InputError as error:
             line = str(error)
             if not line.isprintable() or "Received:" not in line or not line.endswith("."):
@@ -234,7 +236,7 @@ def fuzz_with_atheris(seconds: float, keep: Path) -> None:
 
     keep.mkdir(parents=True, exist_ok=True)
     # Loaded without it above; what is reloaded is instrumented.
-    from wmhseg import gunzip, nifti
+    from wmhseg.io import gunzip, nifti
 
     for module in (gunzip, nifti):
         for name, value in list(vars(module).items()):

@@ -8,7 +8,7 @@ import numpy as np
 from conftest import ellipsoid
 
 from wmhseg.geometry import Grid
-from wmhseg.images import Scan
+from wmhseg.io.images import Scan
 
 SPACING_MM = (2.0, 2.0, 2.0)
 SHAPE = (84, 116, 96)

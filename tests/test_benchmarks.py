@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import equality, gpu, machine, results
-from wmhseg import runtime
+from wmhseg.engines import runtime
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -19,7 +19,7 @@ import pytest
 import SimpleITK as sitk
 from conftest import ROOT, Phantom
 
-from wmhseg.cli import main
+from wmhseg.cli.main import main
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +150,9 @@ def test_without_standard_error() -> None:
 
 _KILL = """
 import os, signal, sys
-from wmhseg import cli, files, pipeline
+from wmhseg.cli import main as cli
+from wmhseg.io import files
+from wmhseg.segmentation import pipeline
 number, stage, words = signal.Signals(int(sys.argv[1])), sys.argv[2], sys.argv[3:]
 def die(*_):
     os.kill(os.getpid(), number)

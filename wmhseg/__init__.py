@@ -12,17 +12,17 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from wmhseg.version import __version__
 
 if TYPE_CHECKING:
-    from wmhseg.pipeline import Options, Segmentation, Segmenter, segment
+    from wmhseg.segmentation.pipeline import Options, Segmentation, Segmenter, segment
 
 # Public name -> module that holds it.
 _LAZY = {
-    "Options": "wmhseg.pipeline",
-    "Segmentation": "wmhseg.pipeline",
-    "Segmenter": "wmhseg.pipeline",
-    "segment": "wmhseg.pipeline",
+    "Options": "wmhseg.segmentation.pipeline",
+    "Segmentation": "wmhseg.segmentation.pipeline",
+    "Segmenter": "wmhseg.segmentation.pipeline",
+    "segment": "wmhseg.segmentation.pipeline",
 }
 
 __all__ = ["Options", "Segmentation", "Segmenter", "__version__", "segment"]

@@ -2,6 +2,6 @@
 
 import sys
 
-from wmhseg.cli import main
+from wmhseg.cli.main import main
 
 sys.exit(main())

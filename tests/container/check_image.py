@@ -63,7 +63,7 @@ print(numpy.count_nonzero(x))
 _LARGEST = """
 import gzip, pathlib, sys
 import numpy as np
-from wmhseg import nifti
+from wmhseg.io import nifti
 from wmhseg.geometry import Grid
 folder = pathlib.Path(sys.argv[1], "pre")
 folder.mkdir()

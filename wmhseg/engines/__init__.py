@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from wmhseg import runtime
+from wmhseg.engines import runtime
 from wmhseg.engines.interface import Engine
 from wmhseg.engines.keras_engine import KerasEngine
 from wmhseg.engines.openvino_engine import OpenVinoEngine
+from wmhseg.engines.runtime import Device, EngineName, Precision, Runtime
 from wmhseg.errors import DeviceError, UsageError
-from wmhseg.runtime import Device, EngineName, Precision, Runtime
 
 __all__ = ["Engine", "KerasEngine", "OpenVinoEngine", "start"]
 

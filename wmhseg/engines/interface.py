@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg import networks
+from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import WeightsError
 from wmhseg.networks.graph import Graph
-from wmhseg.preset import Member
-from wmhseg.runtime import Runtime
-from wmhseg.weights import Model
+from wmhseg.weights.preset import Member
+from wmhseg.weights.store import Model
 
 Float = npt.NDArray[np.float32]
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from wmhseg import networks, runtime, weights
-from wmhseg.engines import interface
+from wmhseg import networks
+from wmhseg.engines import interface, runtime
 from wmhseg.engines.interface import Float
-from wmhseg.preset import Member
-from wmhseg.runtime import Runtime
-from wmhseg.weights import Model
+from wmhseg.engines.runtime import Runtime
+from wmhseg.weights import store
+from wmhseg.weights.preset import Member
+from wmhseg.weights.store import Model
 
 # Keras' names of the types to compute in.
 POLICIES = {"f32": "float32", "tf32": "float32", "bf16": "mixed_bfloat16"}
@@ -36,11 +37,11 @@ class KerasEngine:
 
     def load(self, model: Model, member: Member) -> None:
         """See Engine."""
-        tensors = weights.load(model, member)
+        tensors = store.load(model, member)
         interface.describe(model, member)
         with self.scope():
             self._network = self._build(model, member)
-            weights.assign(self._network, tensors, name=member.file)
+            store.assign(self._network, tensors, name=member.file)
 
     @contextmanager
     def scope(self) -> Iterator[None]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from wmhseg import networks, runtime, weights
-from wmhseg.engines import interface
+from wmhseg import networks
+from wmhseg.engines import interface, runtime
 from wmhseg.engines.interface import Float
+from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import rewriting
-from wmhseg.preset import Member
-from wmhseg.runtime import Runtime
-from wmhseg.weights import Model
+from wmhseg.weights import store
+from wmhseg.weights.preset import Member
+from wmhseg.weights.store import Model
 
 # OpenVINO model -> OpenVINO model.
 Change = Callable[[Any], Any]
@@ -50,8 +51,8 @@ class OpenVinoEngine:
         key = f"{member.sha256} {member.network} {options} {preset.preprocessing.field}"
         if key not in self._members:
             described = interface.describe(model, member)
-            tensors = weights.load(model, member)
-            weights.check(described.variables(), tensors, name=member.file)
+            tensors = store.load(model, member)
+            store.check(described.variables(), tensors, name=member.file)
             self._members[key] = _Compiled(
                 *rewriting.merge_doublings(described, tensors),
                 self._core,
@@ -72,7 +73,7 @@ class _Compiled:
     def __init__(
         self,
         described: networks.Graph,
-        tensors: weights.Tensors,
+        tensors: store.Tensors,
         core: Any,
         machine: Runtime,
         change: Change | None,

@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wmhseg import files, weights
-from wmhseg import runtime as machines
+from wmhseg.engines import runtime as machines
+from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import TrainingFailedError, WeightsError
-from wmhseg.runtime import Runtime
+from wmhseg.io import files
 from wmhseg.training import checkpoint, growth
 from wmhseg.training.checkpoint import Progress
 from wmhseg.training.journal import Journal
 from wmhseg.training.plan import Fitting, Plan, Run
 from wmhseg.training.stream import Source, produced
+from wmhseg.weights import store
 
 if TYPE_CHECKING:
-    from wmhseg.training.look import Look
+    from wmhseg.training.validation import Look
 
 COLUMNS = ("step", "epoch", "slices", "seconds", "loss", "rate")
 LOOK_COLUMNS = ("role", "step", "case", "dsc", "f1")
@@ -76,7 +77,7 @@ class Task:
     steps: int
     per_epoch: int | None
     source: Callable[[tuple[int, ...]], Source]
-    start: tuple[str, weights.Tensors] | None
+    start: tuple[str, store.Tensors] | None
     folder: Path
 
     def file(self, ending: str) -> Path:
@@ -104,12 +105,12 @@ def fit(
     *,
     look: Look | None = None,
     say: Callable[[str], None] = print,
-) -> weights.Tensors:
+) -> store.Tensors:
     """Trains one network, from its checkpoint if there is one.
 
     Args:
         task: What to do.
-        machine: What to compute on, see ``wmhseg.runtime.start``.
+        machine: What to compute on, see ``wmhseg.engines.runtime.start``.
         running: How to do it.
         look: Scores weights on validation cases.
         say: Receives one line now and then.
@@ -140,7 +141,7 @@ def fit(
             progress = _next_attempt(task, progress, say)
             path.unlink(missing_ok=True)
         with _averaged(model, fitting):
-            return weights.collect(model)
+            return store.collect(model)
 
 
 def _next_attempt(task: Task, progress: Progress, say: Callable[[str], None]) -> Progress:
@@ -201,7 +202,7 @@ def _optimizer(run: Run, fitting: Fitting) -> Any:
     return keras.optimizers.Adam(run.rate, **shared)
 
 
-def take_start(model: Any, tensors: weights.Tensors, *, name: str) -> str:
+def take_start(model: Any, tensors: store.Tensors, *, name: str) -> str:
     """Starts a network from the weights of a related one; see ``wmhseg.training.growth``.
 
     Args:
@@ -215,12 +216,12 @@ def take_start(model: Any, tensors: weights.Tensors, *, name: str) -> str:
     Raises:
         WeightsError: If there is nothing to take.
     """
-    made, told = growth.grow(weights.collect(model), tensors)
+    made, told = growth.grow(store.collect(model), tensors)
     if not told:
         raise WeightsError(
             "Weights that share at least one kernel with the network were expected", received=name
         )
-    weights.assign(model, made, name=name)
+    store.assign(model, made, name=name)
     return told
 
 
@@ -315,7 +316,7 @@ class _Loop:
         step = self.progress.step
         journal = Journal(self.task.file("-validation.csv"), LOOK_COLUMNS, step - 1)
         with _averaged(self.model, self.task.plan.fitting), _undistributed():
-            found = look.scores(self.task.run, weights.collect(self.model))
+            found = look.scores(self.task.run, store.collect(self.model))
         for case, dsc, f1 in found:
             journal.add("validation", step, case, f"{dsc:.4f}", f"{f1:.4f}")
         dsc, f1 = (float(np.nanmean([row[i] for row in found])) for i in (1, 2))
@@ -414,9 +415,9 @@ def _averaged(model: Any, fitting: Fitting) -> Iterator[None]:
     if fitting.average is None:
         yield
         return
-    kept = weights.collect(model)
+    kept = store.collect(model)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     try:
         yield
     finally:
-        weights.assign(model, kept, name="the last weights")
+        store.assign(model, kept, name="the last weights")

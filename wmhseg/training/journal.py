@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from wmhseg import files
+from wmhseg.io import files
 
 
 class Journal:

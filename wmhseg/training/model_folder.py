@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wmhseg import __version__, files, preset, weights
-from wmhseg.preset import Member, Preset
+from wmhseg.io import files
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Plan, Run
+from wmhseg.version import __version__
+from wmhseg.weights import preset, store
+from wmhseg.weights.preset import Member, Preset
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,10 @@ def preset_of(plan: Plan, runs: Sequence[Run]) -> Preset:
 
 
 def write(
-    folder: Path, made: Preset, tensors: Sequence[weights.Tensors], card: str, *, dtype: str
-) -> weights.Model:
-    """Writes a model folder; see ``wmhseg.weights.save_model``."""
-    return weights.save_model(folder, made, list(tensors), card, dtype=dtype)
+    folder: Path, made: Preset, tensors: Sequence[store.Tensors], card: str, *, dtype: str
+) -> store.Model:
+    """Writes a model folder; see ``wmhseg.weights.store.save_model``."""
+    return store.save_model(folder, made, list(tensors), card, dtype=dtype)
 
 
 def card(plan: Plan, facts: Facts) -> str:

@@ -11,12 +11,12 @@ import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from wmhseg import preset as presets
 from wmhseg import records
 from wmhseg.errors import PlanError, UsageError
-from wmhseg.preset import METHODS, NetworkOption, Postprocessing, Preprocessing
 from wmhseg.records import MismatchError, require
-from wmhseg.training.recipe import Recipe
+from wmhseg.synthesis.recipe import Recipe
+from wmhseg.weights import preset as presets
+from wmhseg.weights.preset import METHODS, NetworkOption, Postprocessing, Preprocessing
 
 FORMAT = 1
 # A checkpoint counts steps in float32, which holds whole numbers up to 16 million.
@@ -146,12 +146,12 @@ class Plan:
         training_data: What they are trained on, one sentence.
         reference: The publication of the method.
         channels: 2 for FLAIR and T1, 1 for FLAIR alone.
-        without_t1: What the model does when no T1 is given, see ``wmhseg.preset.Preset``.
+        without_t1: What the model does when no T1 is given, see ``wmhseg.weights.preset.Preset``.
         weights: Type of the weights in the model folder.
         preprocessing: Of training and inference alike.
         postprocessing: Of inference.
         intensity_scale: Of real scans: "auto" keeps those in the challenge's layout as they are
-            and adapts others; see ``wmhseg.pipeline.Options``.
+            and adapts others; see ``wmhseg.segmentation.pipeline.Options``.
         augmentation: For real scans; null with synthetic ones.
         synthesis: For synthetic scans; null with real ones.
         fitting: What all runs share.
@@ -213,7 +213,8 @@ def _synthetic(name: str, method_of: str, what: str, runs: tuple[Run, ...]) -> P
 
     Args:
         name: Name of the model.
-        method_of: Method in ``wmhseg.preset.METHODS`` whose publication described the networks.
+        method_of: The method of ``wmhseg.weights.preset.METHODS`` whose publication describes the
+            networks.
         what: What it is, for the description.
         runs: See Plan.
     """

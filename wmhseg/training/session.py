@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from wmhseg import __version__, figures, files, weights
-from wmhseg import runtime as machines
+from wmhseg.engines import runtime as machines
+from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import PlotsUnavailableError, ResumeError
-from wmhseg.runtime import Runtime
+from wmhseg.io import files
+from wmhseg.scoring import figures
 from wmhseg.training import model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.fit import Running, Task, fit
 from wmhseg.training.journal import read
-from wmhseg.training.look import Look
 from wmhseg.training.model_folder import Facts
 from wmhseg.training.plan import Plan, Run
 from wmhseg.training.stream import Source
-from wmhseg.weights import Model
+from wmhseg.training.validation import Look
+from wmhseg.version import __version__
+from wmhseg.weights import store
+from wmhseg.weights.store import Model
 
 
 class Data(Protocol):
@@ -81,7 +84,7 @@ def train(session: Session, running: Running, say: Callable[[str], None] = print
     identity = _identity(session)
     if _begin(session, identity, say) and (folder / "preset.json").exists():
         say(f"{folder} is complete already")
-        return weights.read_model(folder)
+        return store.read_model(folder)
     if running.device != "cpu":
         machines.choose_gpu_backend()
     machine = machines.start(running.device, running.threads)
@@ -97,7 +100,7 @@ def train(session: Session, running: Running, say: Callable[[str], None] = print
     made = model_folder.write(
         folder,
         model_folder.preset_of(plan, members),
-        [weights.read_tensors(_weights_of(output, run)) for run in members],
+        [store.read_tensors(_weights_of(output, run)) for run in members],
         model_folder.card(plan, _facts(session, machine)),
         dtype=plan.weights,
     )
@@ -111,7 +114,7 @@ def _identity(session: Session) -> dict[str, str]:
     starts = {run.start_from for run in session.plan.runs if run.start_from} - earlier
     return {
         **session.data.identity(),
-        **{name: weights.sha256_of(Path(name)) for name in sorted(starts)},
+        **{name: store.sha256_of(Path(name)) for name in sorted(starts)},
     }
 
 
@@ -175,17 +178,17 @@ def _finish(
         folder=session.output,
     )
     say(f"{run.name}: {task.steps} steps of {run.batch} slices")
-    weights.write_tensors(path, fit(task, machine, running, look=look, say=say))
+    store.write_tensors(path, fit(task, machine, running, look=look, say=say))
     task.file("-checkpoint.safetensors").unlink(missing_ok=True)
     _draw(session, say)
 
 
-def _start(session: Session, run: Run) -> tuple[str, weights.Tensors] | None:
+def _start(session: Session, run: Run) -> tuple[str, store.Tensors] | None:
     if run.start_from is None:
         return None
     earlier = [other for other in session.plan.runs if other.name == run.start_from]
     path = _weights_of(session.output, earlier[0]) if earlier else Path(run.start_from)
-    return path.name, weights.read_tensors(path)
+    return path.name, store.read_tensors(path)
 
 
 def _logs(session: Session, ending: str) -> dict[str, list[dict[str, str]]]:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wmhseg import files
+from wmhseg.datasets.cases import Case, natural
 from wmhseg.errors import TableError, UsageError
-from wmhseg.pairs import Case, natural
+from wmhseg.io import files
 
 _SEED = 20170914  # fixed, so that fold 2 of 5 is the same for everybody with the same cases
 _BIDS_SUBJECT = re.compile(r"(sub-[0-9A-Za-z+]+)(?:_.*)?")

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg import weights
-from wmhseg.training import heads, synthesis
+from wmhseg.synthesis import heads
+from wmhseg.synthesis.scan import load_heads, make_scan
 from wmhseg.training.plan import Run, Synthesis
 from wmhseg.training.stream import Batch, crop, stacked
+from wmhseg.weights import store
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,7 @@ class SyntheticData:
     def identity(self) -> dict[str, str]:
         """Checksum of every label map."""
         return {
-            path.relative_to(self.labels).as_posix(): weights.sha256_of(path)
-            for path in self._maps()
+            path.relative_to(self.labels).as_posix(): store.sha256_of(path) for path in self._maps()
         }
 
     def per_epoch(self, run: Run) -> int | None:
@@ -82,13 +82,13 @@ class SyntheticSource:
 
     def open(self) -> Callable[[int], Iterator[Batch]]:
         """Loads the label maps."""
-        anatomies = synthesis.load_heads(self.labels)
+        anatomies = load_heads(self.labels)
 
         def draw(block: int) -> Iterator[Batch]:
             rng = np.random.default_rng(np.random.SeedSequence([*self.seed, block]))
             pool = []
             for _ in range(self.synthesis.scans):
-                scan = synthesis.make_scan(rng, anatomies, self.synthesis.recipe)
+                scan = make_scan(rng, anatomies, self.synthesis.recipe)
                 for index in slices_of_interest(rng, scan.target, self.synthesis.slices):
                     image = scan.inputs[index][..., : self.channels]
                     pool.append(crop(rng, image, scan.target[index], self.crop))

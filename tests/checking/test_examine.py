@@ -1,0 +1,195 @@
+"""Findings about scans whose state is known, in words and levels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from heads import SHAPE, SPACING_MM, head
+from nifti_files import failing, nifti1, saved
+
+import wmhseg
+from wmhseg import errors
+from wmhseg.checking import examine
+from wmhseg.checking import voxels as checking_voxels
+from wmhseg.checking.examine import Finding, Level
+from wmhseg.geometry import Grid
+from wmhseg.io import images
+from wmhseg.io.images import Scan
+
+
+def only(findings: list[Finding], topic: str, scan: str = "FLAIR") -> Finding:
+    (found,) = [f for f in findings if (f.topic, f.scan) == (topic, scan)]
+    return found
+
+
+def worst(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(f.topic, f.level) for f in findings if f.level in (Level.WARNING, Level.ERROR)]
+
+
+def test_a_good_pair_raises_no_doubt() -> None:
+    findings = examine.examine(head("FLAIR"), head("T1", name="T1"))
+    assert worst(findings) == []
+    assert examine.warnings(findings) == []
+    assert "2 x 2 x 2 mm, probably a 3D" in only(findings, "voxels").text
+    examine.check_suitable(findings)
+
+
+def test_exchanged_scans_are_one_error() -> None:
+    findings = examine.examine(head("T1"), head("FLAIR", name="T1"))
+    assert worst(findings) == [("contrast", "error")]
+    line = failing(errors.UnsuitableScanError, examine.check_suitable, findings)
+    assert "exchanged" in line
+    assert len(examine.warnings(findings)) == 1
+
+
+@pytest.mark.parametrize("made", ["T1", "T2"])
+def test_another_contrast_is_an_error(made: str) -> None:
+    findings = examine.examine(head(made))
+    assert worst(findings) == [("contrast", "error")]
+    assert f"looks like {made}" in only(findings, "contrast").text
+
+
+def test_the_same_image_twice() -> None:
+    scan = head("FLAIR")
+    findings = examine.examine(scan, replace(scan, name="T1"))
+    assert ("pair", "error") in worst(findings)
+
+
+def test_a_mask_is_no_scan() -> None:
+    scan = head("FLAIR")
+    mask = replace(scan, array=(scan.array > 100).astype(np.float32))
+    assert only(examine.examine(mask), "values").level is Level.ERROR
+    few = replace(scan, array=np.round(scan.array / 20))
+    assert only(examine.examine(few), "values").level is Level.WARNING
+
+
+def test_skull_in_one_of_two() -> None:
+    findings = examine.examine(head("FLAIR", skull=False), head("T1", name="T1"))
+    assert worst(findings) == [("skull", "warning")]
+
+
+def test_what_the_pipeline_reports_is_not_repeated() -> None:
+    scan = head("T1", name="T1", factor=64)  # white matter around 32000
+    wrapped = np.where(scan.array > 32767, scan.array - 65536, scan.array)
+    pair = head("FLAIR"), replace(scan, array=np.rint(wrapped))
+    assert pair[1].array.min() < -30000
+    findings = examine.examine(*pair)
+    assert worst(findings) == [("wrapped", "warning")]
+    assert examine.warnings(findings) == []
+    scale = only(findings, "scale", "T1")
+    assert scale.level is Level.NOTE
+    assert f"{scale.values['factor']:.4g}" in scale.text
+
+
+def test_part_of_a_head() -> None:
+    scan = head("FLAIR")
+    half = scan.array[: SHAPE[0] // 2]
+    findings = examine.examine(replace(scan, array=half, grid=Grid(half.shape, SPACING_MM)))
+    assert {t for t, _ in worst(findings)} >= {"coverage", "top"}
+    tiny = replace(scan, grid=Grid(SHAPE, (0.2, 0.2, 0.2)))
+    assert ("size", "warning") in worst(examine.examine(tiny))
+
+
+def test_noisy_scans() -> None:
+    finding = only(examine.examine(head("FLAIR", noise=40)), "noise")
+    assert finding.level is Level.WARNING
+    assert finding.values["snr"] == pytest.approx(330 / 40, rel=0.1)
+
+
+def test_thick_slices_and_what_cannot_be_known() -> None:
+    scan = head("FLAIR")
+    for spacing_mm, plane in (
+        ((6, 1, 1), "axial"),
+        ((1, 1, 6), "sagittal"),
+        ((1, 6, 1), "coronal"),
+    ):
+        findings = examine.examine(replace(scan, grid=Grid(SHAPE, spacing_mm)))
+        assert only(findings, "orientation").values["plane"] == plane
+        voxels = only(findings, "voxels")
+        assert voxels.values["acquisition"] == "2D"
+        assert "gaps between slices cannot be known" in voxels.text
+
+
+def test_oblique_by_angle() -> None:
+    """Turned by 10 degrees about the axis from left to right."""
+    c, s = np.cos(np.radians(10)), np.sin(np.radians(10))
+    grid = Grid(SHAPE, SPACING_MM, direction=(1, 0, 0, 0, c, -s, 0, s, c))
+    finding = only(examine.examine(replace(head("FLAIR"), grid=grid)), "orientation")
+    assert finding.level is Level.NOTE
+    assert finding.values["oblique_degrees"] == pytest.approx(10, abs=0.01)
+
+
+def scan_of(folder: Path, **header: object) -> Scan:
+    return images.read_scan(saved(folder, nifti1(**header)), name="FLAIR")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("made", "level", "words"),
+    [
+        ({"codes": (0, 0)}, "warning", "left from right"),
+        ({"codes": (0, 1)}, "ok", "sform (scanner) alone"),
+        ({"codes": (2, 0)}, "ok", "qform (aligned) alone"),
+        ({"codes": (1, 1), "qoffset": (10, 20, 30)}, "ok", "agree"),
+        ({"codes": (1, 1), "qoffset": (11, 20, 30)}, "note", "differ by 1.00 mm"),
+        ({"codes": (1, 1), "qoffset": (20, 20, 30)}, "warning", "10 mm apart"),
+    ],
+)
+def test_forms(tmp_path: Path, made: dict[str, object], level: str, words: str) -> None:
+    finding = only(examine.examine(scan_of(tmp_path, **made)), "forms")
+    assert finding.level == level
+    assert words in finding.text
+
+
+def test_type_slope_and_unit(tmp_path: Path) -> None:
+    findings = examine.examine(scan_of(tmp_path, scaling=(2, 5), units=1))
+    assert "float32, times 2 plus 5" in only(findings, "type").text
+    assert "metres" in only(findings, "unit").text
+    byte = scan_of(tmp_path, body=bytes(range(120)), kind=(2, 8))
+    assert only(examine.examine(byte), "type").level is Level.NOTE
+
+
+def test_json_holds_the_worst_level_first() -> None:
+    told = examine.to_dict(examine.examine(head("T1")))
+    assert told["worst"] == "error"
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert examine.to_dict([])["worst"] == "ok"
+
+
+def test_json_of_a_slope_that_is_nan(tmp_path: Path) -> None:
+    """Found by the fuzzer: JSON knows no NaN."""
+    told = examine.to_dict(examine.examine(scan_of(tmp_path, scaling=(np.nan, np.nan))))
+    assert "null" in json.dumps(told, allow_nan=False)
+
+
+def test_a_segmentation_warns(use_models: Path) -> None:
+    """The mask is made all the same; the report says what is doubtful."""
+    scan = head("T1")
+    result = wmhseg.segment(scan, model="bright-flair")
+    assert any("looks like T1" in line for line in result.report.warnings)
+    assert "check" in result.report.seconds
+
+
+def test_real_pairs_in_both_orders(shared: Path) -> None:
+    data = shared / "data"
+    folders = sorted([*data.glob("cases/*/pre"), *data.glob("raw/*")])
+    assert len(folders) >= 14
+    for folder in folders:
+        flair, t1 = (images.read_scan(folder / f"{n}.nii.gz", name=n) for n in ("FLAIR", "T1"))
+        right = examine.examine(flair, t1)
+        assert {f.topic for f in right if f.level is Level.WARNING} <= {"wrapped"}, folder
+        assert not any(f.level is Level.ERROR for f in right)
+        wrong = [f for f in examine.examine(t1, flair) if f.level is Level.ERROR]
+        assert [f.topic for f in wrong] == ["contrast"], folder
+        assert "exchanged" in wrong[0].text
+
+
+def test_looks_are_cheap() -> None:
+    """Far more voxels cost no more: about 200 a side are looked at."""
+    array = np.ones((400, 400, 400), np.float32)
+    array[0] = 0
+    thin = checking_voxels._thinned(Scan(array, Grid(array.shape, (0.5, 0.5, 0.5)), "FLAIR"))
+    assert max(thin.array.shape) <= 200

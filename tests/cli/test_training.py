@@ -1,0 +1,238 @@
+"""wmhseg train: from data to a model folder that segments, and what stops it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, Phantom, write_case
+
+from wmhseg import errors
+from wmhseg.cli.main import main
+from wmhseg.synthesis.scan import Recipe
+from wmhseg.training import plan as plans
+from wmhseg.training.plan import PLANS, Plan, Run, Synthesis
+from wmhseg.weights import store
+
+FIELD = (64, 56)
+SYNTHETIC = replace(
+    PLANS["synthetic"],
+    name="tiny-synthetic",
+    preprocessing=replace(PLANS["synthetic"].preprocessing, field=FIELD),
+    synthesis=Synthesis(Recipe(field=FIELD, slices=4), scans=2, slices=3),
+    runs=(
+        Run("warm", "tiny", member=False, steps=2, batch=2, crop=32, rate=0.01),
+        Run("0", "tiny", start_from="warm", seed=1, steps=2, batch=2, rate=0.01),
+        Run("1", "tiny", start_from="warm", seed=2, steps=2, batch=2, rate=0.01),
+    ),
+)
+PUBLISHED = replace(
+    PLANS["published"],
+    name="tiny-published",
+    preprocessing=replace(PLANS["published"].preprocessing, field=FIELD),
+    augmentation=plans.Augmentation(copies=2),
+    fitting=plans.Fitting(),
+    runs=(Run("0", "tiny", epochs=1, batch=10, rate=0.1, final_rate=0.1),),
+)
+
+
+@pytest.fixture(autouse=True)
+def _tiny(tiny_network: Callable[..., Any]) -> None:
+    pass
+
+
+def train(plan: Plan, folder: Path, *words: object) -> int:
+    config = folder / "config.json"
+    config.write_text(plans.to_json(plan))
+    how = ["--device", "cpu", "--threads", "1", "--producers", "1"]
+    out = ["--output", str(folder / "out"), "--config", str(config)]
+    return main(["train", *out, *how, *map(str, words)])
+
+
+def case(folder: Path, phantom: Phantom) -> Path:
+    return write_case(folder, phantom)
+
+
+def test_synthetic_training_makes_a_model_that_segments(
+    tmp_path: Path, labels_folder: Path, phantom: Phantom, capsys: pytest.CaptureFixture[str]
+) -> None:
+    validation = tmp_path / "validation"
+    one = case(validation / "x", phantom)
+    words = ["--labels", labels_folder, "--validation", validation]
+    assert train(SYNTHETIC, tmp_path, *words) == 0
+    told = capsys.readouterr()
+    made = tmp_path / "out" / "tiny-synthetic"
+    assert told.out == f"tiny-synthetic: 2 members in {made}\n"
+    assert "from warm.safetensors, 2 of 2 arrays taken" in told.err
+    found = store.read_model(made).preset
+    assert [member.file for member in found.members] == ["0.safetensors", "1.safetensors"]
+    assert found.preprocessing == SYNTHETIC.preprocessing
+    assert plans.from_json((made / "plan.json").read_text()) == SYNTHETIC
+    card = (made / "MODEL_CARD.md").read_text()
+    assert "validation data, not test data" in card
+    assert "1 whole-head label maps" in card
+    assert "wmhseg train --output" in card
+    rows = (tmp_path / "out" / "0-validation.csv").read_text().splitlines()
+    assert rows[0] == "role,step,case,dsc,f1"
+    assert rows[1].startswith("validation,2,x,")
+    assert not list((tmp_path / "out").glob("*checkpoint*"))
+    assert (tmp_path / "out" / "training.png").read_bytes()[:4] == b"\x89PNG"
+
+    mask = tmp_path / "mask.nii.gz"
+    scans = ["--flair", one / "pre" / "FLAIR.nii.gz", "--t1", one / "pre" / "T1.nii.gz"]
+    assert main(["segment", "--model", str(made), *map(str, scans), "--output", str(mask)]) == 0
+    assert mask.exists()
+
+    # Again: nothing is done. Another plan: refused.
+    before = (made / "preset.json").stat().st_mtime_ns
+    assert train(SYNTHETIC, tmp_path, *words) == 0
+    assert "complete already" in capsys.readouterr().err
+    assert (made / "preset.json").stat().st_mtime_ns == before
+    assert train(SYNTHETIC, tmp_path, *words, "--set", "fitting.average=0.9") == 71
+    assert "another plan" in capsys.readouterr().err
+
+
+def test_other_labels_are_refused(
+    tmp_path: Path, labels_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_run = replace(SYNTHETIC, runs=(replace(SYNTHETIC.runs[0], member=True),))
+    assert train(one_run, tmp_path, "--labels", labels_folder) == 0
+    card = (tmp_path / "out" / "tiny-synthetic" / "MODEL_CARD.md").read_text()
+    assert "Nothing has been measured" in card
+    other = tmp_path / "labels"
+    other.mkdir()
+    (other / "02.nii.gz").write_bytes((labels_folder / "01.nii.gz").read_bytes())
+    assert train(one_run, tmp_path, "--labels", other) == errors.ResumeError.exit_code
+    assert "data.json" in capsys.readouterr().err
+    # A model of that name that is of no training in this folder is not touched.
+    (tmp_path / "out" / "plan.json").unlink()
+    assert train(one_run, tmp_path, "--labels", labels_folder) == errors.ResumeError.exit_code
+
+
+@pytest.fixture
+def data(tmp_path: Path, phantom: Phantom) -> Path:
+    """Two good cases of two scanners, and a third scan of the first patient."""
+    folder = tmp_path / "data" / "training"
+    case(folder / "Utrecht" / "0", phantom)
+    case(folder / "Singapore" / "50", phantom)
+    case(folder / "Singapore" / "51", phantom)
+    return tmp_path / "data"
+
+
+def test_published_training_with_a_split(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "patients.tsv"
+    table.write_text("case\tpatient\n0\tanna\n50\tbert\n51\tanna\n")
+    split = ["--data", data, "--patients", table, "--split", "loso", "--fold", "2"]
+    assert train(PUBLISHED, tmp_path, *split, "--check") == 0
+    assert "2 scans of 1 patients, 40 slices" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "plan.json").exists()
+    assert train(PUBLISHED, tmp_path, *split) == 0
+    made = tmp_path / "out" / "tiny-published"
+    for folder in (made, tmp_path / "out"):
+        found = json.loads((folder / "split.json").read_text())
+        assert [row["case"] for row in found["test"]] == ["50"]
+        assert [row["patient"] for row in found["train"]] == ["anna", "anna"]
+    # 2 scans of 20 slices, 2 copies, 10 a batch.
+    lines = (tmp_path / "out" / "0.csv").read_text().splitlines()
+    assert lines[1].startswith("8,1.00,80,")
+    assert not (tmp_path / "out" / "prepared").exists()
+    assert train(PUBLISHED, tmp_path, *split[:-1], "1") == errors.ResumeError.exit_code
+    assert "split" in capsys.readouterr().err
+
+
+def test_broken_subjects_are_told_at_the_end(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "training" / "Utrecht" / "0" / "pre" / "T1.nii.gz").unlink()
+    code = errors.SubjectsSkippedError.exit_code
+    assert train(PUBLISHED, tmp_path, "--data", data, "--check") == code
+    assert train(PUBLISHED, tmp_path, "--data", data) == code
+    told = capsys.readouterr()
+    assert "warning: skipped 0: A T1 scan was expected" in told.err
+    assert "Received: 2; skipped: 0." in told.err
+    assert store.read_model(tmp_path / "out" / "tiny-published").preset.members
+    card = (tmp_path / "out" / "tiny-published" / "MODEL_CARD.md").read_text()
+    assert "1 broken subjects were skipped" in card
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["--print-plan", "--preset", "published"], 0, ""),
+        (["--output", "o"], 2, "--data DIR was expected"),
+        (["--labels", "l"], 2, "--output DIR"),
+        (["--labels", "l", "--data", "d", "--output", "o"], 2, "--data and --labels"),
+        (["--preset", "published", "--labels", "l", "--output", "o"], 2, "--data DIR"),
+        (["--preset", "x", "--print-plan"], 2, "published-stack"),
+        (["--preset", "synthetic", "--config", "c", "--print-plan"], 2, "both"),
+        (["--config", "nowhere.json", "--print-plan"], 10, "nowhere.json"),
+        (["--set", "runs.0.steps=x", "--print-plan"], 70, "runs[0].steps"),
+        (["--labels", "nowhere", "--output", "o"], 10, "label maps"),
+        (["--labels", "l", "--output", "o", "--log-every", "0"], 2, "--log-every"),
+    ],
+)
+def test_usage(
+    words: list[str],
+    code: int,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *words]) == code
+    captured = capsys.readouterr()
+    assert told in captured.err
+    if code == 0:
+        assert plans.from_json(captured.out) == PLANS["published"]
+
+
+PARALLEL = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{root!r}, *{tests!r}]
+import keras
+import test_fit
+from dataclasses import replace
+from wmhseg.engines import runtime
+from wmhseg.networks import NETWORKS
+def tiny(field, channels=2):
+    scan = keras.Input((*field, channels))
+    return keras.Model(scan, keras.layers.Conv2D(1, 1, activation="sigmoid", name="output")(scan))
+NETWORKS["tiny"] = tiny
+if __name__ == "__main__":
+    made = test_fit.go(test_fit.task(Path({folder!r})), say=print)
+    print(sorted(made), made["output/kernel"].ravel().tolist())
+    assert keras.distribution.distribution() is None
+"""
+
+
+@pytest.mark.slow
+def test_jax_spreads_batches_over_devices(tmp_path: Path) -> None:
+    """Two pretended devices; the weights are those of one, but for rounding."""
+    pytest.importorskip("jax")
+    ends = []
+    for count in (1, 2):
+        script = tmp_path / f"{count}.py"
+        folder = str(tmp_path / str(count))
+        tests = [str(ROOT / "tests"), str(ROOT / "tests" / "training")]
+        script.write_text(PARALLEL.format(root=str(ROOT), tests=tests, folder=folder))
+        flags = f"--xla_force_host_platform_device_count={count}"
+        environment = os.environ | {"KERAS_BACKEND": "jax", "XLA_FLAGS": flags}
+        done = subprocess.run(
+            [sys.executable, script],
+            env=environment, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert ("computing on 2 of 2 devices" in done.stdout) == (count == 2)
+        ends.append(json.loads(done.stdout.splitlines()[-1].partition("] ")[2]))
+    assert ends[0] == pytest.approx(ends[1], rel=1e-4)

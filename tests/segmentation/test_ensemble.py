@@ -1,0 +1,299 @@
+"""The mean over an ensemble, with an engine that is known by heart, and with Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import make_preset
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wmhseg import engines
+from wmhseg.engines.runtime import Runtime
+from wmhseg.errors import ChecksumError, PresetError, WeightsError
+from wmhseg.segmentation import ensemble
+from wmhseg.weights import store
+from wmhseg.weights.preset import Member, Preprocessing
+from wmhseg.weights.store import Model
+
+FIELD = (3, 2)
+
+
+class FakeEngine:
+    """Member k says FLAIR / 2**k at each voxel, plus how bright its slice is, over 1000."""
+
+    runtime = Runtime("none", "cpu", 1)
+    batch = 4
+
+    def __init__(self) -> None:
+        self.loaded: list[str] = []
+        self.batches: list[np.ndarray] = []
+
+    def load(self, model: Model, member: Member) -> None:
+        self.loaded.append(member.file)
+
+    def predict(self, batch: np.ndarray) -> np.ndarray:
+        self.batches.append(batch)
+        return batch[..., 0] / 2 ** int(self.loaded[-1][0]) + self.brightness(batch)
+
+    @staticmethod
+    def brightness(batch: np.ndarray) -> np.ndarray:
+        return batch[..., 0].max((1, 2), keepdims=True) / 1000
+
+
+def model(count: int) -> Model:
+    members = tuple(Member(f"{i}.safetensors", "0" * 64, "tiny", {}, 3) for i in range(count))
+    return Model(Path("nowhere"), make_preset(members=members))
+
+
+def stack(slices: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((slices, *FIELD, 2), np.float32)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_mean_of_the_members(count: int) -> None:
+    engine, scan = FakeEngine(), stack(5)
+    mean = ensemble.mean_probability(scan, model(count), engine)
+    assert mean.shape == (5, *FIELD)
+    assert mean.dtype == np.float32
+    factor = sum(2.0**-i for i in range(count)) / count
+    np.testing.assert_allclose(mean, scan[..., 0] * factor + engine.brightness(scan), rtol=1e-6)
+    # Members are loaded once each, one after the other.
+    assert engine.loaded == [f"{i}.safetensors" for i in range(count)]
+
+
+@given(st.integers(1, 12), st.integers(1, 15), st.integers(1, 3))
+def test_the_batch_never_changes_the_result(slices: int, batch: int, count: int) -> None:
+    engine, scan = FakeEngine(), stack(slices)
+    mean = ensemble.mean_probability(scan, model(count), engine, batch=batch)
+    alone = [ensemble.mean_probability(part[None], model(count), FakeEngine())[0] for part in scan]
+    np.testing.assert_array_equal(mean, alone)
+    # Bounded, and of one size, so that one compiled graph serves all.
+    assert {len(part) for part in engine.batches} == {min(batch, slices)}
+    assert len(engine.batches) == count * -(-slices // batch)
+
+
+def test_the_last_batch_is_filled_up_with_zeros() -> None:
+    engine, scan = FakeEngine(), stack(5)
+    ensemble.mean_probability(scan, model(1), engine, batch=3)
+    first, last = engine.batches
+    np.testing.assert_array_equal(first, scan[:3])
+    np.testing.assert_array_equal(last[:2], scan[3:])
+    assert (last[2] == 0).all()
+    assert last.dtype == np.float32
+
+
+@given(st.integers(1, 12), st.integers(1, 15), st.integers(1, 3))
+def test_progress_is_monotone_and_complete(slices: int, batch: int, count: int) -> None:
+    told: list[tuple[int, int]] = []
+    ensemble.mean_probability(
+        stack(slices),
+        model(count),
+        FakeEngine(),
+        batch=batch,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert {total for _, total in told} == {slices * count}
+    done = [0, *(done for done, _ in told)]
+    steps = np.diff(done)
+    assert (steps > 0).all()
+    assert (steps <= batch).all()
+    assert done[-1] == slices * count
+
+
+def test_no_slices() -> None:
+    assert ensemble.mean_probability(stack(0), model(2), FakeEngine()).shape == (0, *FIELD)
+
+
+def test_certain_members_stay_certain() -> None:
+    """The mean of ones is exactly one, for any number of members."""
+
+    class Sure(FakeEngine):
+        def predict(self, batch: np.ndarray) -> np.ndarray:
+            return np.ones(batch.shape[:3], np.float32)
+
+    for count in (1, 3, 7, 64):
+        assert (ensemble.mean_probability(stack(2), model(count), Sure()) == 1).all()
+
+
+# Keras ------------------------------------------------------------------------------------------
+
+A, B, C = 1.2345678, -0.8765432, 0.1234567
+
+
+def tensors(c: float = C) -> store.Tensors:
+    return {
+        "output/kernel": np.float32([A, B]).reshape(1, 1, 2, 1),
+        "output/bias": np.float32([c]),
+    }
+
+
+@pytest.fixture
+def runtime(tiny_network: Callable[..., Any]) -> Runtime:
+    import keras
+
+    return Runtime(keras.config.backend(), "cpu", 1)
+
+
+def saved(folder: Path, biases: tuple[float, ...] = (C,), **change: Any) -> Model:
+    """A model of tiny networks sigmoid(A * FLAIR + B * T1 + c), one for each c."""
+    member = replace(Member("0.safetensors", "0" * 64, "tiny", {}, 3), **change)
+    members = tuple(replace(member, file=f"{i}.safetensors") for i in range(len(biases)))
+    made = make_preset(
+        name=folder.name, members=members, preprocessing=Preprocessing(field=(16, 18))
+    )
+    return store.save_model(folder, made, [tensors(c) for c in biases], "", dtype="float32")
+
+
+def scan(slices: int = 3) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(slices, 16, 18, 2)).astype(np.float32)
+
+
+def expected(stack: np.ndarray, c: float = C) -> np.ndarray:
+    flair, t1 = stack.astype(np.float64).transpose(3, 0, 1, 2)
+    return 1 / (1 + np.exp(-(A * flair + B * t1 + c)))
+
+
+def test_keras_computes_the_mean(tmp_path: Path, runtime: Runtime) -> None:
+    made = saved(tmp_path / "some-model", (C, -2.0, 3.0))
+    mean = ensemble.mean_probability(scan(), made, engines.KerasEngine(runtime), batch=2)
+    assert mean.dtype == np.float32
+    known = np.mean([expected(scan(), c) for c in (C, -2.0, 3.0)], axis=0)
+    np.testing.assert_allclose(mean, known, atol=2e-7)
+
+
+@pytest.fixture
+def half_precision() -> Iterator[str]:
+    """A host program that computes its own networks in half precision."""
+    import keras
+
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float16")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield "mixed_bfloat16"
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(policy)
+
+
+def test_keras_is_float32_whatever_the_host_program_uses(
+    tmp_path: Path, runtime: Runtime, half_precision: str
+) -> None:
+    import keras
+
+    made = saved(tmp_path / "some-model")
+    engine = engines.KerasEngine(runtime)
+    engine.load(made, made.preset.members[0])
+    # Half precision would be off by 1e-3.
+    np.testing.assert_allclose(engine.predict(scan()), expected(scan()), atol=2e-7)
+    assert keras.config.dtype_policy().name == half_precision
+    assert keras.config.floatx() == "float16"
+
+
+def test_settings_of_the_host_survive_a_failure(
+    tmp_path: Path, runtime: Runtime, half_precision: str
+) -> None:
+    import keras
+
+    made = saved(tmp_path / "some-model", options={"depth": 3})
+    with pytest.raises(PresetError, match="depth"):
+        engines.KerasEngine(runtime).load(made, made.preset.members[0])
+    assert keras.config.dtype_policy().name == half_precision
+    assert keras.config.floatx() == "float16"
+
+
+def test_wrong_parameter_count(tmp_path: Path, runtime: Runtime) -> None:
+    made = saved(tmp_path / "some-model", parameters=4)
+    with pytest.raises(WeightsError, match=r"4 parameters.*Received: 3 in tiny"):
+        engines.KerasEngine(runtime).load(made, made.preset.members[0])
+
+
+def test_wrong_parameter_count_of_a_later_member(tmp_path: Path, runtime: Runtime) -> None:
+    """The network of the second member is there already; its number is checked all the same."""
+    made = saved(tmp_path / "some-model", (C, C))
+    first, second = made.preset.members
+    made = Model(made.folder, replace(made.preset, members=(first, replace(second, parameters=5))))
+    engine = engines.KerasEngine(runtime)
+    engine.load(made, first)
+    with pytest.raises(WeightsError, match="5 parameters"):
+        engine.load(made, made.preset.members[1])
+
+
+def test_unknown_network(tmp_path: Path, runtime: Runtime) -> None:
+    made = saved(tmp_path / "some-model", network="resnet")
+    with pytest.raises(PresetError, match=r"unet.*stacknet.*Received: \"resnet\""):
+        engines.KerasEngine(runtime).load(made, made.preset.members[0])
+
+
+@pytest.mark.parametrize(
+    "options", [{"depth": 3}, {"field": 16}, {"channels": 2}, {"wide": True, "x": 1}]
+)
+def test_wrong_options(tmp_path: Path, runtime: Runtime, options: dict[str, Any]) -> None:
+    made = saved(tmp_path / "some-model", options=options)
+    with pytest.raises(PresetError, match=f"tiny.*{next(iter(options))}"):
+        engines.KerasEngine(runtime).load(made, made.preset.members[0])
+
+
+def test_weights_of_another_network(tmp_path: Path, runtime: Runtime) -> None:
+    made = saved(tmp_path / "some-model", options={"wide": True}, parameters=17)
+    with pytest.raises(WeightsError, match=r"0\.safetensors: output/kernel"):
+        engines.KerasEngine(runtime).load(made, made.preset.members[0])
+
+
+def test_damaged_weights_are_not_used(tmp_path: Path, runtime: Runtime) -> None:
+    made = saved(tmp_path / "some-model", (C, C))
+    (made.folder / "1.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ChecksumError):
+        ensemble.mean_probability(scan(1), made, engines.KerasEngine(runtime))
+
+
+def test_one_network_serves_all_members_of_a_kind(
+    tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wmhseg.networks import NETWORKS
+    from wmhseg.networks.network import Network
+
+    built = []
+
+    class Counted(Network):
+        def __call__(self, *arguments: Any, **options: Any) -> Any:
+            built.append(options)
+            return super().__call__(*arguments, **options)
+
+    monkeypatch.setitem(NETWORKS, "tiny", Counted(NETWORKS["tiny"].describe))
+    made = saved(tmp_path / "some-model", (0.0, 1.0, 2.0))
+    ensemble.mean_probability(scan(1), made, engines.KerasEngine(runtime))
+    assert built == [{}]
+
+
+@pytest.fixture(scope="module")
+def unet() -> Any:
+    import keras
+
+    from wmhseg.networks import NETWORKS
+
+    keras.utils.set_random_seed(0)
+    return NETWORKS["unet"]((16, 18), 1)
+
+
+@pytest.mark.parametrize("batch", [2, 3, 5, 8])
+def test_keras_batch_equals_one_by_one(unet: Any, batch: int) -> None:
+    """A real network: no convolution or pooling mixes slices."""
+    import keras
+
+    class Ready(engines.KerasEngine):
+        def load(self, model: Model, member: Member) -> None:
+            self._network = unet
+
+    engine = Ready(Runtime(keras.config.backend(), "cpu", 1))
+    scan = np.random.default_rng(2).normal(size=(5, 16, 18, 1)).astype(np.float32)
+    mean = ensemble.mean_probability(scan, model(1), engine, batch=batch)
+    assert mean.std() > 1e-3
+    for index in range(len(scan)):
+        one = ensemble.mean_probability(scan[index : index + 1], model(1), engine)
+        # Libraries sum in another order for another batch; a mixed-up slice is off by 0.1.
+        np.testing.assert_allclose(mean[index], one[0], atol=1e-5)

@@ -1,0 +1,154 @@
+"""From probability to mask, and from mask to volumes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from wmhseg.measures import lesions
+from wmhseg.weights.preset import Postprocessing
+
+PROBABILITIES = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 12), st.integers(1, 4), st.integers(1, 4)),
+    elements=st.floats(0, 1, width=32),
+)
+
+
+@pytest.mark.parametrize(
+    ("slices", "share", "expected"),
+    [
+        (48, 0.10, 4),  # 4.8
+        (48, 0.125, 6),
+        (83, 0.10, 8),  # 8.3
+        (83, 0.125, 10),  # 10.375
+        (100, 0.29, 29),  # 28.999999999999996 in binary
+        (1000, 0.001, 1),
+        (10, 0.1, 1),
+        (9, 0.1, 0),
+        (7, 0.125, 0),
+        (8, 0.125, 1),
+        (20, 0.0, 0),
+        (1, 0.49, 0),
+        (2, 0.4999999999, 0),
+        (100, 1e-7, 0),
+    ],
+)
+def test_end_slices_by_hand(slices: int, share: float, expected: int) -> None:
+    assert lesions.end_slices(slices, share) == expected
+    kept = lesions.kept_slices(slices, Postprocessing(end_slices=share))
+    assert (kept.start, kept.stop) == (expected, slices - expected)
+
+
+@given(st.integers(0, 999), st.integers(1, 1000))
+def test_end_slices_of_a_decimal_share(thousandths: int, slices: int) -> None:
+    assert lesions.end_slices(slices, thousandths / 1000) == slices * thousandths // 1000
+
+
+@given(st.floats(0, 0.5, exclude_max=True), st.integers(1, 2000))
+def test_some_slices_are_always_kept(share: float, slices: int) -> None:
+    kept = lesions.kept_slices(slices, Postprocessing(end_slices=share))
+    assert 0 <= kept.start < kept.stop <= slices
+
+
+def test_mask_by_hand() -> None:
+    probability = np.zeros((10, 1, 3), np.float32)
+    probability[:] = np.float32([0.45, np.nextafter(np.float32(0.45), np.float32(1)), 1])
+    mask = lesions.to_mask(probability, Postprocessing(threshold=0.45, end_slices=0.25))
+    assert mask.dtype == np.uint8
+    # Strictly above; floor(2.5) = 2 slices at either end.
+    np.testing.assert_array_equal(mask[:, 0], [[0, 0, 0]] * 2 + [[0, 1, 1]] * 6 + [[0, 0, 0]] * 2)
+
+
+@pytest.mark.parametrize("threshold", [0.4, 0.45, 0.5])
+def test_a_probability_at_the_threshold_is_no_lesion(threshold: float) -> None:
+    probability = np.full((1, 1, 1), threshold, np.float32)
+    assert not lesions.to_mask(probability, Postprocessing(threshold, 0)).any()
+
+
+@given(PROBABILITIES, *[st.floats(0, 1, exclude_max=True)] * 2)
+def test_a_larger_threshold_never_adds_voxels(
+    probability: np.ndarray, one: float, other: float
+) -> None:
+    low, high = sorted((one, other))
+    loose = lesions.to_mask(probability, Postprocessing(low, 0.1))
+    strict = lesions.to_mask(probability, Postprocessing(high, 0.1))
+    assert (strict <= loose).all()
+
+
+def without_small(mask: np.ndarray, smallest: float) -> np.ndarray:
+    """Voxels are of 1.5 mm3."""
+    post = Postprocessing(min_lesion_mm3=smallest)
+    return lesions.without_small(mask, 0.0015, post)
+
+
+def test_lesions_go_by_their_highest_probability() -> None:
+    probability = np.zeros((4, 5, 6), np.float32)
+    probability[0, 0, 0], probability[1, 1, 1] = 0.6, 0.9  # one lesion, over a corner
+    probability[0, 4, :4] = 0.75
+    probability[3, 4, 5] = 0.5  # not above the threshold
+    mask = lesions.to_mask(probability, Postprocessing(0.5, 0))
+    assert mask.sum() == 6
+    below = float(np.nextafter(np.float32(0.9), np.float32(0)))
+    for peak, voxels in ((0, 6), (0.6, 6), (0.75, 2), (below, 2), (float(np.float32(0.9)), 0)):
+        post = Postprocessing(0.5, 0, lesion_peak=peak)
+        left = lesions.without_doubtful(probability, post)
+        assert (left > 0.5).sum() == voxels, peak
+        # What is left is as it was, and what is below the threshold stays.
+        assert ((left == probability) | ((left == 0) & (mask > 0))).all()
+        assert (lesions.find(probability, 0.001, post) == (left > 0.5)).all()
+
+
+def test_small_lesions_go_by_volume() -> None:
+    mask = np.zeros((4, 5, 6), np.uint8)
+    mask[0, 0, 0] = mask[1, 1, 1] = 1  # 2 voxels, connected over a corner between slices
+    mask[0, 4, :4] = 1  # 4 voxels
+    mask[3, 4, 5] = 1  # 1 voxel
+    # A voxel of 3 x 1 x 0.5 mm is 1.5 mm3: the lesions have 3, 6 and 1.5 mm3.
+    for smallest, voxels in ((0, 7), (1.5, 7), (1.6, 6), (3, 6), (3.1, 4), (6, 4), (6.1, 0)):
+        left = without_small(mask, smallest)
+        assert left.sum() == voxels
+        assert left.dtype == np.uint8
+        assert (left <= mask).all()
+
+
+@given(PROBABILITIES, *[st.floats(0, 1, exclude_max=True)] * 3, st.floats(0, 20))
+def test_a_larger_threshold_never_adds_large_lesions(
+    probability: np.ndarray, one: float, other: float, peak: float, smallest: float
+) -> None:
+    """A lesion that survives the stricter threshold is part of a larger one at the looser."""
+    low, high = sorted((one, other))
+    loose, strict = (
+        lesions.find(probability, 0.001, post)
+        for post in (Postprocessing(t, 0.1, smallest, peak) for t in (low, high))
+    )
+    assert (strict <= loose).all()
+
+
+def test_summary_by_hand() -> None:
+    mask = np.zeros((4, 5, 6), np.uint8)
+    mask[0, 0, 0] = mask[1, 1, 1] = 1  # connected over a corner between slices
+    mask[0, 4, :4] = 1
+    mask[3, 4, 5] = 1
+    # A voxel of 3 x 1 x 0.5 mm is 0.0015 ml.
+    found = lesions.summarise(mask, 0.0015)
+    assert found.count == 3
+    assert found.volume_ml == pytest.approx(7 * 0.0015)
+    assert found.largest_ml == pytest.approx(4 * 0.0015)
+
+
+def test_summary_of_nothing() -> None:
+    found = lesions.summarise(np.zeros((2, 3, 4), np.uint8), 0.001)
+    assert found == lesions.LesionSummary(0.0, 0, 0.0)
+    assert type(found.volume_ml) is float
+
+
+@given(hnp.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 1)))
+def test_summary_does_not_depend_on_the_side_one_looks_from(mask: np.ndarray) -> None:
+    found = lesions.summarise(mask, 0.002)
+    assert found == lesions.summarise(np.ascontiguousarray(mask.transpose(2, 0, 1)[::-1]), 0.002)
+    assert found.volume_ml == pytest.approx(mask.sum() * 0.002)
+    assert found.largest_ml <= found.volume_ml + 1e-12

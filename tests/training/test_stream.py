@@ -1,0 +1,203 @@
+"""Batches: what they hold, that their number says all, and what happens to who draws them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wmhseg.errors import MissingFileError, TrainingFailedError
+from wmhseg.synthesis import scan
+from wmhseg.synthesis.scan import Recipe, SyntheticScan
+from wmhseg.training import stream, synthetic_data
+from wmhseg.training.plan import Run, Synthesis
+from wmhseg.training.stream import Batch, produced
+from wmhseg.training.synthetic_data import SyntheticData, SyntheticSource, slices_of_interest
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Block b holds the numbers from ``per_block`` * b on; it fails at ``bad``, ends at ``end``."""
+
+    per_block: int = 3
+    bad: int = -1
+    end: int = -1
+
+    def open(self) -> Callable[[int], Iterator[Batch]]:
+        def draw(block: int) -> Iterator[Batch]:
+            for number in range(block * self.per_block, (block + 1) * self.per_block):
+                if number == self.bad:
+                    raise MissingFileError("A file was expected", received=str(number))
+                if number == self.end:
+                    os._exit(3)
+                yield np.full((1,), number, np.float32), np.zeros(1, np.float32)
+
+        return draw
+
+
+def numbers(source: stream.Source, first: int, processes: int, count: int) -> list[int]:
+    with closing(produced(source, first, processes)) as batches:
+        return [int(inputs[0]) for inputs, _ in islice(batches, count)]
+
+
+@pytest.mark.parametrize(("first", "processes"), [(0, 1), (0, 2), (7, 1), (7, 3)])
+def test_order_is_that_of_the_numbers(first: int, processes: int) -> None:
+    assert numbers(Counting(), first, processes, 14) == list(range(first, first + 14))
+
+
+def test_errors_of_who_draws_arrive() -> None:
+    before = os.environ.get("OMP_NUM_THREADS")
+    with pytest.raises(MissingFileError, match="Received: 4"):
+        numbers(Counting(bad=4), 0, 1, 10)
+    with pytest.raises(TrainingFailedError, match="exit code 3"):
+        numbers(Counting(end=4), 0, 1, 10)
+    assert os.environ.get("OMP_NUM_THREADS") == before
+
+
+@given(
+    rows=st.integers(16, 30), columns=st.integers(16, 30), side=st.integers(1, 16),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+def test_crops_of_image_and_target_are_the_same_place(
+    rows: int, columns: int, side: int, seed: int
+) -> None:
+    place = np.arange(rows * columns).reshape(rows, columns)
+    image = np.stack([place, -place], -1)
+    part, target = stream.crop(np.random.default_rng(seed), image, place, side)
+    assert part.shape == (side, side, 2)
+    np.testing.assert_array_equal(part[..., 0], target)
+    np.testing.assert_array_equal(part[..., 1], -target)
+    assert (np.diff(target, axis=1) == 1).all()
+    assert (np.diff(target, axis=0) == columns).all()
+
+
+def test_every_corner_is_cropped() -> None:
+    rng = np.random.default_rng(0)
+    place = np.arange(80).reshape(8, 10)
+    corners = {int(stream.crop(rng, place[..., None], place, 6)[1][0, 0]) for _ in range(300)}
+    assert corners == {10 * row + column for row in range(3) for column in range(5)}
+    assert stream.crop(rng, place[..., None], place, None)[1] is place
+
+
+# Synthetic scans ----------------------------------------------------------------------------------
+
+
+def test_slices_with_lesions_are_twice_as_likely() -> None:
+    """One of one busy and one empty slice: weights 2 and 1, so 2 of 3 times the busy one."""
+    target = np.zeros((2, 1, 1), bool)
+    target[1] = True
+    rng = np.random.default_rng(0)
+    picked = [int(slices_of_interest(rng, target, 1)[0]) for _ in range(9000)]
+    assert 5820 < sum(picked) < 6180  # 6000, give or take 4 standard deviations of 45
+
+
+def test_slices_come_once_before_any_comes_again() -> None:
+    rng = np.random.default_rng(0)
+    target = rng.random((8, 1, 1)) < 0.5
+    assert sorted(slices_of_interest(rng, target, 8)) == list(range(8))
+    assert len(set(slices_of_interest(rng, target, 5))) == 5
+    assert sorted(slices_of_interest(rng, target, 16)) == sorted([*range(8)] * 2)
+
+
+def numbered_scan(field: tuple[int, int], slices: int, first: int) -> SyntheticScan:
+    """Every voxel tells its slice (times 10,000) and place; every second row is lesion."""
+    rows, columns = np.indices(field)
+    place = (100 * rows + columns).astype(np.float32)
+    flair = np.stack([10_000 * (first + i) + place for i in range(slices)])
+    return SyntheticScan(np.stack([flair, -flair], -1), flair // 100 % 2 == 1)
+
+
+def test_blocks_are_aligned_crops_of_mixed_scans(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = 0
+
+    def make_scan(rng: np.random.Generator, heads: Any, recipe: Recipe) -> SyntheticScan:
+        nonlocal drawn
+        drawn += 1
+        return numbered_scan(recipe.field, recipe.slices, 10 * drawn)
+
+    monkeypatch.setattr(scan, "make_scan", make_scan)
+    monkeypatch.setattr(scan, "load_heads", lambda folder: [])
+    drawing = Synthesis(Recipe(field=(24, 20), slices=5), scans=4, slices=5)
+    source = SyntheticSource(Path(), drawing, batch=3, crop=16, channels=2, seed=(0, 0))
+    assert source.per_block == 6  # 20 slices, the last two dropped
+    found = list(source.open()(0))
+    assert len(found) == 6
+    seen: set[int] = set()
+    mixed = 0
+    for inputs, targets in found:
+        assert inputs.shape == (3, 16, 16, 2)
+        assert targets.shape == (3, 16, 16, 1)
+        assert inputs.dtype == targets.dtype == np.float32
+        np.testing.assert_array_equal(inputs[..., 0], -inputs[..., 1])
+        np.testing.assert_array_equal(inputs[..., 0] // 100 % 2, targets[..., 0])
+        ids = set((inputs[:, 0, 0, 0] // 10_000).astype(int).tolist())
+        assert not ids & seen  # every slice is used once
+        seen |= ids
+        mixed += len({number // 10 for number in ids}) > 1
+    assert len(seen) == 18
+    assert mixed >= 4
+
+
+SMALL = Synthesis(Recipe(field=(56, 52), slices=4, without_t1=0.5), scans=2, slices=3)
+RUN = Run("0", steps=1, batch=2, crop=48)
+
+
+def test_a_batch_depends_on_its_number_alone(labels_folder: Path) -> None:
+    """Drawn by another process, from the middle on, it is the same; of another seed it is not."""
+    data = SyntheticData(labels_folder, SMALL, channels=2)
+    source = data.source(RUN, (7, 0))
+    draw = source.open()
+    here = [batch for block in (0, 1) for batch in draw(block)]
+    with closing(produced(source, 4, 1)) as there:
+        for number in (4, 5):
+            inputs, targets = next(there)
+            np.testing.assert_allclose(inputs, here[number][0], atol=1e-4)
+            np.testing.assert_array_equal(targets, here[number][1])
+    np.testing.assert_array_equal(next(draw(1))[0], here[3][0])
+    for other in ((8, 0), (7, 1)):
+        assert not np.array_equal(next(data.source(RUN, other).open()(0))[0], here[0][0])
+
+
+def test_flair_alone_is_the_first_channel(labels_folder: Path) -> None:
+    both, alone = (
+        next(SyntheticData(labels_folder, SMALL, channels).source(RUN, (7, 0)).open()(0))
+        for channels in (2, 1)
+    )
+    assert alone[0].shape[-1] == 1
+    np.testing.assert_array_equal(alone[0][..., 0], both[0][..., 0])
+    np.testing.assert_array_equal(alone[1], both[1])
+
+
+def test_whole_slices(labels_folder: Path) -> None:
+    data = SyntheticData(labels_folder, SMALL, 2)
+    inputs, targets = next(data.source(replace(RUN, crop=None), (0, 0)).open()(0))
+    assert inputs.shape == (2, 56, 52, 2)
+    assert set(np.unique(targets)) <= {0, 1}
+
+
+def test_what_is_known_of_the_labels(labels_folder: Path, tmp_path: Path) -> None:
+    data = SyntheticData(labels_folder, SMALL, 2)
+    assert list(data.identity()) == ["01.nii.gz"]
+    assert len(data.identity()["01.nii.gz"]) == 64
+    assert "1 whole-head label maps" in data.describe()[0]
+    assert data.per_epoch(RUN) is None
+    with pytest.raises(MissingFileError, match="label maps"):
+        replace(data, labels=tmp_path).identity()
+
+
+def test_synthetic_data_is_a_module_of_its_own() -> None:
+    """Processes that draw must not load Keras: they would take the memory of the fit."""
+    import subprocess
+    import sys
+
+    code = f"import sys, {synthetic_data.__name__}; assert 'keras' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,435 @@
+"""Presets: the published numbers, and JSON that is read strictly."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from conftest import make_preset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wmhseg.errors import PresetError, UsageError
+from wmhseg.geometry import Grid, conform
+from wmhseg.weights import preset
+from wmhseg.weights.preset import METHODS, Member, Postprocessing, Preprocessing, Preset
+
+
+def tree(**changes: Any) -> dict[str, Any]:
+    """A valid preset as JSON values."""
+    value: dict[str, Any] = json.loads(preset.to_json(make_preset(**changes)))
+    return value
+
+
+def refused(value: Any) -> str:
+    """The message with which a preset is refused."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    with pytest.raises(PresetError) as caught:
+        preset.from_json(text)
+    message = str(caught.value)
+    assert message.startswith("preset.json: ")
+    assert "Received: " in message
+    assert message.isprintable()
+    assert len(message) < 1000
+    return message
+
+
+# The published numbers --------------------------------------------------------------------------
+
+
+def test_numbers_of_the_published_method() -> None:
+    pre, post = METHODS["published"].preprocessing, METHODS["published"].postprocessing
+    assert pre.field == (200, 200)
+    assert pre.orientation == "stored"
+    assert pre.order == "crop-normalise"
+    assert pre.mask == "each"
+    assert (pre.flair_threshold, pre.t1_threshold) == (70, 30)
+    assert pre.largest_component
+    assert pre.padding == "background"
+    assert pre.clip is None
+    assert (post.threshold, post.end_slices, post.min_lesion_mm3) == (0.5, 0.10, 0)
+    assert post.lesion_peak == 0
+
+
+def test_stack_net_differs_in_its_threshold() -> None:
+    stack, unet = METHODS["published-stack"], METHODS["published"]
+    assert stack.preprocessing == unet.preprocessing
+    assert stack.postprocessing == Postprocessing(threshold=0.4, end_slices=0.10)
+
+
+def test_numbers_of_the_release() -> None:
+    pre, post = METHODS["released"].preprocessing, METHODS["released"].postprocessing
+    assert pre.field == (200, 200)
+    assert pre.orientation == "stored"
+    assert pre.order == "normalise-crop"
+    assert pre.mask == "flair"
+    assert pre.flair_threshold == 30
+    assert not pre.largest_component
+    assert pre.padding == "zero"
+    assert pre.clip is None
+    assert (post.threshold, post.end_slices) == (0.45, 0.125)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_are_valid_and_found_by_their_numbers(name: str) -> None:
+    method = METHODS[name]
+    made = make_preset(preprocessing=method.preprocessing, postprocessing=method.postprocessing)
+    preset.validate(made)
+    assert preset.method_name(made) == name
+    assert preset.method_name(preset.with_postprocessing(made, threshold=0.123)) == "custom"
+
+
+# Round trip -------------------------------------------------------------------------------------
+
+# What a text may hold: what is printed on one line.
+PRINTED = st.characters(exclude_categories=("C", "Z")) | st.just(" ")
+TEXTS = st.text(PRINTED, max_size=20)
+POSITIVE = st.floats(0, 1e30, exclude_min=True) | st.integers(1, 10**6).map(float)
+OPTIONS = st.dictionaries(
+    TEXTS,
+    st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    max_size=3,
+)
+PREPROCESSING = st.builds(
+    Preprocessing,
+    field=st.tuples(st.integers(16, 1024), st.integers(16, 1024)),
+    orientation=st.sampled_from(["stored", "LPS", "RAS", "asl"]),
+    order=st.sampled_from(["crop-normalise", "normalise-crop"]),
+    mask=st.sampled_from(["each", "flair"]),
+    flair_threshold=POSITIVE,
+    t1_threshold=POSITIVE,
+    largest_component=st.booleans(),
+    padding=st.sampled_from(["background", "zero"]),
+    ceiling=st.none() | st.floats(1, 100, exclude_min=True),
+    clip=st.none() | st.tuples(POSITIVE.map(float.__neg__), POSITIVE),
+)
+POSTPROCESSING = st.builds(
+    Postprocessing,
+    threshold=st.floats(0, 1, exclude_max=True),
+    end_slices=st.floats(0, 0.5, exclude_max=True),
+    min_lesion_mm3=st.floats(0, 10_000),
+    lesion_peak=st.floats(0, 1, exclude_max=True),
+)
+FILES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}\.safetensors", fullmatch=True)
+MEMBERS = st.builds(
+    Member,
+    file=FILES,
+    sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
+    network=st.from_regex(r"[a-z0-9_-]{1,20}", fullmatch=True),
+    options=OPTIONS,
+    parameters=st.integers(1, 10**12),
+)
+PRESETS = st.builds(
+    Preset,
+    format=st.just(1),
+    name=st.from_regex(r"[a-z0-9][a-z0-9._-]{0,63}", fullmatch=True),
+    description=TEXTS,
+    licence=TEXTS,
+    training_data=TEXTS,
+    reference=TEXTS,
+    channels=st.sampled_from([1, 2]),
+    without_t1=st.sampled_from(["error", "zero"]),
+    preprocessing=PREPROCESSING,
+    postprocessing=POSTPROCESSING,
+    members=st.lists(MEMBERS, min_size=1, max_size=3, unique_by=lambda m: m.file).map(tuple),
+)
+
+
+@given(PRESETS)
+@settings(max_examples=40)
+def test_round_trip(made: Preset) -> None:
+    text = preset.to_json(made)
+    back = preset.from_json(text)
+    assert back == made
+    assert preset.to_json(back) == text
+    text.encode()  # can be written as UTF-8
+    # Equal is not enough: True == 1 == 1.0.
+    for one, other in zip(back.members, made.members, strict=True):
+        assert [type(v) for v in one.options.values()] == [type(v) for v in other.options.values()]
+    assert type(back.preprocessing.flair_threshold) is float
+
+
+def test_whole_numbers_may_stand_for_floats() -> None:
+    value = tree()
+    value["preprocessing"]["flair_threshold"] = 70
+    value["preprocessing"]["clip"] = [-6, 12]
+    back = preset.from_json(json.dumps(value))
+    assert back.preprocessing.clip == (-6.0, 12.0)
+    assert type(back.preprocessing.flair_threshold) is float
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"preprocessing": Preprocessing(flair_threshold=float("nan"))},
+        {"preprocessing": Preprocessing(flair_threshold=float("inf"))},
+        {"preprocessing": Preprocessing(clip=(float("-inf"), 1.0))},
+        {"preprocessing": Preprocessing(field=[200, 200])},
+        {"members": (Member("0.safetensors", "0" * 64, "tiny", {"depth": float("nan")}, 3),)},
+        {"members": (Member("0.safetensors", "0" * 64, "tiny", {"depth": float("inf")}, 3),)},
+        {"members": (Member("0.safetensors", "0" * 64, "tiny", {"depth": None}, 3),)},
+        {"channels": True},
+        {"name": "../up"},
+    ],
+)
+def test_only_what_can_be_read_is_written(changes: dict[str, Any]) -> None:
+    with pytest.raises(PresetError):
+        preset.to_json(make_preset(**changes))
+
+
+# Strictness -------------------------------------------------------------------------------------
+
+Path = tuple[Any, ...]
+
+
+def paths(value: Any, path: Path = ()) -> list[Path]:
+    """Paths of all keys and list items of a JSON tree."""
+    inner = list(value.items()) if isinstance(value, dict) else []
+    inner += list(enumerate(value)) if isinstance(value, list) else []
+    return [p for key, item in inner for p in [(*path, key), *paths(item, (*path, key))]]
+
+
+def parent(value: Any, path: Path) -> Any:
+    for key in path[:-1]:
+        value = value[key]
+    return value
+
+
+FULL = tree(
+    preprocessing=Preprocessing(field=(16, 24), ceiling=1.8, clip=(-6.0, 12.0)),
+    members=(Member("0.safetensors", "0" * 64, "tiny", {"depth": 3}, 3),),
+)
+KEYS = [p for p in paths(FULL) if isinstance(p[-1], str) and p[-1] != "depth"]
+
+
+def test_files_of_version_0_1_mean_no_further_rule() -> None:
+    old = copy.deepcopy(FULL)
+    for _, key in ADDED:
+        del old["postprocessing"][key]
+    post = preset.from_json(json.dumps(old)).postprocessing
+    assert (post.min_lesion_mm3, post.lesion_peak) == (0, 0)
+
+
+def test_every_key_is_visited() -> None:
+    assert len(KEYS) == 11 + 10 + 4 + 5
+
+
+# Version 0.1 wrote no such keys.
+ADDED = [("postprocessing", "min_lesion_mm3"), ("postprocessing", "lesion_peak")]
+
+
+@pytest.mark.parametrize("path", [path for path in KEYS if path not in ADDED], ids=str)
+def test_each_key_is_needed(path: Path) -> None:
+    value = copy.deepcopy(FULL)
+    del parent(value, path)[path[-1]]
+    assert path[-1] in refused(value)
+
+
+@pytest.mark.parametrize(
+    "path", [(), ("preprocessing",), ("postprocessing",), ("members", 0)], ids=str
+)
+def test_no_other_key_is_taken(path: Path) -> None:
+    value = copy.deepcopy(FULL)
+    parent(value, (*path, "x"))["threshhold"] = 0.5
+    assert "'threshhold'" in refused(value)
+
+
+# What is of another type than a value of each type; in Python, True is 1.
+OTHERS: dict[type, list[Any]] = {
+    bool: ["true", 1, 0.0, [], {}, None],
+    str: [1, True, [], ["error"], {}, None],
+    int: ["3", 3.0, True, [3], {}, None],
+    float: ["0.5", True, [0.5], {}, None],
+    list: [{}, {"0": 16, "1": 24}, "16", 16, True],
+    dict: [[], [[]], "x", 1, True, None],
+}
+
+
+@pytest.mark.parametrize("path", [p for p in paths(FULL) if p[-1] != "depth"], ids=str)
+def test_each_value_has_one_type(path: Path) -> None:
+    for junk in OTHERS[type(parent(FULL, path)[path[-1]])]:
+        if junk is None and path[-1] == "ceiling":
+            continue  # null: no ceiling
+        value = copy.deepcopy(FULL)
+        parent(value, path)[path[-1]] = junk
+        refused(value)
+
+
+def at(path: str, junk: Any) -> dict[str, Any]:
+    """The valid tree with another value at a dotted path."""
+    keys = tuple(int(key) if key.isdigit() else key for key in path.split("."))
+    value = copy.deepcopy(FULL)
+    parent(value, keys)[keys[-1]] = junk
+    return value
+
+
+@pytest.mark.parametrize(
+    ("path", "junk"),
+    [
+        ("format", 2),
+        ("format", 1.0),
+        ("format", "1"),
+        ("name", ""),
+        ("name", "Upper"),
+        ("name", ".hidden"),
+        ("name", "a/b"),
+        ("name", "a\n"),
+        ("name", "x" * 65),
+        ("description", "two\nlines"),
+        ("description", "\x1b[31mred"),
+        ("licence", "\ud800"),
+        ("channels", 3),
+        ("channels", 0),
+        ("without_t1", "guess"),
+        ("preprocessing", []),
+        ("preprocessing.field", [200]),
+        ("preprocessing.field", [200, 200, 200]),
+        ("preprocessing.field", [15, 200]),
+        ("preprocessing.field", [200, 1025]),
+        ("preprocessing.orientation", "LPL"),
+        ("preprocessing.orientation", "axial"),
+        ("preprocessing.orientation", ""),
+        ("preprocessing.order", "normalise"),
+        ("preprocessing.mask", "both"),
+        ("preprocessing.flair_threshold", 0),
+        ("preprocessing.flair_threshold", -70.0),
+        ("preprocessing.flair_threshold", 10**400),
+        ("preprocessing.t1_threshold", "30"),
+        ("preprocessing.padding", 0),
+        ("preprocessing.ceiling", 1),
+        ("preprocessing.ceiling", -2.0),
+        ("preprocessing.clip", [6, 12]),
+        ("preprocessing.clip", [-6, 0]),
+        ("preprocessing.clip", [-6]),
+        ("postprocessing.threshold", 1),
+        ("postprocessing.threshold", -0.1),
+        ("postprocessing.end_slices", 0.5),
+        ("postprocessing.end_slices", -0.1),
+        ("postprocessing.min_lesion_mm3", -1),
+        ("postprocessing.min_lesion_mm3", 10_001),
+        ("postprocessing.lesion_peak", -0.1),
+        ("postprocessing.lesion_peak", 1),
+        ("members", [FULL["members"][0]] * 2),  # one file for two members
+        ("members", [{**FULL["members"][0], "file": f"{i}.safetensors"} for i in range(65)]),
+        ("members.0.sha256", "0" * 63),
+        ("members.0.sha256", "A" * 64),
+        ("members.0.sha256", "0" * 64 + "\n"),
+        ("members.0.network", ""),
+        ("members.0.network", "unet\n"),
+        ("members.0.parameters", 0),
+        ("members.0.parameters", 3.0),
+        ("members.0.options", []),
+        ("members.0.options.depth", [3]),
+    ],
+)
+def test_impossible_values(path: str, junk: Any) -> None:
+    refused(at(path, junk))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", ".", "..", "../0.safetensors", "/etc/passwd", "a/0.safetensors", "a\\0.safetensors",
+        "C:0.safetensors", "0.safetensors/", "0.safetensors\0", "\0.safetensors", ".safetensors",
+        "preset.json", "MODEL_CARD.md", "0.h5", "0.safetensors\n", "x" * 200 + ".safetensors",
+    ],
+)  # fmt: skip
+def test_weight_files_lie_in_the_folder(name: str) -> None:
+    assert "members[0].file" in refused(at("members.0.file", name))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1e400"])
+@pytest.mark.parametrize("key", ["flair_threshold", "threshold", "depth"])
+def test_numbers_are_finite(number: str, key: str) -> None:
+    text = json.dumps(FULL)
+    old = {"flair_threshold": "70.0", "threshold": "0.5", "depth": "3"}[key]
+    assert text.count(f'"{key}": {old}') == 1
+    refused(text.replace(f'"{key}": {old}', f'"{key}": {number}'))
+
+
+def test_duplicate_keys() -> None:
+    text = json.dumps(FULL).replace('"channels": 2', '"channels": 2, "channels": 2')
+    assert "twice" in refused(text)
+    text = json.dumps(FULL).replace('"depth": 3', '"depth": 3, "depth": 4')
+    assert "twice" in refused(text)
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", "3", '"x"', "{}", "\ufeff{}", "{'a': 1}"])
+def test_not_a_preset(text: str) -> None:
+    refused(text)
+
+
+@pytest.mark.parametrize("depth", [2, 50, 300, 700, 900, 950, 980, 1000, 20_000, 200_000])
+def test_deeply_nested(depth: int) -> None:
+    refused("[" * depth + "]" * depth)
+    deep = '{"a":' * depth + "1" + "}" * depth
+    refused(deep)
+    refused(json.dumps(FULL).replace('"depth": 3', f'"depth": {deep}'))
+    refused(json.dumps(FULL).replace('"depth": 3', f'"depth": {"[" * depth + "]" * depth}'))
+
+
+def test_huge() -> None:
+    refused(at("description", "\n" * 10**6))
+    refused(at("members", [FULL["members"][0]] * 1000))
+    refused({**FULL, **{f"key{i}": i for i in range(20_000)}})
+    refused(at("members.0.options", {"x" * 10**6: None}))
+    refused(json.dumps(FULL).replace('"depth": 3', f'"depth": {"9" * 10**6}'))
+    refused("9" * 10**6)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*FULL, "x"]), inner),
+    max_leaves=10,
+)
+
+
+@given(JSON)
+@settings(max_examples=50)
+def test_any_json_is_refused_cleanly(value: Any) -> None:
+    refused(json.dumps(value))
+
+
+# Changes ----------------------------------------------------------------------------------------
+
+
+def test_with_another_threshold() -> None:
+    made = make_preset()
+    changed = preset.with_postprocessing(made, threshold=0.25)
+    assert changed.postprocessing == replace(made.postprocessing, threshold=0.25)
+    assert replace(changed, postprocessing=made.postprocessing) == made
+    for wrong in (1.0, -0.1, float("nan")):
+        # The user's number is wrong, not the model's file.
+        with pytest.raises(UsageError, match="0 to below 1"):
+            preset.with_postprocessing(made, threshold=wrong)
+
+
+def test_with_changes_checks() -> None:
+    assert preset.with_changes(make_preset(), name="other").name == "other"
+    with pytest.raises(PresetError):
+        preset.with_changes(make_preset(), channels=3)
+
+
+def test_works_without_t1() -> None:
+    assert make_preset(channels=2, without_t1="zero").works_without_t1
+    assert not make_preset(channels=2, without_t1="error").works_without_t1
+    assert make_preset(channels=1, without_t1="error").works_without_t1
+
+
+@given(st.text("RLAPISrlapisX", max_size=4) | st.just("stored"))
+def test_orientations_are_those_that_geometry_takes(code: str) -> None:
+    """Else a preset would be valid and fail when it is used."""
+    try:
+        conform(Grid((1, 1, 1), (1, 1, 1)), (16, 16), code)
+        possible = True
+    except UsageError:
+        possible = False
+    made = make_preset(preprocessing=Preprocessing(orientation=code))
+    if possible:
+        preset.validate(made)
+    else:
+        with pytest.raises(PresetError):
+            preset.validate(made)

@@ -1,0 +1,1 @@
+"""Looks scans over before they are segmented."""

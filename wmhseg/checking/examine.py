@@ -1,0 +1,415 @@
+"""Looks a scan or a pair over before it is segmented, and says in sentences what was found.
+
+Findings have a level: "ok" and "note" need nothing, a "warning" should be looked at, an "error"
+makes a result worthless: another contrast than asked for, FLAIR and T1 exchanged, one image twice,
+a mask in place of a scan. Nothing here changes a scan or stops a segmentation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from wmhseg.checking import headers, voxels
+from wmhseg.checking.voxels import Look
+from wmhseg.errors import UnsuitableScanError
+from wmhseg.geometry import Grid
+from wmhseg.io.images import Scan
+from wmhseg.io.nifti import Header
+from wmhseg.preparation import intensity
+
+# Thresholds of the brain masks on the challenge's scale: what "on scale" is measured by.
+_MASK_THRESHOLDS = {"FLAIR": 70.0, "T1": 30.0}
+_REPORTED_BY_THE_PIPELINE = ("scale", "wrapped", "grid")
+
+_OBLIQUE_DEGREES = (1.0, 30.0)
+_THICK_RATIO, _ISOTROPIC_RATIO = 2.0, 1.6
+_FORMS_MM = (0.5, 5.0)  # below the first, rounding; above the second, another place
+# A head, or a brain without its skull: those of adults, with room for children and large heads.
+_WIDTH_MM, _LENGTH_MM, _HEIGHT_MM = (95, 220), (120, 260), 85
+_TOP_CUT = (0.25, 0.6)
+_SIDE_CUT = 0.08
+_FEW_VALUES, _LABEL_VALUES = 64, 8
+_LOW_SNR = 10.0
+_GHOST_LIMIT = 0.025  # of the phantom test that ``contrast`` names
+_SAMPLE_VOX, _GLANCE_VOX = 10_000_000, 200_000
+_AXES = {"L": "sagittal", "R": "sagittal", "A": "coronal", "P": "coronal"}
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    Attributes:
+        topic: What it is about, one word that programs can rely on.
+        level: How much it matters.
+        scan: "FLAIR", "T1", or "pair".
+        text: A sentence.
+        values: The figures behind it.
+    """
+
+    topic: str
+    level: Level
+    scan: str
+    text: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def examine(flair: Scan, t1: Scan | None = None) -> list[Finding]:
+    """Looks over what is going to be segmented.
+
+    Args:
+        flair: What is taken for FLAIR.
+        t1: What is taken for T1, None if there is none.
+
+    Returns:
+        Findings about FLAIR, then T1, then the pair.
+    """
+    scans = [flair] if t1 is None else [flair, t1]
+    # A scan may be called anything by a caller; here it is what it is used as.
+    scans = [replace(scan, name=name) for scan, name in zip(scans, _MASK_THRESHOLDS, strict=False)]
+    looks = [voxels.look(scan) for scan in scans]
+    exchanged = [seen.kind for seen in looks] == ["T1", "FLAIR"]
+    found: list[Finding] = []
+    for scan, seen in zip(scans, looks, strict=True):
+        if scan.header is not None:
+            found += _header(scan.header, scan.name)
+        found += _grid(scan.grid, scan.name)
+        found += _voxels(scan)
+        found += _head(seen, scan.name)
+        found += _quality(seen, scan.name)
+        if not exchanged:
+            found.append(_contrast(seen, scan.name))
+    if t1 is not None:
+        found += _pair(scans, looks)
+    return found
+
+
+def warnings(findings: Sequence[Finding]) -> list[str]:
+    """The sentences that a segmentation's report should repeat.
+
+    Warnings and errors, but for what the pipeline itself reports.
+    """
+    return [
+        f.text
+        for f in findings
+        if f.level in (Level.WARNING, Level.ERROR) and f.topic not in _REPORTED_BY_THE_PIPELINE
+    ]
+
+
+def to_dict(findings: Sequence[Finding]) -> dict[str, Any]:
+    """The findings as plain values, with the worst level in front."""
+    worst = max((list(Level).index(f.level) for f in findings), default=0)
+    return {
+        "worst": str(list(Level)[worst]),
+        "findings": [
+            {
+                **asdict(f),
+                "level": str(f.level),
+                "values": {k: _plain(v) for k, v in f.values.items()},
+            }
+            for f in findings
+        ],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity, and headers may hold both: they become null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_suitable(findings: Sequence[Finding]) -> None:
+    """Ends with an error if a finding is one.
+
+    Raises:
+        UnsuitableScanError: It repeats the sentences.
+    """
+    wrong = [f.text for f in findings if f.level is Level.ERROR]
+    if wrong:
+        raise UnsuitableScanError(
+            "Scans that can be segmented were expected",
+            received=" ".join(wrong),
+            advice="Look at the scans and check the names of the files.",
+        )
+
+
+# Header and grid --------------------------------------------------------------------------------
+
+
+def _header(header: Header, name: str) -> Iterator[Finding]:
+    def found(topic: str, level: Level, text: str, **values: Any) -> Finding:
+        return Finding(topic, level, name, f"{name}: {text}", values)
+
+    record = header.record
+    slope, intercept = float(record["scl_slope"]), float(record["scl_inter"])
+    scaled = slope == slope and slope not in (0.0, 1.0)
+    stored = header.dtype.newbyteorder("=").name
+    text = f"voxels are stored as {stored}"
+    if scaled or intercept:
+        text += f", times {slope:g} plus {intercept:g}"
+    eight = header.dtype.itemsize == 1
+    more = "; 8 bits hold 256 grey values, check that contrast was not lost" if eight else ""
+    level = Level.NOTE if eight else Level.OK
+    yield found("type", level, f"{text}{more}.", stored=stored, slope=slope, intercept=intercept)
+
+    unit = headers.unit(header)
+    if unit != "millimetres":
+        read = "are read as millimetres" if unit.startswith("un") else "are converted"
+        yield found("unit", Level.NOTE, f"lengths are in {unit} and {read}.", unit=unit)
+    said = headers.description(header)
+    if said:
+        yield found("description", Level.OK, f'the header says "{said}".', description=said)
+
+    forms = headers.forms(header)
+    codes = {"qform_code": forms.qform_code, "sform_code": forms.sform_code}
+    q, s = (headers.code_name(code) for code in codes.values())
+    values = {**codes, "distance_mm": round(min(forms.distance_mm, 1e9), 3)}
+    if not any(codes.values()):
+        yield found(
+            "forms",
+            Level.WARNING,
+            "the header holds neither a qform nor an sform, so nobody can know left from right; "
+            "the file is taken to be stored in LPS order.",
+            **values,
+        )
+    elif not all(codes.values()):
+        only = f"sform ({s})" if forms.sform_code else f"qform ({q})"
+        yield found("forms", Level.OK, f"the {only} alone places the image.", **values)
+    elif forms.mirrored or forms.distance_mm > _FORMS_MM[1]:
+        differ = "are mirror images" if forms.mirrored else f"lie {forms.distance_mm:.4g} mm apart"
+        yield found(
+            "forms",
+            Level.WARNING,
+            f"qform ({q}) and sform ({s}) {differ}; the sform is used if it is marked scanner, "
+            "otherwise the qform. Check left and right.",
+            **values,
+        )
+    else:
+        exact = forms.distance_mm <= _FORMS_MM[0]
+        differ = "agree" if exact else f"differ by {forms.distance_mm:.2f} mm"
+        level = Level.OK if exact else Level.NOTE
+        yield found("forms", level, f"qform ({q}) and sform ({s}) {differ}.", **values)
+
+
+def _grid(grid: Grid, name: str) -> Iterator[Finding]:
+    code = grid.orientation
+    cosines = np.abs(np.array(grid.direction).reshape(3, 3))
+    degrees = float(np.degrees(np.arccos(np.clip(cosines.max(0).min(), 0, 1))))
+    low, high = _OBLIQUE_DEGREES
+    oblique = f", {degrees:.0f} degrees oblique" if degrees > low else ""
+    spacing = grid.spacing_mm
+    # The largest distance is the one between slices, whatever the order in the file.
+    along = int(np.argmax(spacing)) if max(spacing) > _ISOTROPIC_RATIO * min(spacing) else 0
+    plane = _AXES.get(code[2 - along], "axial")
+    level = Level.OK if degrees <= low else Level.NOTE if degrees <= high else Level.WARNING
+    advice = " Axes are never rotated: look at the mask." if level is Level.WARNING else ""
+    yield Finding(
+        "orientation",
+        level,
+        name,
+        f"{name}: stored in {code} order, {plane} slices{oblique}.{advice}",
+        {"orientation": code, "plane": plane, "oblique_degrees": round(degrees, 2)},
+    )
+    yield _acquisition(grid, along, name)
+
+
+def _acquisition(grid: Grid, along: int, name: str) -> Finding:
+    sizes = " x ".join(f"{s:.3g}" for s in reversed(grid.spacing_mm))
+    apart = grid.spacing_mm[along]
+    ratio = apart / min(grid.spacing_mm)
+    counts = " x ".join(str(n) for n in reversed(grid.shape))
+    text = f"{name}: {counts} voxels of {sizes} mm, "
+    if ratio >= _THICK_RATIO:
+        kind = "2D"
+        text += (
+            f"probably a 2D acquisition with slices every {apart:.3g} mm. NIfTI does not keep the "
+            "slice thickness, so gaps between slices cannot be known; ask the protocol."
+        )
+    elif ratio <= _ISOTROPIC_RATIO:
+        kind = "3D"
+        text += "probably a 3D acquisition (or resampled to such voxels)."
+    else:
+        kind = "unknown"
+        text += "a 2D or a 3D acquisition; gaps between slices cannot be known from NIfTI."
+    values = {"spacing_mm": [round(s, 4) for s in grid.spacing_mm], "acquisition": kind}
+    return Finding("voxels", Level.OK, name, text, values | {"shape": list(grid.shape)})
+
+
+# Voxels -----------------------------------------------------------------------------------------
+
+
+def _voxels(scan: Scan) -> Iterator[Finding]:
+    def found(topic: str, level: Level, text: str, **values: Any) -> Finding:
+        return Finding(topic, level, scan.name, f"{scan.name}: {text}", values)
+
+    array, name = scan.array, scan.name
+    wrapped = intensity.is_wrapped(array)
+    if wrapped:
+        yield found(
+            "wrapped",
+            Level.WARNING,
+            "unsigned 16-bit numbers were stored as signed ones: the brightest voxels are "
+            "negative. wmhseg segment repairs them.",
+        )
+        array = intensity.unwrap(array)
+    low, high = float(array.min()), float(array.max())
+    # Of the largest scans every second or third voxel along each axis will do.
+    step = max(1, round((array.size / _SAMPLE_VOX) ** (1 / 3)))
+    sample = array[::step, ::step, ::step]
+    flat = sample.reshape(-1)
+    few = np.unique(flat[:: max(1, flat.size // _GLANCE_VOX)]).size <= _FEW_VALUES
+    count = np.unique(flat).size if few else _FEW_VALUES + 1
+    if count <= _LABEL_VALUES:
+        yield found(
+            "values",
+            Level.ERROR,
+            f"there are only {count} different values: a mask or label map, not a scan.",
+            count=int(count),
+        )
+    elif count <= _FEW_VALUES:
+        yield found("values", Level.WARNING, f"there are only {count} different values.")
+    scale = intensity.check_scale(sample, _MASK_THRESHOLDS[name])
+    where = "on" if scale.on_scale else "not on"
+    more = "" if scale.on_scale else f"; wmhseg segment multiplies it by {scale.factor:.4g}"
+    yield found(
+        "scale",
+        Level.OK if scale.on_scale else Level.NOTE,
+        f"intensities from {low:g} to {high:g}, {where} the challenge's scale{more}.",
+        minimum=low,
+        maximum=high,
+        factor=scale.factor,
+    )
+
+
+def _head(seen: Look, name: str) -> Iterator[Finding]:
+    def found(topic: str, level: Level, text: str, **values: Any) -> Finding:
+        return Finding(topic, level, name, f"{name}: {text}", values)
+
+    height, length, width = seen.extent_mm
+    sizes = f"{width:.0f} mm wide, {length:.0f} mm long and {height:.0f} mm high"
+    what = {True: "the head", False: "the brain, without skull,", None: "what is bright"}[
+        seen.skull
+    ]
+    values = {"extent_mm": [round(mm, 1) for mm in seen.extent_mm], "skull": seen.skull}
+    usual = _WIDTH_MM[0] <= width <= _WIDTH_MM[1] and _LENGTH_MM[0] <= length <= _LENGTH_MM[1]
+    if not usual:
+        yield found(
+            "size",
+            Level.WARNING,
+            f"{what} is {sizes}, which is no adult's: check the voxel sizes and the contents.",
+            **values,
+        )
+    else:
+        level = Level.OK if height >= _HEIGHT_MM else Level.WARNING
+        more = "" if height >= _HEIGHT_MM else ": a part of the brain is missing"
+        yield found("coverage", level, f"{what} is {sizes}{more}.", **values)
+    note, warn = _TOP_CUT
+    if seen.top_share > note:
+        level = Level.WARNING if seen.top_share > warn else Level.NOTE
+        yield found(
+            "top",
+            level,
+            f"the uppermost slice holds {seen.top_share:.0%} of the largest slice's area: the "
+            "vertex is cut off, perhaps with some brain.",
+            share=round(seen.top_share, 3),
+        )
+    if seen.skull is False and seen.bottom_share > warn:
+        yield found(
+            "bottom",
+            Level.WARNING,
+            f"the lowest slice holds {seen.bottom_share:.0%} of the largest slice's area: the "
+            "lower part of the brain is missing.",
+            share=round(seen.bottom_share, 3),
+        )
+    if seen.side_share > _SIDE_CUT:
+        yield found(
+            "sides",
+            Level.WARNING,
+            f"{seen.side_share:.0%} of the image's border at the sides is bright: the head is cut "
+            "off, folds over, or there is no dark air.",
+            share=round(seen.side_share, 3),
+        )
+
+
+def _quality(seen: Look, name: str) -> Iterator[Finding]:
+    if seen.snr is None:
+        text = f"{name}: noise and motion cannot be judged, the air around the head holds none."
+        yield Finding("noise", Level.OK, name, text, {"snr": None})
+        return
+    low = seen.snr < _LOW_SNR
+    yield Finding(
+        "noise",
+        Level.WARNING if low else Level.OK,
+        name,
+        f"{name}: signal is about {seen.snr:.0f} times the noise in the air (filters and parallel "
+        f"imaging change this figure){': a noisy scan' if low else ''}.",
+        {"snr": round(seen.snr, 1)},
+    )
+    if seen.ghost is not None and seen.ghost > _GHOST_LIMIT:
+        yield Finding(
+            "ghosts",
+            Level.WARNING,
+            name,
+            f"{name}: air is brighter along one direction by {seen.ghost:.1%} of the signal: look "
+            "for ghosts of motion or flow.",
+            {"ghost": round(seen.ghost, 4)},
+        )
+
+
+# Contrast and pair ------------------------------------------------------------------------------
+
+
+def _contrast(seen: Look, name: str) -> Finding:
+    share = None if np.isnan(seen.brighter) else round(seen.brighter, 3)
+    values = {"likely": seen.kind, "brighter_share": share}
+    if seen.kind == "unknown":
+        text = f"{name}: the contrast cannot be told from its voxels."
+        return Finding("contrast", Level.NOTE, name, text, values)
+    if seen.kind == name:
+        return Finding("contrast", Level.OK, name, f"{name}: looks like {name}.", values)
+    text = f"{name}: this looks like {seen.kind}, not like {name}."
+    return Finding("contrast", Level.ERROR, name, text, values)
+
+
+def _pair(scans: Sequence[Scan], looks: Sequence[Look]) -> Iterator[Finding]:
+    def found(topic: str, level: Level, text: str) -> Finding:
+        return Finding(topic, level, "pair", text)
+
+    flair, t1 = scans
+    if flair.array.shape == t1.array.shape and np.array_equal(flair.array, t1.array):
+        yield found("pair", Level.ERROR, "FLAIR and T1 are one and the same image.")
+    elif [seen.kind for seen in looks] == ["T1", "FLAIR"]:
+        yield found(
+            "contrast",
+            Level.ERROR,
+            "FLAIR and T1 are exchanged: the FLAIR file looks like T1, and the T1 file like FLAIR.",
+        )
+    difference = flair.grid.difference(t1.grid)
+    if difference:
+        yield found("grid", Level.NOTE, f"FLAIR and T1 lie on different grids: {difference}.")
+    else:
+        yield found("grid", Level.OK, "FLAIR and T1 lie on one grid.")
+    skulls = {seen.skull for seen in looks}
+    if skulls == {True, False}:
+        yield found("skull", Level.WARNING, "Only one of FLAIR and T1 has its skull removed.")
+    if looks[1].enhanced:
+        yield found(
+            "contrast agent",
+            Level.NOTE,
+            "T1: much is far brighter than white matter, perhaps after gadolinium; the networks "
+            "were not trained on such scans.",
+        )

@@ -1,0 +1,259 @@
+"""The commands that judge results: evaluate, rank, compare."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wmhseg import errors
+
+if TYPE_CHECKING:
+    from wmhseg.cli.console import Console
+    from wmhseg.scoring.summary import Overview
+    from wmhseg.scoring.table import Score
+
+Command = Callable[[str, str, Callable[..., int]], argparse.ArgumentParser]
+
+_MOST_NOTES = 10  # on a screen; the summary has them all
+
+
+def add_commands(command: Command) -> None:
+    """Add the commands of this module to the command line.
+
+    Args:
+        command: Makes a sub-command of a name, a sentence and the function that runs it.
+    """
+    scoring = command("evaluate", "Score results against their references.", _evaluate)
+    one = scoring.add_argument_group("one result")
+    one.add_argument("--reference", metavar="NIFTI", help="reference mask, 2 = left out")
+    one.add_argument("--result", metavar="NIFTI", help="mask to score")
+    many = scoring.add_argument_group("a folder of results")
+    many.add_argument("--data", metavar="DIR", help="cases with references")
+    many.add_argument("--results", metavar="DIR", help="masks to score")
+    many.add_argument("--output", metavar="DIR", help="default: RESULTS/evaluation")
+    many.add_argument("--format", choices=["csv", "tsv"], default="csv", help="default: csv")
+    many.add_argument("--jobs", type=int, metavar="N", help="processes; default: all processors")
+    many.add_argument("--force", action="store_true", help="score again what is in the table")
+    many.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="KEY=PATTERN",
+        help="case, split, site or scanner, such as site=Utrecht; may be given again",
+    )
+    many.add_argument("--title", help="of the summary; default: name of the folder")
+    many.add_argument(
+        "--role",
+        choices=["validation", "test", "demo"],
+        default="validation",
+        help="what the data are; only data that chose nothing are test data",
+    )
+    many.add_argument("--no-plots", action="store_true", help="draw no plots")
+    scoring.add_argument(
+        "--official",
+        metavar="EVALUATION.PY",
+        help="run the organisers' script as well and stop if it finds other numbers",
+    )
+    scoring.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+    about = "Say where a table of scores would stand among the teams published in 2017."
+    placing = command("rank", about, _rank)
+    placing.add_argument("table", metavar="METRICS.CSV", help="as evaluate writes it")
+    placing.add_argument("--name", default="this result", help="what to call it")
+    placing.add_argument("--json", action="store_true", help="print JSON")
+
+    comparing = command("compare", "Compare two tables of scores case by case.", _compare)
+    comparing.add_argument("first", metavar="A.CSV", help="as evaluate writes it")
+    comparing.add_argument("second", metavar="B.CSV", help="the same cases, another method")
+    comparing.add_argument("--metrics", metavar="M,M,…", help="default: the challenge's five")
+    comparing.add_argument("--resamples", type=int, default=9999, help="of the bootstrap")
+    comparing.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    comparing.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _console(arguments: argparse.Namespace) -> Console:
+    from wmhseg.cli.console import Console
+
+    return Console(quiet=arguments.quiet, verbose=arguments.verbose)
+
+
+def _print_json(content: Any) -> None:
+    from wmhseg.scoring.summary import json_text
+
+    print(json_text(content), end="")
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    one = [arguments.reference, arguments.result]
+    many = [arguments.data, arguments.results]
+    if all(one) and not any([*many, arguments.output]):
+        return _evaluate_one(Path(one[0]), Path(one[1]), arguments)
+    if all(many) and not any(one):
+        return _evaluate_folder(Path(many[0]), Path(many[1]), arguments)
+    raise errors.UsageError(
+        "Either --reference and --result, or --data and --results (with --output), were expected",
+        advice='See "wmhseg evaluate --help".',
+    )
+
+
+def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) -> int:
+    from wmhseg.scoring import official, summary
+    from wmhseg.scoring.score import Scoring, score_masks
+    from wmhseg.scoring.table import COUNTS
+
+    console = _console(arguments)
+    scoring = Scoring(script=Path(arguments.official) if arguments.official else None)
+    values, notes = score_masks(reference, result)
+    for note in notes:
+        console.warn(note)
+    theirs = None
+    if scoring.script is not None:
+        theirs = official.run(scoring.script, reference, result)
+        official.check(result.name, values, theirs, " ".join(notes))
+    if arguments.json:
+        own = {"metrics": values, "notes": list(notes)}
+        _print_json(own | ({"official": dict(theirs.values)} if theirs else {}))
+    else:
+        for name, value in values.items():
+            shown = f"{value:.0f}" if name in COUNTS else summary.number(value)
+            print(f"{summary.LABELS.get(name, name.replace('_', ' ')):<24}{shown}")
+        if theirs is not None:
+            found = "stopped: " + theirs.stopped if theirs.stopped else "same five numbers"
+            print(f"{'official script':<24}{found}")
+    if values["reference_lesions"] == 0:
+        raise errors.CasesFailedError(
+            "A reference with at least one voxel of label 1 was expected",
+            received=f"an empty one: {reference}",
+            advice="Metrics that are undefined without one are nan.",
+        )
+    return errors.EXIT_OK
+
+
+def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -> int:
+    from wmhseg.datasets.cases import find_cases, pair_results, select
+    from wmhseg.io import files
+    from wmhseg.scoring import figures, summary
+    from wmhseg.scoring.score import Scoring, check_all_scored, score_pairs
+
+    console = _console(arguments)
+    scoring = Scoring(
+        jobs=arguments.jobs,
+        force=arguments.force,
+        script=Path(arguments.official) if arguments.official else None,
+    )
+    if not arguments.no_plots:
+        figures.check_available()
+    cases = select(find_cases(data), arguments.only)
+    matched, unmatched = pair_results(cases, results)
+    _tell_unmatched(console, unmatched)
+    output = Path(arguments.output) if arguments.output else results / "evaluation"
+    files.check_writable(output)
+    title = arguments.title or results.resolve().name
+    scores = score_pairs(
+        matched,
+        output / f"metrics.{arguments.format}",
+        scoring,
+        console.progress("scoring", "cases"),
+    )
+    found = summary.overview(summary.Study(title, arguments.role, tuple(scores)))
+    plots = {} if arguments.no_plots else figures.draw_all({title: scores}, found.study.heading)
+    summary.write(found, output, plots)
+    _tell_notes(console, scores)
+    if arguments.json:
+        print(summary.to_json(found), end="")
+    else:
+        _print_overview(found, output)
+    check_all_scored(scores, str(output / "summary.md"))
+    return errors.EXIT_OK
+
+
+def _tell_unmatched(console: Console, unmatched: Sequence[Path]) -> None:
+    if unmatched:
+        names = ", ".join(str(path) for path in unmatched[:_MOST_NOTES])
+        more = ", …" if len(unmatched) > _MOST_NOTES else ""
+        console.warn(
+            f"{len(unmatched)} results belong to no case that was asked for: {names}{more}"
+        )
+
+
+def _tell_notes(console: Console, scores: Sequence[Score]) -> None:
+    notes = [f"case {score.case}: {note}" for score in scores for note in score.notes]
+    notes += [f"case {s.case}: {s.problem.kind}: {s.problem.detail}" for s in scores if s.problem]
+    for note in notes[:_MOST_NOTES]:
+        console.warn(note)
+    if len(notes) > _MOST_NOTES:
+        console.warn(f"{len(notes) - _MOST_NOTES} more notes are in the summary.")
+
+
+def _print_overview(found: Overview, output: Path) -> None:
+    from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES, number
+
+    study = found.study
+    print(study.heading)
+    print(ROLES[study.role])
+    print(f"{len(study.scored)} of {len(study.scores)} cases scored")
+    for metric in CHALLENGE:
+        s = found.groups["all"]["all"][metric]
+        print(
+            f"{LABELS[metric]:<16}{number(s.mean):>8}  (95 % {number(s.mean_low)} to "
+            f"{number(s.mean_high)}; median {number(s.median)}, SD {number(s.sd)}, n = {s.n}, "
+            f"NaN {s.n_nan})"
+        )
+    print(f"written         {output}")
+
+
+def _rank(arguments: argparse.Namespace) -> int:
+    from wmhseg.scoring import comparison, table
+
+    placed = comparison.place(table.read_table(Path(arguments.table)), arguments.name)
+    if arguments.json:
+        _print_json(placed.to_dict())
+    else:
+        print("\n".join(placed.to_markdown()).rstrip())
+    return errors.EXIT_OK
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from wmhseg.scoring import comparison, table
+    from wmhseg.scoring.statistics import Bootstrap
+    from wmhseg.scoring.summary import CHALLENGE
+
+    paths = Path(arguments.first), Path(arguments.second)
+    found = comparison.compare(
+        table.read_table(paths[0]),
+        table.read_table(paths[1]),
+        _different_names(*paths),
+        arguments.metrics.split(",") if arguments.metrics else CHALLENGE,
+        Bootstrap(resamples=arguments.resamples, seed=arguments.seed),
+    )
+    console = _console(arguments)
+    for case in found.other_references:
+        console.warn(f"case {case}: the reference volumes differ: not the same reference")
+    if arguments.json:
+        _print_json(found.to_dict())
+    else:
+        print("\n".join(found.to_markdown()).rstrip())
+    if any(found.only):
+        parts = [
+            f"{len(cases)} only in {name} ({', '.join(cases)})"
+            for name, cases in zip(found.names, found.only, strict=True)
+            if cases
+        ]
+        raise errors.CasesFailedError(
+            "The same scored cases in both tables were expected",
+            received=", ".join(parts),
+            advice=f"Compared on the {len(found.cases)} common ones.",
+        )
+    return errors.EXIT_OK
+
+
+def _different_names(first: Path, second: Path) -> tuple[str, str]:
+    """The shortest ends of two paths that differ."""
+    ends = [path.resolve().with_suffix("").parts[::-1] for path in (first, second)]
+    for depth in range(1, min(map(len, ends)) + 1):
+        names = ["/".join(end[:depth][::-1]) for end in ends]
+        if names[0] != names[1]:
+            return names[0], names[1]
+    return str(first), str(second)

@@ -1,0 +1,195 @@
+"""The command that makes models: train."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wmhseg import errors
+from wmhseg.cli.console import Console
+
+if TYPE_CHECKING:
+    from wmhseg.training.fit import Running
+    from wmhseg.training.plan import Augmentation, Plan
+    from wmhseg.training.session import Data, Session
+
+Command = Callable[[str, str, Callable[..., int]], argparse.ArgumentParser]
+
+
+def add_commands(command: Command) -> None:
+    """Add the command of this module to the command line.
+
+    Args:
+        command: Makes a sub-command of a name, a sentence and the function that runs it.
+    """
+    about = "Train a model on scans with masks, or on synthetic scans; run again to go on."
+    training = command("train", about, _train)
+    what = training.add_argument_group("what")
+    what.add_argument(
+        "--preset",
+        help="published, published-stack (with --data; default: published), synthetic or "
+        "synthetic-stack (with --labels)",
+    )
+    what.add_argument("--config", metavar="PLAN.JSON", help="a complete plan in place of a preset")
+    what.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a value of the plan, such as runs.*.batch=10; may be given again",
+    )
+    what.add_argument("--print-plan", action="store_true", help="print the plan and stop")
+    data = training.add_argument_group("data")
+    data.add_argument("--data", metavar="DIR", help="cases with masks, as evaluate takes them")
+    data.add_argument("--labels", metavar="DIR", help="whole-head label maps to draw scans from")
+    data.add_argument("--patients", metavar="TSV", help="table with the columns case and patient")
+    data.add_argument(
+        "--split",
+        default="none",
+        metavar="HOW",
+        help="what to keep aside, by patient: none, k-fold:5, loso (one patient) or cross-scanner",
+    )
+    data.add_argument("--fold", type=int, default=1, metavar="N", help="which part, from 1")
+    data.add_argument("--check", action="store_true", help="read all data, report, and stop")
+    data.add_argument("--validation", metavar="DIR", help="cases to look at while it trains")
+    how = training.add_argument_group("how to run")
+    how.add_argument("--output", metavar="DIR", help="checkpoints, logs and the model folder")
+    how.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    how.add_argument("--threads", type=int, metavar="N", help="default: all available")
+    how.add_argument("--producers", type=int, metavar="N", help="processes that draw batches")
+    for name, steps in (("checkpoint", 250), ("log", 50), ("look", 1000)):
+        how.add_argument(
+            f"--{name}-every", type=int, default=steps, metavar="STEPS", help=f"default: {steps}"
+        )
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from wmhseg.training import plan as plans
+    from wmhseg.training.synthetic_data import SyntheticData
+
+    plan = _plan(arguments)
+    if arguments.print_plan:
+        print(plans.to_json(plan), end="")
+        return errors.EXIT_OK
+    if not arguments.output:
+        raise errors.UsageError("--output DIR was expected", received="none")
+    running = _running(arguments)
+    console = Console(quiet=arguments.quiet, verbose=arguments.verbose)
+    if plan.augmentation is not None:
+        return _train_on_scans(arguments, plan, plan.augmentation, running, console)
+    assert plan.synthesis is not None
+    data = SyntheticData(Path(arguments.labels), plan.synthesis, plan.channels)
+    if arguments.check:
+        print("\n".join([*data.describe(), f"{len(data.identity())} files read"]))
+        return errors.EXIT_OK
+    _finish(_session(arguments, plan, data, {}), running, console)
+    return errors.EXIT_OK
+
+
+def _train_on_scans(
+    arguments: argparse.Namespace,
+    plan: Plan,
+    augmentation: Augmentation,
+    running: Running,
+    console: Console,
+) -> int:
+    from wmhseg.datasets import cases
+    from wmhseg.io import files
+    from wmhseg.training import real_data, split
+
+    output = Path(arguments.output)
+    files.check_writable(output)
+    table = Path(arguments.patients) if arguments.patients else None
+    found = split.subjects(cases.find_cases(Path(arguments.data)), table)
+    folder = output / "prepared"
+    try:
+        prepared = real_data.prepare(found, plan, folder, console.progress("reading", "cases"))
+        for name, why in prepared.skipped.items():
+            console.warn(f"skipped {name}: {why}")
+        usable = [subject for subject in found if subject.case.name in prepared.folders]
+        parted = split.split(usable, arguments.split, arguments.fold)
+        data = real_data.ScanData(parted, prepared, augmentation)
+        if arguments.check:
+            print("\n".join(data.describe()))
+        else:
+            extras = {"split.json": split.to_json(parted, prepared.skipped)}
+            _finish(_session(arguments, plan, data, extras), running, console)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if prepared.skipped:
+        raise errors.SubjectsSkippedError(
+            f"{len(found)} usable subjects were expected in {arguments.data}",
+            received=f"{len(usable)}; skipped: {', '.join(list(prepared.skipped)[:10])}",
+            advice="Everything else was done with the others; the warnings say what is wrong.",
+        )
+    return errors.EXIT_OK
+
+
+def _session(
+    arguments: argparse.Namespace, plan: Plan, data: Data, extras: dict[str, str]
+) -> Session:
+    from wmhseg.training.session import Session
+
+    return Session(
+        plan=plan,
+        data=data,
+        output=Path(arguments.output),
+        command=shlex.join(["wmhseg", *arguments.words]),
+        extras=extras,
+        validation=Path(arguments.validation) if arguments.validation else None,
+    )
+
+
+def _finish(session: Session, running: Running, console: Console) -> None:
+    from wmhseg.training.session import train
+
+    made = train(session, running, console.say)
+    print(f"{made.preset.name}: {len(made.preset.members)} members in {made.folder}")
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    """The plan that was asked for, fitting the kind of data."""
+    from wmhseg.io import files
+    from wmhseg.training import plan as plans
+
+    if arguments.config and arguments.preset:
+        raise errors.UsageError("Either --preset or --config was expected", received="both")
+    if arguments.config:
+        with files.reading(
+            arguments.config, f'plan "{arguments.config}"', advice="Name a JSON file."
+        ) as handle:
+            plan = plans.from_json(handle.read().decode("utf-8", "replace"))
+    else:
+        name = arguments.preset or ("synthetic" if arguments.labels else "published")
+        if name not in plans.PLANS:
+            raise errors.UsageError(
+                "--preset out of " + ", ".join(plans.PLANS) + " was expected", received=name
+            )
+        plan = plans.PLANS[name]
+    plan = plans.with_settings(plan, arguments.set)
+    wanted = "data" if plan.synthesis is None else "labels"
+    given = [name for name in ("data", "labels") if getattr(arguments, name)]
+    if given != [wanted] and not arguments.print_plan:
+        raise errors.UsageError(
+            f"--{wanted} DIR was expected for this plan, and no other data",
+            received=" and ".join(f"--{name}" for name in given) or "none",
+        )
+    return plan
+
+
+def _running(arguments: argparse.Namespace) -> Running:
+    from wmhseg.training.fit import Running
+
+    numbers = {
+        name: getattr(arguments, name)
+        for name in ("threads", "producers", "checkpoint_every", "log_every", "look_every")
+    }
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            option = "--" + name.replace("_", "-")
+            raise errors.UsageError(f"{option} of at least 1 was expected", received=value)
+    return Running(device=arguments.device, **numbers)

@@ -1,0 +1,1 @@
+"""Which scans, masks and results a folder or a table holds."""

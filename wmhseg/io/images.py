@@ -1,0 +1,479 @@
+"""Images in and out: the API over SimpleITK, ``nifti`` and ``files``.
+
+Before SimpleITK sees a file, ``nifti`` has checked its header and counted its voxels. What the
+header says then reaches the user as SimpleITK understands it:
+
+* The sform places the image when it is the only form or is marked "scanner" (code 1), otherwise
+  the qform. A sheared sform gives way to a qform; without one the file is refused.
+* With neither form, the file lies at the origin in LPS order.
+* Metres and micrometres become millimetres. A slope and an intercept are applied; a slope of 0 or
+  NaN counts as 1.
+
+Content decides, not the name: gzip in "x.nii", plain NIfTI in "x.nii.gz" or a file without any
+suffix are read through a link of the right name in the temporary folder, NIfTI-2 through a
+temporary copy with a NIfTI-1 header, because SimpleITK reads none of them by itself.
+
+Nothing is written by SimpleITK, which reports success on a full disk. Equal arguments give equal
+bytes.
+
+Arrays are (slice, row, column), see ``geometry``.
+"""
+
+# SimpleITK comes without type hints.
+# mypy: untyped-calls-exclude="SimpleITK"
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import math
+import os
+import re
+import struct
+import tempfile
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from wmhseg.errors import (
+    ConstantImageError,
+    DimensionError,
+    NotNiftiError,
+    UnreadableFileError,
+    UsageError,
+)
+from wmhseg.geometry import Grid, Triple
+from wmhseg.io import nifti
+from wmhseg.io.files import (
+    PathLike,
+    check_outputs,
+    check_writable,
+    reading,
+    together,
+    write_atomically,
+    write_bytes,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from SimpleITK import Image
+
+__all__ = [
+    "Scan",
+    "check_outputs",
+    "check_picture_name",
+    "check_volume_name",
+    "check_writable",
+    "read_labels",
+    "read_scan",
+    "scan_from_array",
+    "scan_from_image",
+    "to_image",
+    "together",
+    "write_bytes",
+    "write_mask",
+    "write_picture",
+    "write_probability",
+    "write_text",
+]
+
+Array = npt.NDArray[Any]
+
+_ONE_READER = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A grey-value image: finite, not constant, three-dimensional.
+
+    Attributes:
+        array: (slice, row, column) float32.
+        grid: Where its voxels lie.
+        name: How to call it in messages, such as "FLAIR".
+        header: What its file says, None if it came from memory.
+    """
+
+    array: npt.NDArray[np.float32]
+    grid: Grid
+    name: str
+    header: nifti.Header | None = None
+
+
+# Reading ----------------------------------------------------------------------------------------
+
+
+def read_scan(path: PathLike, *, name: str) -> Scan:
+    """Reads a grey-value image.
+
+    Args:
+        path: A NIfTI-1 or NIfTI-2 file, gzip or plain; a symbolic link is followed.
+        name: How to call it in messages, such as "FLAIR".
+
+    Returns:
+        The scan, slope and intercept applied.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        UnreadableFileError: If it is no regular file or must not be read.
+        NotNiftiError: If it is something else, or its header is damaged or of an unsupported kind.
+        TruncatedFileError: If it ends early or its gzip stream is damaged.
+        DimensionError: If it is not 3D (4D with one volume counts as 3D) or an axis has 1 voxel.
+        TooLargeError: If it claims more than MAX_VOXELS.
+        NonFiniteError: If a voxel is NaN or infinite.
+        ConstantImageError: If all voxels are equal.
+    """
+    label = f'{name} image "{os.fspath(path)}"'
+    array, grid, header = _read(path, label, np.dtype(np.float32))
+    return Scan(_checked(array, label), grid, name, header)
+
+
+def read_labels(path: PathLike) -> tuple[Array, Grid]:
+    """Reads a mask or label map; it may be constant.
+
+    Args:
+        path: As of ``read_scan``.
+
+    Returns:
+        (slice, row, column) in the type of the file (floating when it has a slope), and its grid.
+
+    Raises:
+        InputError: As ``read_scan``, but for ConstantImageError.
+    """
+    label = f'label map "{os.fspath(path)}"'
+    array, grid, _ = _read(path, label, None)
+    return _finite(array, label), grid
+
+
+def scan_from_image(image: Image, *, name: str) -> Scan:
+    """Makes a scan of a SimpleITK image, with the checks of ``read_scan``.
+
+    Args:
+        image: Grey values; 4D with one volume counts as 3D.
+        name: How to call it in messages, such as "FLAIR".
+
+    Returns:
+        The scan; its array is a copy.
+
+    Raises:
+        InputError: DimensionError, TooLargeError, NonFiniteError, ConstantImageError, or
+            NotNiftiError if the voxels are not single real numbers.
+    """
+    label = f"{name} image"
+    sizes = image.GetSize()
+    nifti.checked_shape(sizes, label)
+    if len(sizes) > 3:
+        image = image[(slice(None),) * 3 + (0,) * (len(sizes) - 3)]
+    array, grid = _taken(image, label, np.dtype(np.float32))
+    return Scan(_checked(array, label), grid, name)
+
+
+def scan_from_array(array: npt.ArrayLike, spacing_mm: Triple, *, name: str) -> Scan:
+    """Makes a scan of an array that lies at the origin in LPS order.
+
+    Args:
+        array: (slice, row, column), real numbers.
+        spacing_mm: Distance between slices, rows and columns, in this order.
+        name: How to call it in messages, such as "FLAIR".
+
+    Returns:
+        The scan; its array is a copy.
+
+    Raises:
+        UsageError: If the array does not hold real numbers, or the spacing is not three
+            positive numbers.
+        InputError: DimensionError, TooLargeError, NonFiniteError, ConstantImageError.
+    """
+    label = f"{name} array"
+    values = np.asarray(array)
+    if values.dtype.kind not in "biuf":
+        raise UsageError(f"The {label} should hold real numbers", received=values.dtype)
+    spacing = tuple(float(s) for s in spacing_mm)
+    if len(spacing) != 3 or not all(math.isfinite(s) and s > 0 for s in spacing):
+        raise UsageError(
+            f"Three positive distances in mm (slices, rows, columns) are needed for the {label}",
+            received=spacing,
+        )
+    shape = nifti.checked_shape(values.shape[::-1], label)
+    with np.errstate(over="ignore", invalid="ignore"):
+        copy = np.array(values, np.float32, order="C")
+    return Scan(_checked(copy, label), Grid(shape, (spacing[0], spacing[1], spacing[2])), name)
+
+
+def to_image(array: Array, grid: Grid) -> Image:
+    """Makes a SimpleITK image of an array.
+
+    Args:
+        array: (slice, row, column); bool becomes uint8.
+        grid: Where its voxels lie.
+
+    Returns:
+        The image.
+
+    Raises:
+        DimensionError: If the array is not of the grid's shape.
+    """
+    from SimpleITK import GetImageFromArray
+
+    _check_on_grid(array, grid)
+    image = GetImageFromArray(array.astype(np.uint8) if array.dtype == bool else array)
+    image.SetSpacing(grid.spacing_mm[::-1])
+    image.SetOrigin(grid.origin_mm)
+    image.SetDirection(grid.direction)
+    return image
+
+
+def _finite(array: Array, label: str) -> Array:
+    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    nifti.check_finite(bad, array.size, label)
+    return array
+
+
+def _checked(array: Array, label: str) -> npt.NDArray[np.float32]:
+    low, high = _finite(array, label).min(), array.max()
+    if low == high:
+        raise ConstantImageError(
+            f"The {label} should show something",
+            received=f"{array.size} voxels that are all {low:g}",
+            advice="Check that this is the right file.",
+        )
+    return array
+
+
+def _check_on_grid(array: Array, grid: Grid) -> None:
+    if array.shape != grid.shape:
+        raise DimensionError(
+            f"An array of the grid's shape {grid.shape} was expected", received=array.shape
+        )
+
+
+def _read(
+    path: PathLike, label: str, dtype: np.dtype[Any] | None
+) -> tuple[Array, Grid, nifti.Header]:
+    """Checks a file, then has SimpleITK read it; ``dtype`` None keeps the file's."""
+    advice = "Name one NIfTI file; convert DICOM folders with dcm2niix; save pipes to a file."
+    with reading(path, label, advice=advice) as file:
+        header = nifti.inspect(file, label)
+        with _suitable(path, file, header, label) as suitable:
+            return *_taken(_read_image(suitable, label), label, dtype), header
+
+
+@contextlib.contextmanager
+def _suitable(path: PathLike, file: BinaryIO, header: nifti.Header, label: str) -> Iterator[str]:
+    """A name under which SimpleITK can read the file.
+
+    SimpleITK goes by the suffix, reads no NIfTI-2, and ends the whole program when a name is not
+    valid Unicode.
+    """
+    suffix = ".nii.gz" if header.compressed else ".nii"
+    text = os.fspath(path)
+    usual = len(Path(text).name) > len(suffix) and text.endswith(suffix)
+    if usual and header.version == 1 and text.isprintable():
+        yield text
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="wmhseg-"))
+            if header.version == 1:
+                name = f"{folder}/image{suffix}"
+                os.symlink(os.path.realpath(path), name)
+            else:
+                name = f"{folder}/image.nii"
+                with open(name, "xb") as target:
+                    nifti.copy_as_nifti1(file, header, target)
+        except OSError as error:
+            raise UnreadableFileError(
+                f"A place to prepare the {label} for reading was expected in the temporary folder",
+                received=error.strerror or error,
+                advice="Set TMPDIR to a folder with room, or store the image as NIfTI-1 under a "
+                f"name that ends in {suffix}.",
+            ) from error
+        yield name
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what compiled code prints from the user, for the moment of reading.
+
+    Matrix code below SimpleITK writes pages about ordinary rounding errors in rotations (1e-17)
+    straight to standard error; SimpleITK's own switch for warnings does not reach it.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:  # no standard error at all
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def _read_image(name: str, label: str) -> Image:
+    """Has SimpleITK read a checked file, without its warnings."""
+    from SimpleITK import ProcessObject, ReadImage
+
+    shown = ProcessObject.GetGlobalWarningDisplay()
+    ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        with _ONE_READER, _quiet():
+            image = ReadImage(name, imageIO="NiftiImageIO")
+    except RuntimeError as error:
+        if "orthonormal" in str(error):
+            raise NotNiftiError(
+                f"The axes of the {label} should be at right angles",
+                received="a sheared or empty sform, and no qform",
+                advice="Resample the image onto a grid without shear.",
+            ) from error
+        # Addresses in memory and the places in its source code help nobody.
+        reason = re.sub(r"\S+\(0x[0-9a-f]+\): ", "", str(error).strip().splitlines()[-1])
+        raise NotNiftiError(
+            f"The {label} should be an image that SimpleITK can read",
+            received=reason,
+            advice=nifti.CONVERT,
+        ) from error
+    finally:
+        ProcessObject.SetGlobalWarningDisplay(shown)
+    return image
+
+
+def _taken(image: Image, label: str, dtype: np.dtype[Any] | None) -> tuple[Array, Grid]:
+    """Array and grid of a 3D SimpleITK image."""
+    from SimpleITK import GetArrayViewFromImage
+
+    if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
+        raise NotNiftiError(
+            f"The {label} should hold one real number per voxel",
+            received=image.GetPixelIDTypeAsString(),
+            advice="Convert it to an image with one number per voxel.",
+        )
+    with np.errstate(over="ignore", invalid="ignore"):  # becomes infinite, which is reported
+        array = np.array(GetArrayViewFromImage(image), dtype)
+    a, b, c = array.shape
+    x, y, z = image.GetSpacing()
+    origin = image.GetOrigin()
+    return array, Grid((a, b, c), (z, y, x), origin, tuple(image.GetDirection()))
+
+
+# Writing ----------------------------------------------------------------------------------------
+
+
+def write_mask(path: PathLike, mask: Array, grid: Grid) -> None:
+    """Writes a mask as uint8 with the values 0 and 1.
+
+    Args:
+        path: Ends in ".nii.gz" or ".nii"; an existing file (or link) is replaced.
+        mask: (slice, row, column), bool or 0 and 1.
+        grid: Where its voxels lie.
+
+    Raises:
+        UsageError: If the suffix is another, or the mask holds other values.
+        DimensionError: If the mask is not of the grid's shape.
+        OutputNotWritableError: If the place cannot be written to.
+        DiskFullError: If the disk has no room.
+    """
+    ones = mask == 1
+    if not np.all(ones | (mask == 0)):
+        raise UsageError("A mask of 0 and 1 was expected", received="other values")
+    _write_nifti(path, ones.astype(np.uint8), grid)
+
+
+def write_probability(path: PathLike, probability: Array, grid: Grid) -> None:
+    """Writes probabilities as float32.
+
+    Args:
+        path: As of ``write_mask``.
+        probability: (slice, row, column) between 0 and 1.
+        grid: Where its voxels lie.
+
+    Raises:
+        UsageError: If the suffix is another, or a value is no probability.
+        DimensionError: If the array is not of the grid's shape.
+        OutputNotWritableError: If the place cannot be written to.
+        DiskFullError: If the disk has no room.
+    """
+    low, high = probability.min(initial=1), probability.max(initial=0)
+    if not (low >= 0 and high <= 1):  # true for NaN as well
+        raise UsageError(
+            "Probabilities between 0 and 1 were expected", received=f"{low:g} to {high:g}"
+        )
+    _write_nifti(path, probability.astype(np.float32), grid)
+
+
+def write_picture(path: PathLike, picture: npt.NDArray[np.uint8]) -> None:
+    """Writes a picture as PNG, in a folder that is made if needed.
+
+    Args:
+        path: Ends in ".png"; an existing file (or link) is replaced.
+        picture: (row, column, 3), red, green and blue.
+
+    Raises:
+        UsageError: If the suffix is another.
+        OutputNotWritableError: If the place cannot be written to.
+        DiskFullError: If the disk has no room.
+    """
+    check_picture_name(path)
+    write_bytes(path, _png(picture))
+
+
+def check_picture_name(path: PathLike) -> None:
+    """Raises UsageError unless the name of a picture ends in .png."""
+    if not os.fspath(path).lower().endswith(".png"):
+        raise UsageError("The name of a picture should end in .png", received=path)
+
+
+def check_volume_name(path: PathLike) -> None:
+    """Raises UsageError unless the name of a mask or map ends in .nii.gz or .nii."""
+    if not os.fspath(path).endswith((".nii.gz", ".nii")):
+        raise UsageError(
+            "The name of a result should end in .nii.gz or .nii",
+            received=path,
+            advice="Give a file name, such as results/wmh.nii.gz.",
+        )
+
+
+def _png(picture: npt.NDArray[np.uint8]) -> bytes:
+    """PNG, second edition: signature, header, one zlib stream of unfiltered rows, end.
+
+    SimpleITK could write it, but to a file only and without a word about a full disk.
+    """
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = zlib.crc32(kind + body)
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+
+    rows, columns, _ = picture.shape
+    eight_bit_rgb = struct.pack(">IIBBBBB", columns, rows, 8, 2, 0, 0, 0)
+    lines = np.zeros((rows, 1 + 3 * columns), np.uint8)  # a 0 in front: no filter
+    lines[:, 1:] = picture.reshape(rows, -1)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", eight_bit_rgb)
+        + chunk(b"IDAT", zlib.compress(lines.tobytes(), 9))
+        + chunk(b"IEND", b"")
+    )
+
+
+def _write_nifti(path: PathLike, array: Array, grid: Grid) -> None:
+    check_volume_name(path)
+    text = os.fspath(path)
+    _check_on_grid(array, grid)
+    nifti.checked_shape(array.shape[::-1], "result")
+
+    def write_plain(file: BinaryIO) -> None:
+        nifti.write(file, array, grid)
+
+    def write_compressed(file: BinaryIO) -> None:
+        # No name and no time in the gzip header: equal images make equal files.
+        with gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as stream:
+            write_plain(stream)  # type: ignore[arg-type]
+
+    write_atomically(path, write_compressed if text.endswith(".gz") else write_plain)

@@ -1,0 +1,202 @@
+"""What is told about a result: the JSON report, lines for a terminal, and pictures.
+
+Nothing here computes a mask.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from wmhseg.engines import runtime
+from wmhseg.engines.runtime import Runtime
+from wmhseg.geometry import Grid
+from wmhseg.measures.lesions import LesionSummary
+from wmhseg.version import __version__
+from wmhseg.weights.preset import Preset, method_name
+
+NOT_A_DEVICE = "For research. Not a medical device; not for diagnosis."
+
+
+def path_beside(result: Path) -> Path:
+    """Where the report of a result goes: ``result.nii.gz`` -> ``result.json``."""
+    name = result.name
+    for ending in (".nii.gz", ".nii"):
+        if name.lower().endswith(ending):
+            name = name[: -len(ending)]
+            break
+    return result.with_name(f"{name}.json")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is known about a segmentation besides its voxels.
+
+    Attributes:
+        lesions: Volume and count.
+        grid: Grid of scan and mask.
+        model: The preset that was used.
+        runtime: Backend, device and threads.
+        options: What the user chose.
+        intensity_scale: For each modality whether it was on the challenge's scale, the factor
+            that would bring it there, and whether that was applied.
+        steps: For each step on raw scans whether it was taken, why, and its findings.
+        slices_computed: Slices that the networks see, of equal empty ones the first; the rest is
+            emptied by post-processing.
+        versions: Package -> version.
+        seconds: Stage -> wall-clock seconds.
+        warnings: Sentences.
+    """
+
+    lesions: LesionSummary
+    grid: Grid
+    model: Preset
+    runtime: Runtime
+    options: dict[str, Any]
+    intensity_scale: dict[str, dict[str, Any]]
+    steps: dict[str, dict[str, Any]]
+    slices_computed: int
+    versions: dict[str, str]
+    seconds: dict[str, float]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the report as plain values, in the documented order."""
+        post = self.model.postprocessing
+        return {
+            "volume_ml": round(self.lesions.volume_ml, 4),
+            "lesion_count": self.lesions.count,
+            "largest_lesion_ml": round(self.lesions.largest_ml, 4),
+            "warnings": list(self.warnings),
+            "model": self.model.name,
+            "preset": method_name(self.model),
+            "threshold": post.threshold,
+            "end_slices": post.end_slices,
+            "min_lesion_mm3": post.min_lesion_mm3,
+            "lesion_peak": post.lesion_peak,
+            "members": [
+                {"file": m.file, "network": m.network, "sha256": m.sha256}
+                for m in self.model.members
+            ],
+            "training_data": self.model.training_data,
+            "t1_used": bool(self.options["t1"]) and self.model.channels == 2,
+            "intensity_scale": {"mode": self.options["intensity_scale"], **self.intensity_scale},
+            "steps": self.steps,
+            "grid": {
+                "slices_rows_columns": list(self.grid.shape),
+                "spacing_mm": [round(s, 6) for s in self.grid.spacing_mm],
+                "orientation": self.grid.orientation,
+            },
+            "slices_computed": self.slices_computed,
+            "engine": {
+                "name": self.runtime.engine,
+                "version": self.versions.get(self.runtime.engine),
+                "backend": self.runtime.backend,
+                "device": self.runtime.device,
+                "threads": self.runtime.threads,
+                "precision": runtime.PRECISIONS[self.runtime.precision],
+            },
+            "versions": {"wmhseg": __version__, **self.versions},
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "notice": NOT_A_DEVICE,
+        }
+
+    def to_json(self) -> str:
+        """Returns the report as JSON text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+    def to_lines(self) -> list[str]:
+        """Returns the report as lines for a terminal."""
+        checksums = ", ".join(m.sha256[:12] for m in self.model.members)
+        packages = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        stages = ", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
+        return [
+            f"WMH volume   {self.lesions.volume_ml:.2f} ml",
+            f"lesions      {self.lesions.count}, largest {self.lesions.largest_ml:.2f} ml",
+            f"model        {self.model.name} ({len(self.model.members)} members, "
+            f"preset {method_name(self.model)}, threshold {self.model.postprocessing.threshold})",
+            f"sha256       {checksums}",
+            f"versions     wmhseg {__version__}, {packages}",
+            *(
+                f"intensity    {name} multiplied by {found['factor']:.4g} (--intensity-scale adapt)"
+                for name, found in self.intensity_scale.items()
+                if found["applied"]
+            ),
+            *self._step_lines(),
+            f"run on       {self.runtime.engine}, {self.runtime.device}, "
+            f"{self.runtime.threads} threads, {self.runtime.precision}",
+            f"time         {sum(self.seconds.values()):.1f} s ({stages})",
+        ]
+
+    def _step_lines(self) -> list[str]:
+        """One line for each step that was taken on raw scans, with its main number."""
+        taken = {name: found for name, found in self.steps.items() if found["applied"]}
+        lines = []
+        if "reorient" in taken:
+            lines.append("reoriented   {from} to {to}".format(**taken["reorient"]))
+        if "bias_correction" in taken:
+            lines.append("bias         corrected (N4)")
+        if "pixel_size" in taken:
+            sizes = (
+                " x ".join(f"{s:.2f}" for s in taken["pixel_size"][k]) for k in ("from_mm", "to_mm")
+            )
+            lines.append("resampled    {} to {} mm (slice, row, column)".format(*sizes))
+        if "registration" in taken:
+            found = taken["registration"]
+            lines.append(
+                f"registered   T1 by {found['angle_deg']:.1f} degrees, "
+                f"{sum(s * s for s in found['shift_mm']) ** 0.5:.1f} mm; edge agreement "
+                f"{found['edge_agreement']:.3f} ({found['least_edge_agreement']} is the least)"
+            )
+        return lines
+
+
+def overlay(
+    flair: npt.NDArray[np.floating[Any]],
+    mask: npt.NDArray[np.uint8],
+    pixel_mm: tuple[float, float],
+    *,
+    panels: int = 8,
+) -> npt.NDArray[np.uint8]:
+    """Draws a sheet of slices with the outlines of the mask.
+
+    Args:
+        flair: (slice, row, column), LPS order so that the picture is the radiological view.
+        mask: Same shape; outlined in red.
+        pixel_mm: Distance between rows and columns.
+        panels: Number of slices, spread over the middle of those that hold the head.
+
+    Returns:
+        RGB picture, (row, column, 3) uint8, with square pixels.
+    """
+    bright = float(np.percentile(flair[flair > 0], 99.7)) if (flair > 0).any() else 1.0
+    grey = np.clip(flair / bright, 0, 1)
+    held = np.flatnonzero((grey > 0.15).mean((1, 2)) > 0.05)
+    first, last = (int(held[0]), int(held[-1])) if held.size else (0, len(flair) - 1)
+    # The middle part: below it lies the skull base, above it the vertex.
+    chosen = np.linspace(first + 0.3 * (last - first), first + 0.85 * (last - first), panels)
+    finest = min(pixel_mm) / max(1, round(240 / flair.shape[2]))
+    rows, columns = (
+        np.arange(max(1, round(count * size / finest))) * finest // size
+        for count, size in zip(flair.shape[1:], pixel_mm, strict=True)
+    )
+    nearest = np.ix_(
+        rows.astype(int).clip(max=flair.shape[1] - 1),
+        columns.astype(int).clip(max=flair.shape[2] - 1),
+    )
+    tiles = []
+    for index in chosen.round().astype(int):
+        tile = np.repeat((grey[index][nearest] * 255).astype(np.uint8)[..., None], 3, -1)
+        inside = mask[index][nearest] > 0
+        tile[inside & ~ndimage.binary_erosion(inside)] = (255, 60, 50)
+        tiles.append(tile)
+    across = min(4, panels)
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % across)
+    lines = [np.concatenate(tiles[i : i + across], 1) for i in range(0, len(tiles), across)]
+    return np.concatenate(lines, 0)

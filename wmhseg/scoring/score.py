@@ -1,0 +1,310 @@
+"""Scores pairs of reference and result: in parallel, resumably, each failure named.
+
+The table of scores (CSV or TSV) is both the result and the memory: a case is scored again only if
+its reference, its result, this program's version or the organisers' script beside it has changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import multiprocessing
+import signal
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from wmhseg.datasets.cases import Case, Kind, Pair, Problem
+from wmhseg.engines import runtime
+from wmhseg.errors import (
+    CasesFailedError,
+    EvaluationError,
+    GridMismatchError,
+    InputError,
+    MissingFileError,
+    TableError,
+    UsageError,
+)
+from wmhseg.io import images
+from wmhseg.scoring import metrics, official
+from wmhseg.scoring.table import VALUES, Score, read_table, write_table
+from wmhseg.version import __version__
+
+Progress = Callable[[int, int], None]
+
+_SAVE_EVERY_S = 2.0
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How to score.
+
+    Attributes:
+        jobs: Processes at once; None for one a processor.
+        force: Score again what the table holds already.
+        script: The organisers' evaluation.py to run beside ours, None for ours alone.
+    """
+
+    jobs: int | None = None
+    force: bool = False
+    script: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UsageError: There is less than one job.
+            MissingFileError: The script is not there.
+        """
+        if self.jobs is not None and self.jobs < 1:
+            raise UsageError("One process or more was expected", received=f"{self.jobs} jobs")
+        if self.script is not None and not self.script.is_file():
+            raise MissingFileError(
+                "The organisers' evaluation.py was expected",
+                received=f"no file {self.script}",
+                advice="It is in their repository hjkuijf/wmhchallenge on GitHub.",
+            )
+
+
+def score_masks(reference: Path, result: Path) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Score one result.
+
+    Args:
+        reference: Mask of labels 0, 1 (WMH) and 2 (left out), NIfTI.
+        result: Mask or probability map on the same grid, NIfTI.
+
+    Returns:
+        The metrics by name (``VALUES``), and notes on unusual values and geometry.
+
+    Raises:
+        GridMismatchError: The sizes differ. Another position in space only gives a note: the
+            reference's is used for both, as the organisers do.
+        InputError: A file cannot be read.
+    """
+    labels, grid = images.read_labels(reference)
+    mask, own_grid = images.read_labels(result)
+    difference = grid.difference(own_grid)
+    if grid.shape != own_grid.shape:
+        raise GridMismatchError(
+            "Reference and result of one size were expected",
+            received=difference,
+            advice="Bring the result onto the grid of the reference (the FLAIR image) first.",
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", metrics.MaskWarning)  # they are in the notes
+        found = metrics.evaluate(labels, mask, grid.spacing_mm)
+    notes = found.notes
+    if difference:
+        notes += (f"The result's geometry is wrong ({difference}): the reference's is used.",)
+    return {name: float(getattr(found, name)) for name in VALUES}, notes
+
+
+def score_pairs(
+    pairs: Sequence[Pair], table: Path, scoring: Scoring, progress: Progress | None = None
+) -> list[Score]:
+    """Score every pair, and keep the table of scores up to date on the way.
+
+    Args:
+        pairs: What to score. Pairs with a problem come back with it.
+        table: The table, .csv or .tsv; what it holds already is used unless inputs have changed.
+        scoring: How to score.
+        progress: Called with (done, total).
+
+    Returns:
+        One score a pair, in their order.
+
+    Raises:
+        OfficialDifferenceError: The organisers' script found other numbers for a case. The table
+            then holds what was scored until there.
+        OfficialScriptError: It does not run.
+        TableError: The table that is there is something else.
+        OutputError: The table cannot be written.
+    """
+    earlier = _earlier(table, scoring)
+    salt = _salt(scoring)
+    scores: list[Score | None] = []
+    tasks = []
+    for index, pair in enumerate(pairs):
+        checksum = fingerprint(salt, pair.case.reference, pair.result)
+        known = earlier.get((pair.case.name, checksum)) if checksum else None
+        if pair.problem is not None:
+            scores.append(_score_of(pair.case, problem=pair.problem))
+        elif known is not None:
+            scores.append(_moved(known, pair.case))
+        else:
+            scores.append(None)
+            tasks.append((index, _Task(pair, checksum, scoring.script)))
+    done, saved_at = len(pairs) - len(tasks), time.monotonic()
+    try:
+        with contextlib.closing(_results(tasks, scoring)) as results:
+            for index, score in results:
+                if score.official is not None:
+                    official.check(score.case, score.values, score.official, " ".join(score.notes))
+                scores[index] = score
+                done += 1
+                if progress is not None:
+                    progress(done, len(pairs))
+                if time.monotonic() - saved_at > _SAVE_EVERY_S:
+                    write_table(table, [s for s in scores if s is not None])
+                    saved_at = time.monotonic()
+    finally:
+        # Whatever happened, the next run goes on from here.
+        write_table(table, [s for s in scores if s is not None])
+    return [score for score in scores if score is not None]
+
+
+def check_all_scored(scores: Sequence[Score], where: str) -> None:
+    """End with an error if anything was wrong with a case.
+
+    Args:
+        scores: All scores.
+        where: What to read, for the message.
+
+    Raises:
+        CasesFailedError: It counts and names the cases.
+    """
+    failed = [(s.problem.kind, s.case) for s in scores if s.problem is not None]
+    if not failed:
+        return
+    counts = Counter(kind for kind, _ in failed)
+    parts = [
+        f"{count} x {kind} ({', '.join(case for k, case in failed if k == kind)})"
+        for kind, count in counts.items()
+    ]
+    scored = sum(score.scored for score in scores)
+    raise CasesFailedError(
+        f"{len(scores)} cases without a problem were expected",
+        received=", ".join(parts),
+        advice=f"{scored} of {len(scores)} cases were scored. See {where}.",
+    )
+
+
+# Resuming -----------------------------------------------------------------------------------------
+
+
+def _earlier(table: Path, scoring: Scoring) -> dict[tuple[str, str], Score]:
+    """What an earlier run has scored, by case and fingerprint."""
+    if scoring.force or not table.exists():
+        return {}
+    try:
+        scores = read_table(table)
+    except TableError as error:
+        raise TableError(
+            f"A table of this program, or none, was expected at {table}",
+            received=error.received,
+            advice="Choose another --output, or replace it with --force.",
+        ) from None
+    return {(s.case, s.fingerprint): s for s in scores if s.scored and s.fingerprint}
+
+
+def _salt(scoring: Scoring) -> str:
+    script = scoring.script
+    return f"{__version__} {hashlib.sha256(script.read_bytes()).hexdigest() if script else ''}"
+
+
+def fingerprint(salt: str, *paths: Path | None) -> str:
+    """Checksum of the content of files, to find out whether anything has changed.
+
+    Args:
+        salt: Whatever else matters.
+        paths: Plain files.
+
+    Returns:
+        16 hexadecimal digits; "" if a path is None or cannot be read as a plain file.
+    """
+    digest = hashlib.sha256(salt.encode())
+    for path in paths:
+        if path is None or not path.is_file():
+            return ""
+        try:
+            with path.open("rb") as handle:
+                digest.update(hashlib.file_digest(handle, "sha256").digest())
+        except OSError:
+            return ""  # whoever needs the file will say why
+    return digest.hexdigest()[:16]
+
+
+def _moved(score: Score, case: Case) -> Score:
+    """An earlier score of the same files, under what is known about the case today."""
+    return _score_of(
+        case,
+        values=score.values,
+        problem=score.problem,
+        notes=score.notes,
+        official=score.official,
+        fingerprint=score.fingerprint,
+    )
+
+
+# One case -----------------------------------------------------------------------------------------
+
+
+def _score_of(case: Case, **known: object) -> Score:
+    return Score(case.name, case.split, case.site, case.scanner, **known)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a process needs to score one pair."""
+
+    pair: Pair
+    fingerprint: str
+    script: Path | None
+
+
+def _score(task: _Task) -> Score:
+    case, result = task.pair.case, task.pair.result
+    if case.reference is None or result is None:
+        raise UsageError("A pair of reference and result was expected", received=case.name)
+    try:
+        values, notes = score_masks(case.reference, result)
+    except GridMismatchError as error:
+        return _score_of(case, problem=Problem(Kind.SIZES, str(error)))
+    except InputError as error:
+        return _score_of(case, problem=Problem(Kind.UNREADABLE, str(error)))
+    empty = values["reference_lesions"] == 0
+    return _score_of(
+        case,
+        values=values,
+        problem=Problem(Kind.EMPTY_REFERENCE, "no voxel of label 1") if empty else None,
+        notes=notes,
+        official=official.run(task.script, case.reference, result) if task.script else None,
+        fingerprint=task.fingerprint,
+    )
+
+
+def _results(
+    tasks: Sequence[tuple[int, _Task]], scoring: Scoring
+) -> Generator[tuple[int, Score], None, None]:
+    """Yields index and score of each task as it is finished, in any order."""
+    jobs = min(scoring.jobs or runtime.available_processors(), len(tasks))
+    if jobs <= 1:
+        yield from ((index, _score(task)) for index, task in tasks)
+        return
+    # Not forked: an engine's threads may be running in this process.
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
+    )
+    try:
+        futures: dict[Future[Score], int] = {pool.submit(_score, t): i for i, t in tasks}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool:
+        raise EvaluationError(
+            "Scoring processes that live until their work is done were expected",
+            received="one that was killed, perhaps for want of memory",
+            advice="Run again with --jobs 1: it goes on where this stopped.",
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    """Leaves Ctrl-C to the process that waits for this one."""
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

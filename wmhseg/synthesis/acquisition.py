@@ -1,0 +1,254 @@
+"""What scanners, resampling and brain extraction do to an ideal image.
+
+All that is linear in the plane is one matrix for rows and one for columns (see ``linear``): onto
+the grid that the scanner acquires, where noise arises, and from there onto the grid of the scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wmhseg.synthesis import linear
+from wmhseg.synthesis.anatomy import Anatomy
+from wmhseg.synthesis.arrays import Array, home, namespace
+from wmhseg.synthesis.heads import INDEX, N_BRAIN
+from wmhseg.synthesis.linear import Matrix
+from wmhseg.synthesis.noise import Float, Noise, between, sometimes
+from wmhseg.synthesis.recipe import Recipe
+
+_KINDS: tuple[linear.Kind, ...] = ("nearest", "linear", "cubic", "sinc")
+_KIND_SHARES = (0.05, 0.45, 0.3, 0.2)
+
+
+@dataclass(frozen=True)
+class Acquired:
+    """Images as they are stored; all arrays (slice, row, column).
+
+    Attributes:
+        images: One a modality, white matter near 1.
+        seen: 1 where something was acquired and kept, else 0; broadcasts to the images.
+    """
+
+    images: tuple[Array, ...]
+    seen: Array
+
+
+@dataclass(frozen=True)
+class Optics:
+    """The linear part of an acquisition in the plane.
+
+    Attributes:
+        to_scanner: For rows and columns, from the image to what the scanner acquires.
+        to_scan: For rows and columns, from there to the pixels of the scan.
+    """
+
+    to_scanner: tuple[Matrix, Matrix]
+    to_scan: tuple[Matrix, Matrix]
+
+
+def draw_optics(
+    rng: np.random.Generator, field: tuple[int, int], recipe: Recipe, shift: Sequence[float]
+) -> Optics:
+    """Draws resolution, ringing, ghosts, interpolation and sharpening of one modality.
+
+    Args:
+        rng: Source of randomness.
+        field: Rows and columns.
+        recipe: How often each is drawn.
+        shift: Rows and columns that the image is off by.
+    """
+    coarse = sometimes(rng, recipe.coarse, 1.1, 1.9, otherwise=between(rng, 0.85, 1.1))
+    ratios = np.array([coarse, coarse])
+    ratios[int(rng.integers(2))] *= between(rng, 1.0, 1.35)  # the phase direction has less
+    tapers = between(rng, 0.0, 0.2), between(rng, 0.4, 1.0)
+    blurs = between(rng, 0.35, 0.5), between(rng, 0.45, 0.95)
+    smooth = int(rng.random() >= recipe.ringing)
+    kind = _KINDS[int(rng.choice(len(_KINDS), p=_KIND_SHARES))]
+    amount = sometimes(rng, recipe.sharpened, 0.3, 1.8)
+    radius = between(rng, 0.7, 1.8)
+    strength = sometimes(rng, recipe.ghosts, -0.06, 0.06)
+    phase, distance = int(rng.integers(2)), between(rng, 0.06, 0.5)
+    ahead, back = [], []
+    for axis, points in enumerate(field):
+        acquired = max(8, round(points / ratios[axis]))
+        matrix = linear.band(acquired, points, tapers[smooth])
+        matrix = matrix @ linear.gaussian(points, blurs[smooth])
+        if strength and axis == phase:
+            matrix = linear.ghosts(acquired, distance, strength) @ matrix
+        offset = shift[axis] * acquired / points
+        onto = linear.interpolation(points, acquired, kind, offset)
+        if amount:
+            onto = onto @ linear.unsharp(acquired, radius, amount)
+        ahead.append(matrix)
+        back.append(onto)
+    return Optics((ahead[0], ahead[1]), (back[0], back[1]))
+
+
+def apply(maps: Sequence[Matrix], image: Array) -> Array:
+    """Applies maps of rows and columns to every slice."""
+    put = home(image).put
+    return put(maps[0]) @ image @ put(np.ascontiguousarray(maps[1].T))
+
+
+def rician(rng: np.random.Generator, image: Array, sigma: Array) -> Array:
+    """Magnitude of an image with noise in both its channels.
+
+    One field of noise serves as both: the second channel of a slice is the first of the slice
+    before. Within a slice they are independent, which is all that a network for slices sees.
+
+    Args:
+        rng: Source of randomness.
+        image: (slice, row, column).
+        sigma: Standard deviation in either channel; broadcasts to the image.
+    """
+    slices, rows, columns = image.shape
+    noise = home(image).standard_normal(rng, (slices + 1, rows, columns)) * sigma
+    real = image + noise[1:]
+    return namespace(image).sqrt(real * real + noise[:-1] * noise[:-1])
+
+
+def average(points: Array, parts: int, profile: Float) -> Array:
+    """Weighs the parts of every slice.
+
+    Args:
+        points: (slice x part, row, column).
+        parts: Parts a slice.
+        profile: Weight of each part.
+    """
+    xp = namespace(points)
+    rows, columns = points.shape[1:]
+    split = xp.reshape(xp.astype(points, xp.float32), (-1, parts, rows, columns))
+    mean = split[:, 0] * float(profile[0])
+    for part in range(1, parts):
+        mean = mean + split[:, part] * float(profile[part])
+    return mean
+
+
+def brain_extraction(
+    rng: np.random.Generator, anatomy: Anatomy, parts: int, noise: Noise, recipe: Recipe
+) -> Array:
+    """Draws what a brain extraction would have kept, (slice, row, column), 0 or 1.
+
+    Tight ones lose the outer CSF; bad ones leave bits of the head or eat cortex.
+    """
+    xp = namespace(anatomy.tissue)
+    tissue = anatomy.tissue
+    tight = rng.random() < 0.6
+    inside = (tissue > 0) & (tissue < N_BRAIN)
+    if tight:
+        inside = inside & (tissue != INDEX["csf"])
+    share = average(inside, parts, linear.slice_profile(parts, 0))
+    # Smooth outlines: closed sulci for tight masks, rounded corners for wide ones.
+    reach, wide = between(rng, 0.8, 3.0), between(rng, 3.0, 6.0)
+    level = between(rng, 0.25, 0.5) if tight else between(rng, 0.4, 0.6)
+    if rng.random() < recipe.badly_stripped:
+        reach = wide
+        bumps = between(rng, 0.1, 0.4) * noise(between(rng, 12, 30))
+        level = xp.clip(0.45 + bumps, 0.06, 0.85)
+    maps = tuple(linear.gaussian(points, reach) for points in share.shape[1:])
+    return xp.astype(apply(maps, share) > level, xp.float32)
+
+
+def _uneven(rng: np.random.Generator, shape: tuple[int, int]) -> Float:
+    """A bump or a slope of noise over the plane, of mean about 1."""
+    y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
+    slope = between(rng, -0.3, 0.3) * y[:, None] + between(rng, -0.3, 0.3) * x[None, :]
+    bump = np.exp(-2.5 * (y[:, None] ** 2 + x[None, :] ** 2)) * np.float32(between(rng, -0.5, 1.2))
+    made: Float = np.clip(1 + slope + bump, 0.2, 3).astype(np.float32)
+    return made
+
+
+def image_formation(
+    rng: np.random.Generator, slabs: Array, noise: Noise, optics: Optics, recipe: Recipe
+) -> Array:
+    """Turns averaged slices into an image: bias, resolution, noise, resampling."""
+    xp = namespace(slabs)
+    raw = int(rng.random() < 0.25)  # else corrected, as by N4
+    limits = ((0.0, 0.1), (0.1, 0.28))[raw]
+    strength, wavelength = sometimes(rng, recipe.bias, *limits), between(rng, 45, 110)
+    low, high = recipe.noise
+    sigma = low * (high / low) ** rng.random() if low else 0.0
+    # It is meant in the scan: interpolation lowers what arises before, sharpening raises it.
+    for onto in optics.to_scan:
+        sigma /= float(np.sqrt((onto**2).sum(1).mean()))
+    spread = _uneven(rng, (len(optics.to_scanner[0]), len(optics.to_scanner[1])))
+    even = rng.random() >= recipe.uneven_noise
+    if strength:
+        slabs = slabs * xp.exp(strength * noise(wavelength))
+    image = apply(optics.to_scanner, slabs)
+    if sigma:
+        spread = np.ones_like(spread) if even else spread
+        image = rician(rng, image, home(image).put(np.float32(sigma) * spread))
+    image = apply(optics.to_scan, image)
+    return xp.clip(image, 0.0, None)
+
+
+def storage(rng: np.random.Generator, image: Array, recipe: Recipe) -> Array:
+    """Tone curve, cut-off bright end, whole numbers."""
+    xp = namespace(image)
+    power = sometimes(rng, recipe.tone_curve, 0.8, 1.25, otherwise=1.0)
+    ceiling = sometimes(rng, recipe.saturated, 1.3, 2.5)
+    levels = sometimes(rng, recipe.quantised, 40, 250)  # grey values from air to white matter
+    if power != 1:
+        image = image**power
+    if ceiling:
+        image = xp.clip(image, None, ceiling)
+    if levels:
+        image = xp.round(image * levels) * (1 / levels)
+    return image
+
+
+def _window(rng: np.random.Generator, shape: tuple[int, int, int], recipe: Recipe) -> Float:
+    """Zeros in empty slices and beyond a narrow field of view, else ones."""
+    seen = np.ones(shape, np.float32)
+    first, last = (int(n) for n in rng.integers(0, 3, 2))
+    axis, share = int(rng.integers(1, 3)), between(rng, 0.0, 0.1)
+    empty, narrow = rng.random(2) < (recipe.empty_ends, recipe.narrow)
+    if empty:
+        seen[:first] = 0
+        seen[shape[0] - last :] = 0
+    if narrow:
+        border = round(share * shape[axis])
+        np.moveaxis(seen, axis, 0)[:border] = 0
+        np.moveaxis(seen, axis, 0)[shape[axis] - border :] = 0
+    return seen
+
+
+def acquire(
+    rng: np.random.Generator, images: Sequence[Array], anatomy: Anatomy, parts: int, recipe: Recipe
+) -> Acquired:
+    """Acquires one scan.
+
+    Args:
+        rng: Source of randomness.
+        images: Ideal images, one a modality, (slice x part, row, column); the first is FLAIR.
+        anatomy: What lies at their points.
+        parts: Parts a slice.
+        recipe: How often each fault is drawn.
+
+    Returns:
+        The images, each with a resolution, noise and faults of its own.
+    """
+    z = np.asarray(anatomy.axes_mm[0]).reshape(-1, parts).mean(1)
+    axes = (z, *anatomy.axes_mm[1:])
+    field = (int(images[0].shape[1]), int(images[0].shape[2]))
+    # A generator for each: what one draws, or not, changes nothing in the others.
+    window, extraction, *each = rng.spawn(2 + len(images))
+    arrays = home(images[0])
+    seen = arrays.put(_window(window, (len(z), *field), recipe))
+    if extraction.random() < recipe.skull_stripped:
+        bumps = Noise(extraction, axes, arrays)
+        seen = seen * brain_extraction(extraction, anatomy, parts, bumps, recipe)
+    stored = []
+    for number, (image, own) in enumerate(zip(images, each, strict=True)):
+        moved = recipe.misregistered if number else 0.0
+        shift = tuple(sometimes(own, moved, -1.2, 1.2) for _ in range(2))
+        slabs = average(image, parts, linear.slice_profile(parts, between(own, 0, 1)))
+        optics = draw_optics(own, field, recipe, shift)
+        fields, form, store = own.spawn(3)
+        formed = image_formation(form, slabs, Noise(fields, axes, arrays), optics, recipe)
+        stored.append(storage(store, formed * seen, recipe))
+    return Acquired(tuple(stored), seen)

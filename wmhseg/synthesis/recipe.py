@@ -1,0 +1,83 @@
+"""The ranges that synthetic scans are drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wmhseg.weights.preset import METHODS
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The ranges that scans are drawn from; lengths in mm, intensities relative to white matter.
+
+    A plain number from 0 to 1 is a share of the scans; 0 switches that ingredient off.
+    """
+
+    # Slices and pose. More slices than ``slices`` are thinned out evenly over the head.
+    field: tuple[int, int] = METHODS["synthetic"].preprocessing.field
+    slices: int = 24
+    thickness_mm: tuple[float, ...] = (0.9, 1.0, 1.2, 3.0, 3.0, 4.0, 5.0, 6.5)
+    gap: tuple[float, float] = (0.0, 0.3)  # between thick slices, relative to their thickness
+    pixel_mm: tuple[float, float] = (0.8, 1.25)
+    tilt_deg: float = 12.0
+    zoom: tuple[float, float] = (0.87, 1.13)
+    warp_mm: float = 2.5
+    neck_mm: float = 25.0  # at most, below the brain
+    vertex_mm: float = 12.0  # at most, above it
+    cut_short: float = 0.12  # a part of the brain is not covered
+    off_centre_mm: float = 10.0  # standard deviation
+
+    # Age: the maps are mostly of younger heads.
+    wide_ventricles: float = 0.5
+    wide_ventricles_mm: tuple[float, float] = (0.5, 8.0)
+    wide_third: float = 0.4
+    atrophy: float = 0.45  # wide sulci
+    cortex: float = 0.4  # thicker or thinner than in the map
+
+    # Hyperintensities. Scans without any, then how loads share the ranges between the edges.
+    without_lesions: float = 0.1
+    load_ml: tuple[float, ...] = (0.05, 2.0, 10.0, 30.0, 100.0)
+    load_shares: tuple[float, ...] = (0.28, 0.33, 0.28, 0.11)
+    real_shapes: float = 0.5  # of heads that have them
+    population: float = 0.7  # of grown lesions: where old people have them
+    ovoid: float = 0.6  # lesions of multiple sclerosis beside others
+    fingers: float = 0.5  # across the ventricles' border (Dawson)
+    juxtacortical: float = 0.4
+    deep_grey: float = 0.3
+    infratentorial: float = 0.25
+    halo: float = 0.6  # weak brightness around lesions, not marked
+    # Readers differ in how much of a halo they mark: from this share of a lesion's brightness on.
+    marked: tuple[float, float] = (0.3, 0.5)
+    uneven_gain: float = 0.7  # lesions of one scan differ in brightness
+    cavities: float = 0.15  # lacunes and infarcts, not marked
+
+    skull_stripped: float = 0.45
+    without_t1: float = 0.2
+
+    # Look-alikes that are never marked: how often a scan has each (0 switches it off).
+    mottled: float = 0.9  # uneven cortex, white matter and deep grey
+    regions: float = 0.8  # tracts, callosum, brainstem, cingulate, insula brighter than the rest
+    rim: float = 0.85  # bright ventricular lining and caps
+    septum: float = 0.8  # the sheet between wide ventricles brighter than white matter
+    dirty: float = 0.5  # diffusely bright white matter
+    flow: float = 0.6  # bright CSF
+    vessels: float = 0.4  # bright points in the sulci
+    perivascular: float = 0.3  # dark points in white matter
+    gadolinium: float = 0.25  # T1 with bright vessels, dura and plexus
+
+    # What scanners, resampling and brain extraction do: how often a modality has each.
+    coarse: float = 0.45  # acquired in larger pixels than the scan's
+    ringing: float = 0.3  # k-space cut off, not tapered
+    sharpened: float = 0.4  # edges enhanced
+    ghosts: float = 0.15  # copies along one axis
+    bias: float = 0.8  # a smooth field over the image
+    uneven_noise: float = 0.4
+    noise: tuple[float, float] = (0.006, 0.09)  # standard deviation, relative to white matter
+    tone_curve: float = 0.6
+    saturated: float = 0.1
+    quantised: float = 0.15
+    misregistered: float = 0.3  # T1 a part of a pixel off
+    empty_ends: float = 0.06
+    narrow: float = 0.25  # nothing beyond a border of some pixels
+    badly_stripped: float = 0.3  # of the skull-stripped scans

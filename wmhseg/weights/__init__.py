@@ -1,0 +1,1 @@
+"""Models: presets, published methods, weight files."""

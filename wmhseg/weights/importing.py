@@ -1,0 +1,113 @@
+"""Makes a model folder of the authors' public Keras-2 weight files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wmhseg import networks
+from wmhseg.errors import UsageError
+from wmhseg.weights import keras2, preset, store
+from wmhseg.weights.preset import Member, NetworkOption, Preset
+from wmhseg.weights.store import Model
+
+
+@dataclass(frozen=True)
+class Import:
+    """What the imported files are.
+
+    Attributes:
+        name: Name of the new model: small letters, digits, '.', '_' and '-'.
+        method: Name in ``wmhseg.weights.preset.METHODS``; "released" goes with the public weights.
+        network: Name in ``wmhseg.networks.NETWORKS``.
+        options: Arguments of the network besides field and channels.
+        channels: 2 for FLAIR and T1, 1 for FLAIR alone.
+        licence: Licence of the files.
+    """
+
+    name: str
+    method: str = "released"
+    network: str = "unet"
+    options: Mapping[str, NetworkOption] = field(default_factory=dict)
+    channels: int = 2
+    licence: str = "unknown: see where the files come from"
+
+
+def import_keras2(files: Sequence[Path], what: Import, *, into: Path | None = None) -> Model:
+    """Imports weights-only HDF5 files of Keras 2, one a member.
+
+    Only arrays are read; nothing in the files is executed. They are stored as float32, so that
+    nothing of them is lost.
+
+    Args:
+        files: The HDF5 files.
+        what: What they are.
+        into: Folder that holds models; None for the user's own (``weights.user_folder``).
+
+    Returns:
+        The new model.
+
+    Raises:
+        UsageError: If the method or the network is not known.
+        InputError: If a file is missing or cannot be read.
+        WeightsError: If a file is not such a file, or its shapes are not the network's.
+        PresetError: If the name is not valid or is taken.
+        OutputError: If the folder cannot be written to, or the disk is full.
+    """
+    if what.method not in preset.METHODS:
+        raise UsageError(
+            "A preset out of " + ", ".join(preset.METHODS) + " was expected",
+            received=f'"{what.method}"',
+        )
+    method = preset.METHODS[what.method]
+    field = method.preprocessing.field
+    network = networks.describe(what.network, field, what.channels, what.options)
+    members = tuple(
+        Member(
+            f"{number}.safetensors",
+            "0" * 64,
+            what.network,
+            dict(what.options),
+            network.parameter_count(),
+        )
+        for number in range(len(files))
+    )
+    made = Preset(
+        format=preset.FORMAT,
+        name=what.name,
+        description=f"Imported Keras-2 weights: {', '.join(map(_name, files))}.",
+        licence=what.licence,
+        training_data="as the authors of the files say (not recorded in them)",
+        reference=method.reference,
+        channels=what.channels,
+        without_t1="error",
+        preprocessing=method.preprocessing,
+        postprocessing=method.postprocessing,
+        members=members,
+    )
+    preset.validate(made)  # before the files, which take longer
+    expected = list(network.variables().items())
+    tensors = [keras2.read(path, expected) for path in files]
+    folder = (into or store.user_folder()) / what.name
+    return store.save_model(folder, made, tensors, _card(made, files), dtype="float32")
+
+
+def _name(path: Path) -> str:
+    """Name of a file without what a preset's texts may not hold."""
+    return "".join(c if c.isprintable() else "?" for c in path.name)
+
+
+def _card(made: Preset, files: Sequence[Path]) -> str:
+    lines = "\n".join(f"| {_name(path)} | {store.sha256_of(path)} |" for path in files)
+    return f"""# {made.name}
+
+Imported from Keras-2 weight files by `wmhseg models import`. wmhseg did not train them and has
+measured nothing with them; their licence is: {made.licence}.
+
+Method: {made.reference}
+
+| file | sha256 |
+|---|---|
+{lines}
+"""

@@ -1,0 +1,400 @@
+"""From a model's name or path to verified weights, and from weights to files.
+
+A model is a folder with ``preset.json``, one safetensors file a member and ``MODEL_CARD.md``.
+Nothing in it is executed: networks are built in code and only arrays are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wmhseg.errors import (
+    ChecksumError,
+    MissingFileError,
+    PresetError,
+    UnknownModelError,
+    UsageError,
+    WeightsError,
+    WmhsegError,
+)
+from wmhseg.io import files
+from wmhseg.weights import preset as presets
+from wmhseg.weights.preset import Member, Preset
+
+Tensors = dict[str, npt.NDArray[np.float32]]
+DEFAULT_MODEL = "unet-synthetic"
+# A preset is a page of text; a weight file of a 2D network a few dozen MB.
+_MAX_PRESET_BYTES = 1_000_000
+_MAX_WEIGHT_BYTES = 1_000_000_000
+_GET_AGAIN = "Get the model folder again."
+
+
+@dataclass(frozen=True)
+class Model:
+    """An installed model: its folder and its checked preset. Weights are read by ``load``."""
+
+    folder: Path
+    preset: Preset
+
+
+def search_path() -> list[Path]:
+    """Folders that are searched for models by name, first match wins.
+
+    ``$WMHSEG_MODELS`` (several folders, separated as in PATH), the user's data folder, where
+    ``wmhseg models import`` puts them, then the models that came with the package.
+    """
+    folders = [Path(part) for part in os.environ.get("WMHSEG_MODELS", "").split(os.pathsep) if part]
+    with suppress(UsageError):  # a container's user may have no home
+        folders.append(user_folder())
+    package = Path(__file__).resolve().parents[1]
+    folders += [package / "models", package.parent / "models"]
+    return folders
+
+
+def user_folder() -> Path:
+    """Folder for models the user adds: ``$XDG_DATA_HOME/wmhseg/models``.
+
+    Raises:
+        UsageError: If the user has no home folder.
+    """
+    data = os.environ.get("XDG_DATA_HOME") or os.path.join("~", ".local", "share")
+    try:
+        return Path(data).expanduser() / "wmhseg" / "models"
+    except RuntimeError:
+        raise UsageError(
+            "A home folder to keep models in was expected",
+            received="none",
+            advice="Set XDG_DATA_HOME, or name a folder (wmhseg models import --into).",
+        ) from None
+
+
+def read_model(folder: Path) -> Model:
+    """Reads a model's preset; weights are not touched.
+
+    Raises:
+        UnknownModelError: If the folder holds no preset.json.
+        UnreadableFileError: If it cannot be read.
+        PresetError: If the preset is not valid.
+    """
+    path = folder / "preset.json"
+    try:
+        with files.reading(path, f'file "{path}"', advice=_GET_AGAIN) as handle:
+            content = handle.read(_MAX_PRESET_BYTES + 1)
+    except MissingFileError:
+        raise UnknownModelError(
+            "A model folder with a preset.json was expected",
+            received=folder,
+            advice='"wmhseg models" lists what is installed.',
+        ) from None
+    if len(content) > _MAX_PRESET_BYTES:
+        raise PresetError("preset.json: a page of text was expected", received="over 1 MB")
+    try:
+        return Model(folder, presets.from_json(content.decode()))
+    except UnicodeDecodeError as error:
+        raise PresetError("preset.json: UTF-8 text was expected", received=error) from None
+
+
+def _read_named(folder: Path) -> Model:
+    """Reads a model that is looked up by its name, which must be the folder's."""
+    model = read_model(folder)
+    if model.preset.name != folder.name:
+        raise PresetError(
+            f"preset.json: the folder's name {folder.name} was expected at name",
+            received=f"{model.preset.name} in {folder}",
+            advice="Give the folder its name back.",
+        )
+    return model
+
+
+def installed() -> Iterator[Path]:
+    """Yields the folder of every model on the search path, shadowed names left out."""
+    seen = set()
+    for root in search_path():
+        for folder in _subfolders(root):
+            if folder.name not in seen and _holds_preset(folder):
+                seen.add(folder.name)
+                yield folder
+
+
+def _subfolders(root: Path) -> list[Path]:
+    """What lies in a folder but for hidden names; nothing if it is not there or may not be read."""
+    try:
+        return sorted(path for path in root.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _holds_preset(folder: Path) -> bool:
+    try:
+        return (folder / "preset.json").is_file()
+    except OSError:  # no permission, or a name that is too long
+        return False
+
+
+def all_models() -> list[Model]:
+    """Reads the presets of all installed models, broken ones left out."""
+    models = []
+    for folder in installed():
+        with suppress(WmhsegError):
+            models.append(_read_named(folder))
+    return models
+
+
+def find(name_or_path: str | os.PathLike[str]) -> Model:
+    """Finds a model by name or by the path of its folder.
+
+    Args:
+        name_or_path: A name as "wmhseg models" lists them, or a path (recognised by a separator
+            or by being an existing folder with a preset.json).
+
+    Returns:
+        The model with its checked preset.
+
+    Raises:
+        UnknownModelError: If there is none.
+        UnreadableFileError: If its preset cannot be read.
+        PresetError: If its preset is not valid.
+    """
+    text = os.fspath(name_or_path)
+    if os.sep in text or _holds_preset(Path(text)):
+        return read_model(Path(os.path.expanduser(text)))
+    for folder in installed():
+        if folder.name == text:
+            return _read_named(folder)
+    names = ", ".join(folder.name for folder in installed()) or "none"
+    raise UnknownModelError(
+        "The name of an installed model, or the path of a model folder, was expected",
+        received=f'"{text}"',
+        advice=f"Installed: {names}.",
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Checksum of a file, 64 hexadecimal digits.
+
+    Raises:
+        InputError: If it is missing or cannot be read.
+    """
+    digest = hashlib.sha256()
+    with files.reading(path, f'file "{path}"', advice="Name a file.") as handle:
+        while chunk := handle.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def load(model: Model, member: Member) -> Tensors:
+    """Reads the weights of one member after checking the file's sha256.
+
+    Args:
+        model: The model.
+        member: One of ``model.preset.members``.
+
+    Returns:
+        Variable path, such as "enc1_conv1/kernel" -> float32 array.
+
+    Raises:
+        MissingFileError: If the file is not there.
+        UnreadableFileError: If it cannot be read.
+        ChecksumError: If it is not the file that the preset names.
+        WeightsError: If it does not hold arrays of finite floating-point numbers.
+    """
+    path = model.folder / member.file
+    content = _content(path)
+    found = hashlib.sha256(content).hexdigest()
+    if found != member.sha256:
+        raise ChecksumError(
+            f"{path} was expected to have the sha256 {member.sha256}",
+            received=found,
+            advice="The file is damaged or not the one the preset was written for. " + _GET_AGAIN,
+        )
+    return _parsed(content, path.name)
+
+
+def read_tensors(path: Path) -> Tensors:
+    """Reads a safetensors file as float32 arrays.
+
+    Raises:
+        InputError: If the file is missing or cannot be read.
+        WeightsError: If it is not safetensors of finite floating-point arrays.
+    """
+    return _parsed(_content(path), path.name)
+
+
+def _content(path: Path) -> bytes:
+    """Reads a weight file once, so that what is checked is what is used."""
+    with files.reading(path, f'weight file "{path}"', advice=_GET_AGAIN) as handle:
+        content = handle.read(_MAX_WEIGHT_BYTES + 1)
+    if len(content) > _MAX_WEIGHT_BYTES:
+        raise WeightsError(f"At most 1 GB of weights was expected in {path}", received="more")
+    return content
+
+
+def _parsed(content: bytes, file: str) -> Tensors:
+    import safetensors
+    from safetensors.numpy import load as parse
+
+    try:
+        stored = parse(content)
+    # The last two are types of number that NumPy does not have, such as bfloat16.
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError("A safetensors file was expected", received=f"{file}: {error}") from None
+    tensors = {}
+    for name, array in stored.items():
+        if array.dtype.kind != "f":
+            raise WeightsError(
+                f"Floating-point numbers were expected in {file} at {name}",
+                received=array.dtype,
+            )
+        with np.errstate(over="ignore"):
+            tensors[name] = array.astype(np.float32)
+        if not np.isfinite(tensors[name]).all():
+            raise WeightsError(
+                f"Finite numbers were expected in {file} at {name}",
+                received="NaN, infinity or values beyond float32",
+            )
+    return tensors
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, npt.NDArray[Any]], dtype: str = "float32"
+) -> None:
+    """Writes arrays as safetensors: a complete file or none.
+
+    Args:
+        path: File to write.
+        tensors: Variable path -> array.
+        dtype: Type on disk, "float32" or "float16".
+
+    Raises:
+        WeightsError: If a value is outside the type's range.
+        OutputNotWritableError: If the place cannot be written to.
+        DiskFullError: If the disk has no room.
+    """
+    from safetensors.numpy import save
+
+    stored = {}
+    for name, array in sorted(tensors.items()):
+        with np.errstate(over="ignore"):
+            converted = np.asarray(array, dtype=dtype, order="C")
+        if not np.isfinite(converted).all():
+            raise WeightsError(f"Values within the range of {dtype} were expected at {name}")
+        stored[name] = converted
+    # Not safetensors' own save_file, whose files only their owner may read.
+    files.write_bytes(path, save(stored))
+
+
+def collect(model: Any) -> Tensors:
+    """Takes the weights out of a Keras model: variable path -> float32 array."""
+    from keras import ops
+
+    # Copies: what some backends hand out is their own memory, which training would change.
+    return {v.path: np.array(ops.convert_to_numpy(v.value), np.float32) for v in model.weights}
+
+
+def check(
+    expected: Mapping[str, tuple[int, ...]],
+    tensors: Mapping[str, npt.NDArray[np.float32]],
+    *,
+    name: str,
+) -> None:
+    """Raises unless weights are those of a network.
+
+    Args:
+        expected: Variable path -> shape.
+        tensors: Variable path -> array.
+        name: What to call the weights in messages.
+
+    Raises:
+        WeightsError: If a variable is missing, left over, or of another shape.
+    """
+    received = {path: array.shape for path, array in tensors.items()}
+    if expected != received:
+        differing = sorted(
+            path
+            for path in expected.keys() | received.keys()
+            if expected.get(path) != received.get(path)
+        )
+        first = differing[0]
+        raise WeightsError(
+            f"{name}: {first} was expected to be {expected.get(first, 'absent')}",
+            received=f"{received.get(first, 'nothing')} ({len(differing)} of {len(expected)} "
+            "variables differ)",
+            advice="The weights are not of this network, or of another number of channels.",
+        )
+
+
+def assign(model: Any, tensors: Mapping[str, npt.NDArray[np.float32]], *, name: str) -> None:
+    """Puts weights into a Keras model.
+
+    Args:
+        model: A Keras model of this package.
+        tensors: Variable path -> array, exactly the model's.
+        name: What to call the weights in messages.
+
+    Raises:
+        WeightsError: If a variable is missing, left over, or of another shape.
+    """
+    check({v.path: tuple(v.shape) for v in model.weights}, tensors, name=name)
+    for variable in model.weights:
+        variable.assign(tensors[variable.path])
+
+
+def save_model(
+    folder: Path, preset: Preset, weights: list[Tensors], card: str, *, dtype: str = "float16"
+) -> Model:
+    """Writes a model folder, complete or not at all; checksums are filled in here.
+
+    Args:
+        folder: Folder to make; it must not exist, or be empty. Its name must be the preset's.
+        preset: Everything but the members' checksums.
+        weights: One set of arrays for each member of the preset.
+        card: Text of MODEL_CARD.md.
+        dtype: Type on disk: float16 halves the size; weights are float32 in use.
+
+    Returns:
+        The model as it can be found from now on.
+
+    Raises:
+        PresetError: If the preset is not valid, the name is not the folder's, or it is taken.
+        WeightsError: If a value is outside the type's range.
+        OutputNotWritableError: If the place cannot be written to.
+        DiskFullError: If the disk has no room.
+    """
+    presets.validate(preset)
+    if folder.name != preset.name:
+        raise PresetError(
+            f'A folder named like the model, "{preset.name}", was expected', received=folder.name
+        )
+    files.check_writable(folder)
+    if any(folder.iterdir()):
+        raise PresetError(
+            "A model name that is not taken was expected",
+            received=folder,
+            advice="Choose another --name, or remove that folder first.",
+        )
+    try:
+        members = []
+        for member, tensors in zip(preset.members, weights, strict=True):
+            write_tensors(folder / member.file, tensors, dtype)
+            digest = sha256_of(folder / member.file)
+            members.append(presets.with_sha256(member, digest))
+        finished = presets.with_changes(preset, members=tuple(members))
+        files.write_text(folder / "MODEL_CARD.md", card)
+        # The preset last: a folder without it is not a model.
+        files.write_text(folder / "preset.json", presets.to_json(finished))
+    except BaseException:
+        with suppress(OSError):
+            for name in (*(member.file for member in preset.members), "MODEL_CARD.md"):
+                (folder / name).unlink(missing_ok=True)
+            folder.rmdir()
+        raise
+    return Model(folder, finished)
