@@ -22,7 +22,8 @@ import numpy as np
 
 from benchmarks import machine
 from wmhseg.datasets import demo
-from wmhseg.segmentation.pipeline import Options, Segmenter
+from wmhseg.segmentation.options import Options
+from wmhseg.segmentation.pipeline import Segmenter
 
 # DSC and change of volume that a case may have at worst.
 BARS = {

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import ROOT, has_gpu
-from wmhseg import engines, networks
-from wmhseg.engines import interface, runtime
+from wmhseg.engines import backends, interface, keras_engine, runtime, start
 from wmhseg.engines.keras_engine import POLICIES
+from wmhseg.networks import catalogue
 from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
 from wmhseg.weights import store
 from wmhseg.weights.store import Model
@@ -43,13 +43,15 @@ def chain(convolutions: int, pixels: int, maps: int) -> Graph:
     return Graph("peak", Layer(Convolution(1, 1), (layer,), "out"))
 
 
-def peak_gflops(engine: engines.KerasEngine, described: Graph, batch: int, repeats: int) -> float:
+def peak_gflops(
+    engine: keras_engine.KerasEngine, described: Graph, batch: int, repeats: int
+) -> float:
     """The fastest that a chain of convolutions runs."""
     from wmhseg.networks.keras_model import to_keras
 
     scan = np.random.default_rng(0).standard_normal((batch, *described.scan.size), np.float32)
     best = float("inf")
-    with engine.scope(), networks.computing_in(POLICIES[engine.runtime.precision]):
+    with engine.scope(), catalogue.computing_in(POLICIES[engine.runtime.precision]):
         network = to_keras(described)
         network.predict_on_batch(scan)
         for _ in range(repeats):
@@ -78,8 +80,8 @@ def peak_memory_gb(machine: runtime.Runtime) -> float | None:
 
 def worker(given: argparse.Namespace) -> None:
     """Measures one precision in this process and prints what it took, as JSON."""
-    engine = engines.start("keras", given.device, precision=given.precision)
-    assert isinstance(engine, engines.KerasEngine)
+    engine = start.start("keras", given.device, precision=given.precision)
+    assert isinstance(engine, keras_engine.KerasEngine)
     model: Model = store.find(store.DEFAULT_MODEL)
     preset, member = model.preset, model.preset.members[0]
     engine.load(model, member)
@@ -109,7 +111,7 @@ def worker(given: argparse.Namespace) -> None:
         )
     large, size = (chain(24, 96, 256), 16) if given.device == "gpu" else (chain(4, 96, 256), 1)
     peak = peak_gflops(engine, large, size, 10)
-    print(json.dumps({"on": runtime.hardware(engine.runtime), "peak": peak, "rows": rows}))
+    print(json.dumps({"on": backends.hardware(engine.runtime), "peak": peak, "rows": rows}))
 
 
 def table(device: str, words: Sequence[str] = ()) -> list[str]:

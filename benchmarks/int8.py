@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.speed import first_member
-from wmhseg.engines import OpenVinoEngine, runtime
-from wmhseg.engines.openvino_engine import settings
+from wmhseg import processors
+from wmhseg.engines import openvino_core
+from wmhseg.engines.openvino_engine import OpenVinoEngine, settings
 from wmhseg.engines.openvino_graph import to_openvino
 from wmhseg.synthesis import heads
 from wmhseg.synthesis.arrays import NUMPY
@@ -62,7 +63,7 @@ def quantiser(folder: Path) -> Callable[[Any], Any]:
 
 def engine(folder: Path) -> OpenVinoEngine:
     """An engine that computes in eight bits."""
-    return OpenVinoEngine(runtime.start_openvino(), change=quantiser(folder))
+    return OpenVinoEngine(openvino_core.start_openvino(), change=quantiser(folder))
 
 
 def main() -> None:
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=12)
     given = parser.parse_args()
     described, tensors = first_member()
-    core, how = runtime.openvino_core(), settings(runtime.start_openvino())
+    core, how = openvino_core.openvino_core(), settings(openvino_core.start_openvino())
     model = to_openvino(described, tensors, 1)
     requests = {"f32": core.compile_model(model, "CPU", how).create_infer_request()}
     model = quantiser(given.heads)(to_openvino(described, tensors, 1))
@@ -87,7 +88,7 @@ def main() -> None:
             for _ in range(given.slices):
                 request.infer([scan], share_inputs=True, share_outputs=True)
             rates[name].append(1000 * (time.perf_counter() - started) / given.slices)
-    print(f"{runtime.processor_name()}, {given.rounds} rounds, taking turns\n")
+    print(f"{processors.processor_name()}, {given.rounds} rounds, taking turns\n")
     print("| | ms a slice and member, median (min to max) | ratio |\n|---|---|---|")
     for name, found in rates.items():
         ratio = statistics.median(found) / statistics.median(rates["f32"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wmhseg.engines import runtime
+from wmhseg import processors
+from wmhseg.engines import backends, openvino_core, runtime
 from wmhseg.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,7 +20,7 @@ _FEATURES = {
 def has_bfloat16() -> bool:
     """Whether OpenVINO computes in bfloat16 here."""
     try:
-        runtime.start_openvino(1, "bf16")
+        openvino_core.start_openvino(1, "bf16")
     except DeviceError:
         return False
     return True
@@ -32,7 +33,7 @@ def precisions() -> list[runtime.Precision]:
 
 def has_gpu() -> bool:
     """Whether Keras sees a GPU."""
-    return runtime.has_keras() and runtime.may_have_gpu() and runtime.start().device == "gpu"
+    return backends.has_keras() and backends.may_have_gpu() and backends.start().device == "gpu"
 
 
 def features() -> str:
@@ -46,5 +47,5 @@ def features() -> str:
 
 def kind() -> str:
     """One line that names the kind of processor: the heading of its results."""
-    name = runtime.processor_name().replace("(R)", "").replace("(TM)", "")
-    return f"{runtime.available_processors()} cores of {name} ({features()})"
+    name = processors.processor_name().replace("(R)", "").replace("(TM)", "")
+    return f"{processors.available_processors()} cores of {name} ({features()})"

@@ -19,10 +19,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from wmhseg import networks
 from wmhseg.io import images
-from wmhseg.measures import lesions
+from wmhseg.networks import catalogue, variables
 from wmhseg.preparation import network_input
+from wmhseg.segmentation import postprocessing
 from wmhseg.weights import store
 
 
@@ -32,14 +32,14 @@ def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
     prepared = network_input.prepare(scan, images.read_scan(t1, name="T1"), chosen)
     member = chosen.members[0]
     field = chosen.preprocessing.field
-    network = networks.build(member.network, field, chosen.channels, member.options)
+    network = catalogue.build(member.network, field, chosen.channels, member.options)
     files = sorted(folder.glob("*.weights.h5"))
     total = np.zeros(prepared.stack.shape[:3], np.float32)
     for file in files:
         network.load_weights(str(file))
         total += network.predict(prepared.stack, batch_size=1, verbose=0)[..., 0]
     probability = total / np.float32(len(files))
-    mask = lesions.find(probability, scan.grid.voxel_ml, chosen.postprocessing)
+    mask = postprocessing.find(probability, scan.grid.voxel_ml, chosen.postprocessing)
     images.write_mask(output, prepared.conformation.restore(mask), scan.grid)
 
 
@@ -48,8 +48,8 @@ def save_weights(folder: Path) -> None:
     model = store.find(store.DEFAULT_MODEL)
     for number, member in enumerate(model.preset.members):
         field, channels = model.preset.preprocessing.field, model.preset.channels
-        network = networks.build(member.network, field, channels, member.options)
-        store.assign(network, store.load(model, member), name=member.file)
+        network = catalogue.build(member.network, field, channels, member.options)
+        variables.assign(network, store.load(model, member), name=member.file)
         network.save_weights(str(folder / f"{number}.weights.h5"))
         keras.utils.clear_session()
 

@@ -24,12 +24,12 @@ def worker(slices: int, threads: int, pinned: bool) -> None:
     import numpy as np
 
     from benchmarks.speed import first_member
-    from wmhseg.engines import runtime
+    from wmhseg.engines import openvino_core
     from wmhseg.engines.openvino_engine import settings
     from wmhseg.engines.openvino_graph import to_openvino
 
     described, tensors = first_member()
-    core, machine = runtime.openvino_core(), runtime.start_openvino(threads)
+    core, machine = openvino_core.openvino_core(), openvino_core.start_openvino(threads)
     how = settings(machine) | {"ENABLE_CPU_PINNING": pinned}
     request = core.compile_model(to_openvino(described, tensors, 1), "CPU", how)
     made: Any = request.create_infer_request()
@@ -66,9 +66,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slices", type=int, default=12)
     given = parser.parse_args()
-    from wmhseg.engines import runtime
+    from wmhseg import processors
 
-    cores = runtime.available_processors()
+    cores = processors.available_processors()
     ways = [(n, cores // n, pinned) for n in sorted({1, cores}) for pinned in (True, False)]
     rates: dict[tuple[int, int, bool], list[float]] = {way: [] for way in ways}
     for _ in range(given.rounds):
@@ -76,7 +76,7 @@ def main() -> None:
             each = max(1, given.slices // processes)
             seconds = slowest(processes, each, threads, pinned)
             rates[processes, threads, pinned].append(processes * each / seconds)
-    print(f"{cores} processors ({runtime.processor_name()}), {given.rounds} rounds\n")
+    print(f"{cores} processors ({processors.processor_name()}), {given.rounds} rounds\n")
     print("| processes | threads of each | pinned | slices/s together, median (min to max) |")
     print("|---|---|---|---|")
     for (processes, threads, pinned), found in rates.items():

@@ -126,8 +126,7 @@ def worker(slices: int, members: int, threads: int, precision: str) -> None:
 
     import numpy as np
 
-    from wmhseg import engines
-    from wmhseg.engines import interface
+    from wmhseg.engines import interface, start
     from wmhseg.segmentation import ensemble
     from wmhseg.weights import store
     from wmhseg.weights.store import Model
@@ -137,7 +136,7 @@ def worker(slices: int, members: int, threads: int, precision: str) -> None:
     repeated = tuple(chosen.members[i % len(chosen.members)] for i in range(members))
     object.__setattr__(chosen, "members", repeated)
     model = Model(found.folder, chosen)
-    engine = engines.start("openvino", "cpu", threads, precision)  # type: ignore[arg-type]
+    engine = start.start("openvino", "cpu", threads, precision)  # type: ignore[arg-type]
     size = (slices, *chosen.preprocessing.field, chosen.channels)
     stack = np.random.default_rng(0).standard_normal(size, np.float32)
     ensemble.mean_probability(stack[:1], model, engine)  # loads and compiles
@@ -160,7 +159,7 @@ def peak_gflops(precision: str, threads: int, repeats: int = 8) -> float:
     """The fastest a large 3x3 convolution runs: oneDNN through OpenVINO."""
     import numpy as np
 
-    from wmhseg.engines import runtime
+    from wmhseg.engines import openvino_core
     from wmhseg.engines.openvino_engine import settings
     from wmhseg.engines.openvino_graph import to_openvino
     from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
@@ -172,8 +171,8 @@ def peak_gflops(precision: str, threads: int, repeats: int = 8) -> float:
         name: rng.standard_normal(shape).astype(np.float32)
         for name, shape in described.variables().items()
     }
-    how = settings(runtime.start_openvino(threads, precision))  # type: ignore[arg-type]
-    core = runtime.openvino_core()
+    how = settings(openvino_core.start_openvino(threads, precision))  # type: ignore[arg-type]
+    core = openvino_core.openvino_core()
     made = core.compile_model(to_openvino(described, tensors, 1), "CPU", how)
     request, scan = made.create_infer_request(), rng.standard_normal((1, 256, 96, 96), np.float32)
     best = float("inf")
@@ -186,9 +185,9 @@ def peak_gflops(precision: str, threads: int, repeats: int = 8) -> float:
 
 def scaling(quick: bool) -> tuple[list[str], dict[str, list[tuple[int, float]]]]:
     """The tables of peak share and of cost against slices, members and threads."""
-    from wmhseg.engines import runtime
+    from wmhseg import processors
 
-    cores = runtime.available_processors()
+    cores = processors.available_processors()
     lines = [
         "Networks alone against one large convolution through the same library. Nominal: the "
         "operations of the original graph, of which the rewritten one needs 86 %, so the share can "

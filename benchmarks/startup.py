@@ -29,7 +29,8 @@ STAGES = ("packages", "scans", "engine", "first slice")
 
 def until_first_slice(engine: str, flair: str, t1: str) -> None:
     """Segments a scan in this process, prints the end of each stage, and stops at once."""
-    from wmhseg.segmentation.pipeline import Options, Segmenter
+    from wmhseg.segmentation.options import Options
+    from wmhseg.segmentation.pipeline import Segmenter
 
     ends = [time.monotonic()]
     options = Options(engine=engine, device="cpu", batch=1)  # type: ignore[arg-type]
@@ -64,9 +65,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     from wmhseg.datasets import demo
-    from wmhseg.engines import runtime
+    from wmhseg.engines import backends, openvino_core
 
-    installed = {"openvino": runtime.has_openvino(), "keras": runtime.has_keras()}
+    installed = {"openvino": openvino_core.has_openvino(), "keras": backends.has_keras()}
     names = [name for name, there in installed.items() if there]
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     spent: dict[str, list[list[float]]] = {name: [] for name in names}

@@ -23,16 +23,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg import engines, errors
+from wmhseg import errors
+from wmhseg.engines import start
 from wmhseg.engines.interface import Engine
 from wmhseg.io import files, images
 from wmhseg.measures import lesions
-from wmhseg.segmentation import ensemble
+from wmhseg.segmentation import ensemble, postprocessing
 from wmhseg.synthesis import contact_sheet
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.synthesis.scan import Head, as_seen, draw_scan, load_heads
 from wmhseg.weights import store
-from wmhseg.weights.preset import METHODS
+from wmhseg.weights.methods import METHODS
 from wmhseg.weights.store import Model
 
 BAR_ML = 0.5
@@ -81,11 +82,11 @@ def measure(
         )
     post = model.preset.postprocessing
     inputs = scan.inputs[..., : model.preset.channels]
-    kept = lesions.kept_slices(len(inputs), post)
+    kept = postprocessing.kept_slices(len(inputs), post)
     probability = np.zeros(inputs.shape[:3], np.float32)
     probability[kept] = ensemble.mean_probability(inputs[kept], model, engine)
     voxel_ml = float(np.prod(drawing.spacing_mm)) / 1000
-    mask = lesions.find(probability, voxel_ml, post)
+    mask = postprocessing.find(probability, voxel_ml, post)
     summary = lesions.summarise(mask, voxel_ml)
     has_t1 = inputs.shape[-1] > 1 and bool(inputs[..., 1].any())
     return Found(summary.volume_ml, summary.count, drawing.spacing_mm, inputs[..., 0], mask, has_t1)
@@ -132,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             files.check_writable(given.output)
         heads = load_heads(given.labels)
         model = store.find(given.model)
-        engine = engines.start()
+        engine = start.start()
         found = [measure(n, heads, model, engine, RECIPE) for n in range(max(1, given.scans))]
         if given.output is not None:
             files.write_text(given.output / "lesion_free.csv", table(found))

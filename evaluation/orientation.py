@@ -20,7 +20,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from wmhseg.io import images
-from wmhseg.preparation import network_input, one_grid
+from wmhseg.preparation import network_input, one_grid, steps
 from wmhseg.segmentation import pipeline
 from wmhseg.weights import store
 from wmhseg.weights.store import Model
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             images.scan_from_image(sitk.DICOMOrient(image, code), name=name)
             for image, name in zip(straight, ("FLAIR", "T1"), strict=True)
         )
-        ready = one_grid.ready(flair, t1, model.preset, one_grid.Steps())
+        ready = one_grid.ready(flair, t1, model.preset, steps.Steps())
         stack = network_input.prepare(ready.flair, ready.t1, ready.preset).stack
         wanted = stack if wanted is None else wanted
         back = ready.to_file_order(ready.way.restore(ready.flair.array))

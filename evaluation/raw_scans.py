@@ -20,7 +20,7 @@ from wmhseg import geometry
 from wmhseg.io import images
 from wmhseg.preparation import registration
 from wmhseg.preparation.registration import Rigid
-from wmhseg.reporting import report
+from wmhseg.reporting import pictures
 from wmhseg.segmentation import pipeline
 from wmhseg.weights import store
 
@@ -33,7 +33,7 @@ def edges_over(flair: images.Scan, t1: images.Scan, move: Rigid, panels: int = 8
     slope = np.hypot(np.gradient(smooth, axis=1), np.gradient(smooth, axis=2))
     edges = slope > np.percentile(slope, 93)
     _, row_mm, column_mm = way.oriented_spacing_mm
-    picture: np.ndarray = report.overlay(
+    picture: np.ndarray = pictures.overlay(
         way.orient(flair.array), edges.astype(np.uint8), (row_mm, column_mm), panels=panels
     )
     return picture

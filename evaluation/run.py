@@ -25,13 +25,15 @@ from evaluation.contender import Contender
 from wmhseg import errors
 from wmhseg.cli.console import Console
 from wmhseg.datasets import demo
-from wmhseg.datasets.cases import Case, Kind, Pair, Problem, find_cases, pair_results, select
-from wmhseg.io import files
-from wmhseg.preparation import one_grid
+from wmhseg.datasets.cases import Case, Kind, Problem, find_cases, select
+from wmhseg.datasets.results import Pair, pair_results
+from wmhseg.io import checksums, files
+from wmhseg.preparation.steps import PREPARED
 from wmhseg.scoring import comparison, figures, ranking, score, summary
 from wmhseg.scoring.score import Scoring
 from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES, Overview, Role, Study, number, table
-from wmhseg.segmentation.pipeline import Options, segment
+from wmhseg.segmentation.options import Options
+from wmhseg.segmentation.pipeline import segment
 from wmhseg.version import __version__
 from wmhseg.weights import preset, store
 from wmhseg.weights.store import Model
@@ -104,7 +106,7 @@ def network(
             raise errors.MissingFileError("A FLAIR scan was expected", received="none")
         t1 = case.t1 if chosen.channels == 2 and not flair_only else None
         # What stands in a folder "pre" has been prepared; it is measured as it is.
-        steps = one_grid.PREPARED if case.flair.parent.name == "pre" else options.steps
+        steps = PREPARED if case.flair.parent.name == "pre" else options.steps
         run_with = replace(options, intensity_scale=mode, steps=steps)
         map_path = target.with_name(PROBABILITY) if probability else None
         segment(case.flair, t1, model=model, options=run_with).save(target, probability=map_path)
@@ -209,7 +211,7 @@ def _segment_all(
         target = folder / case.name / "result.nii.gz"
         stamp = target.with_name(_STAMP)
         given = [path for path in (case.flair, case.t1) if path is not None]
-        fingerprint = score.fingerprint(contender.identity, *given) if case.flair else ""
+        fingerprint = checksums.fingerprint(contender.identity, *given) if case.flair else ""
         if plan.scoring.force or not fingerprint or _stamped(target, stamp) != fingerprint:
             try:
                 files.check_writable(target.parent)

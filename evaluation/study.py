@@ -28,12 +28,12 @@ from wmhseg import errors
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case, find_cases
 from wmhseg.io import files, images
-from wmhseg.measures import lesions
 from wmhseg.scoring import statistics
 from wmhseg.scoring.score import Scoring
 from wmhseg.scoring.summary import table
 from wmhseg.scoring.table import Score, read_table
-from wmhseg.segmentation.pipeline import Options
+from wmhseg.segmentation import postprocessing
+from wmhseg.segmentation.options import Options
 from wmhseg.training import plan as plans
 from wmhseg.training import session
 from wmhseg.training.fit import Running
@@ -227,7 +227,7 @@ def mean(model: Model, alone: Sequence[Model], output: Path) -> Contender:
         scans = [images.read_labels(output / name / case.name / PROBABILITY) for name in names]
         probability = np.mean([array for array, _ in scans], axis=0, dtype=np.float32)
         grid = scans[0][1]
-        images.write_mask(target, lesions.find(probability, grid.voxel_ml, post), grid)
+        images.write_mask(target, postprocessing.find(probability, grid.voxel_ml, post), grid)
 
     return replace(network(model, Options(), "adapt"), segment=run)
 

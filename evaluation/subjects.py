@@ -19,9 +19,10 @@ from wmhseg.datasets.cases import Case
 from wmhseg.errors import EmptyMaskError, GridMismatchError, MissingFileError, MissingT1Error
 from wmhseg.geometry import Conformation, Triple
 from wmhseg.io import images
-from wmhseg.measures import lesions
 from wmhseg.preparation import intensity
-from wmhseg.weights.preset import METHODS, Postprocessing
+from wmhseg.segmentation import postprocessing
+from wmhseg.weights.methods import METHODS
+from wmhseg.weights.preset import Postprocessing
 
 _SMALLEST_BRAIN_ML = 200.0
 # Slices this far apart never hold the nearest voxel: distances then are in-plane.
@@ -130,5 +131,5 @@ def write(target: Path, scores: Float, threshold: float, way: Conformation) -> N
         way: As ``read`` gave it.
     """
     post = Postprocessing(0.5, METHODS["synthetic"].postprocessing.end_slices)
-    mask = lesions.to_mask((scores > threshold).astype(np.float32), post)
+    mask = postprocessing.to_mask((scores > threshold).astype(np.float32), post)
     images.write_mask(target, way.restore(mask), way.source)

@@ -94,7 +94,7 @@ def threshold_network(channels: int, z: float) -> dict[str, np.ndarray]:
     FLAIR's positive part is passed through channel 0 of the first stage, over the skip
     connection, to the output; all else is 0.
     """
-    from wmhseg.networks import unet
+    from wmhseg.networks.unet import unet
 
     weights = {v.path: np.zeros(v.shape, np.float32) for v in unet((64, 64), channels).weights}
     weights["enc1_conv1/kernel"][2, 2, 0, 0] = 1
@@ -114,7 +114,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "bright": FLAIR and T1, members at z = 2 and z = 3. "bright-needs-t1": the same, but T1 must
     be there. "bright-flair": FLAIR alone, one member at z = 2.
     """
-    from wmhseg.networks import unet
+    from wmhseg.networks.unet import unet
     from wmhseg.weights import preset, store
 
     root = tmp_path_factory.mktemp("models")
@@ -195,7 +195,7 @@ def random_tensors(described: Graph, seed: int = 0) -> dict[str, np.ndarray]:
 @pytest.fixture
 def tiny_network(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Puts "tiny" into the table of networks: sigmoid(a * FLAIR + b * T1 + c), 3 parameters."""
-    from wmhseg.networks import NETWORKS
+    from wmhseg.networks.catalogue import NETWORKS
     from wmhseg.networks.graph import Convolution, Layer, Scan
     from wmhseg.networks.network import network
 

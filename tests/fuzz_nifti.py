@@ -35,7 +35,7 @@ import SimpleITK as sitk  # noqa: E402
 from nifti_files import nifti1, nifti2  # noqa: E402
 
 from wmhseg import errors  # noqa: E402
-from wmhseg.checking import examine  # noqa: E402
+from wmhseg.checking import examine, findings  # noqa: E402
 from wmhseg.io import images  # noqa: E402
 
 ADDRESS_SPACE_BYTES = 4 << 30
@@ -160,7 +160,7 @@ def attempt(path: Path) -> str:
         warnings.simplefilter("error")
         try:
             scan = images.read_scan(path, name="FLAIR")
-            json.dumps(examine.to_dict(examine.examine(scan)), allow_nan=False)
+            json.dumps(findings.to_dict(examine.examine(scan)), allow_nan=False)
         except errors.InputError as error:
             line = str(error)
             if not line.isprintable() or "Received:" not in line or not line.endswith("."):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import equality, gpu, machine, results
-from wmhseg.engines import runtime
+from wmhseg import processors
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,7 +39,7 @@ def test_the_gpu_benchmark_runs_on_the_cpu() -> None:
         check=True,
     )
     told, empty, _, _, *rows = done.stdout.splitlines()
-    assert runtime.processor_name() in told
+    assert processors.processor_name() in told
     assert not empty
     assert [row.split("|")[1:3] for row in rows] == [[" f32 ", " 1 "], [" f32 ", " 2 "]]
     for row in rows:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from wmhseg.version import __version__
 
 if TYPE_CHECKING:
-    from wmhseg.segmentation.pipeline import Options, Segmentation, Segmenter, segment
+    from wmhseg.segmentation.options import Options
+    from wmhseg.segmentation.pipeline import Segmenter, segment
+    from wmhseg.segmentation.result import Segmentation
 
 # Public name -> module that holds it.
 _LAZY = {

@@ -22,10 +22,10 @@ from wmhseg import errors
 from wmhseg.batch import run as batch_run
 from wmhseg.batch.run import Settings
 from wmhseg.cli.main import main
-from wmhseg.datasets import cases
-from wmhseg.datasets.cases import Subject
+from wmhseg.datasets import tables
+from wmhseg.datasets.subjects import Subject, find_subjects
 from wmhseg.segmentation import pipeline
-from wmhseg.segmentation.pipeline import Options
+from wmhseg.segmentation.options import Options
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def test_a_table_of_subjects(tmp_path: Path, suffix: str, mark: str) -> None:
              ("/b/F.nii", "s2", "n/a", ""), ("", "s3", "", "")]  # fmt: skip
     table = scan(tmp_path / f"t.{suffix}", "\ufeff".encode())
     table.write_text("\ufeff" + "\n".join(mark.join(line) for line in lines))
-    found = batch_run.read_subjects(table)
+    found = tables.read_subjects(table)
     assert found[0] == Subject("s1", tmp_path / "a/F.nii", tmp_path / "a/T.nii")
     assert found[1] == Subject("s2", Path("/b/F.nii"), None)
     assert found[2].flair is None
@@ -74,9 +74,9 @@ def test_a_table_of_subjects(tmp_path: Path, suffix: str, mark: str) -> None:
 )  # fmt: skip
 def test_what_is_no_table(tmp_path: Path, content: bytes) -> None:
     with pytest.raises((errors.TableError, errors.NoCasesError)):
-        batch_run.check_names(batch_run.read_subjects(scan(tmp_path / "t.tsv", content)))
+        batch_run.check_names(tables.read_subjects(scan(tmp_path / "t.tsv", content)))
     with pytest.raises(errors.MissingFileError):
-        batch_run.read_subjects(tmp_path / "none.tsv")
+        tables.read_subjects(tmp_path / "none.tsv")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", ".hidden", "a\\b", "x" * 300, "a\nb"])
@@ -100,7 +100,7 @@ def test_layouts_of_folders(tmp_path: Path) -> None:
         *("sub-02/anat/sub-02_acq-a_FLAIR.nii.gz", "sub-02/anat/sub-02_acq-b_FLAIR.nii.gz"),
     ):
         scan(tmp_path / name)
-    found = {s.name: s for s in cases.find_subjects(tmp_path)}
+    found = {s.name: s for s in find_subjects(tmp_path)}
     assert set(found) == {"0", "sub-01_ses-a", "p7", "p1", "p2", "p3", "sub-02"}
     assert found["0"].flair == tmp_path / "training/Utrecht/0/pre/FLAIR.nii.gz"
     for name in ("0", "sub-01_ses-a", "p7", "p1"):
@@ -110,12 +110,12 @@ def test_layouts_of_folders(tmp_path: Path) -> None:
     assert "no FLAIR" in found["p3"].problem
     assert "several FLAIR" in found["sub-02"].problem
     scan(tmp_path / "test" / "Amsterdam" / "0" / "pre" / "FLAIR.nii.gz")
-    failing(errors.UsageError, batch_run.check_names, cases.find_subjects(tmp_path))
+    failing(errors.UsageError, batch_run.check_names, find_subjects(tmp_path))
 
 
 def test_a_folder_without_scans(tmp_path: Path) -> None:
-    failing(errors.NoCasesError, cases.find_subjects, tmp_path)
-    failing(errors.MissingFileError, cases.find_subjects, tmp_path / "none")
+    failing(errors.NoCasesError, find_subjects, tmp_path)
+    failing(errors.MissingFileError, find_subjects, tmp_path / "none")
 
 
 # Running ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import wmhseg
 from wmhseg import errors
 from wmhseg.checking import examine
 from wmhseg.checking import voxels as checking_voxels
-from wmhseg.checking.examine import Finding, Level
+from wmhseg.checking.findings import Finding, Level, check_suitable, to_dict, warnings
 from wmhseg.geometry import Grid
 from wmhseg.io import images
 from wmhseg.io.images import Scan
@@ -33,17 +33,17 @@ def worst(findings: list[Finding]) -> list[tuple[str, str]]:
 def test_a_good_pair_raises_no_doubt() -> None:
     findings = examine.examine(head("FLAIR"), head("T1", name="T1"))
     assert worst(findings) == []
-    assert examine.warnings(findings) == []
+    assert warnings(findings) == []
     assert "2 x 2 x 2 mm, probably a 3D" in only(findings, "voxels").text
-    examine.check_suitable(findings)
+    check_suitable(findings)
 
 
 def test_exchanged_scans_are_one_error() -> None:
     findings = examine.examine(head("T1"), head("FLAIR", name="T1"))
     assert worst(findings) == [("contrast", "error")]
-    line = failing(errors.UnsuitableScanError, examine.check_suitable, findings)
+    line = failing(errors.UnsuitableScanError, check_suitable, findings)
     assert "exchanged" in line
-    assert len(examine.warnings(findings)) == 1
+    assert len(warnings(findings)) == 1
 
 
 @pytest.mark.parametrize("made", ["T1", "T2"])
@@ -79,7 +79,7 @@ def test_what_the_pipeline_reports_is_not_repeated() -> None:
     assert pair[1].array.min() < -30000
     findings = examine.examine(*pair)
     assert worst(findings) == [("wrapped", "warning")]
-    assert examine.warnings(findings) == []
+    assert warnings(findings) == []
     scale = only(findings, "scale", "T1")
     assert scale.level is Level.NOTE
     assert f"{scale.values['factor']:.4g}" in scale.text
@@ -153,15 +153,15 @@ def test_type_slope_and_unit(tmp_path: Path) -> None:
 
 
 def test_json_holds_the_worst_level_first() -> None:
-    told = examine.to_dict(examine.examine(head("T1")))
+    told = to_dict(examine.examine(head("T1")))
     assert told["worst"] == "error"
     assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert examine.to_dict([])["worst"] == "ok"
+    assert to_dict([])["worst"] == "ok"
 
 
 def test_json_of_a_slope_that_is_nan(tmp_path: Path) -> None:
     """Found by the fuzzer: JSON knows no NaN."""
-    told = examine.to_dict(examine.examine(scan_of(tmp_path, scaling=(np.nan, np.nan))))
+    told = to_dict(examine.examine(scan_of(tmp_path, scaling=(np.nan, np.nan))))
     assert "null" in json.dumps(told, allow_nan=False)
 
 

@@ -20,8 +20,8 @@ from keras2_files import legacy_name, random_value, write_legacy
 import wmhseg
 from wmhseg import errors
 from wmhseg.cli.main import main
-from wmhseg.networks import unet
-from wmhseg.weights import preset, store
+from wmhseg.networks.unet import unet
+from wmhseg.weights import methods, store
 
 
 @pytest.fixture(autouse=True)
@@ -320,7 +320,7 @@ def test_models_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main([*words, *where]) == 42  # never replaced
     capsys.readouterr()
     found = store.find(tmp_path / "m" / "theirs")
-    assert preset.method_name(found.preset) == "released"
+    assert methods.method_name(found.preset) == "released"
     stored = store.load(found, found.preset.members[0])
     for path, value in values.items():
         np.testing.assert_array_equal(stored[path], value)

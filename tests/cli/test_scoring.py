@@ -21,7 +21,7 @@ from wmhseg.datasets.cases import Case
 from wmhseg.geometry import Grid
 from wmhseg.io import images
 from wmhseg.scoring import comparison, figures, score
-from wmhseg.segmentation.pipeline import Options
+from wmhseg.segmentation.options import Options
 from wmhseg.weights import store
 
 SHAPE = (4, 8, 12)

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from conftest import make_preset, random_tensors
 
-from wmhseg import engines, networks
-from wmhseg.engines import runtime
+from wmhseg.engines import backends, openvino_core, openvino_engine, runtime
+from wmhseg.engines import start as engines_start
+from wmhseg.engines.keras_engine import KerasEngine
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import ChecksumError, DeviceError, UsageError, WeightsError
+from wmhseg.networks import catalogue
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import store
 from wmhseg.weights.preset import Member, Preprocessing
@@ -43,7 +45,7 @@ VARIANTS = {
 
 def made(folder: Path, variant: str, seeds: tuple[int, ...] = (0,)) -> Model:
     network, options, channels, field = VARIANTS[variant]
-    described = networks.describe(network, field, channels, options)
+    described = catalogue.describe(network, field, channels, options)
     count = described.parameter_count()
     members = tuple(
         Member(f"{s}.safetensors", "0" * 64, network, dict(options), count) for s in seeds
@@ -64,21 +66,21 @@ def scan(model: Model, slices: int = 3) -> np.ndarray:
     return np.random.default_rng(5).normal(size=size).astype(np.float32)
 
 
-def keras_engine() -> engines.KerasEngine:
+def keras_engine() -> KerasEngine:
     import keras
 
-    return engines.KerasEngine(Runtime(keras.config.backend(), "cpu", 2))
+    return KerasEngine(Runtime(keras.config.backend(), "cpu", 2))
 
 
 def test_every_network_is_covered() -> None:
-    assert {network for network, *_ in VARIANTS.values()} == set(networks.NETWORKS)
+    assert {network for network, *_ in VARIANTS.values()} == set(catalogue.NETWORKS)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_openvino_equals_keras(tmp_path: Path, variant: str) -> None:
     model = made(tmp_path / "some-model", variant)
     found = []
-    for engine in (keras_engine(), engines.OpenVinoEngine(CPU)):
+    for engine in (keras_engine(), openvino_engine.OpenVinoEngine(CPU)):
         engine.load(model, model.preset.members[0])
         found.append(engine.predict(scan(model)))
         assert found[-1].dtype == np.float32
@@ -87,7 +89,7 @@ def test_openvino_equals_keras(tmp_path: Path, variant: str) -> None:
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-5)
 
 
-def computed(model: Model, engine: engines.OpenVinoEngine) -> tuple[np.ndarray, Any]:
+def computed(model: Model, engine: openvino_engine.OpenVinoEngine) -> tuple[np.ndarray, Any]:
     """A member's probabilities, and what OpenVINO compiled."""
     engine.load(model, model.preset.members[0])
     found = engine.predict(scan(model))
@@ -96,7 +98,7 @@ def computed(model: Model, engine: engines.OpenVinoEngine) -> tuple[np.ndarray, 
 
 def test_float32_is_asked_for_and_threads_are_free_to_move(tmp_path: Path) -> None:
     model = made(tmp_path / "some-model", "unet")
-    _, compiled = computed(model, engines.OpenVinoEngine(CPU))
+    _, compiled = computed(model, openvino_engine.OpenVinoEngine(CPU))
     assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 2
     # Tied to cores, two processes side by side take the same ones.
@@ -105,12 +107,12 @@ def test_float32_is_asked_for_and_threads_are_free_to_move(tmp_path: Path) -> No
 
 def test_bfloat16_is_asked_for_and_is_not_float32(tmp_path: Path) -> None:
     try:
-        machine = runtime.start_openvino(2, "bf16")
+        machine = openvino_core.start_openvino(2, "bf16")
     except DeviceError:
         pytest.skip("this processor has no bfloat16")
     model = made(tmp_path / "some-model", "unet")
-    full, _ = computed(model, engines.OpenVinoEngine(CPU))
-    half, compiled = computed(model, engines.OpenVinoEngine(machine))
+    full, _ = computed(model, openvino_engine.OpenVinoEngine(CPU))
+    half, compiled = computed(model, openvino_engine.OpenVinoEngine(machine))
     assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "bf16"
     # 8 significant bits through two dozen layers; how far masks move is measured, not tested.
     assert 1e-4 < np.abs(full - half).max() < 0.1
@@ -129,8 +131,8 @@ def halved(model: Any) -> Any:
 @pytest.mark.parametrize("variant", ["unet", "unet-bn", "stacknet-bn"])
 def test_a_model_can_be_changed_before_it_is_compiled(tmp_path: Path, variant: str) -> None:
     model = made(tmp_path / "some-model", variant)
-    full, _ = computed(model, engines.OpenVinoEngine(CPU))
-    half, _ = computed(model, engines.OpenVinoEngine(CPU, change=halved))
+    full, _ = computed(model, openvino_engine.OpenVinoEngine(CPU))
+    half, _ = computed(model, openvino_engine.OpenVinoEngine(CPU, change=halved))
     np.testing.assert_allclose(half, full / 2, rtol=1e-6, atol=1e-7)
 
 
@@ -159,11 +161,11 @@ def test_keras_says_outright_whether_a_gpu_may_round_float32(
         told.append(allowed)
         return nullcontext()
 
-    monkeypatch.setattr(runtime, "tensor_float_32", note)
+    monkeypatch.setattr(backends, "tensor_float_32", note)
     monkeypatch.setattr(Runtime, "scope", lambda self: nullcontext())
     machine = Runtime(keras.config.backend(), device, 2, precision)
     model = made(tmp_path / "some-model", "unet-smallest")
-    engine = engines.KerasEngine(machine)
+    engine = KerasEngine(machine)
     engine.load(model, model.preset.members[0])
     engine.predict(scan(model, 1))
     assert told == expected
@@ -172,14 +174,14 @@ def test_keras_says_outright_whether_a_gpu_may_round_float32(
 @pytest.mark.parametrize("engine", ["keras", "openvino", "auto"])
 def test_tensor_float_32_needs_a_gpu(engine: runtime.EngineName) -> None:
     with pytest.raises(DeviceError, match=r"A GPU was expected for --precision tf32.*f32"):
-        engines.start(engine, "cpu", 2, "tf32")
+        engines_start.start(engine, "cpu", 2, "tf32")
 
 
 def test_members_stay_apart_and_stay_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = made(tmp_path / "some-model", "unet", (0, 1))
-    engine = engines.OpenVinoEngine(CPU)
+    engine = openvino_engine.OpenVinoEngine(CPU)
     together = ensemble.mean_probability(scan(model), model, engine)
     np.testing.assert_allclose(
         together, ensemble.mean_probability(scan(model), model, keras_engine()), rtol=0, atol=1e-5
@@ -187,7 +189,9 @@ def test_members_stay_apart_and_stay_loaded(
     alone = []
     for member in model.preset.members:
         one = Model(model.folder, replace(model.preset, members=(member,)))
-        alone.append(ensemble.mean_probability(scan(model), one, engines.OpenVinoEngine(CPU)))
+        alone.append(
+            ensemble.mean_probability(scan(model), one, openvino_engine.OpenVinoEngine(CPU))
+        )
     assert np.abs(alone[0] - alone[1]).max() > 0.01
     np.testing.assert_allclose(together, (alone[0] + alone[1]) / 2, rtol=0, atol=1e-7)
 
@@ -201,7 +205,7 @@ def test_members_stay_apart_and_stay_loaded(
 
 def test_results_are_not_overwritten_by_the_next_call(tmp_path: Path) -> None:
     model = made(tmp_path / "some-model", "unet")
-    engine = engines.OpenVinoEngine(CPU)
+    engine = openvino_engine.OpenVinoEngine(CPU)
     engine.load(model, model.preset.members[0])
     first = engine.predict(scan(model))
     kept = first.copy()
@@ -212,7 +216,7 @@ def test_results_are_not_overwritten_by_the_next_call(tmp_path: Path) -> None:
 @pytest.mark.parametrize("batch", [2, 3, 5])
 def test_the_batch_does_not_change_the_result(tmp_path: Path, batch: int) -> None:
     model = made(tmp_path / "some-model", "unet")
-    engine = engines.OpenVinoEngine(CPU)
+    engine = openvino_engine.OpenVinoEngine(CPU)
     alone = ensemble.mean_probability(scan(model, 5), model, engine, batch=1)
     together = ensemble.mean_probability(scan(model, 5), model, engine, batch=batch)
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)
@@ -225,7 +229,7 @@ def test_empty_slices_are_computed_once_and_exactly(tmp_path: Path) -> None:
     stack[[0, 3, 6]] = (-0.5, 0.25)
     stack[[1, 5]] = 0
 
-    class Counting(engines.OpenVinoEngine):
+    class Counting(openvino_engine.OpenVinoEngine):
         computed = 0
 
         def predict(self, batch: np.ndarray) -> np.ndarray:
@@ -243,14 +247,16 @@ def test_weights_are_checked(tmp_path: Path) -> None:
     model = made(tmp_path / "some-model", "unet")
     (member,) = model.preset.members
     with pytest.raises(WeightsError, match="5 parameters"):
-        engines.OpenVinoEngine(CPU).load(model, replace(member, parameters=5))
+        openvino_engine.OpenVinoEngine(CPU).load(model, replace(member, parameters=5))
     other = {"batch_norm": True}
-    count = networks.describe("unet", (48, 64), 2, other).parameter_count()
+    count = catalogue.describe("unet", (48, 64), 2, other).parameter_count()
     with pytest.raises(WeightsError, match=r"0\.safetensors: bottom_conv1_bn/beta"):
-        engines.OpenVinoEngine(CPU).load(model, replace(member, options=other, parameters=count))
+        openvino_engine.OpenVinoEngine(CPU).load(
+            model, replace(member, options=other, parameters=count)
+        )
     (model.folder / member.file).write_bytes(b"damaged")
     with pytest.raises(ChecksumError):
-        engines.OpenVinoEngine(CPU).load(model, member)
+        openvino_engine.OpenVinoEngine(CPU).load(model, member)
 
 
 # The choice -------------------------------------------------------------------------------------
@@ -268,10 +274,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             raise DeviceError("A GPU was expected")
         return Runtime("torch", "gpu" if facts["gpu"] and device != "cpu" else "cpu", 2)
 
-    monkeypatch.setattr(runtime, "has_openvino", lambda: facts["openvino"])
-    monkeypatch.setattr(runtime, "has_keras", lambda: facts["keras"])
-    monkeypatch.setattr(runtime, "may_have_gpu", lambda: facts["sign"])
-    monkeypatch.setattr(runtime, "start", start)
+    monkeypatch.setattr(openvino_core, "has_openvino", lambda: facts["openvino"])
+    monkeypatch.setattr(backends, "has_keras", lambda: facts["keras"])
+    monkeypatch.setattr(backends, "may_have_gpu", lambda: facts["sign"])
+    monkeypatch.setattr(backends, "start", start)
     return facts
 
 
@@ -299,7 +305,7 @@ def test_choice(
     asked: bool,
 ) -> None:
     machine |= facts
-    engine = engines.start(name, device, 2)
+    engine = engines_start.start(name, device, 2)
     assert engine.runtime.engine == expected
     assert engine.runtime.threads == 2
     assert machine["asked"] == asked
@@ -307,9 +313,9 @@ def test_choice(
 
 def test_gpu_is_not_replaced_by_openvino(machine: dict[str, Any]) -> None:
     with pytest.raises(DeviceError):
-        engines.start("auto", "gpu")
+        engines_start.start("auto", "gpu")
     with pytest.raises(UsageError, match="--engine keras"):
-        engines.start("openvino", "gpu")
+        engines_start.start("openvino", "gpu")
 
 
 @pytest.mark.parametrize("precision", ["bf16", "tf32"])
@@ -317,14 +323,14 @@ def test_faster_precisions_of_keras_need_a_gpu_that_has_them(
     machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch, precision: runtime.Precision
 ) -> None:
     with pytest.raises(DeviceError, match=rf"{precision}.*Received: Keras \(torch\) on the CPU"):
-        engines.start("keras", "cpu", 2, precision)
+        engines_start.start("keras", "cpu", 2, precision)
     machine["gpu"] = True
-    monkeypatch.setattr(runtime, "_compute_capability", lambda backend: (8, 0))
-    assert engines.start("keras", "gpu", 2, precision).runtime.precision == precision
-    monkeypatch.setattr(runtime, "_compute_capability", lambda backend: (7, 5))
+    monkeypatch.setattr(backends, "_compute_capability", lambda backend: (8, 0))
+    assert engines_start.start("keras", "gpu", 2, precision).runtime.precision == precision
+    monkeypatch.setattr(backends, "_compute_capability", lambda backend: (7, 5))
     with pytest.raises(DeviceError, match=r"Received: 7\.5"):
-        engines.start("keras", "gpu", 2, precision)
-    assert engines.start("keras", "gpu", 2).runtime.precision == "f32"
+        engines_start.start("keras", "gpu", 2, precision)
+    assert engines_start.start("keras", "gpu", 2).runtime.precision == "f32"
 
 
 def test_bf16_on_a_processor_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,10 +338,10 @@ def test_bf16_on_a_processor_without_it(monkeypatch: pytest.MonkeyPatch) -> None
         def get_property(self, device: str, name: str) -> list[str]:
             return ["FP32", "INT8"]
 
-    monkeypatch.setattr(runtime, "openvino_core", Old)
+    monkeypatch.setattr(openvino_core, "openvino_core", Old)
     with pytest.raises(DeviceError, match=r"bfloat16.*Received: one with FP32, INT8"):
-        runtime.start_openvino(2, "bf16")
-    assert runtime.start_openvino(2).precision == "f32"
+        openvino_core.start_openvino(2, "bf16")
+    assert openvino_core.start_openvino(2).precision == "f32"
 
 
 # In a process of its own ------------------------------------------------------------------------

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
-from wmhseg.engines import runtime
+from wmhseg import processors
+from wmhseg.engines import backends, runtime
 from wmhseg.errors import DeviceError, UsageError
 
 
-def processors(monkeypatch: pytest.MonkeyPatch, folder: Path, allowed: int) -> int:
+def counted(monkeypatch: pytest.MonkeyPatch, folder: Path, allowed: int) -> int:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(allowed)), raising=False)
-    return runtime.available_processors(folder)
+    return processors.available_processors(folder)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_quota_of_version_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, expected: int
 ) -> None:
     (tmp_path / "cpu.max").write_text(content)
-    assert processors(monkeypatch, tmp_path, 8) == expected
+    assert counted(monkeypatch, tmp_path, 8) == expected
 
 
 @pytest.mark.parametrize(
@@ -57,27 +58,27 @@ def test_quota_of_version_1(
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text(f"{period}\n")
-    assert processors(monkeypatch, tmp_path, 8) == expected
+    assert counted(monkeypatch, tmp_path, 8) == expected
 
 
 def test_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert processors(monkeypatch, tmp_path, 3) == 3
+    assert counted(monkeypatch, tmp_path, 3) == 3
     (tmp_path / "cpu.max").write_text("600000 100000\n")
-    assert processors(monkeypatch, tmp_path, 3) == 3
-    assert processors(monkeypatch, tmp_path, 16) == 6
+    assert counted(monkeypatch, tmp_path, 3) == 3
+    assert counted(monkeypatch, tmp_path, 16) == 6
 
 
 def test_without_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """macOS and Windows have none."""
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
-    assert runtime.available_processors(tmp_path) == 5
+    assert processors.available_processors(tmp_path) == 5
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert runtime.available_processors(tmp_path) == 1
+    assert processors.available_processors(tmp_path) == 1
 
 
 def test_this_machine() -> None:
-    assert 1 <= runtime.available_processors() <= (os.cpu_count() or 1)
+    assert 1 <= processors.available_processors() <= (os.cpu_count() or 1)
 
 
 # Starting ---------------------------------------------------------------------------------------
@@ -92,14 +93,14 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         told.insert(0, (backend, threads))
         return bool(told[-1])
 
-    monkeypatch.setattr(runtime, "_prepare", prepare)
-    monkeypatch.setattr(runtime, "_choose_backend", lambda: "torch")
+    monkeypatch.setattr(backends, "_prepare", prepare)
+    monkeypatch.setattr(backends, "_choose_backend", lambda: "torch")
     return told
 
 
 def test_gpu_is_asked_for_and_there_is_none(prepared: list[Any]) -> None:
     with pytest.raises(DeviceError, match=r"torch.*--device gpu.*Received: none.*--gpus all"):
-        runtime.start("gpu")
+        backends.start("gpu")
 
 
 @pytest.mark.parametrize(
@@ -114,32 +115,32 @@ def test_gpu_is_asked_for_and_there_is_none(prepared: list[Any]) -> None:
 )
 def test_device(prepared: list[Any], device: runtime.Device, gpu: bool, expected: str) -> None:
     prepared[-1] = gpu
-    assert runtime.start(device, 3) == runtime.Runtime("torch", expected, 3)
+    assert backends.start(device, 3) == runtime.Runtime("torch", expected, 3)
     assert prepared[0] == ("torch", 3)
 
 
 def test_all_processors_unless_told(prepared: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "available_processors", lambda: 7)
-    assert runtime.start().threads == 7
+    monkeypatch.setattr(processors, "available_processors", lambda: 7)
+    assert backends.start().threads == 7
     assert prepared[0] == ("torch", 7)
 
 
 @pytest.mark.parametrize("device", ["cuda", "GPU", "gpu:1", ""])
 def test_another_device_is_not_taken_for_the_cpu(prepared: list[Any], device: Any) -> None:
     with pytest.raises(UsageError, match="auto, cpu, gpu"):
-        runtime.start(device)
+        backends.start(device)
 
 
 @pytest.mark.parametrize("threads", [0, -2])
 def test_threads_are_positive(prepared: list[Any], threads: int) -> None:
     with pytest.raises(UsageError, match="thread"):
-        runtime.start("cpu", threads)
+        backends.start("cpu", threads)
 
 
 def test_keras_on_the_cpu() -> None:
     import keras
 
-    machine = runtime.start("cpu", 2)
+    machine = backends.start("cpu", 2)
     assert machine.backend == keras.config.backend()
     with machine.scope():
         assert float(keras.ops.sum(keras.ops.ones(3))) == 3
@@ -151,7 +152,7 @@ def test_keras_on_the_cpu() -> None:
 
 def test_unknown_backend() -> None:
     with pytest.raises(DeviceError, match=r"tensorflow, torch, jax.*KERAS_BACKEND.*openvino"):
-        runtime._prepare("openvino", 1)
+        backends._prepare("openvino", 1)
 
 
 def choice(code: str, **environment: str) -> str:
@@ -200,7 +201,7 @@ def test_the_first_installed_backend_is_chosen() -> None:
 
 
 def test_nothing_is_installed() -> None:
-    hidden = HIDE.format(names=runtime.BACKENDS, call="runtime.start()")
+    hidden = HIDE.format(names=backends.BACKENDS, call="runtime.start()")
     assert "DeviceError Keras and one of" in choice(hidden)
     hidden = HIDE.format(names=("keras", ""), call="runtime.start()")
     assert "DeviceError Keras and one of" in choice(hidden)
@@ -224,17 +225,17 @@ def test_start_up_lines_are_silenced_and_no_others(
     """TensorFlow writes them from C++, past Python's sys.stderr."""
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-    with runtime._without_chatter():
+    with backends._without_chatter():
         os.write(2, b"chatter\n")
     os.write(2, b"after\n")
-    with suppress(ImportError), runtime._without_chatter():
+    with suppress(ImportError), backends._without_chatter():
         os.write(2, b"chatter\n")
         raise ImportError
     os.write(2, b"after an error\n")
     assert capfd.readouterr().err == "after\nafter an error\n"
     # A user who asks for TensorFlow's messages gets them.
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    with runtime._without_chatter():
+    with backends._without_chatter():
         os.write(2, b"asked for\n")
     assert capfd.readouterr().err == "asked for\n"
 
@@ -247,12 +248,12 @@ def test_start_up_lines_are_silenced_and_no_others(
     [("cpu", 2, 1), ("cpu", 16, 2), ("gpu", 2, 14), ("gpu", 1, 14)],
 )
 def test_helpers(device: str, threads: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "available_processors", lambda: 16)
+    monkeypatch.setattr(processors, "available_processors", lambda: 16)
     assert runtime.helpers(runtime.Runtime("torch", device, threads)) == expected
 
 
 def test_hardware_names_the_processor() -> None:
-    text = runtime.hardware(runtime.Runtime("tensorflow", "cpu", 3))
+    text = backends.hardware(runtime.Runtime("tensorflow", "cpu", 3))
     assert text.startswith("3 threads of ")
     assert len(text) > len("3 threads of ")
 
@@ -265,16 +266,16 @@ def test_training_takes_the_backend_that_sees_a_gpu(
     monkeypatch.delitem(sys.modules, "keras", raising=False)
     monkeypatch.setattr(runtime.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
     monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(runtime, "_prepare", lambda name, threads: name == seeing)
-    runtime.choose_gpu_backend()
+    monkeypatch.setattr(backends, "_prepare", lambda name, threads: name == seeing)
+    backends.choose_gpu_backend()
     assert os.environ.get("KERAS_BACKEND") == chosen
 
 
 def test_a_backend_that_the_user_named_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "keras", raising=False)
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    monkeypatch.setattr(runtime, "_prepare", lambda name, threads: True)
-    runtime.choose_gpu_backend()
+    monkeypatch.setattr(backends, "_prepare", lambda name, threads: True)
+    backends.choose_gpu_backend()
     assert os.environ["KERAS_BACKEND"] == "jax"
 
 
@@ -307,13 +308,13 @@ def test_float32_on_a_gpu_is_not_rounded_unless_allowed(
 ) -> None:
     pytest.importorskip(backend)
     before = rounds(backend)
-    with runtime.tensor_float_32(backend, True):
+    with backends.tensor_float_32(backend, True):
         assert rounds(backend) == rounded
-        with runtime.tensor_float_32(backend, False):
+        with backends.tensor_float_32(backend, False):
             assert rounds(backend) == exact
         assert rounds(backend) == rounded
     assert rounds(backend) == before
-    with suppress(KeyError), runtime.tensor_float_32(backend, before != rounded):
+    with suppress(KeyError), backends.tensor_float_32(backend, before != rounded):
         raise KeyError
     assert rounds(backend) == before
 
@@ -327,13 +328,13 @@ def test_two_threads_do_not_change_each_others_precision(
     entered, leave = threading.Event(), threading.Event()
 
     def other() -> Any:
-        with runtime.tensor_float_32(backend, True):
+        with backends.tensor_float_32(backend, True):
             entered.set()
             leave.wait(10)
             return rounds(backend)
 
     with ThreadPoolExecutor(1) as pool:
-        with runtime.tensor_float_32(backend, False):
+        with backends.tensor_float_32(backend, False):
             theirs = pool.submit(other)
             entered.wait(0.2)
             assert rounds(backend) == exact
@@ -347,7 +348,7 @@ def test_pytorch_that_cannot_be_told_is_an_error(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delattr(type(torch.backends.cudnn), "conv")
     with (
         pytest.raises(DeviceError, match=r"PyTorch 2\.9.*Received: 2"),
-        runtime.tensor_float_32("torch", False),
+        backends.tensor_float_32("torch", False),
     ):
         pass
 
@@ -362,13 +363,13 @@ def test_a_gpu_must_have_the_precision(
     capability: tuple[int, int] | None,
     told: str,
 ) -> None:
-    monkeypatch.setattr(runtime, "_compute_capability", lambda backend: capability)
-    runtime.check_gpu_precision("torch", "f32")
+    monkeypatch.setattr(backends, "_compute_capability", lambda backend: capability)
+    backends.check_gpu_precision("torch", "f32")
     if not told:
-        runtime.check_gpu_precision("torch", precision)
+        backends.check_gpu_precision("torch", precision)
         return
     with pytest.raises(DeviceError, match=rf"capability 8\.0.*{precision}.*Received: {told}"):
-        runtime.check_gpu_precision("torch", precision)
+        backends.check_gpu_precision("torch", precision)
 
 
 @pytest.mark.parametrize(
@@ -380,13 +381,13 @@ def test_compute_capability_of_tensorflow(
     tf = pytest.importorskip("tensorflow")
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["first"])
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
-    assert runtime._compute_capability("tensorflow") == expected
+    assert backends._compute_capability("tensorflow") == expected
 
 
 def test_compute_capability_of_torch_and_jax(monkeypatch: pytest.MonkeyPatch) -> None:
     torch, jax = pytest.importorskip("torch"), pytest.importorskip("jax")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (9, 0))
-    assert runtime._compute_capability("torch") == (9, 0)
-    assert runtime._compute_capability("jax") is None  # the CPU
+    assert backends._compute_capability("torch") == (9, 0)
+    assert backends._compute_capability("jax") is None  # the CPU
     monkeypatch.setattr(jax, "devices", lambda: [SimpleNamespace(compute_capability="8.9")])
-    assert runtime._compute_capability("jax") == (8, 9)
+    assert backends._compute_capability("jax") == (8, 9)

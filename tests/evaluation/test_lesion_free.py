@@ -13,7 +13,7 @@ from evaluation import lesion_free
 from evaluation.lesion_free import Found
 from wmhseg import errors
 from wmhseg.synthesis.scan import Head, load_head, make_scan
-from wmhseg.weights import preset, store
+from wmhseg.weights import methods, preset, store
 from wmhseg.weights.store import Model
 
 
@@ -85,7 +85,7 @@ def test_scans_drawn_for_another_pre_processing_are_refused(heads: list[Head]) -
     model = store.find(store.DEFAULT_MODEL)
     other = Model(
         model.folder,
-        preset.with_changes(model.preset, preprocessing=preset.METHODS["released"].preprocessing),
+        preset.with_changes(model.preset, preprocessing=methods.METHODS["released"].preprocessing),
     )
     engine: Any = Everywhere()
     with pytest.raises(errors.UsageError, match="pre-processing"):

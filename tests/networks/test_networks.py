@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 
-from wmhseg.networks import NETWORKS
+from wmhseg.networks.catalogue import NETWORKS
 
 # (kernel, maps) of each convolution but the output, level by level, from the papers. The last
 # two of enc4 are 3x3 and 4x4. Stack-Net replaces the lists of the first stages.

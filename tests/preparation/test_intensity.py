@@ -16,9 +16,10 @@ from scipy import ndimage
 
 from wmhseg.errors import ConstantImageError, EmptyMaskError
 from wmhseg.io import images
-from wmhseg.measures import lesions
 from wmhseg.preparation import intensity, network_input
-from wmhseg.weights.preset import METHODS, Preprocessing
+from wmhseg.segmentation import postprocessing
+from wmhseg.weights.methods import METHODS
+from wmhseg.weights.preset import Preprocessing
 
 MASKS = hnp.arrays(bool, st.tuples(st.integers(1, 4), st.integers(1, 7), st.integers(1, 7)))
 # Memory layouts: an oriented scan is a view whose slices may lie in any order.
@@ -512,7 +513,7 @@ def test_released_as_the_authors_compute_it(number: int, shared: Path) -> None:
 
     network = unpacked("network")[..., 0]
     assert network.shape == ready.stack.shape[:3]
-    mask = lesions.to_mask(network.astype(np.float32), method.postprocessing)
+    mask = postprocessing.to_mask(network.astype(np.float32), method.postprocessing)
     restored = ready.conformation.restore(mask)
     assert restored.dtype == np.uint8
     np.testing.assert_array_equal(restored, unpacked("restored"))

@@ -19,9 +19,9 @@ from wmhseg.geometry import Grid
 from wmhseg.io import images
 from wmhseg.io.images import Scan
 from wmhseg.preparation import network_input, one_grid, registration
-from wmhseg.preparation.one_grid import PREPARED, Steps
+from wmhseg.preparation.steps import PREPARED, SWITCHES, Steps
 from wmhseg.segmentation import pipeline
-from wmhseg.segmentation.pipeline import Options
+from wmhseg.segmentation.options import Options
 from wmhseg.weights.preset import Preprocessing
 
 LPS = make_preset(preprocessing=Preprocessing(field=(64, 64), orientation="LPS"))
@@ -170,15 +170,15 @@ def test_oblique_and_sagittal_slices_are_warned_of() -> None:
     assert any("not acquired in axial slices" in line for line in told)
 
 
-@pytest.mark.parametrize("name", list(one_grid.SWITCHES))
+@pytest.mark.parametrize("name", list(SWITCHES))
 def test_unknown_settings_are_refused(name: str) -> None:
     with pytest.raises(errors.UsageError, match=name):
         Steps(**{name: "sometimes"})
 
 
 def test_the_command_line_offers_the_same_switches() -> None:
-    assert main._STEPS == one_grid.SWITCHES
-    assert {name: allowed[0] for name, allowed in one_grid.SWITCHES.items()} == vars(Steps())
+    assert main._STEPS == SWITCHES
+    assert {name: allowed[0] for name, allowed in SWITCHES.items()} == vars(Steps())
 
 
 def test_from_files_to_masks_on_both_grids(

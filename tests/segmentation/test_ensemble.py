@@ -13,9 +13,10 @@ from conftest import make_preset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wmhseg import engines
+from wmhseg.engines import keras_engine
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import ChecksumError, PresetError, WeightsError
+from wmhseg.networks import variables
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import store
 from wmhseg.weights.preset import Member, Preprocessing
@@ -126,7 +127,7 @@ def test_certain_members_stay_certain() -> None:
 A, B, C = 1.2345678, -0.8765432, 0.1234567
 
 
-def tensors(c: float = C) -> store.Tensors:
+def tensors(c: float = C) -> variables.Tensors:
     return {
         "output/kernel": np.float32([A, B]).reshape(1, 1, 2, 1),
         "output/bias": np.float32([c]),
@@ -161,7 +162,7 @@ def expected(stack: np.ndarray, c: float = C) -> np.ndarray:
 
 def test_keras_computes_the_mean(tmp_path: Path, runtime: Runtime) -> None:
     made = saved(tmp_path / "some-model", (C, -2.0, 3.0))
-    mean = ensemble.mean_probability(scan(), made, engines.KerasEngine(runtime), batch=2)
+    mean = ensemble.mean_probability(scan(), made, keras_engine.KerasEngine(runtime), batch=2)
     assert mean.dtype == np.float32
     known = np.mean([expected(scan(), c) for c in (C, -2.0, 3.0)], axis=0)
     np.testing.assert_allclose(mean, known, atol=2e-7)
@@ -186,7 +187,7 @@ def test_keras_is_float32_whatever_the_host_program_uses(
     import keras
 
     made = saved(tmp_path / "some-model")
-    engine = engines.KerasEngine(runtime)
+    engine = keras_engine.KerasEngine(runtime)
     engine.load(made, made.preset.members[0])
     # Half precision would be off by 1e-3.
     np.testing.assert_allclose(engine.predict(scan()), expected(scan()), atol=2e-7)
@@ -201,7 +202,7 @@ def test_settings_of_the_host_survive_a_failure(
 
     made = saved(tmp_path / "some-model", options={"depth": 3})
     with pytest.raises(PresetError, match="depth"):
-        engines.KerasEngine(runtime).load(made, made.preset.members[0])
+        keras_engine.KerasEngine(runtime).load(made, made.preset.members[0])
     assert keras.config.dtype_policy().name == half_precision
     assert keras.config.floatx() == "float16"
 
@@ -209,7 +210,7 @@ def test_settings_of_the_host_survive_a_failure(
 def test_wrong_parameter_count(tmp_path: Path, runtime: Runtime) -> None:
     made = saved(tmp_path / "some-model", parameters=4)
     with pytest.raises(WeightsError, match=r"4 parameters.*Received: 3 in tiny"):
-        engines.KerasEngine(runtime).load(made, made.preset.members[0])
+        keras_engine.KerasEngine(runtime).load(made, made.preset.members[0])
 
 
 def test_wrong_parameter_count_of_a_later_member(tmp_path: Path, runtime: Runtime) -> None:
@@ -217,7 +218,7 @@ def test_wrong_parameter_count_of_a_later_member(tmp_path: Path, runtime: Runtim
     made = saved(tmp_path / "some-model", (C, C))
     first, second = made.preset.members
     made = Model(made.folder, replace(made.preset, members=(first, replace(second, parameters=5))))
-    engine = engines.KerasEngine(runtime)
+    engine = keras_engine.KerasEngine(runtime)
     engine.load(made, first)
     with pytest.raises(WeightsError, match="5 parameters"):
         engine.load(made, made.preset.members[1])
@@ -226,7 +227,7 @@ def test_wrong_parameter_count_of_a_later_member(tmp_path: Path, runtime: Runtim
 def test_unknown_network(tmp_path: Path, runtime: Runtime) -> None:
     made = saved(tmp_path / "some-model", network="resnet")
     with pytest.raises(PresetError, match=r"unet.*stacknet.*Received: \"resnet\""):
-        engines.KerasEngine(runtime).load(made, made.preset.members[0])
+        keras_engine.KerasEngine(runtime).load(made, made.preset.members[0])
 
 
 @pytest.mark.parametrize(
@@ -235,26 +236,26 @@ def test_unknown_network(tmp_path: Path, runtime: Runtime) -> None:
 def test_wrong_options(tmp_path: Path, runtime: Runtime, options: dict[str, Any]) -> None:
     made = saved(tmp_path / "some-model", options=options)
     with pytest.raises(PresetError, match=f"tiny.*{next(iter(options))}"):
-        engines.KerasEngine(runtime).load(made, made.preset.members[0])
+        keras_engine.KerasEngine(runtime).load(made, made.preset.members[0])
 
 
 def test_weights_of_another_network(tmp_path: Path, runtime: Runtime) -> None:
     made = saved(tmp_path / "some-model", options={"wide": True}, parameters=17)
     with pytest.raises(WeightsError, match=r"0\.safetensors: output/kernel"):
-        engines.KerasEngine(runtime).load(made, made.preset.members[0])
+        keras_engine.KerasEngine(runtime).load(made, made.preset.members[0])
 
 
 def test_damaged_weights_are_not_used(tmp_path: Path, runtime: Runtime) -> None:
     made = saved(tmp_path / "some-model", (C, C))
     (made.folder / "1.safetensors").write_bytes(b"damaged")
     with pytest.raises(ChecksumError):
-        ensemble.mean_probability(scan(1), made, engines.KerasEngine(runtime))
+        ensemble.mean_probability(scan(1), made, keras_engine.KerasEngine(runtime))
 
 
 def test_one_network_serves_all_members_of_a_kind(
     tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wmhseg.networks import NETWORKS
+    from wmhseg.networks.catalogue import NETWORKS
     from wmhseg.networks.network import Network
 
     built = []
@@ -266,7 +267,7 @@ def test_one_network_serves_all_members_of_a_kind(
 
     monkeypatch.setitem(NETWORKS, "tiny", Counted(NETWORKS["tiny"].describe))
     made = saved(tmp_path / "some-model", (0.0, 1.0, 2.0))
-    ensemble.mean_probability(scan(1), made, engines.KerasEngine(runtime))
+    ensemble.mean_probability(scan(1), made, keras_engine.KerasEngine(runtime))
     assert built == [{}]
 
 
@@ -274,7 +275,7 @@ def test_one_network_serves_all_members_of_a_kind(
 def unet() -> Any:
     import keras
 
-    from wmhseg.networks import NETWORKS
+    from wmhseg.networks.catalogue import NETWORKS
 
     keras.utils.set_random_seed(0)
     return NETWORKS["unet"]((16, 18), 1)
@@ -285,7 +286,7 @@ def test_keras_batch_equals_one_by_one(unet: Any, batch: int) -> None:
     """A real network: no convolution or pooling mixes slices."""
     import keras
 
-    class Ready(engines.KerasEngine):
+    class Ready(keras_engine.KerasEngine):
         def load(self, model: Model, member: Member) -> None:
             self._network = unet
 

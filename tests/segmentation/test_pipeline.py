@@ -12,10 +12,11 @@ import SimpleITK as sitk
 from conftest import Phantom
 
 import wmhseg
-from wmhseg import engines, errors
+from wmhseg import errors
+from wmhseg.engines import start
 from wmhseg.io import images
-from wmhseg.preparation import network_input, one_grid
-from wmhseg.segmentation import pipeline
+from wmhseg.preparation import network_input, steps
+from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import store
 
 
@@ -132,7 +133,7 @@ def test_without_t1(phantom: Phantom, expected: np.ndarray) -> None:
 
 
 def test_grids_must_agree_without_registration(phantom: Phantom) -> None:
-    prepared = wmhseg.Options(steps=one_grid.PREPARED)
+    prepared = wmhseg.Options(steps=steps.PREPARED)
     flair = image(phantom.flair, phantom.spacing_mm)
     for other in (
         image(phantom.t1[:, :-1], phantom.spacing_mm),
@@ -227,7 +228,7 @@ def test_what_the_field_cuts_off_is_told(phantom: Phantom) -> None:
         phantom.flair,
         spacing_mm=(3, 0.45, 0.45),
         model="bright",
-        options=wmhseg.Options(steps=one_grid.PREPARED),
+        options=wmhseg.Options(steps=steps.PREPARED),
     )
     assert any("0.45 x 0.45 mm" in line for line in fine.report.warnings)
 
@@ -279,7 +280,7 @@ def test_overlay_outlines_the_mask(phantom: Phantom) -> None:
     red = (picture == (255, 60, 50)).all(-1)
     assert red.any()
     assert red.mean() < 0.05
-    empty = pipeline.Segmentation(
+    empty = Segmentation(
         np.zeros_like(result.mask), result.probability, result.grid, result.report, result.flair
     )
     assert not (empty.overlay() == (255, 60, 50)).all(-1).any()
@@ -288,12 +289,12 @@ def test_overlay_outlines_the_mask(phantom: Phantom) -> None:
 def test_a_started_engine_is_used(
     phantom: Phantom, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = engines.start("openvino", "cpu", 1)
+    started = start.start("openvino", "cpu", 1)
 
     def never(*_: Any) -> Any:
         raise AssertionError("started another one")
 
-    monkeypatch.setattr(engines, "start", never)
+    monkeypatch.setattr(start, "start", never)
     segmenter = wmhseg.Segmenter("bright", engine=started)
     result = segmenter.segment(phantom.flair, phantom.t1, spacing_mm=phantom.spacing_mm)
     np.testing.assert_array_equal(result.mask, expected)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from wmhseg.measures import lesions
+from wmhseg.segmentation import postprocessing
 from wmhseg.weights.preset import Postprocessing
 
 PROBABILITIES = hnp.arrays(
@@ -38,26 +39,26 @@ PROBABILITIES = hnp.arrays(
     ],
 )
 def test_end_slices_by_hand(slices: int, share: float, expected: int) -> None:
-    assert lesions.end_slices(slices, share) == expected
-    kept = lesions.kept_slices(slices, Postprocessing(end_slices=share))
+    assert postprocessing.end_slices(slices, share) == expected
+    kept = postprocessing.kept_slices(slices, Postprocessing(end_slices=share))
     assert (kept.start, kept.stop) == (expected, slices - expected)
 
 
 @given(st.integers(0, 999), st.integers(1, 1000))
 def test_end_slices_of_a_decimal_share(thousandths: int, slices: int) -> None:
-    assert lesions.end_slices(slices, thousandths / 1000) == slices * thousandths // 1000
+    assert postprocessing.end_slices(slices, thousandths / 1000) == slices * thousandths // 1000
 
 
 @given(st.floats(0, 0.5, exclude_max=True), st.integers(1, 2000))
 def test_some_slices_are_always_kept(share: float, slices: int) -> None:
-    kept = lesions.kept_slices(slices, Postprocessing(end_slices=share))
+    kept = postprocessing.kept_slices(slices, Postprocessing(end_slices=share))
     assert 0 <= kept.start < kept.stop <= slices
 
 
 def test_mask_by_hand() -> None:
     probability = np.zeros((10, 1, 3), np.float32)
     probability[:] = np.float32([0.45, np.nextafter(np.float32(0.45), np.float32(1)), 1])
-    mask = lesions.to_mask(probability, Postprocessing(threshold=0.45, end_slices=0.25))
+    mask = postprocessing.to_mask(probability, Postprocessing(threshold=0.45, end_slices=0.25))
     assert mask.dtype == np.uint8
     # Strictly above; floor(2.5) = 2 slices at either end.
     np.testing.assert_array_equal(mask[:, 0], [[0, 0, 0]] * 2 + [[0, 1, 1]] * 6 + [[0, 0, 0]] * 2)
@@ -66,7 +67,7 @@ def test_mask_by_hand() -> None:
 @pytest.mark.parametrize("threshold", [0.4, 0.45, 0.5])
 def test_a_probability_at_the_threshold_is_no_lesion(threshold: float) -> None:
     probability = np.full((1, 1, 1), threshold, np.float32)
-    assert not lesions.to_mask(probability, Postprocessing(threshold, 0)).any()
+    assert not postprocessing.to_mask(probability, Postprocessing(threshold, 0)).any()
 
 
 @given(PROBABILITIES, *[st.floats(0, 1, exclude_max=True)] * 2)
@@ -74,15 +75,15 @@ def test_a_larger_threshold_never_adds_voxels(
     probability: np.ndarray, one: float, other: float
 ) -> None:
     low, high = sorted((one, other))
-    loose = lesions.to_mask(probability, Postprocessing(low, 0.1))
-    strict = lesions.to_mask(probability, Postprocessing(high, 0.1))
+    loose = postprocessing.to_mask(probability, Postprocessing(low, 0.1))
+    strict = postprocessing.to_mask(probability, Postprocessing(high, 0.1))
     assert (strict <= loose).all()
 
 
 def without_small(mask: np.ndarray, smallest: float) -> np.ndarray:
     """Voxels are of 1.5 mm3."""
     post = Postprocessing(min_lesion_mm3=smallest)
-    return lesions.without_small(mask, 0.0015, post)
+    return postprocessing.without_small(mask, 0.0015, post)
 
 
 def test_lesions_go_by_their_highest_probability() -> None:
@@ -90,16 +91,16 @@ def test_lesions_go_by_their_highest_probability() -> None:
     probability[0, 0, 0], probability[1, 1, 1] = 0.6, 0.9  # one lesion, over a corner
     probability[0, 4, :4] = 0.75
     probability[3, 4, 5] = 0.5  # not above the threshold
-    mask = lesions.to_mask(probability, Postprocessing(0.5, 0))
+    mask = postprocessing.to_mask(probability, Postprocessing(0.5, 0))
     assert mask.sum() == 6
     below = float(np.nextafter(np.float32(0.9), np.float32(0)))
     for peak, voxels in ((0, 6), (0.6, 6), (0.75, 2), (below, 2), (float(np.float32(0.9)), 0)):
         post = Postprocessing(0.5, 0, lesion_peak=peak)
-        left = lesions.without_doubtful(probability, post)
+        left = postprocessing.without_doubtful(probability, post)
         assert (left > 0.5).sum() == voxels, peak
         # What is left is as it was, and what is below the threshold stays.
         assert ((left == probability) | ((left == 0) & (mask > 0))).all()
-        assert (lesions.find(probability, 0.001, post) == (left > 0.5)).all()
+        assert (postprocessing.find(probability, 0.001, post) == (left > 0.5)).all()
 
 
 def test_small_lesions_go_by_volume() -> None:
@@ -122,7 +123,7 @@ def test_a_larger_threshold_never_adds_large_lesions(
     """A lesion that survives the stricter threshold is part of a larger one at the looser."""
     low, high = sorted((one, other))
     loose, strict = (
-        lesions.find(probability, 0.001, post)
+        postprocessing.find(probability, 0.001, post)
         for post in (Postprocessing(t, 0.1, smallest, peak) for t in (low, high))
     )
     assert (strict <= loose).all()

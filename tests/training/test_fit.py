@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from wmhseg.engines import runtime
+from wmhseg.engines import backends
 from wmhseg.errors import ResumeError, TrainingFailedError, WeightsError
+from wmhseg.networks import variables
 from wmhseg.training import checkpoint, fit
 from wmhseg.training.fit import Running, Task
 from wmhseg.training.plan import PLANS, Fitting, Plan, Restart, Run
 from wmhseg.training.stream import Batch
-from wmhseg.weights import store
+from wmhseg.weights import tensor_files
 
 FIELD = (24, 20)
 RUN = Run("0", "tiny", steps=6, batch=2, crop=16, rate=0.05, final_rate=0.0, warmup=2)
@@ -72,11 +73,11 @@ def task(folder: Path, plan: Plan = PLAN, **changes: Any) -> Task:
     return Task(**(values | changes))
 
 
-def go(job: Task, running: Running = QUICK, say: Callable[[str], None] = str) -> store.Tensors:
-    return fit.fit(job, runtime.start("cpu", 1), running, say=say)
+def go(job: Task, running: Running = QUICK, say: Callable[[str], None] = str) -> variables.Tensors:
+    return fit.fit(job, backends.start("cpu", 1), running, say=say)
 
 
-def assert_equal(a: store.Tensors, b: store.Tensors) -> None:
+def assert_equal(a: variables.Tensors, b: variables.Tensors) -> None:
     assert a.keys() == b.keys()
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
@@ -268,7 +269,7 @@ def test_killed_and_resumed_is_straight_through(
 
 def test_a_checkpoint_of_something_else(tmp_path: Path, tiny_network: Callable[..., Any]) -> None:
     path = tmp_path / "0-checkpoint.safetensors"
-    store.write_tensors(path, {"output/bias": np.zeros(1, np.float32)})
+    tensor_files.write_tensors(path, {"output/bias": np.zeros(1, np.float32)})
     with pytest.raises(ResumeError, match="checkpoint of this run"):
         go(task(tmp_path))
     path.unlink()

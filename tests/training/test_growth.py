@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wmhseg import networks
+from wmhseg.networks import catalogue
 from wmhseg.training import growth
 
 RNG = np.random.default_rng(7)
@@ -17,7 +17,7 @@ RNG = np.random.default_rng(7)
 
 def random_weights(name: str, channels: int = 2, **options: int) -> dict[str, np.ndarray]:
     """Random weights of a network, small enough not to overflow."""
-    described = networks.describe(name, (16, 16), channels, options)
+    described = catalogue.describe(name, (16, 16), channels, options)
     return {
         path: (RNG.standard_normal(shape) / max(1, np.prod(shape[:-1])) ** 0.5).astype(np.float32)
         for path, shape in described.variables().items()
@@ -28,10 +28,10 @@ def computed(
     name: str, tensors: Mapping[str, np.ndarray], stack: np.ndarray, **options: int
 ) -> np.ndarray:
     """What a network makes of a stack."""
-    from wmhseg.weights import store
+    from wmhseg.networks import variables
 
-    model = networks.build(name, (16, 16), stack.shape[-1], options)
-    store.assign(model, dict(tensors), name=name)
+    model = catalogue.build(name, (16, 16), stack.shape[-1], options)
+    variables.assign(model, dict(tensors), name=name)
     return np.asarray(model.predict(stack, verbose=0))
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from keras2_files import legacy_name, random_value, write_legacy
 
-from wmhseg import engines
-from wmhseg.engines import runtime
+from wmhseg.engines import backends, keras_engine, runtime
 from wmhseg.errors import MissingFileError, PresetError, UsageError, WeightsError
+from wmhseg.io import checksums
 from wmhseg.segmentation import ensemble
-from wmhseg.weights import importing, keras2, preset, store
+from wmhseg.weights import importing, keras2, methods, store
 from wmhseg.weights.importing import Import
-from wmhseg.weights.preset import METHODS
+from wmhseg.weights.methods import METHODS
 
 SMALL = replace(
     METHODS["released"], preprocessing=replace(METHODS["released"].preprocessing, field=(32, 32))
@@ -54,7 +54,7 @@ def files(tmp_path: Path, tiny_network: Callable[..., Any]) -> list[Path]:
 def test_same_output_as_keras_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import keras
 
-    from wmhseg.networks import unet
+    from wmhseg.networks.unet import unet
 
     paths = [tmp_path / "0.h5", tmp_path / "1.h5"]
     stack = np.random.default_rng(0).normal(size=(3, 32, 32, 2)).astype(np.float32)
@@ -65,7 +65,7 @@ def test_same_output_as_keras_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
         network.load_weights(str(path))  # Keras 3 reads a legacy .h5 in topological order
         outputs.append(np.asarray(network(stack, training=False))[..., 0])
 
-    monkeypatch.setitem(preset.METHODS, "small", SMALL)
+    monkeypatch.setitem(methods.METHODS, "small", SMALL)
     made = importing.import_keras2(
         paths, Import("theirs", method="small"), into=tmp_path / "models"
     )
@@ -77,7 +77,7 @@ def test_same_output_as_keras_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
         for name, array in store.load(found, member).items():
             np.testing.assert_array_equal(array, expected[name])
 
-    engine = engines.KerasEngine(runtime.Runtime(keras.config.backend(), "cpu", 1))
+    engine = keras_engine.KerasEngine(runtime.Runtime(keras.config.backend(), "cpu", 1))
     mean = ensemble.mean_probability(stack, found, engine)
     np.testing.assert_allclose(mean, np.mean(outputs, 0), rtol=0, atol=1e-5)
     # That would say nothing of members that agree, or of constant maps.
@@ -96,14 +96,14 @@ def test_released_is_the_default(
     what = made.preset
     assert what.preprocessing == METHODS["released"].preprocessing
     assert what.postprocessing == METHODS["released"].postprocessing
-    assert preset.method_name(what) == "released"
+    assert methods.method_name(what) == "released"
     assert (what.channels, what.without_t1, what.licence) == (2, "error", "MIT")
     assert not what.works_without_t1
     assert [m.file for m in what.members] == ["0.safetensors", "1.safetensors"]
     assert "0.h5, 1.h5" in what.description
     card = (made.folder / "MODEL_CARD.md").read_text()
     for path in files:
-        assert f"| {path.name} | {store.sha256_of(path)} |" in card
+        assert f"| {path.name} | {checksums.sha256_of(path)} |" in card
     assert "MIT" in card
 
 
@@ -181,6 +181,6 @@ def test_importing_starts_no_engine(
 ) -> None:
     """Asking for a device would settle it for later runs of the same process."""
     asked: list[Any] = []
-    monkeypatch.setattr(runtime, "start", lambda *device: asked.append(device))
+    monkeypatch.setattr(backends, "start", lambda *device: asked.append(device))
     importing.import_keras2(files, Import("theirs", network="tiny"), into=tmp_path)
     assert asked == []

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras2_files import legacy_name, random_value, write_legacy
 
-from wmhseg import networks
 from wmhseg.errors import MissingFileError, UnreadableFileError, WeightsError
+from wmhseg.networks import catalogue
 from wmhseg.weights import keras2
 
 # A network small enough to reason about: two convolutions around a batch normalisation.
@@ -93,8 +93,8 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gives_the_output_of_keras_own_legacy_loading(name, tmp_path):
     network, channels, options = NETWORKS[name]
-    ours, keras_own = (networks.build(network, (32, 32), channels, options) for _ in range(2))
-    expected = list(networks.describe(network, (32, 32), channels, options).variables().items())
+    ours, keras_own = (catalogue.build(network, (32, 32), channels, options) for _ in range(2))
+    expected = list(catalogue.describe(network, (32, 32), channels, options).variables().items())
     rng = np.random.default_rng(7)
     values = {variable: random_value(variable, shape, rng) for variable, shape in expected}
     layers = dict.fromkeys(variable.split("/")[0] for variable in values)
@@ -120,7 +120,7 @@ def test_gives_the_output_of_keras_own_legacy_loading(name, tmp_path):
 
 
 def test_expected_weights_are_topological():
-    described = networks.describe("unet", (16, 16), 2, {"batch_norm": True})
+    described = catalogue.describe("unet", (16, 16), 2, {"batch_norm": True})
     expected = list(described.variables().items())
     assert expected[:7] == [
         ("enc1_conv1/kernel", (5, 5, 2, 64)),

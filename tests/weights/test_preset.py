@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from wmhseg.errors import PresetError, UsageError
 from wmhseg.geometry import Grid, conform
-from wmhseg.weights import preset
-from wmhseg.weights.preset import METHODS, Member, Postprocessing, Preprocessing, Preset
+from wmhseg.weights import methods, preset
+from wmhseg.weights.methods import METHODS
+from wmhseg.weights.preset import Member, Postprocessing, Preprocessing, Preset
 
 
 def tree(**changes: Any) -> dict[str, Any]:
@@ -78,8 +79,8 @@ def test_methods_are_valid_and_found_by_their_numbers(name: str) -> None:
     method = METHODS[name]
     made = make_preset(preprocessing=method.preprocessing, postprocessing=method.postprocessing)
     preset.validate(made)
-    assert preset.method_name(made) == name
-    assert preset.method_name(preset.with_postprocessing(made, threshold=0.123)) == "custom"
+    assert methods.method_name(made) == name
+    assert methods.method_name(preset.with_postprocessing(made, threshold=0.123)) == "custom"
 
 
 # Round trip -------------------------------------------------------------------------------------

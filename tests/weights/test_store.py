@@ -26,10 +26,12 @@ from wmhseg.errors import (
     UsageError,
     WeightsError,
 )
-from wmhseg.io import files
-from wmhseg.weights import preset, store
+from wmhseg.io import checksums, files
+from wmhseg.networks import variables
+from wmhseg.weights import preset, store, tensor_files
 from wmhseg.weights.preset import Member, Preset
-from wmhseg.weights.store import Model, Tensors
+from wmhseg.weights.store import Model
+from wmhseg.weights.tensor_files import Tensors
 
 
 def tensors(seed: int = 0) -> Tensors:
@@ -109,17 +111,17 @@ def test_one_changed_byte_is_found(tmp_path: Path, place: int) -> None:
     store.load(made, made.preset.members[0])
     with pytest.raises(ChecksumError, match=made.preset.members[1].sha256) as caught:
         store.load(made, made.preset.members[1])
-    assert store.sha256_of(path) in str(caught.value)
+    assert checksums.sha256_of(path) in str(caught.value)
 
 
 def test_sha256_of_known_bytes(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     # The example of FIPS 180-2, appendix B.1.
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert store.sha256_of(tmp_path / "abc") == expected
+    assert checksums.sha256_of(tmp_path / "abc") == expected
     (tmp_path / "million").write_bytes(b"a" * 10**6)  # appendix B.3, more than one chunk
     expected = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
-    assert store.sha256_of(tmp_path / "million") == expected
+    assert checksums.sha256_of(tmp_path / "million") == expected
 
 
 def test_missing_and_unreadable_weights(tmp_path: Path) -> None:
@@ -139,7 +141,7 @@ def test_missing_and_unreadable_weights(tmp_path: Path) -> None:
 
 def test_weights_of_impossible_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = save(tmp_path / "some-model")
-    monkeypatch.setattr(store, "_MAX_WEIGHT_BYTES", 100)
+    monkeypatch.setattr(tensor_files, "_MAX_WEIGHT_BYTES", 100)
     with pytest.raises(WeightsError, match="At most"):
         store.load(made, made.preset.members[0])
 
@@ -178,40 +180,40 @@ def test_not_weights(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"a\.safetensors"):
-        store.read_tensors(path)
+        tensor_files.read_tensors(path)
 
 
 def test_other_floats_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(one("F64", struct.pack("<d", 0.1)))
-    assert store.read_tensors(path)["a"][0] == np.float32(0.1)
+    assert tensor_files.read_tensors(path)["a"][0] == np.float32(0.1)
 
 
 def test_written_values_must_fit(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     large = {"fits/kernel": np.float32([65504]), "large/kernel": np.float32([65520])}
     with pytest.raises(WeightsError, match=r"float16.*large/kernel"):
-        store.write_tensors(path, large, "float16")
+        tensor_files.write_tensors(path, large, "float16")
     assert not list(tmp_path.iterdir())
-    store.write_tensors(path, large, "float32")
-    assert store.read_tensors(path)["large/kernel"] == 65520
+    tensor_files.write_tensors(path, large, "float32")
+    assert tensor_files.read_tensors(path)["large/kernel"] == 65520
     with pytest.raises(WeightsError):
-        store.write_tensors(tmp_path / "b.safetensors", {"a": np.float32([np.nan])})
+        tensor_files.write_tensors(tmp_path / "b.safetensors", {"a": np.float32([np.nan])})
 
 
 def test_written_shapes_and_order_are_kept(tmp_path: Path) -> None:
     array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     given = {"turned": array.transpose(2, 0, 1), "strided": array[:, ::2], "scalar": np.float32(5)}
-    store.write_tensors(tmp_path / "a.safetensors", given)
-    for name, value in store.read_tensors(tmp_path / "a.safetensors").items():
+    tensor_files.write_tensors(tmp_path / "a.safetensors", given)
+    for name, value in tensor_files.read_tensors(tmp_path / "a.safetensors").items():
         assert value.shape == given[name].shape
         np.testing.assert_array_equal(value, given[name])
 
 
 def test_equal_weights_make_equal_files(tmp_path: Path) -> None:
-    store.write_tensors(tmp_path / "a", tensors())
-    store.write_tensors(tmp_path / "b", dict(reversed(tensors().items())))
-    assert store.sha256_of(tmp_path / "a") == store.sha256_of(tmp_path / "b")
+    tensor_files.write_tensors(tmp_path / "a", tensors())
+    tensor_files.write_tensors(tmp_path / "b", dict(reversed(tensors().items())))
+    assert checksums.sha256_of(tmp_path / "a") == checksums.sha256_of(tmp_path / "b")
 
 
 # What must not be written -----------------------------------------------------------------------
@@ -471,8 +473,8 @@ def given_tensors() -> Tensors:
 
 
 def test_assign_and_collect(network: Any) -> None:
-    store.assign(network, given_tensors(), name="0.safetensors")
-    taken = store.collect(network)
+    variables.assign(network, given_tensors(), name="0.safetensors")
+    taken = variables.collect(network)
     assert list(taken) == ["wide/kernel", "wide/bias", "output/kernel", "output/bias"]
     for name, array in given_tensors().items():
         np.testing.assert_array_equal(taken[name], array)
@@ -481,7 +483,7 @@ def test_assign_and_collect(network: Any) -> None:
     network.weights[3].assign([10])
     assert taken["output/bias"] == [9]
     taken["output/bias"][0] = 11
-    assert store.collect(network)["output/bias"] == [10]
+    assert variables.collect(network)["output/bias"] == [10]
 
 
 @pytest.mark.parametrize(
@@ -498,11 +500,11 @@ def test_assign_and_collect(network: Any) -> None:
     ],
 )
 def test_wrong_tensors_are_named(network: Any, change: dict[str, Any], message: str) -> None:
-    before = store.collect(network)
+    before = variables.collect(network)
     wrong = {k: v for k, v in (given_tensors() | change).items() if v is not None}
     with pytest.raises(WeightsError, match=r"0\.safetensors: " + message):
-        store.assign(network, wrong, name="0.safetensors")
-    for name, array in store.collect(network).items():
+        variables.assign(network, wrong, name="0.safetensors")
+    for name, array in variables.collect(network).items():
         np.testing.assert_array_equal(array, before[name])
 
 

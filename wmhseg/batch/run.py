@@ -8,9 +8,7 @@ fingerprint is still the same. ``OUTPUT/summary.tsv`` is brought up to date afte
 from __future__ import annotations
 
 import contextlib
-import csv
 import functools
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -20,14 +18,14 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from wmhseg import errors
+from wmhseg import errors, processors
 from wmhseg.batch import workers
-from wmhseg.datasets.cases import Subject
-from wmhseg.engines import runtime
+from wmhseg.datasets.subjects import Subject
 from wmhseg.io import files
-from wmhseg.scoring.score import fingerprint
+from wmhseg.io.checksums import fingerprint
 from wmhseg.segmentation import pipeline
-from wmhseg.segmentation.pipeline import Options
+from wmhseg.segmentation.options import Options
+from wmhseg.segmentation.result import Segmentation
 from wmhseg.version import __version__
 from wmhseg.weights import store
 
@@ -37,9 +35,7 @@ COLUMNS = (
     "subject", "status", "volume_ml", "lesion_count", "seconds", "warnings", "exit_code", "error",
 )  # fmt: skip
 
-_MAX_TABLE_BYTES = 1 << 24
 _MAX_NAME_BYTES = 200
-_NONE = ("", "n/a")
 
 Told = Callable[[int, int, "Row"], None]
 
@@ -110,51 +106,6 @@ class Task:
 # Which subjects ---------------------------------------------------------------------------------
 
 
-def read_subjects(table: Path) -> list[Subject]:
-    """Reads a table of subjects.
-
-    Args:
-        table: Comma-separated if its name ends in .csv, otherwise tab-separated; with the columns
-            subject, flair and, if wanted, t1 (empty or n/a: none). Paths are relative to it.
-
-    Returns:
-        The subjects in their order.
-
-    Raises:
-        InputError: The table cannot be read.
-        TableError: It is not of this form.
-    """
-    with files.reading(table, f'table "{table}"', advice="Name a .tsv or .csv file.") as file:
-        raw = file.read(_MAX_TABLE_BYTES + 1)
-    if len(raw) > _MAX_TABLE_BYTES:
-        raise errors.TableError(
-            "A table of subjects was expected", received=f"more than {_MAX_TABLE_BYTES} bytes"
-        )
-    try:
-        text = raw.decode("utf-8-sig")
-        separator = "," if table.suffix.lower() == ".csv" else "\t"
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise errors.TableError(
-            "A table of subjects in UTF-8 was expected", received=error, advice=str(table)
-        ) from error
-    found = []
-    for number, row in enumerate(rows, start=2):
-        values = {str(key).strip().lower(): value for key, value in row.items()}
-        if not {"subject", "flair"} <= set(values) or None in row or None in row.values():
-            raise errors.TableError(
-                "A table with the columns subject, flair and t1 was expected, "
-                + ("separated by commas" if separator == "," else "separated by tabs"),
-                received=f"line {number} with the columns {', '.join(map(str, row))}",
-                advice=f"See docs/batch.md. The table is {table}.",
-            )
-        paths = [str(values.get(key) or "").strip() for key in ("flair", "t1")]
-        flair, t1 = (None if p.lower() in _NONE else table.parent / p for p in paths)
-        problem = "" if flair else "no FLAIR scan is named in the table"
-        found.append(Subject(str(values["subject"]).strip(), flair, t1, problem))
-    return found
-
-
 def check_names(subjects: Sequence[Subject]) -> None:
     """Makes sure that every subject can have a folder of its own.
 
@@ -194,7 +145,7 @@ class _Reader:
         self._thread = ThreadPoolExecutor(1)
         self._ahead: tuple[Subject, Future[pipeline.Loaded]] | None = None
 
-    def segment(self, subject: Subject, upcoming: Subject | None) -> pipeline.Segmentation:
+    def segment(self, subject: Subject, upcoming: Subject | None) -> Segmentation:
         ahead, self._ahead = self._ahead, None
         loaded = ahead[1].result() if ahead and ahead[0] == subject else self._load(subject)
         del ahead
@@ -341,7 +292,7 @@ def _tasks(subjects: Sequence[Subject], output: Path, settings: Settings) -> lis
     model = store.find(settings.model)
     options = settings.options
     if options.threads is None:
-        share = max(1, runtime.available_processors() // settings.jobs)
+        share = max(1, processors.available_processors() // settings.jobs)
         options = replace(options, threads=share)
     method = {
         "version": __version__,

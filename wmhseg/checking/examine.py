@@ -7,17 +7,15 @@ a mask in place of a scan. Nothing here changes a scan or stops a segmentation.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from wmhseg.checking import headers, voxels
+from wmhseg.checking.findings import Finding, Level
 from wmhseg.checking.voxels import Look
-from wmhseg.errors import UnsuitableScanError
 from wmhseg.geometry import Grid
 from wmhseg.io.images import Scan
 from wmhseg.io.nifti import Header
@@ -25,7 +23,6 @@ from wmhseg.preparation import intensity
 
 # Thresholds of the brain masks on the challenge's scale: what "on scale" is measured by.
 _MASK_THRESHOLDS = {"FLAIR": 70.0, "T1": 30.0}
-_REPORTED_BY_THE_PIPELINE = ("scale", "wrapped", "grid")
 
 _OBLIQUE_DEGREES = (1.0, 30.0)
 _THICK_RATIO, _ISOTROPIC_RATIO = 2.0, 1.6
@@ -39,34 +36,6 @@ _LOW_SNR = 10.0
 _GHOST_LIMIT = 0.025  # of the phantom test that ``contrast`` names
 _SAMPLE_VOX, _GLANCE_VOX = 10_000_000, 200_000
 _AXES = {"L": "sagittal", "R": "sagittal", "A": "coronal", "P": "coronal"}
-
-
-class Level(StrEnum):
-    """How much a finding matters."""
-
-    OK = "ok"
-    NOTE = "note"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was found.
-
-    Attributes:
-        topic: What it is about, one word that programs can rely on.
-        level: How much it matters.
-        scan: "FLAIR", "T1", or "pair".
-        text: A sentence.
-        values: The figures behind it.
-    """
-
-    topic: str
-    level: Level
-    scan: str
-    text: str
-    values: dict[str, Any] = field(default_factory=dict)
 
 
 def examine(flair: Scan, t1: Scan | None = None) -> list[Finding]:
@@ -97,54 +66,6 @@ def examine(flair: Scan, t1: Scan | None = None) -> list[Finding]:
     if t1 is not None:
         found += _pair(scans, looks)
     return found
-
-
-def warnings(findings: Sequence[Finding]) -> list[str]:
-    """The sentences that a segmentation's report should repeat.
-
-    Warnings and errors, but for what the pipeline itself reports.
-    """
-    return [
-        f.text
-        for f in findings
-        if f.level in (Level.WARNING, Level.ERROR) and f.topic not in _REPORTED_BY_THE_PIPELINE
-    ]
-
-
-def to_dict(findings: Sequence[Finding]) -> dict[str, Any]:
-    """The findings as plain values, with the worst level in front."""
-    worst = max((list(Level).index(f.level) for f in findings), default=0)
-    return {
-        "worst": str(list(Level)[worst]),
-        "findings": [
-            {
-                **asdict(f),
-                "level": str(f.level),
-                "values": {k: _plain(v) for k, v in f.values.items()},
-            }
-            for f in findings
-        ],
-    }
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN and no infinity, and headers may hold both: they become null."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def check_suitable(findings: Sequence[Finding]) -> None:
-    """Ends with an error if a finding is one.
-
-    Raises:
-        UnsuitableScanError: It repeats the sentences.
-    """
-    wrong = [f.text for f in findings if f.level is Level.ERROR]
-    if wrong:
-        raise UnsuitableScanError(
-            "Scans that can be segmented were expected",
-            received=" ".join(wrong),
-            advice="Look at the scans and check the names of the files.",
-        )
 
 
 # Header and grid --------------------------------------------------------------------------------

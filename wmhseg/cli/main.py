@@ -22,7 +22,8 @@ from wmhseg.cli.console import Console
 from wmhseg.version import __version__
 
 if TYPE_CHECKING:
-    from wmhseg.segmentation.pipeline import Options, Segmentation
+    from wmhseg.segmentation.options import Options
+    from wmhseg.segmentation.result import Segmentation
     from wmhseg.weights.store import Model
 
 _EPILOG = """\
@@ -215,8 +216,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    from wmhseg.preparation import one_grid
-    from wmhseg.segmentation.pipeline import Options
+    from wmhseg.preparation import steps
+    from wmhseg.segmentation.options import Options
 
     chosen: dict[str, Any] = {name: getattr(arguments, name, None) for name in _STEPS}
     return Options(
@@ -225,7 +226,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         batch=arguments.batch,
         intensity_scale=arguments.intensity_scale,
         threshold=arguments.threshold,
-        steps=one_grid.PREPARED if None in chosen.values() else one_grid.Steps(**chosen),
+        steps=steps.PREPARED if None in chosen.values() else steps.Steps(**chosen),
         min_lesion_mm3=arguments.min_lesion,
         lesion_peak=arguments.lesion_peak,
         engine=arguments.engine,
@@ -335,7 +336,7 @@ def _models(arguments: argparse.Namespace) -> int:
 
 
 def _describe(model: Model) -> dict[str, str]:
-    from wmhseg.weights import preset as presets
+    from wmhseg.weights import methods
 
     preset = model.preset
     networks = sorted({f"{m.network} {m.options or ''}".strip() for m in preset.members})
@@ -346,7 +347,7 @@ def _describe(model: Model) -> dict[str, str]:
         "input": "FLAIR"
         if preset.channels == 1
         else ("FLAIR and T1, or FLAIR alone" if preset.works_without_t1 else "FLAIR and T1"),
-        "preset": presets.method_name(preset),
+        "preset": methods.method_name(preset),
         "trained on": preset.training_data,
         "licence": preset.licence,
         "reference": preset.reference,

@@ -14,7 +14,7 @@ from wmhseg.cli.console import Console
 
 if TYPE_CHECKING:
     from wmhseg.batch.run import Row
-    from wmhseg.segmentation.pipeline import Options
+    from wmhseg.segmentation.options import Options
 
 Command = Callable[[str, str, Callable[..., int]], argparse.ArgumentParser]
 AddRunning = Callable[..., None]
@@ -44,7 +44,7 @@ def add_commands(command: Command, add_running: AddRunning, options: MakeOptions
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from wmhseg.checking import examine
+    from wmhseg.checking import examine, findings
     from wmhseg.io import files, images
 
     paths = [Path(p) for p in (arguments.flair, arguments.t1) if p]
@@ -53,7 +53,7 @@ def _check(arguments: argparse.Namespace) -> int:
         files.check_outputs([Path(target)], inputs=paths)
     scans = [images.read_scan(p, name=n) for p, n in zip(paths, ("FLAIR", "T1"), strict=False)]
     found = examine.examine(*scans)
-    content = {"flair": arguments.flair, "t1": arguments.t1, **examine.to_dict(found)}
+    content = {"flair": arguments.flair, "t1": arguments.t1, **findings.to_dict(found)}
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     if target:
         files.write_text(Path(target), text)
@@ -61,22 +61,23 @@ def _check(arguments: argparse.Namespace) -> int:
         # File names may hold what UTF-8 cannot express.
         sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
     else:
-        shown = [f for f in found if not (arguments.quiet and f.level is examine.Level.OK)]
+        shown = [f for f in found if not (arguments.quiet and f.level is findings.Level.OK)]
         for finding in shown:
             print(f"{finding.level:<9}{finding.text}")
-    examine.check_suitable(found)
+    findings.check_suitable(found)
     return errors.EXIT_OK
 
 
 def _batch(arguments: argparse.Namespace, options: MakeOptions) -> int:
     from wmhseg.batch import run
-    from wmhseg.datasets import cases
+    from wmhseg.datasets import tables
+    from wmhseg.datasets.subjects import find_subjects
     from wmhseg.reporting import report
     from wmhseg.weights import store
 
     console = Console(quiet=arguments.quiet, verbose=arguments.verbose)
     source, output = Path(arguments.subjects), Path(arguments.output)
-    subjects = cases.find_subjects(source) if source.is_dir() else run.read_subjects(source)
+    subjects = find_subjects(source) if source.is_dir() else tables.read_subjects(source)
 
     def told(done: int, total: int, row: Row) -> None:
         if row.error:

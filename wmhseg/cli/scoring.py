@@ -100,7 +100,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) -> int:
     from wmhseg.scoring import official, summary
-    from wmhseg.scoring.score import Scoring, score_masks
+    from wmhseg.scoring.masks import score_masks
+    from wmhseg.scoring.score import Scoring
     from wmhseg.scoring.table import COUNTS
 
     console = _console(arguments)
@@ -132,7 +133,8 @@ def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) 
 
 
 def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -> int:
-    from wmhseg.datasets.cases import find_cases, pair_results, select
+    from wmhseg.datasets.cases import find_cases, select
+    from wmhseg.datasets.results import pair_results
     from wmhseg.io import files
     from wmhseg.scoring import figures, summary
     from wmhseg.scoring.score import Scoring, check_all_scored, score_pairs

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg import networks
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import WeightsError
+from wmhseg.networks import catalogue
 from wmhseg.networks.graph import Graph
 from wmhseg.weights.preset import Member
 from wmhseg.weights.store import Model
@@ -58,7 +58,7 @@ def describe(model: Model, member: Member) -> Graph:
     """
     preset = model.preset
     field = preset.preprocessing.field
-    described = networks.describe(member.network, field, preset.channels, member.options)
+    described = catalogue.describe(member.network, field, preset.channels, member.options)
     if described.parameter_count() != member.parameters:
         raise WeightsError(
             f"A network of {member.parameters:,} parameters was expected",

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from wmhseg import networks
-from wmhseg.engines import interface, runtime
+from wmhseg.engines import backends, interface
 from wmhseg.engines.interface import Float
 from wmhseg.engines.runtime import Runtime
+from wmhseg.networks import catalogue, variables
 from wmhseg.weights import store
 from wmhseg.weights.preset import Member
 from wmhseg.weights.store import Model
@@ -41,7 +41,7 @@ class KerasEngine:
         interface.describe(model, member)
         with self.scope():
             self._network = self._build(model, member)
-            store.assign(self._network, tensors, name=member.file)
+            variables.assign(self._network, tensors, name=member.file)
 
     @contextmanager
     def scope(self) -> Iterator[None]:
@@ -49,7 +49,7 @@ class KerasEngine:
         precise = self.runtime.precision == "f32"
         with (
             self.runtime.scope(),
-            runtime.tensor_float_32(self.runtime.backend, not precise)
+            backends.tensor_float_32(self.runtime.backend, not precise)
             if self.runtime.device == "gpu"
             else nullcontext(),
         ):
@@ -60,7 +60,7 @@ class KerasEngine:
         field = preset.preprocessing.field
         key = (member.network, field, preset.channels, tuple(sorted(member.options.items())))
         if key not in self._built:
-            self._built[key] = networks.build(
+            self._built[key] = catalogue.build(
                 member.network,
                 field,
                 preset.channels,

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from wmhseg import networks
-from wmhseg.engines import interface, runtime
+from wmhseg.engines import interface, openvino_core
 from wmhseg.engines.interface import Float
 from wmhseg.engines.runtime import Runtime
-from wmhseg.networks import rewriting
+from wmhseg.networks import graph, rewriting, variables
 from wmhseg.weights import store
 from wmhseg.weights.preset import Member
 from wmhseg.weights.store import Model
@@ -40,7 +39,7 @@ class OpenVinoEngine:
         """
         self.runtime = machine
         self._change = change
-        self._core = runtime.openvino_core()
+        self._core = openvino_core.openvino_core()
         self._members: dict[str, _Compiled] = {}
         self._current: _Compiled | None = None
 
@@ -52,7 +51,7 @@ class OpenVinoEngine:
         if key not in self._members:
             described = interface.describe(model, member)
             tensors = store.load(model, member)
-            store.check(described.variables(), tensors, name=member.file)
+            variables.check(described.variables(), tensors, name=member.file)
             self._members[key] = _Compiled(
                 *rewriting.merge_doublings(described, tensors),
                 self._core,
@@ -72,8 +71,8 @@ class _Compiled:
 
     def __init__(
         self,
-        described: networks.Graph,
-        tensors: store.Tensors,
+        described: graph.Graph,
+        tensors: variables.Tensors,
         core: Any,
         machine: Runtime,
         change: Change | None,

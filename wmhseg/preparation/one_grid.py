@@ -16,18 +16,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wmhseg import geometry
-from wmhseg.errors import GridMismatchError, RegistrationError, UsageError
+from wmhseg.errors import GridMismatchError, RegistrationError
 from wmhseg.geometry import Conformation, Grid
 from wmhseg.io.images import Scan
 from wmhseg.preparation import bias, intensity, registration, resampling
 from wmhseg.preparation.registration import Rigid
 from wmhseg.preparation.resampling import Resampling
+from wmhseg.preparation.steps import Steps
 from wmhseg.weights.preset import Preset, with_changes
 
 MOST_TILT_DEG = 30.0
@@ -37,54 +38,6 @@ LEAST_COVERED = 0.9
 """Share of the head in FLAIR that T1 should show."""
 
 _THIN_MM = 2.0
-
-SWITCHES: dict[str, tuple[str, ...]] = {
-    "reorient": ("auto", "off"),
-    "pixel_size": ("auto", "off"),
-    "bias_correction": ("auto", "on", "off"),
-    "registration": ("auto", "on", "header", "off"),
-    "on_registration_failure": ("error", "flair-only"),
-}
-"""Step -> what it may be set to."""
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Which steps are taken.
-
-    Attributes:
-        reorient: "auto" turns axes to the model's; "off" takes the array as it is stored.
-        pixel_size: "auto" brings pixels outside the training's range to 1 mm; "off" never.
-        bias_correction: "auto" corrects a pair on two grids; "on" always, "off" never.
-        registration: "auto" registers T1 on another grid than FLAIR's; "on" also T1 on the same
-            grid; "header" believes the headers and only resamples; "off" refuses two grids.
-        on_registration_failure: What happens when the pair does not match: "error", or
-            "flair-only" to go on without T1, with a warning.
-    """
-
-    reorient: Literal["auto", "off"] = "auto"
-    pixel_size: Literal["auto", "off"] = "auto"
-    bias_correction: Literal["auto", "on", "off"] = "auto"
-    registration: Literal["auto", "on", "header", "off"] = "auto"
-    on_registration_failure: Literal["error", "flair-only"] = "error"
-
-    def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            UsageError: If a value is not one of the documented ones.
-        """
-        for name, allowed in SWITCHES.items():
-            if getattr(self, name) not in allowed:
-                raise UsageError(
-                    f"{name} " + " or ".join(f'"{a}"' for a in allowed) + " was expected",
-                    received=getattr(self, name),
-                )
-
-
-PREPARED = Steps(pixel_size="off", bias_correction="off", registration="off")
-"""For scans that are known to be prepared, as in the challenge's layout: nothing is done that the
-published programs do not do."""
 
 
 @dataclass(frozen=True)

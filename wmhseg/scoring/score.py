@@ -11,7 +11,6 @@ import hashlib
 import multiprocessing
 import signal
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -19,8 +18,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from wmhseg.datasets.cases import Case, Kind, Pair, Problem
-from wmhseg.engines import runtime
+from wmhseg import processors
+from wmhseg.datasets.cases import Case, Kind, Problem
+from wmhseg.datasets.results import Pair
 from wmhseg.errors import (
     CasesFailedError,
     EvaluationError,
@@ -30,9 +30,10 @@ from wmhseg.errors import (
     TableError,
     UsageError,
 )
-from wmhseg.io import images
-from wmhseg.scoring import metrics, official
-from wmhseg.scoring.table import VALUES, Score, read_table, write_table
+from wmhseg.io.checksums import fingerprint
+from wmhseg.scoring import official
+from wmhseg.scoring.masks import score_masks
+from wmhseg.scoring.table import Score, read_table, write_table
 from wmhseg.version import __version__
 
 Progress = Callable[[int, int], None]
@@ -69,39 +70,6 @@ class Scoring:
                 received=f"no file {self.script}",
                 advice="It is in their repository hjkuijf/wmhchallenge on GitHub.",
             )
-
-
-def score_masks(reference: Path, result: Path) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Score one result.
-
-    Args:
-        reference: Mask of labels 0, 1 (WMH) and 2 (left out), NIfTI.
-        result: Mask or probability map on the same grid, NIfTI.
-
-    Returns:
-        The metrics by name (``VALUES``), and notes on unusual values and geometry.
-
-    Raises:
-        GridMismatchError: The sizes differ. Another position in space only gives a note: the
-            reference's is used for both, as the organisers do.
-        InputError: A file cannot be read.
-    """
-    labels, grid = images.read_labels(reference)
-    mask, own_grid = images.read_labels(result)
-    difference = grid.difference(own_grid)
-    if grid.shape != own_grid.shape:
-        raise GridMismatchError(
-            "Reference and result of one size were expected",
-            received=difference,
-            advice="Bring the result onto the grid of the reference (the FLAIR image) first.",
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", metrics.MaskWarning)  # they are in the notes
-        found = metrics.evaluate(labels, mask, grid.spacing_mm)
-    notes = found.notes
-    if difference:
-        notes += (f"The result's geometry is wrong ({difference}): the reference's is used.",)
-    return {name: float(getattr(found, name)) for name in VALUES}, notes
 
 
 def score_pairs(
@@ -207,28 +175,6 @@ def _salt(scoring: Scoring) -> str:
     return f"{__version__} {hashlib.sha256(script.read_bytes()).hexdigest() if script else ''}"
 
 
-def fingerprint(salt: str, *paths: Path | None) -> str:
-    """Checksum of the content of files, to find out whether anything has changed.
-
-    Args:
-        salt: Whatever else matters.
-        paths: Plain files.
-
-    Returns:
-        16 hexadecimal digits; "" if a path is None or cannot be read as a plain file.
-    """
-    digest = hashlib.sha256(salt.encode())
-    for path in paths:
-        if path is None or not path.is_file():
-            return ""
-        try:
-            with path.open("rb") as handle:
-                digest.update(hashlib.file_digest(handle, "sha256").digest())
-        except OSError:
-            return ""  # whoever needs the file will say why
-    return digest.hexdigest()[:16]
-
-
 def _moved(score: Score, case: Case) -> Score:
     """An earlier score of the same files, under what is known about the case today."""
     return _score_of(
@@ -282,7 +228,7 @@ def _results(
     tasks: Sequence[tuple[int, _Task]], scoring: Scoring
 ) -> Generator[tuple[int, Score], None, None]:
     """Yields index and score of each task as it is finished, in any order."""
-    jobs = min(scoring.jobs or runtime.available_processors(), len(tasks))
+    jobs = min(scoring.jobs or processors.available_processors(), len(tasks))
     if jobs <= 1:
         yield from ((index, _score(task)) for index, task in tasks)
         return

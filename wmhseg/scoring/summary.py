@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from wmhseg.datasets.cases import natural
+from wmhseg.datasets.folders import natural
 from wmhseg.io import files
 from wmhseg.scoring import statistics
 from wmhseg.scoring.metrics import BlandAltman, bland_altman

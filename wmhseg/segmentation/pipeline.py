@@ -9,26 +9,26 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg import engines, geometry
-from wmhseg.checking import examine
-from wmhseg.engines import runtime
+from wmhseg.checking import examine, findings
+from wmhseg.engines import interface, runtime
+from wmhseg.engines import start as engines_start
 from wmhseg.errors import UsageError
-from wmhseg.geometry import Grid
 from wmhseg.io import images
 from wmhseg.io.images import Scan
 from wmhseg.measures import lesions
-from wmhseg.preparation import network_input, one_grid, registration
+from wmhseg.preparation import network_input, one_grid
 from wmhseg.preparation.network_input import Prepared
 from wmhseg.reporting import report
-from wmhseg.reporting.report import Report
-from wmhseg.segmentation import ensemble
+from wmhseg.segmentation import ensemble, postprocessing
+from wmhseg.segmentation.options import Options
+from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import preset, store
 from wmhseg.weights.store import Model
 
@@ -38,135 +38,6 @@ if TYPE_CHECKING:
     Source = str | os.PathLike[str] | sitk.Image | npt.NDArray[Any] | Scan
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run; what the method is stands in the model's preset.
-
-    Attributes:
-        device: "auto" takes a GPU when there is one.
-        engine: "keras" is the reference, "openvino" the fastest on a CPU; "auto" takes OpenVINO
-            where it is installed and no GPU is used.
-        precision: "f32" (float32); "bf16" (bfloat16, on processors and GPUs that have it) and
-            "tf32" (TensorFloat-32, on GPUs) are meant to be faster and are not equal to the last
-            voxel.
-        threads: Processor threads, None for all that may be used.
-        batch: Slices computed at once, None for what suits the engine; bounds the memory, never
-            changes the result.
-        intensity_scale: "adapt" brings a scan whose intensities are not on the challenge's scale
-            to it, so that the mask thresholds mean the same; "keep" never does, as the challenge
-            ran it, and reports when it would have mattered.
-        threshold: Replaces the preset's threshold on the probability.
-        min_lesion_mm3: Replaces the preset's smallest lesion volume; 0 keeps all.
-        lesion_peak: Replaces the probability that a lesion has to exceed somewhere; 0 keeps all.
-        steps: What is done to scans as the scanner gave them; see ``wmhseg.preparation.one_grid``.
-    """
-
-    device: runtime.Device = "auto"
-    threads: int | None = None
-    batch: int | None = None
-    intensity_scale: Literal["adapt", "keep"] = "adapt"
-    threshold: float | None = None
-    min_lesion_mm3: float | None = None
-    lesion_peak: float | None = None
-    engine: runtime.EngineName = "auto"
-    precision: runtime.Precision = "f32"
-    steps: one_grid.Steps = field(default_factory=one_grid.Steps)
-
-    def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            UsageError: If a value is not one of the documented ones.
-        """
-        if self.intensity_scale not in ("adapt", "keep"):
-            raise UsageError(
-                'intensity_scale "adapt" or "keep" was expected', received=self.intensity_scale
-            )
-        runtime.check_choice(self.engine, self.device, self.threads, self.precision)
-        if self.batch is not None and self.batch < 1:
-            raise UsageError("A batch of at least 1 slice was expected", received=self.batch)
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """A finished segmentation on the FLAIR scan's grid.
-
-    Attributes:
-        mask: (slice, row, column) uint8, 1 = WMH, in the file's own orientation.
-        probability: Mean probability of the members, float32, same shape; 0 in the end slices
-            and outside the network's field, where nothing is computed.
-        grid: Where the voxels lie.
-        report: Volume, count, model, versions, timings, warnings.
-        flair: The FLAIR scan, for overlays.
-        t1_place: T1's own grid and the move from FLAIR to T1, None when no T1 was used.
-    """
-
-    mask: npt.NDArray[np.uint8]
-    probability: npt.NDArray[np.float32]
-    grid: Grid
-    report: Report
-    flair: Scan = field(repr=False)
-    t1_place: tuple[Grid, registration.Rigid] | None = field(default=None, repr=False)
-
-    def to_image(self) -> sitk.Image:
-        """Returns the mask as a SimpleITK image."""
-        return images.to_image(self.mask, self.grid)
-
-    def mask_on_t1(self) -> tuple[npt.NDArray[np.uint8], Grid]:
-        """Returns the mask on the T1 scan's own grid, and that grid: voxels that are half WMH.
-
-        Raises:
-            UsageError: If no T1 was used.
-        """
-        if self.t1_place is None:
-            raise UsageError("A mask on the T1 grid needs a T1 image", received="none, or not used")
-        grid, move = self.t1_place
-        there = registration.on_other_grid(self.mask.astype(np.float32), self.grid, grid, move)
-        return (there > 0.5).astype(np.uint8), grid
-
-    def overlay(self) -> npt.NDArray[np.uint8]:
-        """Draws slices of the FLAIR scan with the mask outlined, RGB (row, column, 3) uint8."""
-        way = geometry.conform(self.grid, (1, 1), "LPS")
-        _, row_mm, column_mm = way.oriented_spacing_mm
-        return report.overlay(
-            way.orient(self.flair.array), way.orient(self.mask), (row_mm, column_mm)
-        )
-
-    def save(
-        self,
-        output: str | os.PathLike[str],
-        probability: str | os.PathLike[str] | None = None,
-        overlay: str | os.PathLike[str] | None = None,
-        t1_mask: str | os.PathLike[str] | None = None,
-    ) -> None:
-        """Writes the mask and the report beside it (``.json``), all files or none.
-
-        Args:
-            output: Mask to write, ``.nii.gz`` or ``.nii``; its folder is made if needed.
-            probability: Probability map to write as well.
-            overlay: Picture (``.png``) to write as well.
-            t1_mask: Mask on the T1 scan's grid to write as well.
-
-        Raises:
-            UsageError: If a name has another ending.
-            OutputNotWritableError: If a folder cannot be made or written to.
-            DiskFullError: If there is no room.
-        """
-        target = Path(output)
-        for path in (output, probability, overlay, t1_mask):
-            if path is not None:
-                images.check_writable(Path(path).parent)
-        with images.together():
-            if probability is not None:
-                images.write_probability(probability, self.probability, self.grid)
-            if t1_mask is not None:
-                images.write_mask(t1_mask, *self.mask_on_t1())
-            if overlay is not None:
-                images.write_picture(overlay, self.overlay())
-            images.write_text(report.path_beside(target), self.report.to_json())
-            images.write_mask(target, self.mask, self.grid)
 
 
 class _Stopwatch:
@@ -240,7 +111,7 @@ class Segmenter:
         self,
         model: str | os.PathLike[str] | Model = store.DEFAULT_MODEL,
         options: Options | None = None,
-        engine: engines.Engine | None = None,
+        engine: interface.Engine | None = None,
     ) -> None:
         """Finds the model; the engine is started when the first scan is computed.
 
@@ -264,7 +135,7 @@ class Segmenter:
         self.model = Model(chosen.folder, changed)
         self._engine = engine
 
-    def start(self) -> engines.Engine:
+    def start(self) -> interface.Engine:
         """Starts the engine, once.
 
         Raises:
@@ -272,7 +143,9 @@ class Segmenter:
         """
         if self._engine is None:
             want = self.options
-            self._engine = engines.start(want.engine, want.device, want.threads, want.precision)
+            self._engine = engines_start.start(
+                want.engine, want.device, want.threads, want.precision
+            )
         return self._engine
 
     def load(
@@ -288,7 +161,7 @@ class Segmenter:
             flair_scan = _read(flair, "FLAIR", spacing_mm)
             t1_scan = None if t1 is None else _read(t1, "T1", spacing_mm)
         with watch.stage("check"):
-            doubts = examine.warnings(examine.examine(flair_scan, t1_scan))
+            doubts = findings.warnings(examine.examine(flair_scan, t1_scan))
         with watch.stage("raw"):
             ready = one_grid.ready(flair_scan, t1_scan, self.model.preset, self.options.steps)
         with watch.stage("prepare"):
@@ -332,7 +205,7 @@ class Segmenter:
         chosen = Model(self.model.folder, ready.preset)
         post, way = chosen.preset.postprocessing, prepared.conformation
         with watch.stage("predict"):
-            kept = lesions.kept_slices(way.slices, post)
+            kept = postprocessing.kept_slices(way.slices, post)
             probability = np.zeros(prepared.stack.shape[:3], np.float32)
             probability[kept] = ensemble.mean_probability(
                 prepared.stack[kept], chosen, engine, batch=self.options.batch, progress=progress
@@ -340,10 +213,10 @@ class Segmenter:
         with watch.stage("restore"):
             # Peaks are judged on the network's voxels, as interpolation flattens them; the mask is
             # cut on the scan's own: one that is resampled loses its small lesions.
-            sure = lesions.without_doubtful(probability, post)
+            sure = postprocessing.without_doubtful(probability, post)
             original = ready.way.restore(way.restore(sure))
-            mask = ready.to_file_order(lesions.to_mask(original, post))
-            mask = lesions.without_small(mask, loaded.flair.grid.voxel_ml, post)
+            mask = ready.to_file_order(postprocessing.to_mask(original, post))
+            mask = postprocessing.without_small(mask, loaded.flair.grid.voxel_ml, post)
             if sure is not probability:
                 del original  # the largest scans need the room
                 original = ready.way.restore(way.restore(probability))

@@ -25,7 +25,7 @@ from wmhseg.synthesis.heads import Mask
 from wmhseg.synthesis.noise import Float
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.synthesis.scan import load_heads, make_scan
-from wmhseg.weights import preset, store
+from wmhseg.weights import methods, preset, store
 
 Picture = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -99,7 +99,7 @@ def real(folder: Path) -> list[Picture]:
     """
     chosen = preset.with_changes(
         store.find(store.DEFAULT_MODEL).preset,
-        preprocessing=preset.METHODS["synthetic"].preprocessing,
+        preprocessing=methods.METHODS["synthetic"].preprocessing,
     )
     cases = sorted(path.parent.parent for path in folder.glob("*/pre/FLAIR.nii.gz"))
     if not cases:

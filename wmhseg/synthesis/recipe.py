@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wmhseg.weights.preset import METHODS
+from wmhseg.weights.methods import METHODS
 
 
 @dataclass(frozen=True)

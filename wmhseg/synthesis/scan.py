@@ -25,7 +25,7 @@ from wmhseg.synthesis.hyperintensities import Hyperintensities, grow
 from wmhseg.synthesis.linear import slice_profile
 from wmhseg.synthesis.noise import Float, between
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.weights.preset import METHODS
+from wmhseg.weights.methods import METHODS
 
 __all__ = [
     "Drawing", "Head", "Recipe", "SyntheticScan", "as_seen", "draw_scan", "load_head", "load_heads",

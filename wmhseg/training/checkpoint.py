@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from wmhseg.errors import ResumeError
-from wmhseg.weights import store
+from wmhseg.networks import variables
+from wmhseg.networks.variables import assign, collect
+from wmhseg.weights import tensor_files
 
 
 @dataclass
@@ -46,19 +48,19 @@ def save(path: Path, model: Any, progress: Progress) -> None:
     """
     from keras import ops
 
-    stored = {f"model/{name}": array for name, array in store.collect(model).items()}
+    stored = {f"model/{name}": array for name, array in collect(model).items()}
     for number, variable in enumerate(model.optimizer.variables):
         # By number: Keras counts up the names of the optimizers of one process.
         stored[f"optimizer/{number}"] = np.array(ops.convert_to_numpy(variable.value), np.float32)
     stored["losses"] = np.array(progress.losses, np.float32)
     stored["attempt"] = np.array([progress.attempt], np.float32)
     stored["seconds"] = np.array([progress.seconds], np.float32)
-    store.write_tensors(path, stored)
+    tensor_files.write_tensors(path, stored)
 
 
 def peek(path: Path) -> Progress:
     """Reads how far a run is, without its weights; a new run if there is no file."""
-    return _progress(path, store.read_tensors(path)) if path.exists() else Progress()
+    return _progress(path, tensor_files.read_tensors(path)) if path.exists() else Progress()
 
 
 def restore(path: Path, model: Any) -> Progress:
@@ -69,10 +71,10 @@ def restore(path: Path, model: Any) -> Progress:
         InputError: If it cannot be read.
         WeightsError: If it is no checkpoint.
     """
-    stored = store.read_tensors(path)
+    stored = tensor_files.read_tensors(path)
     progress = _progress(path, stored)
     own = {k.removeprefix("model/"): v for k, v in stored.items() if k.startswith("model/")}
-    store.assign(model, own, name=path.name)
+    assign(model, own, name=path.name)
     variables = model.optimizer.variables
     for number, variable in enumerate(variables):
         array = stored.get(f"optimizer/{number}")
@@ -82,7 +84,7 @@ def restore(path: Path, model: Any) -> Progress:
     return progress
 
 
-def _progress(path: Path, stored: store.Tensors) -> Progress:
+def _progress(path: Path, stored: variables.Tensors) -> Progress:
     try:
         losses = [float(loss) for loss in stored["losses"]]
         return Progress(int(stored["attempt"][0]), float(stored["seconds"][0]), losses)

@@ -21,12 +21,12 @@ from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import TrainingFailedError, WeightsError
 from wmhseg.io import files
+from wmhseg.networks import variables
 from wmhseg.training import checkpoint, growth
 from wmhseg.training.checkpoint import Progress
 from wmhseg.training.journal import Journal
 from wmhseg.training.plan import Fitting, Plan, Run
 from wmhseg.training.stream import Source, produced
-from wmhseg.weights import store
 
 if TYPE_CHECKING:
     from wmhseg.training.validation import Look
@@ -77,7 +77,7 @@ class Task:
     steps: int
     per_epoch: int | None
     source: Callable[[tuple[int, ...]], Source]
-    start: tuple[str, store.Tensors] | None
+    start: tuple[str, variables.Tensors] | None
     folder: Path
 
     def file(self, ending: str) -> Path:
@@ -105,12 +105,12 @@ def fit(
     *,
     look: Look | None = None,
     say: Callable[[str], None] = print,
-) -> store.Tensors:
+) -> variables.Tensors:
     """Trains one network, from its checkpoint if there is one.
 
     Args:
         task: What to do.
-        machine: What to compute on, see ``wmhseg.engines.runtime.start``.
+        machine: What to compute on, see ``wmhseg.engines.backends.start``.
         running: How to do it.
         look: Scores weights on validation cases.
         say: Receives one line now and then.
@@ -141,7 +141,7 @@ def fit(
             progress = _next_attempt(task, progress, say)
             path.unlink(missing_ok=True)
         with _averaged(model, fitting):
-            return store.collect(model)
+            return variables.collect(model)
 
 
 def _next_attempt(task: Task, progress: Progress, say: Callable[[str], None]) -> Progress:
@@ -166,13 +166,13 @@ def _build(task: Task, machine: Runtime, attempt: int, say: Callable[[str], None
     """Builds and compiles the network as it is before the first step."""
     import keras
 
-    from wmhseg import networks
+    from wmhseg.networks import catalogue
     from wmhseg.training import losses
 
     run, fitting = task.run, task.plan.fitting
     keras.utils.set_random_seed(seed_of(run, attempt))
     field = task.plan.preprocessing.field if run.crop is None else (run.crop, run.crop)
-    model = networks.NETWORKS[run.network](field, task.plan.channels, **run.options)
+    model = catalogue.NETWORKS[run.network](field, task.plan.channels, **run.options)
     if task.start is not None:
         name, tensors = task.start
         say(f"{run.name}: from {name}, {take_start(model, tensors, name=name)}")
@@ -202,7 +202,7 @@ def _optimizer(run: Run, fitting: Fitting) -> Any:
     return keras.optimizers.Adam(run.rate, **shared)
 
 
-def take_start(model: Any, tensors: store.Tensors, *, name: str) -> str:
+def take_start(model: Any, tensors: variables.Tensors, *, name: str) -> str:
     """Starts a network from the weights of a related one; see ``wmhseg.training.growth``.
 
     Args:
@@ -216,12 +216,12 @@ def take_start(model: Any, tensors: store.Tensors, *, name: str) -> str:
     Raises:
         WeightsError: If there is nothing to take.
     """
-    made, told = growth.grow(store.collect(model), tensors)
+    made, told = growth.grow(variables.collect(model), tensors)
     if not told:
         raise WeightsError(
             "Weights that share at least one kernel with the network were expected", received=name
         )
-    store.assign(model, made, name=name)
+    variables.assign(model, made, name=name)
     return told
 
 
@@ -316,7 +316,7 @@ class _Loop:
         step = self.progress.step
         journal = Journal(self.task.file("-validation.csv"), LOOK_COLUMNS, step - 1)
         with _averaged(self.model, self.task.plan.fitting), _undistributed():
-            found = look.scores(self.task.run, store.collect(self.model))
+            found = look.scores(self.task.run, variables.collect(self.model))
         for case, dsc, f1 in found:
             journal.add("validation", step, case, f"{dsc:.4f}", f"{f1:.4f}")
         dsc, f1 = (float(np.nanmean([row[i] for row in found])) for i in (1, 2))
@@ -415,9 +415,9 @@ def _averaged(model: Any, fitting: Fitting) -> Iterator[None]:
     if fitting.average is None:
         yield
         return
-    kept = store.collect(model)
+    kept = variables.collect(model)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     try:
         yield
     finally:
-        store.assign(model, kept, name="the last weights")
+        variables.assign(model, kept, name="the last weights")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wmhseg.io import files
+from wmhseg.networks import variables
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Plan, Run
 from wmhseg.version import __version__
@@ -39,7 +40,7 @@ class Facts:
 
 def preset_of(plan: Plan, runs: Sequence[Run]) -> Preset:
     """The preset of a model with these runs as members; checksums are filled in on writing."""
-    from wmhseg import networks
+    from wmhseg.networks import catalogue
 
     field = plan.preprocessing.field
     return Preset(
@@ -59,7 +60,7 @@ def preset_of(plan: Plan, runs: Sequence[Run]) -> Preset:
                 "0" * 64,
                 run.network,
                 run.options,
-                networks.build(run.network, field, plan.channels, run.options).count_params(),
+                catalogue.build(run.network, field, plan.channels, run.options).count_params(),
             )
             for run in runs
         ),
@@ -67,7 +68,7 @@ def preset_of(plan: Plan, runs: Sequence[Run]) -> Preset:
 
 
 def write(
-    folder: Path, made: Preset, tensors: Sequence[store.Tensors], card: str, *, dtype: str
+    folder: Path, made: Preset, tensors: Sequence[variables.Tensors], card: str, *, dtype: str
 ) -> store.Model:
     """Writes a model folder; see ``wmhseg.weights.store.save_model``."""
     return store.save_model(folder, made, list(tensors), card, dtype=dtype)

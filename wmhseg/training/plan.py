@@ -16,7 +16,8 @@ from wmhseg.errors import PlanError, UsageError
 from wmhseg.records import MismatchError, require
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.weights import preset as presets
-from wmhseg.weights.preset import METHODS, NetworkOption, Postprocessing, Preprocessing
+from wmhseg.weights.methods import METHODS
+from wmhseg.weights.preset import NetworkOption, Postprocessing, Preprocessing
 
 FORMAT = 1
 # A checkpoint counts steps in float32, which holds whole numbers up to 16 million.
@@ -78,7 +79,7 @@ class Run:
 
     Attributes:
         name: Names its files; small letters, digits, '-' and '_'.
-        network: Name in ``wmhseg.networks.NETWORKS``.
+        network: Name in ``wmhseg.networks.catalogue.NETWORKS``.
         options: Arguments of the network besides field and channels.
         member: Whether it becomes a member of the ensemble; a warm start does not.
         start_from: An earlier run or a weight file that the network is grown from, see
@@ -151,7 +152,7 @@ class Plan:
         preprocessing: Of training and inference alike.
         postprocessing: Of inference.
         intensity_scale: Of real scans: "auto" keeps those in the challenge's layout as they are
-            and adapts others; see ``wmhseg.segmentation.pipeline.Options``.
+            and adapts others; see ``wmhseg.segmentation.options.Options``.
         augmentation: For real scans; null with synthetic ones.
         synthesis: For synthetic scans; null with real ones.
         fitting: What all runs share.
@@ -213,7 +214,7 @@ def _synthetic(name: str, method_of: str, what: str, runs: tuple[Run, ...]) -> P
 
     Args:
         name: Name of the model.
-        method_of: The method of ``wmhseg.weights.preset.METHODS`` whose publication describes the
+        method_of: The method of ``wmhseg.weights.methods.METHODS`` whose publication describes the
             networks.
         what: What it is, for the description.
         runs: See Plan.

@@ -17,14 +17,13 @@ import numpy.typing as npt
 
 from wmhseg.datasets.cases import Case
 from wmhseg.errors import GridMismatchError, InputError, MissingFileError, NoCasesError
-from wmhseg.io import files, images
+from wmhseg.io import checksums, files, images
 from wmhseg.preparation import network_input
 from wmhseg.training import augment, model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Augmentation, Plan, Run
 from wmhseg.training.split import Split, Subject
 from wmhseg.training.stream import Batch, crop, stacked
-from wmhseg.weights import store
 
 Progress = Callable[[int, int], None]
 
@@ -129,7 +128,7 @@ class ScanData:
     def identity(self) -> dict[str, str]:
         """Checksum of every file that is trained on."""
         return {
-            f"{subject.case.name}/{name}": store.sha256_of(path)
+            f"{subject.case.name}/{name}": checksums.sha256_of(path)
             for subject in self.parted.train
             for name, path in _files(subject.case).items()
         }

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from wmhseg.engines import backends
 from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import PlotsUnavailableError, ResumeError
-from wmhseg.io import files
+from wmhseg.io import checksums, files
+from wmhseg.networks import variables
 from wmhseg.scoring import figures
 from wmhseg.training import model_folder
 from wmhseg.training import plan as plans
@@ -22,7 +24,7 @@ from wmhseg.training.plan import Plan, Run
 from wmhseg.training.stream import Source
 from wmhseg.training.validation import Look
 from wmhseg.version import __version__
-from wmhseg.weights import store
+from wmhseg.weights import store, tensor_files
 from wmhseg.weights.store import Model
 
 
@@ -86,13 +88,13 @@ def train(session: Session, running: Running, say: Callable[[str], None] = print
         say(f"{folder} is complete already")
         return store.read_model(folder)
     if running.device != "cpu":
-        machines.choose_gpu_backend()
-    machine = machines.start(running.device, running.threads)
-    say(f"computing with {machine.backend} on {machines.hardware(machine)}")
-    from wmhseg import networks  # imports Keras, for which the backend had to be chosen
+        backends.choose_gpu_backend()
+    machine = backends.start(running.device, running.threads)
+    say(f"computing with {machine.backend} on {backends.hardware(machine)}")
+    from wmhseg.networks import catalogue  # imports Keras, for which the backend had to be chosen
 
     for run in plan.runs:  # options that a network does not take are found out now
-        networks.build(run.network, plan.preprocessing.field, plan.channels, run.options)
+        catalogue.build(run.network, plan.preprocessing.field, plan.channels, run.options)
     look = Look(plan, session.validation, machine) if session.validation else None
     for run in plan.runs:
         _finish(session, run, machine, running, look, say)
@@ -100,7 +102,7 @@ def train(session: Session, running: Running, say: Callable[[str], None] = print
     made = model_folder.write(
         folder,
         model_folder.preset_of(plan, members),
-        [store.read_tensors(_weights_of(output, run)) for run in members],
+        [tensor_files.read_tensors(_weights_of(output, run)) for run in members],
         model_folder.card(plan, _facts(session, machine)),
         dtype=plan.weights,
     )
@@ -114,7 +116,7 @@ def _identity(session: Session) -> dict[str, str]:
     starts = {run.start_from for run in session.plan.runs if run.start_from} - earlier
     return {
         **session.data.identity(),
-        **{name: store.sha256_of(Path(name)) for name in sorted(starts)},
+        **{name: checksums.sha256_of(Path(name)) for name in sorted(starts)},
     }
 
 
@@ -178,17 +180,17 @@ def _finish(
         folder=session.output,
     )
     say(f"{run.name}: {task.steps} steps of {run.batch} slices")
-    store.write_tensors(path, fit(task, machine, running, look=look, say=say))
+    tensor_files.write_tensors(path, fit(task, machine, running, look=look, say=say))
     task.file("-checkpoint.safetensors").unlink(missing_ok=True)
     _draw(session, say)
 
 
-def _start(session: Session, run: Run) -> tuple[str, store.Tensors] | None:
+def _start(session: Session, run: Run) -> tuple[str, variables.Tensors] | None:
     if run.start_from is None:
         return None
     earlier = [other for other in session.plan.runs if other.name == run.start_from]
     path = _weights_of(session.output, earlier[0]) if earlier else Path(run.start_from)
-    return path.name, store.read_tensors(path)
+    return path.name, tensor_files.read_tensors(path)
 
 
 def _logs(session: Session, ending: str) -> dict[str, list[dict[str, str]]]:
@@ -238,7 +240,7 @@ def _facts(session: Session, machine: Runtime) -> Facts:
         data=session.data.describe(),
         hours={name: float(row["seconds"]) / 3600 for name, row in logs.items()},
         losses={name: str(row["loss"]) for name, row in logs.items()},
-        hardware=machines.hardware(machine),
+        hardware=backends.hardware(machine),
         versions=machines.versions(machine.backend),
         looks={name: found[max(found)] for name, found in _looks(session).items()},
     )

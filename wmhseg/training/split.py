@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wmhseg.datasets.cases import Case, natural
+from wmhseg.datasets.cases import Case
+from wmhseg.datasets.folders import natural
 from wmhseg.errors import TableError, UsageError
 from wmhseg.io import files
 

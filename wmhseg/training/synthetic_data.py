@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.io import checksums
 from wmhseg.synthesis import heads
 from wmhseg.synthesis.scan import load_heads, make_scan
 from wmhseg.training.plan import Run, Synthesis
 from wmhseg.training.stream import Batch, crop, stacked
-from wmhseg.weights import store
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class SyntheticData:
     def identity(self) -> dict[str, str]:
         """Checksum of every label map."""
         return {
-            path.relative_to(self.labels).as_posix(): store.sha256_of(path) for path in self._maps()
+            path.relative_to(self.labels).as_posix(): checksums.sha256_of(path)
+            for path in self._maps()
         }
 
     def per_epoch(self, run: Run) -> int | None:

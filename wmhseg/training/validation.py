@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from wmhseg import engines
 from wmhseg.datasets import cases
 from wmhseg.datasets.cases import Case
+from wmhseg.engines import keras_engine
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import InputError, MissingFileError
 from wmhseg.geometry import Conformation
 from wmhseg.io import images
-from wmhseg.measures import lesions
+from wmhseg.networks import variables
 from wmhseg.preparation import network_input
 from wmhseg.scoring import metrics
-from wmhseg.segmentation import ensemble
+from wmhseg.segmentation import ensemble, postprocessing
 from wmhseg.training import model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Plan, Run
@@ -60,7 +60,7 @@ class Look:
             NoCasesError: If there is none.
         """
         self._plan = plan
-        self._engine = engines.KerasEngine(machine)
+        self._engine = keras_engine.KerasEngine(machine)
         self._cases = [self._prepare(case) for case in cases.find_cases(data)]
 
     def __len__(self) -> int:
@@ -87,7 +87,7 @@ class Look:
             ) from error
         return _Prepared(case.name, found.stack, found.conformation, labels)
 
-    def scores(self, run: Run, tensors: store.Tensors) -> Scores:
+    def scores(self, run: Run, tensors: variables.Tensors) -> Scores:
         """Segments all cases with one network and scores them.
 
         Args:
@@ -112,7 +112,7 @@ class Look:
 
     def _segment(self, case: _Prepared, model: store.Model, chosen: Preset) -> Any:
         post = chosen.postprocessing
-        kept = lesions.kept_slices(case.way.slices, post)
+        kept = postprocessing.kept_slices(case.way.slices, post)
         probability = np.zeros(case.stack.shape[:3], np.float32)
         probability[kept] = ensemble.mean_probability(case.stack[kept], model, self._engine)
-        return case.way.restore(lesions.find(probability, case.way.source.voxel_ml, post))
+        return case.way.restore(postprocessing.find(probability, case.way.source.voxel_ml, post))

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wmhseg import networks
 from wmhseg.errors import UsageError
-from wmhseg.weights import keras2, preset, store
+from wmhseg.io import checksums
+from wmhseg.networks import catalogue
+from wmhseg.weights import keras2, methods, preset, store
 from wmhseg.weights.preset import Member, NetworkOption, Preset
 from wmhseg.weights.store import Model
 
@@ -19,8 +20,8 @@ class Import:
 
     Attributes:
         name: Name of the new model: small letters, digits, '.', '_' and '-'.
-        method: Name in ``wmhseg.weights.preset.METHODS``; "released" goes with the public weights.
-        network: Name in ``wmhseg.networks.NETWORKS``.
+        method: Name in ``wmhseg.weights.methods.METHODS``; "released" goes with the public weights.
+        network: Name in ``wmhseg.networks.catalogue.NETWORKS``.
         options: Arguments of the network besides field and channels.
         channels: 2 for FLAIR and T1, 1 for FLAIR alone.
         licence: Licence of the files.
@@ -55,14 +56,14 @@ def import_keras2(files: Sequence[Path], what: Import, *, into: Path | None = No
         PresetError: If the name is not valid or is taken.
         OutputError: If the folder cannot be written to, or the disk is full.
     """
-    if what.method not in preset.METHODS:
+    if what.method not in methods.METHODS:
         raise UsageError(
-            "A preset out of " + ", ".join(preset.METHODS) + " was expected",
+            "A preset out of " + ", ".join(methods.METHODS) + " was expected",
             received=f'"{what.method}"',
         )
-    method = preset.METHODS[what.method]
+    method = methods.METHODS[what.method]
     field = method.preprocessing.field
-    network = networks.describe(what.network, field, what.channels, what.options)
+    network = catalogue.describe(what.network, field, what.channels, what.options)
     members = tuple(
         Member(
             f"{number}.safetensors",
@@ -99,7 +100,7 @@ def _name(path: Path) -> str:
 
 
 def _card(made: Preset, files: Sequence[Path]) -> str:
-    lines = "\n".join(f"| {_name(path)} | {store.sha256_of(path)} |" for path in files)
+    lines = "\n".join(f"| {_name(path)} | {checksums.sha256_of(path)} |" for path in files)
     return f"""# {made.name}
 
 Imported from Keras-2 weight files by `wmhseg models import`. wmhseg did not train them and has

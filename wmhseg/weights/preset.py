@@ -76,59 +76,13 @@ class Postprocessing:
 
 
 @dataclass(frozen=True)
-class Method:
-    """Pre- and post-processing that belong together, with their source."""
-
-    preprocessing: Preprocessing
-    postprocessing: Postprocessing
-    reference: str
-
-
-_UNET_PAPER = (
-    "H. Li et al. Fully convolutional network ensembles for white matter hyperintensities "
-    "segmentation in MR images. NeuroImage 183 (2018) 650-665."
-)
-_STACK_PAPER = (
-    "H. Li et al. Multi-scale convolutional-stack aggregation for robust white matter "
-    "hyperintensities segmentation. BrainLes workshop, MICCAI 2018."
-)
-
-METHODS: dict[str, Method] = {
-    # The U-Net ensemble as the paper describes it.
-    "published": Method(Preprocessing(), Postprocessing(), _UNET_PAPER),
-    # The Stack-Net aggregation: the same but for the threshold.
-    "published-stack": Method(Preprocessing(), Postprocessing(threshold=0.4), _STACK_PAPER),
-    # What the authors' 2025 release of the U-Net ensemble applies; goes with the public weights.
-    "released": Method(
-        Preprocessing(
-            order="normalise-crop",
-            mask="flair",
-            flair_threshold=30.0,
-            t1_threshold=30.0,
-            largest_component=False,
-            padding="zero",
-        ),
-        Postprocessing(threshold=0.45, end_slices=0.125),
-        _UNET_PAPER,
-    ),
-    # This project's own training: the published steps on turned scans, extremes cut.
-    # Ceiling, thresholds and smallest lesion were chosen on the validation scans of the model card.
-    "synthetic": Method(
-        Preprocessing(orientation="LPS", ceiling=1.8, clip=(-6.0, 12.0)),
-        Postprocessing(threshold=0.7, min_lesion_mm3=10.0, lesion_peak=0.98),
-        _UNET_PAPER,
-    ),
-}
-
-
-@dataclass(frozen=True)
 class Member:
     """One network of an ensemble.
 
     Attributes:
         file: Name of the weight file in the model's folder.
         sha256: Checksum of that file, 64 hexadecimal digits.
-        network: Name in ``wmhseg.networks.NETWORKS``.
+        network: Name in ``wmhseg.networks.catalogue.NETWORKS``.
         options: Arguments of the network besides field and channels.
         parameters: Number of parameters, checked when the network is built.
     """
@@ -367,14 +321,3 @@ def with_postprocessing(
             raise UsageError("A lesion peak from 0 to below 1 was expected", received=lesion_peak)
         post = replace(post, lesion_peak=float(lesion_peak))
     return with_changes(preset, postprocessing=post)
-
-
-def method_name(preset: Preset) -> str:
-    """Name of the method in METHODS that a preset follows, or "custom"."""
-    for name, method in METHODS.items():
-        if (preset.preprocessing, preset.postprocessing) == (
-            method.preprocessing,
-            method.postprocessing,
-        ):
-            return name
-    return "custom"

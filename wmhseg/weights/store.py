@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from wmhseg.errors import (
     ChecksumError,
@@ -23,19 +19,18 @@ from wmhseg.errors import (
     PresetError,
     UnknownModelError,
     UsageError,
-    WeightsError,
     WmhsegError,
 )
 from wmhseg.io import files
+from wmhseg.io.checksums import sha256_of
+from wmhseg.networks.variables import Tensors
 from wmhseg.weights import preset as presets
 from wmhseg.weights.preset import Member, Preset
+from wmhseg.weights.tensor_files import GET_AGAIN, parse_tensors, read_content, write_tensors
 
-Tensors = dict[str, npt.NDArray[np.float32]]
 DEFAULT_MODEL = "unet-synthetic"
-# A preset is a page of text; a weight file of a 2D network a few dozen MB.
+# A preset is a page of text.
 _MAX_PRESET_BYTES = 1_000_000
-_MAX_WEIGHT_BYTES = 1_000_000_000
-_GET_AGAIN = "Get the model folder again."
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ def read_model(folder: Path) -> Model:
     """
     path = folder / "preset.json"
     try:
-        with files.reading(path, f'file "{path}"', advice=_GET_AGAIN) as handle:
+        with files.reading(path, f'file "{path}"', advice=GET_AGAIN) as handle:
             content = handle.read(_MAX_PRESET_BYTES + 1)
     except MissingFileError:
         raise UnknownModelError(
@@ -178,19 +173,6 @@ def find(name_or_path: str | os.PathLike[str]) -> Model:
     )
 
 
-def sha256_of(path: Path) -> str:
-    """Checksum of a file, 64 hexadecimal digits.
-
-    Raises:
-        InputError: If it is missing or cannot be read.
-    """
-    digest = hashlib.sha256()
-    with files.reading(path, f'file "{path}"', advice="Name a file.") as handle:
-        while chunk := handle.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def load(model: Model, member: Member) -> Tensors:
     """Reads the weights of one member after checking the file's sha256.
 
@@ -208,144 +190,15 @@ def load(model: Model, member: Member) -> Tensors:
         WeightsError: If it does not hold arrays of finite floating-point numbers.
     """
     path = model.folder / member.file
-    content = _content(path)
+    content = read_content(path)
     found = hashlib.sha256(content).hexdigest()
     if found != member.sha256:
         raise ChecksumError(
             f"{path} was expected to have the sha256 {member.sha256}",
             received=found,
-            advice="The file is damaged or not the one the preset was written for. " + _GET_AGAIN,
+            advice="The file is damaged or not the one the preset was written for. " + GET_AGAIN,
         )
-    return _parsed(content, path.name)
-
-
-def read_tensors(path: Path) -> Tensors:
-    """Reads a safetensors file as float32 arrays.
-
-    Raises:
-        InputError: If the file is missing or cannot be read.
-        WeightsError: If it is not safetensors of finite floating-point arrays.
-    """
-    return _parsed(_content(path), path.name)
-
-
-def _content(path: Path) -> bytes:
-    """Reads a weight file once, so that what is checked is what is used."""
-    with files.reading(path, f'weight file "{path}"', advice=_GET_AGAIN) as handle:
-        content = handle.read(_MAX_WEIGHT_BYTES + 1)
-    if len(content) > _MAX_WEIGHT_BYTES:
-        raise WeightsError(f"At most 1 GB of weights was expected in {path}", received="more")
-    return content
-
-
-def _parsed(content: bytes, file: str) -> Tensors:
-    import safetensors
-    from safetensors.numpy import load as parse
-
-    try:
-        stored = parse(content)
-    # The last two are types of number that NumPy does not have, such as bfloat16.
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError("A safetensors file was expected", received=f"{file}: {error}") from None
-    tensors = {}
-    for name, array in stored.items():
-        if array.dtype.kind != "f":
-            raise WeightsError(
-                f"Floating-point numbers were expected in {file} at {name}",
-                received=array.dtype,
-            )
-        with np.errstate(over="ignore"):
-            tensors[name] = array.astype(np.float32)
-        if not np.isfinite(tensors[name]).all():
-            raise WeightsError(
-                f"Finite numbers were expected in {file} at {name}",
-                received="NaN, infinity or values beyond float32",
-            )
-    return tensors
-
-
-def write_tensors(
-    path: Path, tensors: Mapping[str, npt.NDArray[Any]], dtype: str = "float32"
-) -> None:
-    """Writes arrays as safetensors: a complete file or none.
-
-    Args:
-        path: File to write.
-        tensors: Variable path -> array.
-        dtype: Type on disk, "float32" or "float16".
-
-    Raises:
-        WeightsError: If a value is outside the type's range.
-        OutputNotWritableError: If the place cannot be written to.
-        DiskFullError: If the disk has no room.
-    """
-    from safetensors.numpy import save
-
-    stored = {}
-    for name, array in sorted(tensors.items()):
-        with np.errstate(over="ignore"):
-            converted = np.asarray(array, dtype=dtype, order="C")
-        if not np.isfinite(converted).all():
-            raise WeightsError(f"Values within the range of {dtype} were expected at {name}")
-        stored[name] = converted
-    # Not safetensors' own save_file, whose files only their owner may read.
-    files.write_bytes(path, save(stored))
-
-
-def collect(model: Any) -> Tensors:
-    """Takes the weights out of a Keras model: variable path -> float32 array."""
-    from keras import ops
-
-    # Copies: what some backends hand out is their own memory, which training would change.
-    return {v.path: np.array(ops.convert_to_numpy(v.value), np.float32) for v in model.weights}
-
-
-def check(
-    expected: Mapping[str, tuple[int, ...]],
-    tensors: Mapping[str, npt.NDArray[np.float32]],
-    *,
-    name: str,
-) -> None:
-    """Raises unless weights are those of a network.
-
-    Args:
-        expected: Variable path -> shape.
-        tensors: Variable path -> array.
-        name: What to call the weights in messages.
-
-    Raises:
-        WeightsError: If a variable is missing, left over, or of another shape.
-    """
-    received = {path: array.shape for path, array in tensors.items()}
-    if expected != received:
-        differing = sorted(
-            path
-            for path in expected.keys() | received.keys()
-            if expected.get(path) != received.get(path)
-        )
-        first = differing[0]
-        raise WeightsError(
-            f"{name}: {first} was expected to be {expected.get(first, 'absent')}",
-            received=f"{received.get(first, 'nothing')} ({len(differing)} of {len(expected)} "
-            "variables differ)",
-            advice="The weights are not of this network, or of another number of channels.",
-        )
-
-
-def assign(model: Any, tensors: Mapping[str, npt.NDArray[np.float32]], *, name: str) -> None:
-    """Puts weights into a Keras model.
-
-    Args:
-        model: A Keras model of this package.
-        tensors: Variable path -> array, exactly the model's.
-        name: What to call the weights in messages.
-
-    Raises:
-        WeightsError: If a variable is missing, left over, or of another shape.
-    """
-    check({v.path: tuple(v.shape) for v in model.weights}, tensors, name=name)
-    for variable in model.weights:
-        variable.assign(tensors[variable.path])
+    return parse_tensors(content, path.name)
 
 
 def save_model(

@@ -1,0 +1,89 @@
+"""What was found when scans were looked over, and what follows from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from wmhseg.errors import UnsuitableScanError
+
+_REPORTED_BY_THE_PIPELINE = ("scale", "wrapped", "grid")
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    Attributes:
+        topic: What it is about, one word that programs can rely on.
+        level: How much it matters.
+        scan: "FLAIR", "T1", or "pair".
+        text: A sentence.
+        values: The figures behind it.
+    """
+
+    topic: str
+    level: Level
+    scan: str
+    text: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def warnings(findings: Sequence[Finding]) -> list[str]:
+    """The sentences that a segmentation's report should repeat.
+
+    Warnings and errors, but for what the pipeline itself reports.
+    """
+    return [
+        f.text
+        for f in findings
+        if f.level in (Level.WARNING, Level.ERROR) and f.topic not in _REPORTED_BY_THE_PIPELINE
+    ]
+
+
+def to_dict(findings: Sequence[Finding]) -> dict[str, Any]:
+    """The findings as plain values, with the worst level in front."""
+    worst = max((list(Level).index(f.level) for f in findings), default=0)
+    return {
+        "worst": str(list(Level)[worst]),
+        "findings": [
+            {
+                **asdict(f),
+                "level": str(f.level),
+                "values": {k: _plain(v) for k, v in f.values.items()},
+            }
+            for f in findings
+        ],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity, and headers may hold both: they become null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_suitable(findings: Sequence[Finding]) -> None:
+    """Ends with an error if a finding is one.
+
+    Raises:
+        UnsuitableScanError: It repeats the sentences.
+    """
+    wrong = [f.text for f in findings if f.level is Level.ERROR]
+    if wrong:
+        raise UnsuitableScanError(
+            "Scans that can be segmented were expected",
+            received=" ".join(wrong),
+            advice="Look at the scans and check the names of the files.",
+        )

@@ -1,0 +1,50 @@
+"""What lies in a folder, in natural order."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from wmhseg.errors import MissingFileError, UnreadableFileError
+
+_ENDINGS = (".nii.gz", ".nii")
+
+
+def files_below(root: Path) -> Iterator[Path]:
+    """Yields every file below a folder in natural order, hidden ones left out.
+
+    Links to folders are followed, but no folder is entered twice.
+    """
+    if not root.is_dir():
+        raise MissingFileError("An existing folder was expected", received=root)
+
+    def failed(error: OSError) -> None:
+        raise UnreadableFileError(
+            "A readable folder was expected", received=f"{error.filename}: {error.strerror}"
+        )
+
+    entered = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=failed):
+        real = os.path.realpath(folder)
+        if real in entered:
+            subfolders.clear()
+            continue
+        entered.add(real)
+        subfolders[:] = sorted((n for n in subfolders if not n.startswith(".")), key=natural)
+        yield from (Path(folder, n) for n in sorted(names, key=natural) if not n.startswith("."))
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """Key that sorts 2 before 10."""
+    parts = re.split(r"([0-9]+)", text)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def stem_of(path: Path) -> str:
+    """Name without the ending of NIfTI, "" for other files."""
+    for ending in _ENDINGS:
+        if path.name.endswith(ending):
+            return path.name[: -len(ending)]
+    return ""

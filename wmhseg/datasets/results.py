@@ -1,0 +1,73 @@
+"""Which result belongs to which case. No image is read here."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wmhseg.datasets.bids import mask_owner
+from wmhseg.datasets.cases import Case, Kind, Problem
+from wmhseg.datasets.folders import files_below, stem_of
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A case and its result.
+
+    Attributes:
+        case: The case.
+        result: The result's mask, None if the problem says why there is none.
+        problem: Why the pair cannot be scored, None if it can.
+    """
+
+    case: Case
+    result: Path | None
+    problem: Problem | None = None
+
+
+def pair_results(cases: Sequence[Case], results: Path) -> tuple[list[Pair], list[Path]]:
+    """Find the result of each case.
+
+    Args:
+        cases: The cases.
+        results: Folder of results; see above.
+
+    Returns:
+        A pair for each case, in their order, and the results that belong to none of them.
+
+    Raises:
+        MissingFileError: There is no such folder.
+        UnreadableFileError: A folder in it cannot be read.
+    """
+    references = {os.path.realpath(case.reference) for case in cases if case.reference is not None}
+    known = {case.name for case in cases}
+    found: dict[str, list[Path]] = defaultdict(list)
+    unmatched = []
+    for path in files_below(results):
+        stem = stem_of(path)
+        if not stem or os.path.realpath(path) in references:
+            continue
+        at_top = stem == "result" and path.parent == results
+        named = path.parent.name if stem == "result" else mask_owner(stem)
+        if at_top and len(cases) == 1:  # the folder of one result for one case
+            found[cases[0].name].append(path)
+        elif named in known or stem in known:
+            found[named if named in known else stem].append(path)
+        elif named:
+            unmatched.append(path)
+    return [_pair(case, found[case.name], results) for case in cases], unmatched
+
+
+def _pair(case: Case, candidates: list[Path], results: Path) -> Pair:
+    if case.problem is not None:
+        return Pair(case, None, case.problem)
+    if not candidates:
+        detail = f"no {case.name}/result.nii.gz or {case.name}.nii.gz below {results}"
+        return Pair(case, None, Problem(Kind.NO_RESULT, detail))
+    if len(candidates) > 1:
+        detail = " and ".join(str(path) for path in candidates)
+        return Pair(case, None, Problem(Kind.SEVERAL_RESULTS, detail))
+    return Pair(case, candidates[0])

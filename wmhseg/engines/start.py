@@ -1,0 +1,67 @@
+"""How an engine is chosen and started."""
+
+from __future__ import annotations
+
+from wmhseg.engines import backends, openvino_core, runtime
+from wmhseg.engines.interface import Engine
+from wmhseg.engines.keras_engine import KerasEngine
+from wmhseg.engines.openvino_engine import OpenVinoEngine
+from wmhseg.engines.runtime import Device, EngineName, Precision, Runtime
+from wmhseg.errors import DeviceError, UsageError
+
+
+def start(
+    name: EngineName = "auto",
+    device: Device = "auto",
+    threads: int | None = None,
+    precision: Precision = "f32",
+) -> Engine:
+    """Starts an engine.
+
+    Args:
+        name: "auto" takes OpenVINO where it is installed and no GPU is used, else Keras.
+        device: "auto" takes a GPU when the engine sees one.
+        threads: Threads for computing on the CPU; None for all that may be used.
+        precision: "f32"; "bf16" where the device has it, "tf32" on a GPU.
+
+    Returns:
+        The engine; its ``runtime`` says what was chosen.
+
+    Raises:
+        DeviceError: If the engine is not installed, or the device or precision is not there.
+        UsageError: If a value is not one of the documented ones.
+    """
+    runtime.check_choice(name, device, threads, precision)
+    if name == "openvino" and device == "gpu":
+        raise UsageError(
+            "OpenVINO computes on the CPU here: --engine keras was expected with --device gpu",
+            received="--engine openvino --device gpu",
+        )
+    if name == "openvino" or (name == "auto" and device != "gpu" and _suits_openvino(device)):
+        return OpenVinoEngine(openvino_core.start_openvino(threads, precision))
+    machine = backends.start(device, threads)
+    if name == "auto" and machine.device == "cpu" and openvino_core.has_openvino():
+        return OpenVinoEngine(openvino_core.start_openvino(threads, precision))
+    return KerasEngine(_with_precision(machine, precision))
+
+
+def _suits_openvino(device: Device) -> bool:
+    """Whether OpenVINO is the choice without Keras being asked for a GPU, which takes seconds."""
+    return openvino_core.has_openvino() and (
+        device == "cpu" or not backends.has_keras() or not backends.may_have_gpu()
+    )
+
+
+def _with_precision(machine: Runtime, precision: Precision) -> Runtime:
+    received = f"Keras ({machine.backend}) on the CPU"
+    if precision == "bf16" and machine.device != "gpu":
+        raise DeviceError(
+            "OpenVINO or a GPU was expected for --precision bf16",
+            received=received,
+            advice='Install it with "pip install wmhseg[openvino]", or use --precision f32.',
+        )
+    if precision == "tf32" and machine.device != "gpu":
+        raise runtime.gpu_expected(precision, received)
+    if machine.device == "gpu":
+        backends.check_gpu_precision(machine.backend, precision)
+    return runtime.with_precision(machine, precision)

@@ -1,0 +1,68 @@
+"""How to run. Light: the command line reads its choices from here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy.typing as npt
+
+from wmhseg.engines import runtime
+from wmhseg.errors import UsageError
+from wmhseg.io.images import Scan
+from wmhseg.preparation.steps import Steps
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    Source = str | os.PathLike[str] | sitk.Image | npt.NDArray[Any] | Scan
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run; what the method is stands in the model's preset.
+
+    Attributes:
+        device: "auto" takes a GPU when there is one.
+        engine: "keras" is the reference, "openvino" the fastest on a CPU; "auto" takes OpenVINO
+            where it is installed and no GPU is used.
+        precision: "f32" (float32); "bf16" (bfloat16, on processors and GPUs that have it) and
+            "tf32" (TensorFloat-32, on GPUs) are meant to be faster and are not equal to the last
+            voxel.
+        threads: Processor threads, None for all that may be used.
+        batch: Slices computed at once, None for what suits the engine; bounds the memory, never
+            changes the result.
+        intensity_scale: "adapt" brings a scan whose intensities are not on the challenge's scale
+            to it, so that the mask thresholds mean the same; "keep" never does, as the challenge
+            ran it, and reports when it would have mattered.
+        threshold: Replaces the preset's threshold on the probability.
+        min_lesion_mm3: Replaces the preset's smallest lesion volume; 0 keeps all.
+        lesion_peak: Replaces the probability that a lesion has to exceed somewhere; 0 keeps all.
+        steps: What is done to scans as the scanner gave them; see ``wmhseg.preparation.one_grid``.
+    """
+
+    device: runtime.Device = "auto"
+    threads: int | None = None
+    batch: int | None = None
+    intensity_scale: Literal["adapt", "keep"] = "adapt"
+    threshold: float | None = None
+    min_lesion_mm3: float | None = None
+    lesion_peak: float | None = None
+    engine: runtime.EngineName = "auto"
+    precision: runtime.Precision = "f32"
+    steps: Steps = field(default_factory=Steps)
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            UsageError: If a value is not one of the documented ones.
+        """
+        if self.intensity_scale not in ("adapt", "keep"):
+            raise UsageError(
+                'intensity_scale "adapt" or "keep" was expected', received=self.intensity_scale
+            )
+        runtime.check_choice(self.engine, self.device, self.threads, self.precision)
+        if self.batch is not None and self.batch < 1:
+            raise UsageError("A batch of at least 1 slice was expected", received=self.batch)

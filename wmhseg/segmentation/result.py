@@ -1,0 +1,105 @@
+"""A finished segmentation, and how it is written."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wmhseg import geometry
+from wmhseg.errors import UsageError
+from wmhseg.geometry import Grid
+from wmhseg.io import images
+from wmhseg.io.images import Scan
+from wmhseg.preparation import registration
+from wmhseg.reporting import pictures, report
+from wmhseg.reporting.report import Report
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    Source = str | os.PathLike[str] | sitk.Image | npt.NDArray[Any] | Scan
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A finished segmentation on the FLAIR scan's grid.
+
+    Attributes:
+        mask: (slice, row, column) uint8, 1 = WMH, in the file's own orientation.
+        probability: Mean probability of the members, float32, same shape; 0 in the end slices
+            and outside the network's field, where nothing is computed.
+        grid: Where the voxels lie.
+        report: Volume, count, model, versions, timings, warnings.
+        flair: The FLAIR scan, for overlays.
+        t1_place: T1's own grid and the move from FLAIR to T1, None when no T1 was used.
+    """
+
+    mask: npt.NDArray[np.uint8]
+    probability: npt.NDArray[np.float32]
+    grid: Grid
+    report: Report
+    flair: Scan = field(repr=False)
+    t1_place: tuple[Grid, registration.Rigid] | None = field(default=None, repr=False)
+
+    def to_image(self) -> sitk.Image:
+        """Returns the mask as a SimpleITK image."""
+        return images.to_image(self.mask, self.grid)
+
+    def mask_on_t1(self) -> tuple[npt.NDArray[np.uint8], Grid]:
+        """Returns the mask on the T1 scan's own grid, and that grid: voxels that are half WMH.
+
+        Raises:
+            UsageError: If no T1 was used.
+        """
+        if self.t1_place is None:
+            raise UsageError("A mask on the T1 grid needs a T1 image", received="none, or not used")
+        grid, move = self.t1_place
+        there = registration.on_other_grid(self.mask.astype(np.float32), self.grid, grid, move)
+        return (there > 0.5).astype(np.uint8), grid
+
+    def overlay(self) -> npt.NDArray[np.uint8]:
+        """Draws slices of the FLAIR scan with the mask outlined, RGB (row, column, 3) uint8."""
+        way = geometry.conform(self.grid, (1, 1), "LPS")
+        _, row_mm, column_mm = way.oriented_spacing_mm
+        return pictures.overlay(
+            way.orient(self.flair.array), way.orient(self.mask), (row_mm, column_mm)
+        )
+
+    def save(
+        self,
+        output: str | os.PathLike[str],
+        probability: str | os.PathLike[str] | None = None,
+        overlay: str | os.PathLike[str] | None = None,
+        t1_mask: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Writes the mask and the report beside it (``.json``), all files or none.
+
+        Args:
+            output: Mask to write, ``.nii.gz`` or ``.nii``; its folder is made if needed.
+            probability: Probability map to write as well.
+            overlay: Picture (``.png``) to write as well.
+            t1_mask: Mask on the T1 scan's grid to write as well.
+
+        Raises:
+            UsageError: If a name has another ending.
+            OutputNotWritableError: If a folder cannot be made or written to.
+            DiskFullError: If there is no room.
+        """
+        target = Path(output)
+        for path in (output, probability, overlay, t1_mask):
+            if path is not None:
+                images.check_writable(Path(path).parent)
+        with images.together():
+            if probability is not None:
+                images.write_probability(probability, self.probability, self.grid)
+            if t1_mask is not None:
+                images.write_mask(t1_mask, *self.mask_on_t1())
+            if overlay is not None:
+                images.write_picture(overlay, self.overlay())
+            images.write_text(report.path_beside(target), self.report.to_json())
+            images.write_mask(target, self.mask, self.grid)
