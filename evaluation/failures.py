@@ -24,7 +24,7 @@ from wmhseg import errors
 from wmhseg.datasets import cases
 from wmhseg.errors import InputError
 from wmhseg.geometry import Grid
-from wmhseg.io import images
+from wmhseg.io import images, pictures
 
 Picture = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     try:
         picture = draw(given.results, given.data, given.case, atlas.load(given.priors))
-        images.write_picture(given.output, picture)
+        pictures.write_picture(given.output, picture)
     except errors.WmhsegError as error:
         print(f"wmhseg: error: {error}", file=sys.stderr)
         return error.exit_code

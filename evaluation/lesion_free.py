@@ -26,7 +26,7 @@ import numpy.typing as npt
 from wmhseg import errors
 from wmhseg.engines import start
 from wmhseg.engines.interface import Engine
-from wmhseg.io import files, images
+from wmhseg.io import files, pictures
 from wmhseg.measures import lesions
 from wmhseg.segmentation import ensemble, postprocessing
 from wmhseg.synthesis import contact_sheet
@@ -137,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = [measure(n, heads, model, engine, RECIPE) for n in range(max(1, given.scans))]
         if given.output is not None:
             files.write_text(given.output / "lesion_free.csv", table(found))
-            images.write_picture(given.output / "lesion_free.png", worst_slices(found))
+            pictures.write_picture(given.output / "lesion_free.png", worst_slices(found))
     except errors.WmhsegError as error:
         print(f"wmhseg: error: {error}", file=sys.stderr)
         return error.exit_code

@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from wmhseg import geometry
 from wmhseg.io import images
+from wmhseg.io.pictures import write_picture
 from wmhseg.preparation import registration
 from wmhseg.preparation.registration import Rigid
 from wmhseg.reporting import pictures
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         assert result.t1_place is not None
         _, move = result.t1_place
-        images.write_picture(target / "registration.png", edges_over(flair, t1, move))
+        write_picture(target / "registration.png", edges_over(flair, t1, move))
         steps, found = result.report.steps, result.report.lesions
         print(
             f"{folder.name:14} {found.volume_ml:7.2f} ml {found.count:4} lesions; "

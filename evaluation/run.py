@@ -29,9 +29,10 @@ from wmhseg.datasets.cases import Case, Kind, Problem, find_cases, select
 from wmhseg.datasets.results import Pair, pair_results
 from wmhseg.io import checksums, files
 from wmhseg.preparation.steps import PREPARED
-from wmhseg.scoring import comparison, figures, ranking, score, summary
+from wmhseg.scoring import comparison, figures, markdown, ranking, score, summary
+from wmhseg.scoring.markdown import number, table
 from wmhseg.scoring.score import Scoring
-from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES, Overview, Role, Study, number, table
+from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES, Overview, Role, Study
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.pipeline import segment
 from wmhseg.version import __version__
@@ -196,7 +197,7 @@ def _evaluate_one(
     scores = score.score_pairs(told, folder / "metrics.csv", plan.scoring, progress)
     study = Study(contender.name, plan.role, tuple(scores), (contender.about, *remarks))
     found = summary.overview(study)
-    summary.write(found, folder, {})
+    markdown.write(found, folder, {})
     return found
 
 
@@ -301,7 +302,7 @@ def _markdown(
         for one in found:
             if kind in one.groups:
                 lines += [f"## {one.study.title} by {kind}", "", "Mean (n cases with a value).", ""]
-                lines += summary.group_table(kind.capitalize(), one.groups[kind])
+                lines += markdown.group_table(kind.capitalize(), one.groups[kind])
     lines += _comparisons(found) + (_places(found) if plan.challenge else [])
     lines += [
         f"Cases with problems, and everything else about a model: {o.study.title}/summary.md"

@@ -29,13 +29,13 @@ from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case, find_cases
 from wmhseg.io import files, images
 from wmhseg.scoring import statistics
+from wmhseg.scoring.markdown import table
 from wmhseg.scoring.score import Scoring
-from wmhseg.scoring.summary import table
 from wmhseg.scoring.table import Score, read_table
 from wmhseg.segmentation import postprocessing
 from wmhseg.segmentation.options import Options
 from wmhseg.training import plan as plans
-from wmhseg.training import session
+from wmhseg.training import plan_checks, recipes, session
 from wmhseg.training.fit import Running
 from wmhseg.training.plan import Run
 from wmhseg.training.synthetic_data import SyntheticData
@@ -151,7 +151,7 @@ class Study:
 
 def plan_of(study: Study, variant: Variant, members: int = 1) -> plans.Plan:
     """The training of a variant."""
-    base = plans.PLANS["synthetic"]
+    base = recipes.PLANS["synthetic"]
     assert base.synthesis is not None
     name, options = variant.network
     runs = tuple(
@@ -187,7 +187,7 @@ def plan_of(study: Study, variant: Variant, members: int = 1) -> plans.Plan:
 def train(study: Study, variant: Variant, say: Any, members: int = 1) -> Model:
     """Trains a variant, or takes it as it is if it was trained before."""
     plan = plan_of(study, variant, members)
-    plans.validate(plan)
+    plan_checks.validate(plan)
     assert plan.synthesis is not None
     data = SyntheticData(study.labels, plan.synthesis, plan.channels)
     output = study.output / "training" / variant.name

@@ -35,7 +35,7 @@ import SimpleITK as sitk  # noqa: E402
 from nifti_files import nifti1, nifti2  # noqa: E402
 
 from wmhseg import errors  # noqa: E402
-from wmhseg.checking import examine, findings  # noqa: E402
+from wmhseg.checking import examine, findings
 from wmhseg.io import images  # noqa: E402
 
 ADDRESS_SPACE_BYTES = 4 << 30

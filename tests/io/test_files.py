@@ -17,7 +17,7 @@ from nifti_files import VALUES, failing, saved, unprivileged
 
 from wmhseg import errors
 from wmhseg.geometry import Grid
-from wmhseg.io import files, images
+from wmhseg.io import files, images, pictures
 
 pytestmark = pytest.mark.filterwarnings("error")  # a user would see them beside the one line
 
@@ -30,7 +30,7 @@ def write_everything(folder: Path) -> list[Callable[[], None]]:
     return [
         lambda: images.write_mask(folder / "mask.nii.gz", MASK, GRID),
         lambda: images.write_probability(folder / "probability.nii", MASK * 0.5, GRID),
-        lambda: images.write_picture(folder / "overlay.png", np.zeros((2, 2, 3), np.uint8)),
+        lambda: pictures.write_picture(folder / "overlay.png", np.zeros((2, 2, 3), np.uint8)),
         lambda: files.write_text(folder / "report.json", "{}"),
         lambda: files.write_bytes(folder / "scan", b"content"),
         lambda: files.check_writable(folder),

@@ -40,7 +40,7 @@ from nifti_files import (
 
 from wmhseg import errors
 from wmhseg.geometry import Grid
-from wmhseg.io import gunzip, images
+from wmhseg.io import gunzip, images, pictures
 
 pytestmark = pytest.mark.filterwarnings("error")  # a user would see them beside the one line
 
@@ -779,19 +779,19 @@ PICTURE = np.random.default_rng(2).integers(0, 256, (3, 5, 3), np.uint8)
 
 def test_a_picture_is_the_png_that_others_read(tmp_path: Path) -> None:
     path = tmp_path / "new" / "Overlay.PNG"
-    images.write_picture(path, PICTURE)
+    pictures.write_picture(path, PICTURE)
     image = SimpleITK.ReadImage(str(path), imageIO="PNGImageIO")  # checks every checksum
     assert image.GetPixelIDValue() == SimpleITK.sitkVectorUInt8
     assert image.GetSize() == (5, 3)  # columns, rows
     np.testing.assert_array_equal(SimpleITK.GetArrayViewFromImage(image), PICTURE)
-    images.write_picture(path, PICTURE[:, ::-1])  # replaces; not contiguous
+    pictures.write_picture(path, PICTURE[:, ::-1])  # replaces; not contiguous
     again = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
     np.testing.assert_array_equal(again, PICTURE[:, ::-1])
     assert [p.name for p in path.parent.iterdir()] == ["Overlay.PNG"]
 
 
 def test_a_picture_of_another_format_is_refused(tmp_path: Path) -> None:
-    line = failing(errors.UsageError, images.write_picture, tmp_path / "a.jpg", PICTURE)
+    line = failing(errors.UsageError, pictures.write_picture, tmp_path / "a.jpg", PICTURE)
     assert "a.jpg" in line
     assert list(tmp_path.iterdir()) == []
 

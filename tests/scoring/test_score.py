@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from wmhseg import errors
 from wmhseg.datasets.cases import Case, Kind, Problem, find_cases, select
 from wmhseg.datasets.results import pair_results
-from wmhseg.scoring import comparison, figures, masks, official, summary
+from wmhseg.scoring import comparison, figures, markdown, masks, official, summary
 from wmhseg.scoring import score as scoring_score
 from wmhseg.scoring.official import Official
 from wmhseg.scoring.score import Scoring
@@ -611,7 +611,7 @@ def test_overview_by_hand() -> None:
     # One of one, one of one, two of four lesions.
     assert found.sizes[0] == summary.SizeClass("small", 6, pytest.approx(4 / 6))
 
-    text = summary.to_markdown(found, ["volumes.png"])
+    text = markdown.to_markdown(found, ["volumes.png"])
     assert text.startswith("# mine: validation data\n")
     assert "not test figures" in text
     assert "3 of 4 cases scored" in text
@@ -629,7 +629,7 @@ def test_overview_by_hand() -> None:
 
 def test_nothing_scored_is_still_a_summary() -> None:
     study = Study("mine", "demo", (Score("4", problem=Problem(Kind.NO_RESULT, "")),))
-    text = summary.to_markdown(summary.overview(study))
+    text = markdown.to_markdown(summary.overview(study))
     assert text.startswith("# mine: demo\n")
     assert "0 of 1 cases scored" in text
     assert json.loads(summary.to_json(summary.overview(study)))["bland_altman"] is None

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from wmhseg.training import augment
 from wmhseg.training.augment import Variation
-from wmhseg.training.plan import PLANS, Augmentation
+from wmhseg.training.plan import Augmentation
+from wmhseg.training.recipes import PLANS
 
 RANGES = Augmentation()
 

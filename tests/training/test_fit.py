@@ -21,7 +21,8 @@ from wmhseg.errors import ResumeError, TrainingFailedError, WeightsError
 from wmhseg.networks import variables
 from wmhseg.training import checkpoint, fit
 from wmhseg.training.fit import Running, Task
-from wmhseg.training.plan import PLANS, Fitting, Plan, Restart, Run
+from wmhseg.training.plan import Fitting, Plan, Restart, Run
+from wmhseg.training.recipes import PLANS
 from wmhseg.training.stream import Batch
 from wmhseg.weights import tensor_files
 

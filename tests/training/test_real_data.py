@@ -13,8 +13,9 @@ from conftest import Phantom, write_case, write_scan
 from wmhseg.datasets import cases
 from wmhseg.errors import InputError, NoCasesError
 from wmhseg.training import real_data, split
-from wmhseg.training.plan import PLANS, Augmentation, Run
+from wmhseg.training.plan import Augmentation, Run
 from wmhseg.training.real_data import ScanData, ScanSource
+from wmhseg.training.recipes import PLANS
 
 PLAN = replace(
     PLANS["published"],

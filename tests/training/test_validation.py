@@ -15,7 +15,8 @@ from wmhseg.engines import backends
 from wmhseg.errors import MissingFileError
 from wmhseg.scoring import metrics
 from wmhseg.training import model_folder
-from wmhseg.training.plan import PLANS, Run
+from wmhseg.training.plan import Run
+from wmhseg.training.recipes import PLANS
 from wmhseg.training.validation import Look
 
 RUN = Run("0", steps=1)

@@ -236,7 +236,7 @@ def _options(arguments: argparse.Namespace) -> Options:
 
 def _run(flair: Path, t1: Path | None, output: Path, arguments: argparse.Namespace) -> Segmentation:
     """Segments one case and writes it; what the two layouts share."""
-    from wmhseg.io import images
+    from wmhseg.io import files, images, pictures
     from wmhseg.reporting import report
     from wmhseg.segmentation import pipeline
     from wmhseg.weights import store
@@ -249,8 +249,8 @@ def _run(flair: Path, t1: Path | None, output: Path, arguments: argparse.Namespa
         if volume:
             images.check_volume_name(volume)
     if extra[1]:
-        images.check_picture_name(extra[1])
-    images.check_outputs(targets, inputs=[path for path in (flair, t1) if path is not None])
+        pictures.check_picture_name(extra[1])
+    files.check_outputs(targets, inputs=[path for path in (flair, t1) if path is not None])
     model = store.find(arguments.model or store.DEFAULT_MODEL)
     if console.verbose:
         console.say(f"model        {model.preset.name} in {model.folder}")

@@ -99,7 +99,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) -> int:
-    from wmhseg.scoring import official, summary
+    from wmhseg.scoring import markdown, official, summary
     from wmhseg.scoring.masks import score_masks
     from wmhseg.scoring.score import Scoring
     from wmhseg.scoring.table import COUNTS
@@ -118,7 +118,7 @@ def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) 
         _print_json(own | ({"official": dict(theirs.values)} if theirs else {}))
     else:
         for name, value in values.items():
-            shown = f"{value:.0f}" if name in COUNTS else summary.number(value)
+            shown = f"{value:.0f}" if name in COUNTS else markdown.number(value)
             print(f"{summary.LABELS.get(name, name.replace('_', ' ')):<24}{shown}")
         if theirs is not None:
             found = "stopped: " + theirs.stopped if theirs.stopped else "same five numbers"
@@ -136,7 +136,7 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     from wmhseg.datasets.cases import find_cases, select
     from wmhseg.datasets.results import pair_results
     from wmhseg.io import files
-    from wmhseg.scoring import figures, summary
+    from wmhseg.scoring import figures, markdown, summary
     from wmhseg.scoring.score import Scoring, check_all_scored, score_pairs
 
     console = _console(arguments)
@@ -161,7 +161,7 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     )
     found = summary.overview(summary.Study(title, arguments.role, tuple(scores)))
     plots = {} if arguments.no_plots else figures.draw_all({title: scores}, found.study.heading)
-    summary.write(found, output, plots)
+    markdown.write(found, output, plots)
     _tell_notes(console, scores)
     if arguments.json:
         print(summary.to_json(found), end="")
@@ -190,7 +190,8 @@ def _tell_notes(console: Console, scores: Sequence[Score]) -> None:
 
 
 def _print_overview(found: Overview, output: Path) -> None:
-    from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES, number
+    from wmhseg.scoring.markdown import number
+    from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES
 
     study = found.study
     print(study.heading)

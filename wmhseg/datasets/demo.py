@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from wmhseg.io import images
+from wmhseg.io import files
 
 _FILES = {
     "FLAIR.nii.gz": "pre/FLAIR.nii.gz",
@@ -34,5 +34,5 @@ def write_case(folder: Path) -> Path:
     case = folder / "input"
     stored = resources.files("wmhseg") / "data" / "demo"
     for name, target in _FILES.items():
-        images.write_bytes(case / target, (stored / name).read_bytes())
+        files.write_bytes(case / target, (stored / name).read_bytes())
     return case

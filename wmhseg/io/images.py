@@ -29,10 +29,8 @@ import gzip
 import math
 import os
 import re
-import struct
 import tempfile
 import threading
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,36 +50,13 @@ from wmhseg.geometry import Grid, Triple
 from wmhseg.io import nifti
 from wmhseg.io.files import (
     PathLike,
-    check_outputs,
-    check_writable,
     reading,
-    together,
     write_atomically,
-    write_bytes,
-    write_text,
 )
 
 if TYPE_CHECKING:
     from SimpleITK import Image
 
-__all__ = [
-    "Scan",
-    "check_outputs",
-    "check_picture_name",
-    "check_volume_name",
-    "check_writable",
-    "read_labels",
-    "read_scan",
-    "scan_from_array",
-    "scan_from_image",
-    "to_image",
-    "together",
-    "write_bytes",
-    "write_mask",
-    "write_picture",
-    "write_probability",
-    "write_text",
-]
 
 Array = npt.NDArray[Any]
 
@@ -408,28 +383,6 @@ def write_probability(path: PathLike, probability: Array, grid: Grid) -> None:
     _write_nifti(path, probability.astype(np.float32), grid)
 
 
-def write_picture(path: PathLike, picture: npt.NDArray[np.uint8]) -> None:
-    """Writes a picture as PNG, in a folder that is made if needed.
-
-    Args:
-        path: Ends in ".png"; an existing file (or link) is replaced.
-        picture: (row, column, 3), red, green and blue.
-
-    Raises:
-        UsageError: If the suffix is another.
-        OutputNotWritableError: If the place cannot be written to.
-        DiskFullError: If the disk has no room.
-    """
-    check_picture_name(path)
-    write_bytes(path, _png(picture))
-
-
-def check_picture_name(path: PathLike) -> None:
-    """Raises UsageError unless the name of a picture ends in .png."""
-    if not os.fspath(path).lower().endswith(".png"):
-        raise UsageError("The name of a picture should end in .png", received=path)
-
-
 def check_volume_name(path: PathLike) -> None:
     """Raises UsageError unless the name of a mask or map ends in .nii.gz or .nii."""
     if not os.fspath(path).endswith((".nii.gz", ".nii")):
@@ -438,28 +391,6 @@ def check_volume_name(path: PathLike) -> None:
             received=path,
             advice="Give a file name, such as results/wmh.nii.gz.",
         )
-
-
-def _png(picture: npt.NDArray[np.uint8]) -> bytes:
-    """PNG, second edition: signature, header, one zlib stream of unfiltered rows, end.
-
-    SimpleITK could write it, but to a file only and without a word about a full disk.
-    """
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        check = zlib.crc32(kind + body)
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
-
-    rows, columns, _ = picture.shape
-    eight_bit_rgb = struct.pack(">IIBBBBB", columns, rows, 8, 2, 0, 0, 0)
-    lines = np.zeros((rows, 1 + 3 * columns), np.uint8)  # a 0 in front: no filter
-    lines[:, 1:] = picture.reshape(rows, -1)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", eight_bit_rgb)
-        + chunk(b"IDAT", zlib.compress(lines.tobytes(), 9))
-        + chunk(b"IEND", b"")
-    )
 
 
 def _write_nifti(path: PathLike, array: Array, grid: Grid) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from wmhseg.errors import NoCasesError, TableError, UsageError
 from wmhseg.scoring import ranking, statistics
+from wmhseg.scoring.markdown import number, table
 from wmhseg.scoring.ranking import HIGHER_IS_BETTER, Standing
 from wmhseg.scoring.statistics import Bootstrap, Comparison, Summary
-from wmhseg.scoring.summary import CHALLENGE, LABELS, challenge_summary, number, table
+from wmhseg.scoring.summary import CHALLENGE, LABELS, challenge_summary
 from wmhseg.scoring.table import COUNTS, VALUES, Score
 
 TEST_SCANS = 110

@@ -87,7 +87,7 @@ def metric_boxes(sets: Sets, heading: str) -> bytes:
     """
     places = {name: by_place(scores) for name, scores in sets.items()}
     groups = list(dict.fromkeys(place for found in places.values() for place in found))
-    figure = _figure(heading, width=2.6 * len(CHALLENGE) + 1, height=4.8)
+    figure = new_figure(heading, width=2.6 * len(CHALLENGE) + 1, height=4.8)
     for axes, metric in zip(figure.subplots(1, len(CHALLENGE)), CHALLENGE, strict=True):
         counts = [0] * len(groups)
         for row, (name, found) in enumerate(places.items()):
@@ -95,7 +95,7 @@ def metric_boxes(sets: Sets, heading: str) -> bytes:
             counts = [max(n, len(sample)) for n, sample in zip(counts, values, strict=True)]
             _draw_boxes(axes, values, row, len(places))
             if metric == CHALLENGE[0]:
-                axes.plot([], [], color=_colour(row), linewidth=6, label=name)
+                axes.plot([], [], color=colour(row), linewidth=6, label=name)
         axes.set_title(LABELS[metric], fontsize=10)
         ticks = [f"{_short(place) or 'all'} ({n})" for place, n in zip(groups, counts, strict=True)]
         axes.set_xticks(range(len(groups)), ticks, fontsize=8, rotation=60, ha="right")
@@ -106,7 +106,7 @@ def metric_boxes(sets: Sets, heading: str) -> bytes:
             axes.set_ylim(bottom=0)
         axes.grid(axis="y", alpha=0.25)
     _legend(figure, sets)
-    return _png(figure)
+    return to_png(figure)
 
 
 def bland_altman_plot(sets: Sets, heading: str) -> bytes:
@@ -119,24 +119,24 @@ def bland_altman_plot(sets: Sets, heading: str) -> bytes:
     Returns:
         PNG.
     """
-    figure = _figure(heading, width=6.4, height=4.6)
+    figure = new_figure(heading, width=6.4, height=4.6)
     axes = figure.subplots()
     for row, (name, scores) in enumerate(sets.items()):
         reference, result = _volumes(scores)
-        axes.scatter((reference + result) / 2, result - reference, color=_colour(row), **_DOT)
+        axes.scatter((reference + result) / 2, result - reference, color=colour(row), **_DOT)
         label = f"{name} (n = {reference.size})"
         if reference.size > 1:
             agreement = bland_altman(reference, result)
-            axes.axhline(agreement.bias_ml, color=_colour(row), linewidth=1.2)
+            axes.axhline(agreement.bias_ml, color=colour(row), linewidth=1.2)
             for limit in (agreement.lower_ml, agreement.upper_ml):
-                axes.axhline(limit, color=_colour(row), linewidth=1, linestyle="--")
+                axes.axhline(limit, color=colour(row), linewidth=1, linestyle="--")
             label += f": bias {agreement.bias_ml:.2f} ml"
-        axes.scatter([], [], color=_colour(row), label=label)
+        axes.scatter([], [], color=colour(row), label=label)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xlabel("Mean of reference and result (ml)")
     axes.set_ylabel("Result minus reference (ml)")
     axes.legend(fontsize=8, frameon=False)
-    return _png(figure)
+    return to_png(figure)
 
 
 def volume_scatter(sets: Sets, heading: str) -> bytes:
@@ -149,13 +149,13 @@ def volume_scatter(sets: Sets, heading: str) -> bytes:
     Returns:
         PNG.
     """
-    figure = _figure(heading, width=5.2, height=5.2)
+    figure = new_figure(heading, width=5.2, height=5.2)
     axes = figure.subplots()
     largest = 0.0
     for row, (name, scores) in enumerate(sets.items()):
         reference, result = _volumes(scores)
         label = f"{name} (n = {reference.size})"
-        axes.scatter(reference, result, color=_colour(row), label=label, **_DOT)
+        axes.scatter(reference, result, color=colour(row), label=label, **_DOT)
         largest = max([largest, *reference, *result])
     edge = 1.05 * (largest or 1)
     axes.plot([0, edge], [0, edge], color="black", linewidth=0.6)
@@ -163,7 +163,7 @@ def volume_scatter(sets: Sets, heading: str) -> bytes:
     axes.set_xlabel("Reference volume (ml)")
     axes.set_ylabel("Result volume (ml)")
     axes.legend(fontsize=8, frameon=False)
-    return _png(figure)
+    return to_png(figure)
 
 
 def size_recall(sets: Sets, heading: str) -> bytes:
@@ -176,7 +176,7 @@ def size_recall(sets: Sets, heading: str) -> bytes:
     Returns:
         PNG.
     """
-    figure = _figure(heading, width=5.6, height=4.2)
+    figure = new_figure(heading, width=5.6, height=4.2)
     axes = figure.subplots()
     width = 0.8 / len(sets)
     lesions: dict[str, set[int]] = {name: set() for name in SIZE_CLASSES}
@@ -184,7 +184,7 @@ def size_recall(sets: Sets, heading: str) -> bytes:
         classes = size_classes(scores)
         heights = [0 if math.isnan(size.recall) else size.recall for size in classes]
         places = np.arange(len(classes)) + _offset(row, len(sets), width)
-        axes.bar(places, heights, 0.92 * width, color=_colour(row), label=name)
+        axes.bar(places, heights, 0.92 * width, color=colour(row), label=name)
         for size in classes:
             lesions[size.name].add(size.lesions)
     # Methods with failed cases have fewer.
@@ -195,52 +195,10 @@ def size_recall(sets: Sets, heading: str) -> bytes:
     axes.set_ylabel("Share detected")
     axes.set_ylim(0, 1.02)
     _legend(figure, sets)
-    return _png(figure)
+    return to_png(figure)
 
 
-def training_curves(
-    losses: Mapping[str, Sequence[tuple[int, float]]],
-    scores: Mapping[str, Sequence[tuple[int, float, float]]],
-    heading: str,
-) -> bytes:
-    """Draw the loss of each run over its steps, and beside it what early looks found.
-
-    Args:
-        losses: Name of a run -> steps and training losses.
-        scores: Name of a run -> steps, mean DSC and mean lesion F1 on validation cases; may be
-            empty.
-        heading: Printed above.
-
-    Returns:
-        PNG.
-
-    Raises:
-        PlotsUnavailableError: matplotlib is not installed.
-    """
-    figure = _figure(heading, width=10 if scores else 5.5, height=4.2)
-    panels = figure.subplots(1, 2 if scores else 1, squeeze=False)[0]
-    for row, (name, points) in enumerate(losses.items()):
-        panels[0].plot(*zip(*points, strict=True), color=_colour(row), label=name)
-        for values, style in ((1, "-o"), (2, "--s")) if scores.get(name) else ():
-            panels[1].plot(
-                [point[0] for point in scores[name]],
-                [point[values] for point in scores[name]],
-                style,
-                color=_colour(row),
-                markersize=4,
-                label=f"{name}: {'DSC' if values == 1 else 'lesion F1'}",
-            )
-    panels[0].set_ylabel("Training loss")
-    if scores:
-        panels[1].set(ylabel="Mean over the validation cases", ylim=(-0.02, 1.02))
-    for axes in panels:
-        axes.set_xlabel("Step")
-        axes.grid(alpha=0.25)
-        axes.legend(fontsize=8, frameon=False)
-    return _png(figure)
-
-
-def _figure(heading: str, *, width: float, height: float) -> Figure:
+def new_figure(heading: str, *, width: float, height: float) -> Figure:
     """An empty figure, sizes in inches; made without pyplot, so that no window system is asked."""
     check_available()
     from matplotlib.figure import Figure
@@ -250,13 +208,15 @@ def _figure(heading: str, *, width: float, height: float) -> Figure:
     return figure
 
 
-def _png(figure: Figure) -> bytes:
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG."""
     target = io.BytesIO()
     figure.savefig(target, format="png", dpi=_DPI)
     return target.getvalue()
 
 
-def _colour(row: int) -> str:
+def colour(row: int) -> str:
+    """Colour of the method in a row."""
     return _COLOURS[row % len(_COLOURS)]
 
 
@@ -297,10 +257,10 @@ def _draw_boxes(axes: Axes, values: Sequence[Sequence[float]], row: int, rows: i
             manage_ticks=False,
             showfliers=False,
             medianprops={"color": "black"},
-            boxprops={"color": _colour(row)},
-            whiskerprops={"color": _colour(row)},
-            capprops={"color": _colour(row)},
+            boxprops={"color": colour(row)},
+            whiskerprops={"color": colour(row)},
+            capprops={"color": colour(row)},
         )
         # Spread evenly, not at random: the picture of the same numbers is the same.
         spread = np.linspace(-0.25, 0.25, len(sample)) if len(sample) > 1 else np.zeros(1)
-        axes.scatter(place + spread * width, sample, color=_colour(row), **_DOT)
+        axes.scatter(place + spread * width, sample, color=colour(row), **_DOT)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from wmhseg.datasets.folders import natural
-from wmhseg.io import files
 from wmhseg.scoring import statistics
 from wmhseg.scoring.metrics import BlandAltman, bland_altman
 from wmhseg.scoring.statistics import Bootstrap, Summary
@@ -209,23 +205,6 @@ def _summaries(
 # Out ----------------------------------------------------------------------------------------------
 
 
-def write(found: Overview, folder: Path, pictures: Mapping[str, bytes]) -> None:
-    """Write summary.json, summary.md and the plots.
-
-    Args:
-        found: The overview.
-        folder: Where to.
-        pictures: File name -> PNG.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    for name, content in pictures.items():
-        files.write_bytes(folder / name, content)
-    files.write_text(folder / "summary.json", to_json(found))
-    files.write_text(folder / "summary.md", to_markdown(found, list(pictures)))
-
-
 def to_json(found: Overview) -> str:
     """The overview as JSON; NaN becomes null.
 
@@ -278,132 +257,3 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def to_markdown(found: Overview, pictures: Sequence[str] = ()) -> str:
-    """The overview as Markdown.
-
-    Args:
-        found: The overview.
-        pictures: File names of plots that lie beside the text.
-
-    Returns:
-        The text.
-    """
-    study = found.study
-    lines = [f"# {study.heading}", "", ROLES[study.role], *study.remarks, ""]
-    lines += [f"{len(study.scored)} of {len(study.scores)} cases scored.", ""]
-    if len(study.scored) < len(study.scores):
-        lines[-1:] = ["Means are over the scored cases only.", ""]
-    ran = [s for s in study.scored if s.official is not None]
-    if ran:
-        lines += [f"The organisers' script gives the same numbers on all {len(ran)} cases.", ""]
-    everything = found.groups["all"]["all"]
-    lines += _main_table(everything)
-    for kind in ("site", "scanner"):
-        if kind in found.groups:
-            lines += [f"## By {kind}", "", "Mean (n cases with a value).", ""]
-            lines += group_table(kind.capitalize(), found.groups[kind])
-    lines += _volume_lines(found) + _size_lines(found) + _trouble_lines(study)
-    lines += [f"![{Path(name).stem.replace('_', ' ')}]({name})\n" for name in pictures]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def number(value: float) -> str:
-    """A number as tables show it."""
-    if math.isnan(value):
-        return "–"  # noqa: RUF001 - a dash for "no value"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table.
-
-    Args:
-        head: Names of the columns.
-        rows: Texts, as many in each row.
-
-    Returns:
-        Lines, the last one empty.
-    """
-    rows = list(rows)
-    # Columns of numbers to the right, all others to the left.
-    first = rows[0] if rows else head
-    rule = ["--:" if re.match(r"[-–(\d]", text) else "---" for text in first]  # noqa: RUF001
-    rule[0] = "---"
-    lines = [head, rule, *rows]
-    escaped = (" | ".join(text.replace("|", "\\|") for text in line) for line in lines)
-    return [*(f"| {line} |" for line in escaped), ""]
-
-
-def group_table(title: str, groups: Mapping[str, Mapping[str, Summary]]) -> list[str]:
-    """A Markdown table of the challenge's metrics, one row a group.
-
-    Args:
-        title: Name of the first column.
-        groups: Name -> metric -> figures.
-
-    Returns:
-        Lines, the last one empty.
-    """
-    rows = [
-        [name, *(f"{number(metrics[m].mean)} ({metrics[m].n})" for m in CHALLENGE)]
-        for name, metrics in groups.items()
-    ]
-    return table([title, *(LABELS[m] for m in CHALLENGE)], rows)
-
-
-def _main_table(metrics: Mapping[str, Summary]) -> list[str]:
-    rows = [
-        [
-            LABELS[name],
-            str(s.n),
-            str(s.n_nan),
-            number(s.mean),
-            f"{number(s.mean_low)} to {number(s.mean_high)}",
-            number(s.median),
-            number(s.sd),
-        ]
-        for name, s in metrics.items()
-    ]
-    return [
-        *table(["", "n", "NaN", "mean", "95 % interval", "median", "SD"], rows),
-        "n: cases with a value; NaN: cases where the metric is undefined, left out of the rest.",
-        "Interval: of the mean, by bootstrap over cases.",
-        "",
-    ]
-
-
-def _volume_lines(found: Overview) -> list[str]:
-    volumes = found.volumes
-    if volumes is None:
-        return []
-    return [
-        "## Volume",
-        "",
-        f"Result minus reference (Bland-Altman, n = {volumes.n}): bias {number(volumes.bias_ml)} "
-        f"ml, limits of agreement {number(volumes.lower_ml)} to {number(volumes.upper_ml)} ml.",
-        "",
-    ]
-
-
-def _size_lines(found: Overview) -> list[str]:
-    rows = [
-        [SIZE_CLASSES[size.name], str(size.lesions), number(size.recall)] for size in found.sizes
-    ]
-    lines = ["## Recall by lesion size", "", "Over the lesions of all cases together.", ""]
-    return lines + table(["Voxels", "lesions", "recall"], rows) if found.study.scored else []
-
-
-def _trouble_lines(study: Study) -> list[str]:
-    problems = [(s.case, s.problem) for s in study.scores if s.problem is not None]
-    lines = []
-    if problems:
-        counts = Counter(problem.kind for _, problem in problems)
-        total = ", ".join(f"{count} x {kind}" for kind, count in counts.items())
-        lines += ["## Problems", "", f"{total}.", ""]
-        lines += table(["Case", "problem", "detail"], [(c, p.kind, p.detail) for c, p in problems])
-    notes = [(s.case, note) for s in study.scores for note in s.notes]
-    if notes:
-        lines += ["## Notes on values", "", *(f"- {case}: {note}" for case, note in notes), ""]
-    return lines

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from wmhseg import geometry
 from wmhseg.errors import UsageError
 from wmhseg.geometry import Grid
-from wmhseg.io import images
+from wmhseg.io import files, images
 from wmhseg.io.images import Scan
+from wmhseg.io.pictures import write_picture
 from wmhseg.preparation import registration
 from wmhseg.reporting import pictures, report
 from wmhseg.reporting.report import Report
@@ -93,13 +94,13 @@ class Segmentation:
         target = Path(output)
         for path in (output, probability, overlay, t1_mask):
             if path is not None:
-                images.check_writable(Path(path).parent)
-        with images.together():
+                files.check_writable(Path(path).parent)
+        with files.together():
             if probability is not None:
                 images.write_probability(probability, self.probability, self.grid)
             if t1_mask is not None:
                 images.write_mask(t1_mask, *self.mask_on_t1())
             if overlay is not None:
-                images.write_picture(overlay, self.overlay())
-            images.write_text(report.path_beside(target), self.report.to_json())
+                write_picture(overlay, self.overlay())
+            files.write_text(report.path_beside(target), self.report.to_json())
             images.write_mask(target, self.mask, self.grid)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from wmhseg.errors import MissingFileError, WmhsegError
-from wmhseg.io import images
+from wmhseg.io import images, pictures
 from wmhseg.preparation import network_input
 from wmhseg.synthesis.heads import Mask
 from wmhseg.synthesis.noise import Float
@@ -135,12 +135,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--beside", type=Path, help="folder of real cases")
     arguments = parser.parse_args(argv)
     try:
-        images.check_picture_name(arguments.output)
+        pictures.check_picture_name(arguments.output)
         rows = synthetic(
             arguments.labels, max(1, arguments.scans), arguments.seed, Recipe(without_t1=0)
         )
         beside = real(arguments.beside) if arguments.beside else []
-        images.write_picture(arguments.output, sheet(rows, beside))
+        pictures.write_picture(arguments.output, sheet(rows, beside))
     except WmhsegError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

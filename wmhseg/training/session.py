@@ -14,9 +14,7 @@ from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import PlotsUnavailableError, ResumeError
 from wmhseg.io import checksums, files
 from wmhseg.networks import variables
-from wmhseg.scoring import figures
-from wmhseg.training import model_folder
-from wmhseg.training import plan as plans
+from wmhseg.training import curves, model_folder, plan_checks
 from wmhseg.training.fit import Running, Task, fit
 from wmhseg.training.journal import read
 from wmhseg.training.model_folder import Facts
@@ -125,7 +123,7 @@ def _begin(session: Session, identity: Mapping[str, str], say: Callable[[str], N
     output = session.output
     files.check_writable(output)
     texts = {
-        "plan.json": plans.to_json(session.plan),
+        "plan.json": plan_checks.to_json(session.plan),
         "data.json": json.dumps(identity, indent=2, ensure_ascii=False) + "\n",
     } | dict(session.extras)
     version = output / "version.txt"
@@ -224,7 +222,7 @@ def _draw(session: Session, say: Callable[[str], None]) -> None:
         for name, found in _looks(session).items()
     }
     try:
-        picture = figures.training_curves(losses, scores, session.plan.name)
+        picture = curves.training_curves(losses, scores, session.plan.name)
     except PlotsUnavailableError as error:
         say(f"no plot: {error}")
         return

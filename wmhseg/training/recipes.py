@@ -1,0 +1,127 @@
+"""The recipes of training that come with the program, published ones and our own.
+
+Every number of a published recipe stands here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from wmhseg.training.plan import FORMAT, Augmentation, Fitting, Plan, Restart, Run, Synthesis
+from wmhseg.weights.methods import METHODS
+from wmhseg.weights.preset import NetworkOption
+
+
+def _published(name: str, method: str, what: str, runs: tuple[Run, ...]) -> Plan:
+    """The recipe of both papers; they differ in networks and threshold."""
+    return Plan(
+        format=FORMAT,
+        name=name,
+        description=f"{what}, trained by wmhseg with the published recipe.",
+        licence="as the training data allow",
+        training_data="scans of the user, listed in split.json",
+        reference=METHODS[method].reference,
+        channels=2,
+        without_t1="error",
+        weights="float16",
+        preprocessing=METHODS[method].preprocessing,
+        postprocessing=METHODS[method].postprocessing,
+        intensity_scale="auto",
+        augmentation=Augmentation(),
+        synthesis=None,
+        fitting=Fitting(restart=Restart()),
+        runs=runs,
+    )
+
+
+def _published_run(number: int, network: str, options: dict[str, NetworkOption]) -> Run:
+    return Run(str(number), network, options, seed=101 + number, epochs=50, batch=30, rate=2e-4)
+
+
+_WARM = Run("warm", member=False, steps=4200, crop=144, rate=6e-4, final_rate=2.5e-4, warmup=60)
+
+
+# The warm start sees small crops, twice as fast; the members then see nearly whole slices, so that
+# they know borders and position.
+_MEMBER = Run("", start_from="warm", steps=300, crop=160, rate=2.5e-4, final_rate=0.0, warmup=20)
+
+
+def _synthetic(name: str, method_of: str, what: str, runs: tuple[Run, ...]) -> Plan:
+    """The recipe of the weights that come with the project.
+
+    Args:
+        name: Name of the model.
+        method_of: The method of ``wmhseg.weights.methods.METHODS`` whose publication describes the
+            networks.
+        what: What it is, for the description.
+        runs: See Plan.
+    """
+    method = METHODS["synthetic"]
+    return Plan(
+        format=FORMAT,
+        name=name,
+        description=f"{what}, trained by wmhseg on synthetic scans.",
+        licence="Apache-2.0",
+        training_data="synthetic scans drawn from SynthSeg label maps; no real image",
+        reference=METHODS[method_of].reference,
+        channels=2,
+        without_t1="zero",
+        weights="float16",
+        preprocessing=method.preprocessing,
+        postprocessing=method.postprocessing,
+        intensity_scale="auto",
+        augmentation=None,
+        synthesis=Synthesis(),
+        fitting=Fitting(
+            loss="dice-and-cross-entropy",
+            optimizer="adamw",
+            weight_decay=1e-5,
+            clip_norm=1.0,
+            rare_start=True,
+            precision="bfloat16",
+        ),
+        runs=runs,
+    )
+
+
+PLANS: dict[str, Plan] = {
+    "published": _published(
+        "unet-published",
+        "published",
+        "Ensemble of 3 U-Nets",
+        tuple(_published_run(number, "unet", {}) for number in range(3)),
+    ),
+    "published-stack": _published(
+        "stacknet-published",
+        "published-stack",
+        "Stack-Nets with kernels 3x3 and 5x5",
+        tuple(_published_run(i, "stacknet", {"kernel": kernel}) for i, kernel in enumerate((3, 5))),
+    ),
+    "synthetic": _synthetic(
+        "unet-synthetic",
+        "published",
+        "Ensemble of 3 U-Nets",
+        (_WARM, *(replace(_MEMBER, name=str(i), seed=321 + i) for i in range(3))),
+    ),
+    # Grown from the same warm U-Net: learning deep stacks from nothing takes several times as long.
+    "synthetic-stack": _synthetic(
+        "stacknet-synthetic",
+        "published-stack",
+        "Stack-Nets with kernels 3x3 and 5x5",
+        (
+            _WARM,
+            *(
+                replace(
+                    _MEMBER,
+                    name=f"{kernel}x{kernel}",
+                    network="stacknet",
+                    options={"kernel": kernel, "depth": 5},
+                    seed=341 + kernel,
+                    steps=600,
+                    crop=144,
+                )
+                for kernel in (3, 5)
+            ),
+        ),
+    ),
+}
