@@ -30,13 +30,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import numpy as np  # noqa: E402
-import SimpleITK as sitk  # noqa: E402
-from nifti_files import nifti1, nifti2  # noqa: E402
+import numpy as np
+import SimpleITK as sitk
+from nifti_files import nifti1, nifti2
 
-from wmhseg import errors  # noqa: E402
+from wmhseg import errors
 from wmhseg.checking import examine, findings
-from wmhseg.io import images  # noqa: E402
+from wmhseg.io import images
 
 ADDRESS_SPACE_BYTES = 4 << 30
 RESIDENT_BYTES = 1200 << 20
