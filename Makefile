@@ -25,7 +25,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 .PHONY: help setup setup-run demo test test-avx2 lint evaluate train bench measure-code docker docker-test docker-limits fuzz sbom audit clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Two environments in one folder: what runs (pinned as in the image), and what tests need on top.
 $(BIN)/python:

@@ -107,7 +107,8 @@ def _way(place: Mapping[str, tuple[float, float]], box: int, tall: int, height: 
         lines.append(
             f'<circle cx="{x:.0f}" cy="{y - tall / 2 + 2:.0f}" r="9"/>'
             f'<text x="{x:.0f}" y="{y - tall / 2 + 6:.0f}" class="w">{number}</text>'
-            f'<text x="120" y="{height + 10 + 17 * number}" class="t">{number} {wing}: {what}</text>'
+            f'<text x="120" y="{height + 10 + 17 * number}" class="t">'
+            f"{number} {wing}: {what}</text>"
         )
     return lines
 
