@@ -62,14 +62,14 @@ def functions(tree: ast.AST) -> list[Def]:
     return [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
-def docstrings(tree: ast.AST) -> list[str]:
+def docstrings(tree: ast.AST) -> list[ast.Constant]:
     """Every docstring of a module, of its classes and functions, and of its constants."""
     found = []
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         for one in body if isinstance(body, list) else []:
             if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant):
-                found += [one.value.value] if isinstance(one.value.value, str) else []
+                found += [one.value] if isinstance(one.value.value, str) else []
     return found
 
 
@@ -84,8 +84,11 @@ def is_annotated(node: Def) -> bool:
 
 def lines_of_code(text: str, tree: ast.AST) -> int:
     """Lines that are neither blank nor comment nor docstring."""
-    written = sum(1 for line in text.splitlines() if line.strip() and line.strip()[0] != "#")
-    return written - sum(len([x for x in d.splitlines() if x.strip()]) for d in docstrings(tree))
+    lines = dict(enumerate(text.splitlines(), 1))
+    for described in docstrings(tree):
+        for number in range(described.lineno, (described.end_lineno or described.lineno) + 1):
+            lines.pop(number, None)
+    return sum(1 for line in lines.values() if line.strip() and line.strip()[0] != "#")
 
 
 def is_test(path: Path) -> bool:
@@ -106,7 +109,7 @@ def measure(package: Path, tests: Path | None = None) -> Sizes:
     texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in sources}
     trees = {path: ast.parse(text) for path, text in texts.items()}
     defs = [node for tree in trees.values() for node in functions(tree)]
-    described = [text for tree in trees.values() for text in docstrings(tree)]
+    described = [str(node.value) for tree in trees.values() for node in docstrings(tree)]
     folders = Counter(path.parent for path in sources if path.name != "__init__.py")
     checked = [
         (text, ast.parse(text)) for text in (p.read_text("utf-8", "replace") for p in checks)
