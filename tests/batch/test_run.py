@@ -22,8 +22,7 @@ from wmhseg import errors
 from wmhseg.batch import run as batch_run
 from wmhseg.batch.run import Settings
 from wmhseg.cli.main import main
-from wmhseg.datasets import tables
-from wmhseg.datasets.subjects import Subject, find_subjects
+from wmhseg.datasets.subjects import Subject
 from wmhseg.segmentation import pipeline
 from wmhseg.segmentation.options import Options
 
@@ -54,31 +53,6 @@ BRIGHT = Settings(model="bright")
 # Which subjects ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("suffix", "mark"), [("tsv", "\t"), ("csv", ","), ("txt", "\t")])
-def test_a_table_of_subjects(tmp_path: Path, suffix: str, mark: str) -> None:
-    lines = [("flair", "Subject", "t1", "note"), ("a/F.nii", "s1", "a/T.nii", "x"),
-             ("/b/F.nii", "s2", "n/a", ""), ("", "s3", "", "")]  # fmt: skip
-    table = scan(tmp_path / f"t.{suffix}", "\ufeff".encode())
-    table.write_text("\ufeff" + "\n".join(mark.join(line) for line in lines))
-    found = tables.read_subjects(table)
-    assert found[0] == Subject("s1", tmp_path / "a/F.nii", tmp_path / "a/T.nii")
-    assert found[1] == Subject("s2", Path("/b/F.nii"), None)
-    assert found[2].flair is None
-    assert found[2].problem
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"subject\ta\ns1\tb\n", b"subject,flair\ns1,f\n", b"subject\tflair\ns1\n",
-     b"subject\tflair\ns1\tf\tg\th\n", b"subject\tflair\n\xff\xfe\t\x00\n", b'subject\tflair\n"'],
-)  # fmt: skip
-def test_what_is_no_table(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises((errors.TableError, errors.NoCasesError)):
-        batch_run.check_names(tables.read_subjects(scan(tmp_path / "t.tsv", content)))
-    with pytest.raises(errors.MissingFileError):
-        tables.read_subjects(tmp_path / "none.tsv")
-
-
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", ".hidden", "a\\b", "x" * 300, "a\nb"])
 def test_names_that_no_folder_can_have(name: str) -> None:
     failing(errors.UsageError, batch_run.check_names, [Subject(name, Path("f"))])
@@ -88,34 +62,6 @@ def test_names_that_no_folder_can_have(name: str) -> None:
 def test_a_subject_twice_is_refused(names: tuple[str, ...]) -> None:
     line = failing(errors.UsageError, batch_run.check_names, [Subject(n, Path("f")) for n in names])
     assert names[0] in line
-
-
-def test_layouts_of_folders(tmp_path: Path) -> None:
-    for name in (
-        *("training/Utrecht/0/pre/FLAIR.nii.gz", "training/Utrecht/0/pre/T1.nii.gz"),
-        *("training/Utrecht/0/orig/FLAIR.nii.gz", "training/Utrecht/0/wmh.nii.gz"),
-        *("sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz", "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii"),
-        *("derivatives/x/sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz", "p7/FLAIR.nii", "p7/T1.nii"),
-        *("flat/p1_FLAIR.nii.gz", "flat/p1_T1.nii.gz", "flat/p2_flair.nii.gz", "flat/p3_T1w.nii"),
-        *("sub-02/anat/sub-02_acq-a_FLAIR.nii.gz", "sub-02/anat/sub-02_acq-b_FLAIR.nii.gz"),
-    ):
-        scan(tmp_path / name)
-    found = {s.name: s for s in find_subjects(tmp_path)}
-    assert set(found) == {"0", "sub-01_ses-a", "p7", "p1", "p2", "p3", "sub-02"}
-    assert found["0"].flair == tmp_path / "training/Utrecht/0/pre/FLAIR.nii.gz"
-    for name in ("0", "sub-01_ses-a", "p7", "p1"):
-        assert found[name].t1 is not None
-        assert found[name].problem == ""
-    assert found["p2"].t1 is None
-    assert "no FLAIR" in found["p3"].problem
-    assert "several FLAIR" in found["sub-02"].problem
-    scan(tmp_path / "test" / "Amsterdam" / "0" / "pre" / "FLAIR.nii.gz")
-    failing(errors.UsageError, batch_run.check_names, find_subjects(tmp_path))
-
-
-def test_a_folder_without_scans(tmp_path: Path) -> None:
-    failing(errors.NoCasesError, find_subjects, tmp_path)
-    failing(errors.MissingFileError, find_subjects, tmp_path / "none")
 
 
 # Running ----------------------------------------------------------------------------------------
