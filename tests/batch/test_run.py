@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from nifti_files import failing
 
 from wmhseg import errors
 from wmhseg.batch import run as batch_run
-from wmhseg.batch.run import Settings
+from wmhseg.batch import summary as batch_summary
+from wmhseg.batch import task as batch_task
+from wmhseg.batch.run import BatchOptions
 from wmhseg.cli.main import main
 from wmhseg.datasets.subjects import Subject
 from wmhseg.segmentation import pipeline
@@ -47,7 +50,7 @@ def subjects(tmp_path: Path, *names: str) -> list[Subject]:
     return [Subject(name, scan(tmp_path / f"{name}.nii")) for name in names]
 
 
-BRIGHT = Settings(model="bright")
+BRIGHT = BatchOptions(model="bright")
 
 
 # Which subjects ---------------------------------------------------------------------------------
@@ -71,7 +74,7 @@ def test_a_subject_twice_is_refused(names: tuple[str, ...]) -> None:
 def test_no_failure_stops_the_rest(tmp_path: Path, jobs: int) -> None:
     people = subjects(tmp_path, "a", "crash", "bad", "killed", "b")
     out, told = tmp_path / "out", []
-    settings = Settings(model="bright", jobs=jobs)
+    settings = BatchOptions(model="bright", jobs=jobs)
     rows = batch_run.run(people, out, settings, lambda *a: told.append(a[:2]), by_name)
     assert [row.subject for row in rows] == [s.name for s in people]
     assert [row.exit_code for row in rows] == [0, 139, 12, 137, 0]
@@ -83,7 +86,9 @@ def test_no_failure_stops_the_rest(tmp_path: Path, jobs: int) -> None:
     assert table["a"]["warnings"] == "a warning"
     assert table["bad"]["error"] == "not NIfTI"
     assert table["crash"]["volume_ml"] == "n/a"
-    line = failing(errors.SubjectsFailedError, batch_run.check_all_done, rows, out / "summary.tsv")
+    line = failing(
+        errors.SubjectsFailedError, batch_summary.check_all_done, rows, out / "summary.tsv"
+    )
     assert "crash, bad, killed" in line
 
 
@@ -141,7 +146,7 @@ def test_the_next_subject_is_read_ahead_and_once(
         return load(self, flair, *rest)
 
     monkeypatch.setattr(pipeline.Segmenter, "load", recorded)
-    reader = batch_run._Reader("bright", Options())
+    reader = batch_task.SegmenterAhead("bright", Options())
     first, second = reader.segment(one, other), reader.segment(other, None)
     assert read == ["one.nii.gz", "other.nii.gz"]
     assert first.mask.any()
@@ -154,34 +159,38 @@ def test_the_next_subject_is_read_ahead_and_once(
 def test_force_and_damaged_stamps(tmp_path: Path) -> None:
     people, out = subjects(tmp_path, "a"), tmp_path / "out"
     task = batch_run._tasks(people, out, BRIGHT)[0]
-    for name in (batch_run.RESULT, batch_run.REPORT):
-        scan(task.folder / name)
-    row = batch_run.to_dict(by_name(task))
+    for path in task.stamp.outputs:
+        scan(path)
+    row = asdict(by_name(task))
     good = json.dumps({"fingerprint": task.fingerprint, **row})
-    stamp = scan(task.folder / batch_run.STAMP, good.encode())
+    stamp = scan(task.stamp.path, good.encode())
     assert batch_run.run(people, out, BRIGHT, work=by_name)[0].status == "done before"
-    force = Settings(model="bright", force=True)
+    force = BatchOptions(model="bright", force=True)
     assert batch_run.run(people, out, force, work=by_name)[0].status == "done"
     for bad in ("", "[]", "{}", good[:-5], good.replace(task.fingerprint, "0"), "[" * 9999,
                 json.dumps({"fingerprint": task.fingerprint, **row, "more": 1})):  # fmt: skip
         stamp.write_text(bad)
         assert batch_run.run(people, out, BRIGHT, work=by_name)[0].status == "done"
     stamp.write_text(good)
-    (task.folder / batch_run.RESULT).unlink()
+    task.mask.unlink()
     assert batch_run.run(people, out, BRIGHT, work=by_name)[0].status == "done"
 
 
 def test_no_jobs_and_no_model(tmp_path: Path) -> None:
     people = subjects(tmp_path, "a")
-    failing(errors.UsageError, batch_run.run, people, tmp_path / "o", Settings("bright", jobs=0))
-    failing(errors.UnknownModelError, batch_run.run, people, tmp_path / "o", Settings("none-such"))
+    failing(
+        errors.UsageError, batch_run.run, people, tmp_path / "o", BatchOptions("bright", jobs=0)
+    )
+    failing(
+        errors.UnknownModelError, batch_run.run, people, tmp_path / "o", BatchOptions("none-such")
+    )
 
 
 def test_an_output_that_is_an_input_is_refused(phantom: Phantom, tmp_path: Path) -> None:
     flair = write_scan(tmp_path / "s" / "result.nii.gz", phantom.flair, phantom.spacing_mm)
     before = flair.read_bytes()
     task = batch_run._tasks([Subject("s", flair)], tmp_path, BRIGHT)[0]
-    assert batch_run.segment_one(task).exit_code == errors.UsageError.exit_code
+    assert batch_task.segment_one(task).exit_code == errors.UsageError.exit_code
     assert flair.read_bytes() == before
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from wmhseg import errors
 from wmhseg.cli.console import Console
 
 if TYPE_CHECKING:
-    from wmhseg.batch.run import Row
+    from wmhseg.batch.summary import Row
     from wmhseg.segmentation.options import Options
 
 Command = Callable[[str, str, Callable[..., int]], argparse.ArgumentParser]
@@ -69,7 +70,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _batch(arguments: argparse.Namespace, options: MakeOptions) -> int:
-    from wmhseg.batch import run
+    from wmhseg.batch import run, summary
     from wmhseg.datasets import tables
     from wmhseg.datasets.subjects import find_subjects
     from wmhseg.reporting import report
@@ -88,7 +89,7 @@ def _batch(arguments: argparse.Namespace, options: MakeOptions) -> int:
         for warning in row.warnings:
             console.warn(f"{row.subject}: {warning}")
 
-    settings = run.Settings(
+    settings = run.BatchOptions(
         arguments.model or store.DEFAULT_MODEL,
         options(arguments),
         arguments.jobs,
@@ -96,11 +97,11 @@ def _batch(arguments: argparse.Namespace, options: MakeOptions) -> int:
     )
     rows = run.run(subjects, output, settings, told)
     if arguments.json:
-        print(json.dumps([run.to_dict(row) for row in rows], indent=2, ensure_ascii=False))
+        print(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
     else:
-        for status in (run.DONE, run.SKIPPED, run.FAILED):
+        for status in (summary.DONE, summary.SKIPPED, summary.FAILED):
             print(f"{status:<13}{sum(row.status == status for row in rows)} of {len(rows)}")
-        print(f"{'written':<13}{output / run.SUMMARY}")
+        print(f"{'written':<13}{output / summary.SUMMARY}")
     console.say(report.NOT_A_DEVICE)
-    run.check_all_done(rows, output / run.SUMMARY)
+    summary.check_all_done(rows, output / summary.SUMMARY)
     return errors.EXIT_OK
