@@ -1,4 +1,4 @@
-"""Whom a folder holds scans of, in every layout."""
+"""Whom a folder holds scans of, in every layout, and whom a table names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nifti_files import failing
 
 from wmhseg import errors
 from wmhseg.batch import run as batch_run
-from wmhseg.datasets.subjects import Subject, find_subjects
+from wmhseg.datasets.subjects import Subject, find_subjects, read_subjects
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,37 @@ def test_layouts_of_folders(tmp_path: Path) -> None:
 def test_a_folder_without_scans(tmp_path: Path) -> None:
     failing(errors.NoCasesError, find_subjects, tmp_path)
     failing(errors.MissingFileError, find_subjects, tmp_path / "none")
+
+
+# Tables -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("suffix", "mark"), [("tsv", "\t"), ("csv", ","), ("txt", "\t")])
+def test_a_table_of_subjects(tmp_path: Path, suffix: str, mark: str) -> None:
+    lines = [("flair", "Subject", "t1", "note"), ("a/F.nii", "s1", "a/T.nii", "x"),
+             ("/b/F.nii", "s2", "n/a", ""), ("", "s3", "", "")]  # fmt: skip
+    table = tmp_path / f"t.{suffix}"
+    table.write_text("\ufeff" + "\n".join(mark.join(line) for line in lines))
+    found = read_subjects(table)
+    assert found[0] == Subject("s1", tmp_path / "a/F.nii", tmp_path / "a/T.nii")
+    assert found[1] == Subject("s2", Path("/b/F.nii"), None)
+    assert found[2].flair is None
+    assert found[2].problem
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"subject\ta\ns1\tb\n", b"subject,flair\ns1,f\n", b"subject\tflair\ns1\n",
+     b"subject\tflair\ns1\tf\tg\th\n", b"subject\tflair\n\xff\xfe\t\x00\n", b'subject\tflair\n"'],
+)  # fmt: skip
+def test_what_is_no_table(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.tsv").write_bytes(content)
+    with pytest.raises((errors.TableError, errors.NoCasesError)):
+        batch_run.check_names(read_subjects(tmp_path / "t.tsv"))
+    with pytest.raises(errors.MissingFileError):
+        read_subjects(tmp_path / "none.tsv")
+
+
+def test_a_column_without_a_name_is_not_t1(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(",subject,flair\n7,a,f.nii\n")
+    assert read_subjects(tmp_path / "t.csv") == [Subject("a", tmp_path / "f.nii")]

@@ -71,14 +71,13 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _batch(arguments: argparse.Namespace, options: MakeOptions) -> int:
     from wmhseg.batch import run, summary
-    from wmhseg.datasets import tables
-    from wmhseg.datasets.subjects import find_subjects
+    from wmhseg.datasets.subjects import find_subjects, read_subjects
     from wmhseg.reporting import report
     from wmhseg.weights import store
 
     console = Console(quiet=arguments.quiet, verbose=arguments.verbose)
     source, output = Path(arguments.subjects), Path(arguments.output)
-    subjects = find_subjects(source) if source.is_dir() else tables.read_subjects(source)
+    subjects = find_subjects(source) if source.is_dir() else read_subjects(source)
 
     def told(done: int, total: int, row: Row) -> None:
         if row.error:

@@ -1,9 +1,9 @@
 """Resuming: whether what an earlier run left is made from the same as would be made today.
 
-Work that is done or not carries a *fingerprint*: a checksum of the content of its input files and
-of everything else that decides its outcome. It stands in a ``Stamp`` beside the outputs, or in a
-table of them. Work that goes on from its middle, as a training does, writes down in full what it
-is made from before it begins, so that an error can say what is different.
+Short work is done again or left as it is. Its fingerprint, a checksum of the content of the input
+files and of everything else that decides the outcome, stands in a ``Stamp`` beside the outputs or
+in a table of them. Long work, such as a training, goes on where it stopped: what it is made from is
+written down in full before it begins, so that an error can say what has changed.
 """
 
 from __future__ import annotations
