@@ -1,4 +1,4 @@
-"""Many subjects: what is found, what is done again, what a failure costs."""
+"""Many subjects: what is refused, what is done again, what a failure costs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,9 @@ from nifti_files import failing
 from wmhseg import errors
 from wmhseg.batch import run as batch_run
 from wmhseg.batch import summary as batch_summary
-from wmhseg.batch import task as batch_task
 from wmhseg.batch.run import BatchOptions
 from wmhseg.cli.main import main
 from wmhseg.datasets.subjects import Subject
-from wmhseg.segmentation import pipeline
-from wmhseg.segmentation.options import Options
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +117,8 @@ def test_real_subjects_are_done_once(
     expected[:2] = expected[-2:] = False
     mask = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "s1" / "result.nii.gz")))
     np.testing.assert_array_equal(mask, expected)
+    stamp = json.loads((out / "s1" / "done.json").read_text())
+    assert list(stamp) == ["fingerprint", *table["s1"]]  # as version 0.1 wrote it
     before = (out / "s1" / "result.json").stat().st_mtime_ns
 
     # Inputs that went bad take the old result along: it would be another scan's.
@@ -129,31 +128,6 @@ def test_real_subjects_are_done_once(
     assert not list((out / "s2").iterdir())
     assert (out / "s1" / "result.json").stat().st_mtime_ns == before
     assert float(table["s1"]["volume_ml"]) == pytest.approx(0.1458)
-
-
-def test_the_next_subject_is_read_ahead_and_once(
-    phantom: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one, other = (
-        Subject(name, write_scan(tmp_path / f"{name}.nii.gz", array, phantom.spacing_mm))
-        for name, array in (("one", phantom.flair), ("other", phantom.flair[:, ::-1]))
-    )
-    read: list[str] = []
-    load = pipeline.Segmenter.load
-
-    def recorded(self: pipeline.Segmenter, flair: Path, *rest: Path) -> pipeline.Loaded:
-        read.append(Path(flair).name)
-        return load(self, flair, *rest)
-
-    monkeypatch.setattr(pipeline.Segmenter, "load", recorded)
-    reader = batch_task.SegmenterAhead("bright", Options())
-    first, second = reader.segment(one, other), reader.segment(other, None)
-    assert read == ["one.nii.gz", "other.nii.gz"]
-    assert first.mask.any()
-    np.testing.assert_array_equal(second.mask, first.mask[:, ::-1])
-    # What comes is not what was announced: it is read all the same.
-    reader.segment(one, other)
-    np.testing.assert_array_equal(reader.segment(one, None).mask, first.mask)
 
 
 def test_force_and_damaged_stamps(tmp_path: Path) -> None:
@@ -184,14 +158,6 @@ def test_no_jobs_and_no_model(tmp_path: Path) -> None:
     failing(
         errors.UnknownModelError, batch_run.run, people, tmp_path / "o", BatchOptions("none-such")
     )
-
-
-def test_an_output_that_is_an_input_is_refused(phantom: Phantom, tmp_path: Path) -> None:
-    flair = write_scan(tmp_path / "s" / "result.nii.gz", phantom.flair, phantom.spacing_mm)
-    before = flair.read_bytes()
-    task = batch_run._tasks([Subject("s", flair)], tmp_path, BRIGHT)[0]
-    assert batch_task.segment_one(task).exit_code == errors.UsageError.exit_code
-    assert flair.read_bytes() == before
 
 
 def test_terminated_with_a_summary(tmp_path: Path) -> None:
