@@ -19,7 +19,7 @@ from evaluation.forest import Learned, Settings
 from wmhseg import errors
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case
-from wmhseg.io import checksums, files
+from wmhseg.io import files, stamps
 from wmhseg.synthesis import scan
 from wmhseg.version import __version__
 
@@ -54,7 +54,7 @@ class Sources:
         drawing = sorted(Path(scan.__file__).parent.glob("*.py"))
         maps = sorted(self.labels.glob("*.nii.gz"))
         salt = f"{__version__} {sklearn_version} {self.settings}"
-        found = checksums.fingerprint(salt, *here, *drawing, *maps, *atlas.paths(self.priors))
+        found = stamps.fingerprint(salt, *here, *drawing, *maps, *atlas.paths(self.priors))
         if not found:
             raise errors.MissingFileError(
                 "Maps "

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,7 +26,8 @@ from wmhseg.cli.console import Console
 from wmhseg.datasets import demo
 from wmhseg.datasets.cases import Case, Kind, Problem, find_cases, select
 from wmhseg.datasets.results import Pair, pair_results
-from wmhseg.io import checksums, files
+from wmhseg.io import files
+from wmhseg.io.stamps import Stamp, fingerprint
 from wmhseg.preparation.steps import PREPARED
 from wmhseg.scoring import comparison, figures, markdown, ranking, score, summary
 from wmhseg.scoring.markdown import number, table
@@ -210,29 +210,21 @@ def _segment_all(
     progress = console.progress(f"{contender.name}: segmenting", "cases")
     for done, case in enumerate(cases, 1):
         target = folder / case.name / "result.nii.gz"
-        stamp = target.with_name(_STAMP)
+        stamp = Stamp(target.with_name(_STAMP), (target,))
         given = [path for path in (case.flair, case.t1) if path is not None]
-        fingerprint = checksums.fingerprint(contender.identity, *given) if case.flair else ""
-        if plan.scoring.force or not fingerprint or _stamped(target, stamp) != fingerprint:
+        today = fingerprint(contender.identity, *given) if case.flair else ""
+        if plan.scoring.force or stamp.read(today) is None:
             try:
                 files.check_writable(target.parent)
                 # A mask from before must not be scored as if it were of today's inputs.
-                stamp.unlink(missing_ok=True)
+                stamp.clear()
                 target.unlink(missing_ok=True)
                 contender.segment(case, target)
-                files.write_text(stamp, json.dumps({"fingerprint": fingerprint}) + "\n")
+                stamp.write(today)
             except errors.InputError as error:
                 failures[case.name] = Problem(Kind.NOT_SEGMENTED, str(error))
         progress(done, len(cases))
     return failures
-
-
-def _stamped(target: Path, stamp: Path) -> str:
-    """The fingerprint that a mask was made from, "" if there is none."""
-    try:
-        return str(json.loads(stamp.read_text("utf-8"))["fingerprint"]) if target.is_file() else ""
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
 
 
 def _test_set_remarks(plan: Plan) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Finding, scoring and summarising cases: hand-derived numbers and everything that goes wrong."""
+"""Scoring and summarising cases: hand-derived numbers and everything that goes wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wmhseg import errors
-from wmhseg.datasets.cases import Case, Kind, Problem, find_cases, select
+from wmhseg.datasets.cases import Kind, Problem, find_cases
 from wmhseg.datasets.results import pair_results
 from wmhseg.scoring import comparison, figures, markdown, masks, official, summary
 from wmhseg.scoring import score as scoring_score
@@ -45,13 +45,6 @@ def write(path: Path, array: np.ndarray, *, shift_mm: float = 0) -> Path:
     return path
 
 
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
-
-
 # Shifted by two columns: two of four voxels are shared, so DSC = 2*2/8. Distances from either
 # outline are 2, 1, 0, 0 mm; the 95th percentile lies at 0.95 * 3 = 2.85 of 0, 0, 1, 2.
 SHIFTED = {"dsc": 0.5, "h95_mm": 1.85, "avd_percent": 0.0, "recall": 1.0, "f1": 1.0}
@@ -70,173 +63,6 @@ def study_folder(root: Path, results: Mapping[str, np.ndarray | None]) -> tuple[
 def score_folder(data: Path, results: Path, table: Path, **how: Any) -> list[Score]:
     matched, _ = pair_results(find_cases(data), results)
     return scoring_score.score_pairs(matched, table, Scoring(**{"jobs": 1, **how}))
-
-
-# Finding cases ------------------------------------------------------------------------------------
-
-
-def test_challenge_layout(tmp_path: Path) -> None:
-    touch(
-        tmp_path,
-        "files/test/Utrecht/10/wmh.nii.gz",
-        "files/test/Utrecht/9/wmh.nii.gz",
-        "files/test/Utrecht/9/pre/FLAIR.nii.gz",
-        "files/test/Utrecht/9/pre/T1.nii.gz",
-        f"files/test/Amsterdam/{PHILIPS}/160/wmh.nii.gz",
-        "files/training/Amsterdam/GE3T/100/wmh.nii.gz",
-        "files/training/Amsterdam/GE3T/100/orig/FLAIR.nii.gz",
-        "files/additional_annotations/observer_o3/training/Amsterdam/GE3T/100/result.nii.gz",
-        "files/test/Utrecht/.hidden/wmh.nii.gz",
-    )
-    found = {case.name: case for case in find_cases(tmp_path)}
-    assert list(found) == ["160", "9", "10", "100"]  # by path, 9 before 10
-    assert [(c.split, c.site, c.scanner) for c in found.values()] == [
-        ("test", "Amsterdam", PHILIPS),
-        ("test", "Utrecht", ""),
-        ("test", "Utrecht", ""),
-        ("training", "Amsterdam", "GE3T"),
-    ]
-    assert found["9"].flair == tmp_path / "files/test/Utrecht/9/pre/FLAIR.nii.gz"
-    assert found["9"].t1 == tmp_path / "files/test/Utrecht/9/pre/T1.nii.gz"
-    assert found["100"].flair is None  # orig is not what is segmented
-    assert all(case.in_challenge_layout and case.problem is None for case in found.values())
-
-
-@pytest.mark.parametrize(
-    ("names", "root", "expected"),
-    [
-        (["a/wmh.nii.gz"], "", ("a", "", "")),
-        (["here/a/wmh.nii"], "", ("a", "", "here")),
-        (["wmh.nii.gz"], "", (None, "", "")),  # the folder is the case
-        (["test/Utrecht/1/wmh.nii.gz"], "test", ("1", "test", "Utrecht")),
-    ],
-)
-def test_other_folders(
-    tmp_path: Path, names: list[str], root: str, expected: tuple[str | None, str, str]
-) -> None:
-    touch(tmp_path, *names)
-    (case,) = find_cases(tmp_path / root)
-    name, split, site = expected
-    assert (case.name, case.split, case.site) == (name or tmp_path.name, split, site)
-    assert case.in_challenge_layout == (split == "test")
-
-
-def test_bids_layout(tmp_path: Path) -> None:
-    touch(
-        tmp_path,
-        "derivatives/manual/sub-01/ses-a/anat/sub-01_ses-a_space-FLAIR_label-WMH_mask.nii.gz",
-        "derivatives/manual/sub-02/anat/sub-02_run-1_label-lesion_dseg.nii.gz",
-        "derivatives/manual/sub-02/anat/sub-02_label-brain_mask.nii.gz",
-        "sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz",
-        "sub-01/ses-a/anat/sub-01_ses-a_acq-x_T1w.nii.gz",
-        "sub-01/ses-a/anat/sub-01_ses-a_acq-y_T1w.nii.gz",
-    )
-    people = "participant_id\tsite\tscanner\nsub-01\tOslo\tGE\n"
-    (tmp_path / "participants.tsv").write_text(people)
-    first, second = find_cases(tmp_path)
-    assert (first.name, first.site, first.scanner) == ("sub-01_ses-a", "Oslo", "GE")
-    assert first.flair == tmp_path / "sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz"
-    assert first.t1 is None  # there are two: none is guessed
-    assert (second.name, second.site, second.flair) == ("sub-02_run-1", "", None)
-
-
-def test_duplicate_ids_and_missing_references_are_named(tmp_path: Path) -> None:
-    touch(
-        tmp_path,
-        "a/1/wmh.nii.gz",
-        "b/1/wmh.nii.gz",
-        "b/2/wmh.nii.gz",
-        "b/3/pre/FLAIR.nii.gz",
-    )
-    found = [(case.name, case.problem and case.problem.kind) for case in find_cases(tmp_path)]
-    assert found == [
-        ("1", Kind.DUPLICATE),
-        ("1", Kind.DUPLICATE),
-        ("2", None),
-        ("3", Kind.NO_REFERENCE),
-    ]
-
-
-def test_no_cases_and_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(errors.NoCasesError, match=r"wmh\.nii\.gz"):
-        find_cases(tmp_path)
-    with pytest.raises(errors.MissingFileError, match="nowhere"):
-        find_cases(tmp_path / "nowhere")
-
-
-def test_links_are_followed_once(tmp_path: Path) -> None:
-    touch(tmp_path, "far/case/wmh.nii.gz")
-    (tmp_path / "near").mkdir()
-    (tmp_path / "near" / "linked").symlink_to(tmp_path / "far" / "case")
-    (tmp_path / "near" / "loop").symlink_to(tmp_path / "near")
-    assert [case.name for case in find_cases(tmp_path / "near")] == ["linked"]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_unreadable_folder_is_not_skipped_in_silence(tmp_path: Path) -> None:
-    touch(tmp_path, "a/wmh.nii.gz", "b/wmh.nii.gz")
-    (tmp_path / "b").chmod(0)
-    try:
-        with pytest.raises(errors.UnreadableFileError, match="b"):
-            find_cases(tmp_path)
-    finally:
-        (tmp_path / "b").chmod(0o700)
-
-
-def test_select() -> None:
-    cases = [
-        Case("1", "test", "Amsterdam", "GE3T"),
-        Case("2", "test", "Amsterdam", PHILIPS),
-        Case("3", "test", "Utrecht"),
-        Case("4", "training", "Utrecht"),
-    ]
-
-    def names(*only: str) -> list[str]:
-        return [case.name for case in select(cases, only)]
-
-    assert names() == ["1", "2", "3", "4"]
-    assert names("site=Amsterdam", "scanner=Philips*") == ["2"]
-    assert names("case=1", "case=4") == ["1", "4"]
-    with pytest.raises(errors.NoCasesError, match="scanner=Siemens"):
-        names("scanner=Siemens")
-    for wrong in ("Utrecht", "colour=red"):
-        with pytest.raises(errors.UsageError, match="site=Utrecht"):
-            names(wrong)
-
-
-@pytest.mark.parametrize(
-    "result", ["1/result.nii.gz", "test/Utrecht/1/result.nii", "1.nii.gz", "deep/1.nii"]
-)
-def test_a_result_is_found_by_the_id(tmp_path: Path, result: str) -> None:
-    touch(tmp_path, result, "2/result.nii.gz", "1/probability.nii.gz", "1/result.json")
-    (pair,), unmatched = pair_results([Case("1", reference=Path("r"))], tmp_path)
-    assert (pair.result, pair.problem) == (tmp_path / result, None)
-    assert unmatched == [tmp_path / "2/result.nii.gz"]
-
-
-def test_a_bids_result_is_found_and_the_reference_is_not_one(tmp_path: Path) -> None:
-    reference = "manual/sub-1_label-WMH_mask.nii.gz"
-    touch(tmp_path, reference, "auto/sub-1_space-FLAIR_label-WMH_mask.nii.gz")
-    (pair,), _ = pair_results(find_cases(tmp_path / "manual"), tmp_path)
-    assert pair.result == tmp_path / "auto/sub-1_space-FLAIR_label-WMH_mask.nii.gz"
-
-
-def test_one_result_for_one_case(tmp_path: Path) -> None:
-    touch(tmp_path, "result.nii.gz")
-    cases = [Case("input", reference=Path("r")), Case("other", reference=Path("s"))]
-    (pair,), _ = pair_results(cases[:1], tmp_path)
-    assert pair.result == tmp_path / "result.nii.gz"
-    found, _ = pair_results(cases, tmp_path)  # whose it is cannot be known
-    assert [pair.result for pair in found] == [None, None]
-
-
-def test_missing_and_several_results(tmp_path: Path) -> None:
-    touch(tmp_path, "a/1/result.nii.gz", "b/1/result.nii.gz")
-    cases = [Case("1", reference=Path("r")), Case("2", reference=Path("s"))]
-    found, _ = pair_results(cases, tmp_path)
-    kinds = [pair.problem.kind for pair in found if pair.problem]
-    assert kinds == [Kind.SEVERAL_RESULTS, Kind.NO_RESULT]
-    assert "a/1" in found[0].problem.detail and "b/1" in found[0].problem.detail  # type: ignore[union-attr]  # noqa: PT018
 
 
 # Scoring ------------------------------------------------------------------------------------------

@@ -131,7 +131,7 @@ def test_patients_of_a_table(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="none for c"):
         split.subjects([*cases, Case("c")], table)
     table.write_text("case,patient\na1,anna\n")
-    with pytest.raises(TableError, match="parted by tabs"):
+    with pytest.raises(TableError, match="separated by tabs"):
         split.subjects(cases, table)
 
 

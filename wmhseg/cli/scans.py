@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from wmhseg import errors
 from wmhseg.cli.console import Console
 
 if TYPE_CHECKING:
-    from wmhseg.batch.run import Row
+    from wmhseg.batch.summary import Row
     from wmhseg.segmentation.options import Options
 
 Command = Callable[[str, str, Callable[..., int]], argparse.ArgumentParser]
@@ -69,15 +70,14 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _batch(arguments: argparse.Namespace, options: MakeOptions) -> int:
-    from wmhseg.batch import run
-    from wmhseg.datasets import tables
-    from wmhseg.datasets.subjects import find_subjects
+    from wmhseg.batch import run, summary
+    from wmhseg.datasets.subjects import find_subjects, read_subjects
     from wmhseg.reporting import report
     from wmhseg.weights import store
 
     console = Console(quiet=arguments.quiet, verbose=arguments.verbose)
     source, output = Path(arguments.subjects), Path(arguments.output)
-    subjects = find_subjects(source) if source.is_dir() else tables.read_subjects(source)
+    subjects = find_subjects(source) if source.is_dir() else read_subjects(source)
 
     def told(done: int, total: int, row: Row) -> None:
         if row.error:
@@ -88,7 +88,7 @@ def _batch(arguments: argparse.Namespace, options: MakeOptions) -> int:
         for warning in row.warnings:
             console.warn(f"{row.subject}: {warning}")
 
-    settings = run.Settings(
+    settings = run.BatchOptions(
         arguments.model or store.DEFAULT_MODEL,
         options(arguments),
         arguments.jobs,
@@ -96,11 +96,11 @@ def _batch(arguments: argparse.Namespace, options: MakeOptions) -> int:
     )
     rows = run.run(subjects, output, settings, told)
     if arguments.json:
-        print(json.dumps([run.to_dict(row) for row in rows], indent=2, ensure_ascii=False))
+        print(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
     else:
-        for status in (run.DONE, run.SKIPPED, run.FAILED):
+        for status in (summary.DONE, summary.SKIPPED, summary.FAILED):
             print(f"{status:<13}{sum(row.status == status for row in rows)} of {len(rows)}")
-        print(f"{'written':<13}{output / run.SUMMARY}")
+        print(f"{'written':<13}{output / summary.SUMMARY}")
     console.say(report.NOT_A_DEVICE)
-    run.check_all_done(rows, output / run.SUMMARY)
+    summary.check_all_done(rows, output / summary.SUMMARY)
     return errors.EXIT_OK

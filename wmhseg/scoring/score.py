@@ -7,7 +7,6 @@ its reference, its result, this program's version or the organisers' script besi
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import multiprocessing
 import signal
 import time
@@ -30,7 +29,7 @@ from wmhseg.errors import (
     TableError,
     UsageError,
 )
-from wmhseg.io.checksums import fingerprint
+from wmhseg.io import checksums, stamps
 from wmhseg.scoring import official
 from wmhseg.scoring.masks import score_masks
 from wmhseg.scoring.table import Score, read_table, write_table
@@ -98,15 +97,15 @@ def score_pairs(
     scores: list[Score | None] = []
     tasks = []
     for index, pair in enumerate(pairs):
-        checksum = fingerprint(salt, pair.case.reference, pair.result)
-        known = earlier.get((pair.case.name, checksum)) if checksum else None
+        fingerprint = stamps.fingerprint(salt, pair.case.reference, pair.result)
+        known = earlier.get(pair.case.name)
         if pair.problem is not None:
             scores.append(_score_of(pair.case, problem=pair.problem))
-        elif known is not None:
+        elif known is not None and stamps.same(known.fingerprint, fingerprint):
             scores.append(_moved(known, pair.case))
         else:
             scores.append(None)
-            tasks.append((index, _Task(pair, checksum, scoring.script)))
+            tasks.append((index, _Task(pair, fingerprint, scoring.script)))
     done, saved_at = len(pairs) - len(tasks), time.monotonic()
     try:
         with contextlib.closing(_results(tasks, scoring)) as results:
@@ -155,8 +154,8 @@ def check_all_scored(scores: Sequence[Score], where: str) -> None:
 # Resuming -----------------------------------------------------------------------------------------
 
 
-def _earlier(table: Path, scoring: Scoring) -> dict[tuple[str, str], Score]:
-    """What an earlier run has scored, by case and fingerprint."""
+def _earlier(table: Path, scoring: Scoring) -> dict[str, Score]:
+    """What an earlier run has scored, by case."""
     if scoring.force or not table.exists():
         return {}
     try:
@@ -167,12 +166,12 @@ def _earlier(table: Path, scoring: Scoring) -> dict[tuple[str, str], Score]:
             received=error.received,
             advice="Choose another --output, or replace it with --force.",
         ) from None
-    return {(s.case, s.fingerprint): s for s in scores if s.scored and s.fingerprint}
+    return {score.case: score for score in scores if score.scored}
 
 
 def _salt(scoring: Scoring) -> str:
     script = scoring.script
-    return f"{__version__} {hashlib.sha256(script.read_bytes()).hexdigest() if script else ''}"
+    return f"{__version__} {checksums.sha256_of(script) if script else ''}"
 
 
 def _moved(score: Score, case: Case) -> Score:

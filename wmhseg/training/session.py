@@ -12,7 +12,7 @@ from wmhseg.engines import backends
 from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import PlotsUnavailableError, ResumeError
-from wmhseg.io import checksums, files
+from wmhseg.io import checksums, files, stamps
 from wmhseg.networks import variables
 from wmhseg.training import curves, model_folder, plan_checks
 from wmhseg.training.fit import Running, Task, fit
@@ -134,18 +134,15 @@ def _begin(session: Session, identity: Mapping[str, str], say: Callable[[str], N
                 received=output / session.plan.name,
                 advice="Choose another --output or --set name=….",
             )
-        with files.together():
-            files.write_text(version, __version__ + "\n")
-            for name, text in texts.items():
-                files.write_text(output / name, text)
+        stamps.write_sources(output, {version.name: __version__ + "\n", **texts})
         return False
-    for name, text in texts.items():
-        if not (output / name).exists() or (output / name).read_text("utf-8") != text:
-            raise ResumeError(
-                f"The {name} of the training in {output} was expected, to go on with it",
-                received="another plan, other data or another split",
-                advice="Choose another --output for a new training.",
-            )
+    changed = stamps.changed_source(output, texts)
+    if changed:
+        raise ResumeError(
+            f"The {changed} of the training in {output} was expected, to go on with it",
+            received="another plan, other data or another split",
+            advice="Choose another --output for a new training.",
+        )
     if version.exists() and version.read_text("utf-8").strip() != __version__:
         say(f"begun with wmhseg {version.read_text('utf-8').strip()}, going on with {__version__}")
     return True

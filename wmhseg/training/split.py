@@ -7,7 +7,6 @@ every case is a patient of its own.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -18,8 +17,8 @@ import numpy as np
 
 from wmhseg.datasets.cases import Case
 from wmhseg.datasets.folders import natural
+from wmhseg.datasets.tables import read_table
 from wmhseg.errors import TableError, UsageError
-from wmhseg.io import files
 
 _SEED = 20170914  # fixed, so that fold 2 of 5 is the same for everybody with the same cases
 _BIDS_SUBJECT = re.compile(r"(sub-[0-9A-Za-z+]+)(?:_.*)?")
@@ -64,7 +63,8 @@ def subjects(cases: Sequence[Case], table: Path | None = None) -> list[Subject]:
 
     Args:
         cases: The cases.
-        table: Tab-separated table with the columns case and patient, or None.
+        table: Table with the columns case and patient, separated by tabs (by commas if its name
+            ends in .csv), or None.
 
     Raises:
         TableError: If the table has other columns, or does not name every case.
@@ -88,15 +88,10 @@ def _patient(name: str) -> str:
 
 
 def _read(table: Path) -> dict[str, str]:
-    with files.reading(table, f'table "{table}"', advice="Name a TSV file.") as handle:
-        text = handle.read().decode("utf-8-sig", "replace")
-    rows = csv.DictReader(text.splitlines(), delimiter="\t", restval="")
-    if not {"case", "patient"} <= set(rows.fieldnames or ()):
-        raise TableError(
-            f"The columns case and patient, parted by tabs, were expected in {table}",
-            received=", ".join(rows.fieldnames or ()) or "an empty file",
-        )
-    return {row["case"]: row["patient"].strip() for row in rows}
+    patients = read_table(table, lenient=True)
+    if not {"case", "patient"} <= set(patients.columns):
+        raise patients.lacking("case", "patient")
+    return {row["case"]: row["patient"].strip() for row in patients.rows}
 
 
 def split(found: Sequence[Subject], how: str, fold: int) -> Split:
