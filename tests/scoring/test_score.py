@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from wmhseg import errors
 from wmhseg.datasets.cases import Case, Kind, Problem, find_cases, select
 from wmhseg.datasets.results import pair_results
-from wmhseg.scoring import comparison, figures, markdown, masks, official, summary
+from wmhseg.scoring import comparison, figures, markdown, official, summary
 from wmhseg.scoring import score as scoring_score
 from wmhseg.scoring.official import Official
 from wmhseg.scoring.score import Scoring
@@ -244,7 +244,7 @@ def test_missing_and_several_results(tmp_path: Path) -> None:
 
 def test_scores_by_hand(tmp_path: Path) -> None:
     reference = write(tmp_path / "wmh.nii.gz", bar(2) + bar(9, label=2)[:, :, ::1])
-    values, notes = masks.score_masks(reference, write(tmp_path / "r.nii.gz", bar(4)))
+    values, notes = scoring_score.score_masks(reference, write(tmp_path / "r.nii.gz", bar(4)))
     assert {name: values[name] for name in SHIFTED} == pytest.approx(SHIFTED)
     assert values["reference_ml"] == pytest.approx(4 * 3 / 1000)
     assert (values["small_lesions"], values["large_lesions"]) == (1, 0)
@@ -265,7 +265,7 @@ def test_unusual_results_give_a_note(
 ) -> None:
     reference = write(tmp_path / "wmh.nii.gz", bar(4))
     path = write(tmp_path / "result.nii.gz", result, shift_mm=shift_mm)
-    values, (found,) = masks.score_masks(reference, path)
+    values, (found,) = scoring_score.score_masks(reference, path)
     assert note in found
     assert values["dsc"] == float(result.any())
 
@@ -309,13 +309,13 @@ def test_every_problem_is_named_and_the_rest_is_scored(tmp_path: Path) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the cases that are scored and not taken from the table."""
     calls: list[str] = []
-    original = masks.score_masks
+    original = scoring_score.score_masks
 
     def counting(reference: Path, result: Path) -> Any:
         calls.append(reference.parent.name)
         return original(reference, result)
 
-    monkeypatch.setattr(masks, "score_masks", counting)
+    monkeypatch.setattr(scoring_score, "score_masks", counting)
     return calls
 
 
@@ -352,20 +352,20 @@ def test_another_version_scores_again(
 def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, results = study_folder(tmp_path, {"1": bar(4), "2": bar(5)})
     table = tmp_path / "metrics.csv"
-    original = masks.score_masks
+    original = scoring_score.score_masks
 
     def interrupted(reference: Path, result: Path) -> Any:
         if reference.parent.name == "2":
             raise KeyboardInterrupt
         return original(reference, result)
 
-    monkeypatch.setattr(masks, "score_masks", interrupted)
+    monkeypatch.setattr(scoring_score, "score_masks", interrupted)
     with pytest.raises(KeyboardInterrupt):
         score_folder(data, results, table)
     assert [score.case for score in read_table(table)] == ["1"]
     calls: list[str] = []
     monkeypatch.setattr(
-        masks, "score_masks", lambda a, b: calls.append(a.parent.name) or original(a, b)
+        scoring_score, "score_masks", lambda a, b: calls.append(a.parent.name) or original(a, b)
     )
     assert len(score_folder(data, results, table)) == 2
     assert calls == ["2"]

@@ -100,8 +100,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) -> int:
     from wmhseg.scoring import markdown, official, summary
-    from wmhseg.scoring.masks import score_masks
-    from wmhseg.scoring.score import Scoring
+    from wmhseg.scoring.score import Scoring, score_masks
     from wmhseg.scoring.table import COUNTS
 
     console = _console(arguments)

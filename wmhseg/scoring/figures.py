@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wmhseg.errors import PlotsUnavailableError
-from wmhseg.scoring.metrics import bland_altman
+from wmhseg.scoring.statistics import bland_altman
 from wmhseg.scoring.summary import CHALLENGE, LABELS, SIZE_CLASSES, by_place, size_classes
 from wmhseg.scoring.table import Score, finite
 

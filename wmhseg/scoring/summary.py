@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 from wmhseg.datasets.folders import natural
 from wmhseg.scoring import statistics
-from wmhseg.scoring.metrics import BlandAltman, bland_altman
-from wmhseg.scoring.statistics import Bootstrap, Summary
+from wmhseg.scoring.statistics import BlandAltman, Bootstrap, Summary, bland_altman
 from wmhseg.scoring.table import COUNTS, VALUES, Score
 from wmhseg.version import __version__
 
