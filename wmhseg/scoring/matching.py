@@ -106,14 +106,14 @@ def match(reference: Mask, result: Mask) -> LesionMatch:
     connected = np.ones((3, 3, 3), dtype=bool)
     own, n_own = ndimage.label(reference, connected)
     others, n_others = ndimage.label(result, connected)
-    both = (own > 0) & (others > 0)
+    both = reference & result
     # One number for each pair of labels: sorting numbers is faster than sorting rows.
     numbers, shared_vox = np.unique(
         own[both].astype(np.int64) * (n_others + 1) + others[both], return_counts=True
     )
     return LesionMatch(
-        reference_vox=np.bincount(own.ravel(), minlength=n_own + 1)[1:],
-        result_vox=np.bincount(others.ravel(), minlength=n_others + 1)[1:],
+        reference_vox=np.bincount(own[reference], minlength=n_own + 1)[1:],
+        result_vox=np.bincount(others[result], minlength=n_others + 1)[1:],
         pairs=np.column_stack(np.divmod(numbers, n_others + 1)) - 1,
         shared_vox=shared_vox,
     )
