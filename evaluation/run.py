@@ -29,7 +29,7 @@ from wmhseg.datasets.cases import Case, Kind, Problem, find_cases, select
 from wmhseg.datasets.results import Pair, pair_results
 from wmhseg.io import checksums, files
 from wmhseg.preparation.steps import PREPARED
-from wmhseg.scoring import comparison, figures, markdown, ranking, score, summary
+from wmhseg.scoring import comparison, figures, markdown, ranking, score, summary, summary_files
 from wmhseg.scoring.markdown import number, table
 from wmhseg.scoring.score import Scoring
 from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES, Overview, Role, Study
@@ -197,7 +197,7 @@ def _evaluate_one(
     scores = score.score_pairs(told, folder / "metrics.csv", plan.scoring, progress)
     study = Study(contender.name, plan.role, tuple(scores), (contender.about, *remarks))
     found = summary.overview(study)
-    markdown.write(found, folder, {})
+    summary_files.write(found, folder, {})
     return found
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from wmhseg import errors
 from wmhseg.datasets.cases import Case, Kind, Problem, find_cases, select
 from wmhseg.datasets.results import pair_results
-from wmhseg.scoring import comparison, figures, markdown, official, summary
+from wmhseg.scoring import comparison, figures, markdown, official, summary, summary_files
 from wmhseg.scoring import score as scoring_score
 from wmhseg.scoring.official import Official
 from wmhseg.scoring.score import Scoring
@@ -619,7 +619,7 @@ def test_overview_by_hand() -> None:
     assert "| H95 (mm) | 2 | 1 | 1.850 |" in text
     assert "| 4 | missing result | nowhere \\| at all |" in text
     assert "![volumes](volumes.png)" in text
-    told = json.loads(summary.to_json(found))
+    told = json.loads(summary_files.to_json(found))
     assert (told["role"], told["cases"], told["scored"]) == ("validation", 4, 3)
     assert told["groups"]["site"]["B"]["dsc"]["sd"] is None  # one case has no spread
     assert told["problems"] == [
@@ -632,7 +632,7 @@ def test_nothing_scored_is_still_a_summary() -> None:
     text = markdown.to_markdown(summary.overview(study))
     assert text.startswith("# mine: demo\n")
     assert "0 of 1 cases scored" in text
-    assert json.loads(summary.to_json(summary.overview(study)))["bland_altman"] is None
+    assert json.loads(summary_files.to_json(summary.overview(study)))["bland_altman"] is None
 
 
 def test_sites_without_scanners_are_shown_once() -> None:

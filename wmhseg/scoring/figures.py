@@ -86,12 +86,12 @@ def metric_boxes(sets: Sets, heading: str) -> bytes:
         PNG.
     """
     places = {name: by_place(scores) for name, scores in sets.items()}
-    groups = list(dict.fromkeys(place for found in places.values() for place in found))
+    groups = list(dict.fromkeys(place for by_name in places.values() for place in by_name))
     figure = new_figure(heading, width=2.6 * len(CHALLENGE) + 1, height=4.8)
     for axes, metric in zip(figure.subplots(1, len(CHALLENGE)), CHALLENGE, strict=True):
         counts = [0] * len(groups)
-        for row, (name, found) in enumerate(places.items()):
-            values = [finite(found.get(place, []), metric) for place in groups]
+        for row, (name, by_name) in enumerate(places.items()):
+            values = [finite(by_name.get(place, []), metric) for place in groups]
             counts = [max(n, len(sample)) for n, sample in zip(counts, values, strict=True)]
             _draw_boxes(axes, values, row, len(places))
             if metric == CHALLENGE[0]:
@@ -188,7 +188,9 @@ def size_recall(sets: Sets, heading: str) -> bytes:
         for size in classes:
             lesions[size.name].add(size.lesions)
     # Methods with failed cases have fewer.
-    counts = ["-".join(map(str, sorted({min(found), max(found)}))) for found in lesions.values()]
+    counts = [
+        "-".join(map(str, sorted({min(numbers), max(numbers)}))) for numbers in lesions.values()
+    ]
     ticks = [f"{v} voxels\nn = {n}" for v, n in zip(SIZE_CLASSES.values(), counts, strict=True)]
     axes.set_xticks(range(len(SIZE_CLASSES)), ticks)
     axes.set_xlabel("Size of the reference lesion; n: number of lesions")
