@@ -72,7 +72,8 @@ def test_a_pair_is_cut_to_its_box_and_counted() -> None:
     """Columns 3 to 6 and a margin of one make 6 x 6 of 12 x 12; label 2 is in neither mask."""
     labels, result = square(3, 6).astype(np.uint8), square(4, 5).astype(np.float32)
     labels[1, 4, 4] = 2
-    pair = masks.mask_pair(labels, result * np.float32(0.7))
+    with pytest.warns(masks.MaskWarning, match="fractions"):
+        pair = masks.mask_pair(labels, result * np.float32(0.7))
     assert pair.reference.shape == pair.result.shape == (3, 6, 6)
     assert (pair.reference_vox, pair.result_vox) == (15, 3)
     assert pair.lesions.shared_vox.tolist() == [3]
