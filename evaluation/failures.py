@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from evaluation import atlas
+from evaluation.baselines import atlas
 from wmhseg import errors
 from wmhseg.datasets import cases
 from wmhseg.errors import InputError

@@ -20,7 +20,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from evaluation import baselines
+from evaluation.baselines.contenders import BASELINES, Sources, make_baselines
 from evaluation.contender import Contender
 from wmhseg import errors
 from wmhseg.cli.console import Console
@@ -352,7 +352,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--baselines",
         nargs="+",
-        choices=baselines.NAMES,
+        choices=BASELINES,
         default=[],
         help="also methods without deep learning; they need --labels and --priors",
     )
@@ -425,8 +425,8 @@ def _baselines(arguments: argparse.Namespace, console: Console) -> list[Contende
             advice="Label maps are for synthetic scans to learn from, priors for places.",
         )
     kept = arguments.output / "baselines" / "learned.npz"
-    sources = baselines.Sources(arguments.labels, arguments.priors, kept)
-    return baselines.contenders(arguments.baselines, sources, console)
+    sources = Sources(arguments.labels, arguments.priors, kept)
+    return make_baselines(arguments.baselines, sources, console)
 
 
 def _contenders(arguments: argparse.Namespace, console: Console) -> list[Contender]:

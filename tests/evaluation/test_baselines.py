@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from evaluation import atlas, baselines, features, forest, run, subjects, threshold
-from evaluation.atlas import Atlas, Placement
-from evaluation.subjects import Subject
+from evaluation import run
+from evaluation.baselines import atlas, contenders, features, forest, placed_scan, threshold
+from evaluation.baselines.atlas import Atlas, Placement
+from evaluation.baselines.placed_scan import Subject
 from wmhseg import errors
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case
@@ -104,18 +105,18 @@ def test_vesselness_prefers_bright_lines() -> None:
 def test_distance_in_the_slice() -> None:
     mask = np.zeros((2, 9, 9), bool)
     mask[0, 2, 3] = True
-    found = subjects.distance_in_plane_mm(mask, (1.0, 2.0, 0.5))
+    found = placed_scan.distance_in_plane_mm(mask, (1.0, 2.0, 0.5))
     assert found[0, 4, 3] == 4
     assert found[0, 2, 7] == 2
     assert found[1, 2, 3] > 1000
-    assert subjects.distance_in_plane_mm(mask & False, SPACING).min() > 1000
+    assert placed_scan.distance_in_plane_mm(mask & False, SPACING).min() > 1000
 
 
 def test_standardised() -> None:
     """Values 1 to 5 and 100: median 3.5; distances 2.5 1.5 .5 .5 1.5 96.5, median 1.5."""
     volume = np.array([[[1, 2, 3, 4, 5, 100, 7]]], np.float32)
     brain = np.array([[[True] * 6 + [False]]])
-    found = subjects.standardised(volume, brain)
+    found = placed_scan.standardised(volume, brain)
     np.testing.assert_allclose(found[0, 0, [0, 5]], np.array([-2.5, 96.5]) / (1.4826 * 1.5))
     assert found[0, 0, 6] == 0
 
@@ -175,7 +176,7 @@ def test_registration_finds_a_known_place(known: Atlas, fat: bool) -> None:
     truth = Placement(matrix, matrix @ (-middle + (6.0, -5.0, 4.0)))
     volume = scan_of(known, truth, shape)
     if fat:  # a bright ring 8 mm away from the brain, 4 mm thick
-        away = subjects.distance_in_plane_mm(volume > 20, SPACING)
+        away = placed_scan.distance_in_plane_mm(volume > 20, SPACING)
         volume[(away > 8) & (away < 12) & (volume.max((1, 2), keepdims=True) > 20)] = 120
     found = atlas.place(volume, SPACING, known)
     corners = np.array([[6, 40, 40], [6, 110, 120], [18, 40, 120], [18, 110, 40]])
@@ -209,7 +210,9 @@ def test_location_features(known: Atlas) -> None:
     # The left ventricle ends at columns 39 + 2 (5 mm radius around 12 mm); cortex: from the edge.
     farthest = max(
         float(
-            np.minimum(subjects.distance_in_plane_mm(m, known.spacing_mm), 100)[known.brain].max()
+            np.minimum(placed_scan.distance_in_plane_mm(m, known.spacing_mm), 100)[
+                known.brain
+            ].max()
         )
         for m in [known.ventricles > 0.5]
     )
@@ -302,7 +305,7 @@ def save(path: Path, array: np.ndarray, origin_mm: tuple[float, float, float] = 
 
 
 @pytest.fixture(scope="module")
-def sources(label_map: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> baselines.Sources:
+def sources(label_map: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> contenders.Sources:
     """Label maps of one head, twice as large as that of other tests, and maps made of it."""
     root = tmp_path_factory.mktemp("baselines")
     head = label_map.repeat(2, 0).repeat(2, 1).repeat(2, 2).astype(np.int16)
@@ -317,7 +320,7 @@ def sources(label_map: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> 
     few = forest.Settings(
         scans=2, held_out=2, held_out_maps=1, wmh_voxels=50, other_voxels=100, slices=10
     )
-    return baselines.Sources(root / "labels", root / "priors", root / "kept" / "learned.npz", few)
+    return contenders.Sources(root / "labels", root / "priors", root / "kept" / "learned.npz", few)
 
 
 def store(path: Path, array: np.ndarray, spacing_mm: tuple[float, ...], *, turned: bool) -> None:
@@ -334,7 +337,7 @@ def store(path: Path, array: np.ndarray, spacing_mm: tuple[float, ...], *, turne
 
 @pytest.mark.slow
 def test_a_whole_run(
-    sources: baselines.Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sources: contenders.Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both end in masks on the file's grid, the same however it is stored, and learn once."""
     pytest.importorskip("sklearn")
@@ -352,7 +355,7 @@ def test_a_whole_run(
     words = ["--data", str(tmp_path / "data"), "--no-plots", "-q", "--jobs", "1"]
     words += ["--output", str(tmp_path / "out")]
     console = Console(quiet=True)
-    made = baselines.contenders(["threshold", "forest"], sources, console)
+    made = contenders.make_baselines(["threshold", "forest"], sources, console)
     assert run.main(words, made) == 0
     for name in ("threshold", "forest"):
         folder = tmp_path / "out" / name
@@ -370,7 +373,7 @@ def test_a_whole_run(
         raise AssertionError("learnt again")
 
     monkeypatch.setattr(scan, "load_heads", load_heads)
-    (again,) = baselines.contenders(["forest"], sources, console)
+    (again,) = contenders.make_baselines(["forest"], sources, console)
     assert (again.identity, again.about) == (made[1].identity, made[1].about)
     for words in ("50 trees, 22 hand-made features", " of 2 synthetic scans", "never on real ones"):
         assert words in again.about
@@ -378,9 +381,9 @@ def test_a_whole_run(
 
 def test_sources_that_are_not_there(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
-    made = baselines.Sources(tmp_path, tmp_path, tmp_path / "kept.npz")
+    made = contenders.Sources(tmp_path, tmp_path, tmp_path / "kept.npz")
     with pytest.raises(errors.MissingFileError, match="white_matter"):
-        baselines.contenders(["forest"], made, Console(quiet=True))
+        contenders.make_baselines(["forest"], made, Console(quiet=True))
 
 
 def test_options_belong_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -392,4 +395,4 @@ def test_options_belong_together(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_a_case_without_t1(known: Atlas, tmp_path: Path) -> None:
     case = Case("one", flair=tmp_path / "FLAIR.nii.gz")
     with pytest.raises(errors.MissingT1Error):
-        subjects.read(case, known)
+        placed_scan.read(case, known)

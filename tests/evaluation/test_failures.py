@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from conftest import ellipsoid
 
-from evaluation import atlas, failures
+from evaluation import failures
+from evaluation.baselines import atlas
 from wmhseg.errors import InputError
 from wmhseg.geometry import Grid
 from wmhseg.io import images

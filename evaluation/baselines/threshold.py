@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.atlas import Float
-from evaluation.subjects import Subject, distance_in_plane_mm, standardised
+from evaluation.baselines.atlas import Float
+from evaluation.baselines.placed_scan import Subject, distance_in_plane_mm, standardised
 
 EDGE_MM = 4.0
 

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation import features, subjects, threshold
-from evaluation.atlas import Atlas, Float, Mask
-from evaluation.subjects import Subject
+from evaluation.baselines import features, placed_scan, threshold
+from evaluation.baselines.atlas import Atlas, Float, Mask
+from evaluation.baselines.placed_scan import Subject
 from wmhseg.errors import EmptyMaskError
 from wmhseg.synthesis.scan import Head, Recipe, draw_scan
 
@@ -97,7 +97,7 @@ def synthetic(
     while made < count:
         drawing = draw_scan(rng, heads, recipe)
         try:
-            subject = subjects.prepare(drawing.flair, drawing.t1, drawing.spacing_mm, known)
+            subject = placed_scan.prepare(drawing.flair, drawing.t1, drawing.spacing_mm, known)
         except EmptyMaskError:
             failed += 1
             if failed > count:

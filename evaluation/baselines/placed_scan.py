@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from evaluation import atlas
-from evaluation.atlas import Atlas, Float, Mask, Placement
+from evaluation.baselines import atlas
+from evaluation.baselines.atlas import Atlas, Float, Mask, Placement
 from wmhseg import geometry
 from wmhseg.datasets.cases import Case
 from wmhseg.errors import EmptyMaskError, GridMismatchError, MissingFileError, MissingT1Error

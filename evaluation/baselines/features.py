@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, signal
 
-from evaluation import atlas
-from evaluation.atlas import Atlas, Float
-from evaluation.subjects import Subject, distance_in_plane_mm
+from evaluation.baselines import atlas
+from evaluation.baselines.atlas import Atlas, Float
+from evaluation.baselines.placed_scan import Subject, distance_in_plane_mm
 from wmhseg.geometry import Triple
 
 SCALES_MM = (1.0, 2.0, 4.0)

@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from evaluation import atlas, features, forest, subjects, threshold
-from evaluation.atlas import Atlas, Float
+from evaluation.baselines import atlas, features, forest, placed_scan, threshold
+from evaluation.baselines.atlas import Atlas, Float
+from evaluation.baselines.forest import Learned, Settings
 from evaluation.contender import Contender
-from evaluation.forest import Learned, Settings
 from wmhseg import errors
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case
@@ -23,7 +23,7 @@ from wmhseg.io import checksums, files
 from wmhseg.synthesis import scan
 from wmhseg.version import __version__
 
-NAMES = ("threshold", "forest")
+BASELINES = ("threshold", "forest")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Sources:
 
         here = [
             Path(module.__file__)
-            for module in (atlas, features, forest, subjects, threshold)
+            for module in (atlas, features, forest, placed_scan, threshold)
             if module.__file__
         ]
         drawing = sorted(Path(scan.__file__).parent.glob("*.py"))
@@ -98,13 +98,13 @@ class _Baselines:
         return forest.grow(self.learned.voxels, self.learned.wmh, self.sources.settings.seed)
 
     def segment(self, name: str, case: Case, target: Path) -> None:
-        subject, way = subjects.read(case, self.known)
+        subject, way = placed_scan.read(case, self.known)
         found: Float
         if name == "forest":
             found = forest.scores(self.trees, subject, self.known)
-            subjects.write(target, found, self.learned.probability, way)
+            placed_scan.write(target, found, self.learned.probability, way)
         else:
-            subjects.write(target, threshold.scores(subject), self.learned.deviations, way)
+            placed_scan.write(target, threshold.scores(subject), self.learned.deviations, way)
 
     def about(self, name: str) -> str:
         found = self.learned
@@ -125,11 +125,11 @@ class _Baselines:
         )
 
 
-def contenders(names: Sequence[str], sources: Sources, console: Console) -> list[Contender]:
+def make_baselines(names: Sequence[str], sources: Sources, console: Console) -> list[Contender]:
     """Makes the baselines; learns first if nothing is kept.
 
     Args:
-        names: Of NAMES.
+        names: Of BASELINES.
         sources: What they are made from; ``kept`` is a folder's file for these sources only.
         console: Where progress goes.
 
