@@ -1,181 +1,23 @@
-"""The conventional baseline: a random forest on hand-made features, trained on synthetic scans.
+"""The conventional baseline: a random forest on the 22 hand-made features of ``features``.
 
-50 trees on the 22 features of ``features``. Voxels come from synthetic scans of some of the label
-maps; both baselines' thresholds are those of the highest mean DSC on synthetic scans of the other
-maps. No real scan is used. The voxels and thresholds are kept, and the forest is grown from them
-anew in every run: the same voxels give the same forest, and nothing that was pickled is read.
+Fifty trees. They are grown anew in every run from the voxels that ``learning`` keeps: the same
+voxels give the same forest.
 
 M. Ghafoorian et al., Scientific Reports 7:5110 (2017).
 """
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from evaluation.baselines import features, placed_scan, threshold
-from evaluation.baselines.atlas import Atlas, Float, Mask
-from evaluation.baselines.placed_scan import Subject
-from wmhseg.errors import EmptyMaskError
-from wmhseg.synthesis.scan import Head, Recipe, draw_scan
+from evaluation.baselines import features
+from evaluation.baselines.atlas import BrainMaps, Float, Mask
+from evaluation.baselines.placed_scan import PlacedScan
 
 TREES = 50
 LEAF_VOXELS = 10
-# Thresholds to choose from.
-PROBABILITIES = np.round(np.arange(0.05, 1.0, 0.025), 3)
-DEVIATIONS = np.round(np.arange(0.5, 8.01, 0.1), 1)
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the baselines learn.
-
-    Attributes:
-        seed: Of the scans, the choice of voxels and the forest.
-        scans: Synthetic scans that voxels are taken from.
-        held_out: Synthetic scans that thresholds are chosen on.
-        held_out_maps: Label maps, the last ones, that only these are drawn from.
-        wmh_voxels: Most voxels of WMH taken from a scan.
-        other_voxels: Most other voxels of the brain taken from a scan.
-        slices: Slices of a scan.
-    """
-
-    seed: int = 2017
-    scans: int = 40
-    held_out: int = 12
-    held_out_maps: int = 5
-    wmh_voxels: int = 1000
-    other_voxels: int = 4000
-    slices: int = 24
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What the baselines have learnt from synthetic scans.
-
-    Attributes:
-        voxels: (n, 22) features, and
-        wmh: (n,) whether they are WMH.
-        probability: Threshold on the forest's probability.
-        deviations: Threshold on FLAIR, in robust standard deviations.
-        scans: Scans that the voxels are of.
-        held_out: Scans that the thresholds were chosen on.
-        dsc: Mean DSC of forest and threshold on these.
-    """
-
-    voxels: Float
-    wmh: Mask
-    probability: float
-    deviations: float
-    scans: int
-    held_out: int
-    dsc: tuple[float, float]
-
-
-def synthetic(
-    heads: Sequence[Head], known: Atlas, count: int, settings: Settings, seed: int
-) -> Iterator[tuple[Subject, Mask]]:
-    """Draws scans with their WMH: the only place that knows the synthesiser.
-
-    Scans with too little brain to be placed are drawn again.
-
-    Raises:
-        EmptyMaskError: If that happens more often than not.
-    """
-    recipe = Recipe(slices=settings.slices)
-    rng = np.random.default_rng((settings.seed, seed))
-    made = failed = 0
-    while made < count:
-        drawing = draw_scan(rng, heads, recipe)
-        try:
-            subject = placed_scan.prepare(drawing.flair, drawing.t1, drawing.spacing_mm, known)
-        except EmptyMaskError:
-            failed += 1
-            if failed > count:
-                raise
-            continue
-        made += 1
-        yield subject, drawing.target
-
-
-def learn(heads: Sequence[Head], known: Atlas, settings: Settings, progress: Progress) -> Learned:
-    """Takes voxels from synthetic scans and chooses both thresholds.
-
-    Args:
-        heads: Label maps; the last ones are held out.
-        known: The atlas.
-        settings: How.
-        progress: Called with (done, total) scans.
-    """
-    rng = np.random.default_rng(settings.seed)
-    total = settings.scans + settings.held_out
-    learning = heads[: -settings.held_out_maps]
-    voxels, wmh = [], []
-    for subject, target in synthetic(learning, known, settings.scans, settings, 0):
-        table, truth = features.compute(subject, known), target[subject.brain]
-        taken = np.concatenate(
-            [
-                _some(rng, np.flatnonzero(truth), settings.wmh_voxels),
-                _some(rng, np.flatnonzero(~truth), settings.other_voxels),
-            ]
-        )
-        voxels.append(table[taken])
-        wmh.append(truth[taken])
-        progress(len(voxels), total)
-    table, truth = np.concatenate(voxels), np.concatenate(wmh)
-    forest = grow(table, truth, settings.seed)
-    by_forest, by_threshold = [], []
-    held = heads[-settings.held_out_maps :]
-    for subject, target in synthetic(held, known, settings.held_out, settings, 1):
-        # A lesion outside the brain mask is missed at every threshold.
-        chances = np.where(subject.brain, scores(forest, subject, known), -np.inf)
-        by_forest.append(dsc_curve(chances, target, PROBABILITIES))
-        by_threshold.append(dsc_curve(threshold.scores(subject), target, DEVIATIONS))
-        progress(settings.scans + len(by_forest), total)
-    probability, forest_dsc = best(by_forest, PROBABILITIES)
-    deviations, threshold_dsc = best(by_threshold, DEVIATIONS)
-    return Learned(
-        table, truth, probability, deviations, settings.scans, settings.held_out,
-        (forest_dsc, threshold_dsc),
-    )  # fmt: skip
-
-
-def _some(
-    rng: np.random.Generator, places: npt.NDArray[np.intp], most: int
-) -> npt.NDArray[np.intp]:
-    return rng.permutation(places)[:most]
-
-
-def dsc_curve(
-    scored: Float, target: Mask, thresholds: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """DSC of the voxels above each threshold; NaN if the target is empty."""
-    if not target.any():
-        return np.full(len(thresholds), np.nan)
-
-    def above(values: Float) -> npt.NDArray[np.int64]:
-        return len(values) - np.searchsorted(np.sort(values, axis=None), thresholds, "right")
-
-    found = above(scored.ravel())
-    return 2 * above(scored[target]) / (found + int(target.sum()))
-
-
-def best(
-    curves: Sequence[npt.NDArray[np.float64]], thresholds: npt.NDArray[np.float64]
-) -> tuple[float, float]:
-    """The lowest threshold of the highest mean DSC over scans with WMH, and that DSC."""
-    mean = np.nanmean(np.stack(curves), 0)
-    place = int(np.argmax(mean))
-    return float(thresholds[place]), float(mean[place])
 
 
 def grow(voxels: Float, wmh: Mask, seed: int) -> Any:
@@ -189,33 +31,8 @@ def grow(voxels: Float, wmh: Mask, seed: int) -> Any:
     return forest.fit(voxels, wmh).set_params(n_jobs=1)
 
 
-def scores(forest: Any, subject: Subject, known: Atlas) -> Float:
+def scores(forest: Any, placed: PlacedScan, maps: BrainMaps) -> Float:
     """Probability of WMH, (slice, row, column); 0 outside the brain."""
-    found = np.zeros(subject.brain.shape, np.float32)
-    found[subject.brain] = forest.predict_proba(features.compute(subject, known))[:, 1]
-    return found
-
-
-def to_bytes(learned: Learned) -> bytes:
-    """The arrays and numbers as an .npz file."""
-    file = io.BytesIO()
-    numbers = [learned.probability, learned.deviations, learned.scans, learned.held_out]
-    np.savez_compressed(
-        file, voxels=learned.voxels, wmh=learned.wmh, numbers=[*numbers, *learned.dsc]
-    )
-    return file.getvalue()
-
-
-def from_file(path: Path) -> Learned | None:
-    """Reads what ``to_bytes`` made; None if there is nothing of that form."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            voxels, wmh, numbers = (stored[name] for name in ("voxels", "wmh", "numbers"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-    if voxels.shape != (len(wmh), len(features.NAMES)) or numbers.shape != (6,):
-        return None
-    probability, deviations, scans, held_out, *dsc = (float(n) for n in numbers)
-    return Learned(
-        voxels, wmh, probability, deviations, int(scans), int(held_out), (dsc[0], dsc[1])
-    )
+    probability = np.zeros(placed.brain.shape, np.float32)
+    probability[placed.brain] = forest.predict_proba(features.compute(placed, maps))[:, 1]
+    return probability
