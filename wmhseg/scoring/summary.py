@@ -44,6 +44,11 @@ SIZE_CLASSES: Mapping[str, str] = {"small": "< 10", "medium": "10-20", "large": 
 """Size classes of lesions, and their limits in voxels."""
 
 
+def heading(title: str, role: Role) -> str:
+    """Title with the role of the data, which no table is without."""
+    return f"{title}: {role} data" if role != "demo" else f"{title}: demo"
+
+
 @dataclass(frozen=True)
 class Study:
     """Scores of one method on one set of cases.
@@ -62,8 +67,8 @@ class Study:
 
     @property
     def heading(self) -> str:
-        """Title with the role of the data, which no table is without."""
-        return f"{self.title}: {self.role} data" if self.role != "demo" else f"{self.title}: demo"
+        """Printed above its tables and plots."""
+        return heading(self.title, self.role)
 
     @property
     def scored(self) -> tuple[Score, ...]:
