@@ -107,7 +107,7 @@ def thinned(cases: Sequence[Case], folder: Path, every: int) -> tuple[Case, ...]
     Args:
         cases: Prepared cases with axial slices.
         folder: Where the thinned ones go, in the challenge's layout; not one of another ``every``.
-        every: One slice in so many is kept where they are thinner than 2 mm.
+        every: Every N-th slice is kept where they are thinner than 2 mm.
     """
     if every == 1:
         return tuple(cases)
@@ -166,7 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--crop", type=int, default=96)
     parser.add_argument("--start", type=Path, help="weights that every training starts from")
     parser.add_argument("--members", type=int, default=MEMBERS, choices=range(1, MEMBERS + 1))
-    parser.add_argument("--every", type=int, default=1, help="use one thin slice in so many")
+    parser.add_argument(
+        "--every", type=int, default=1, help="use every N-th thin slice"
+    )
     parser.add_argument("--only", action="append", choices=GROUPS, help="may be given again")
     parser.add_argument("--jobs", type=int, help="processes that score")
     return parser

@@ -100,7 +100,7 @@ class StudySetup:
         members: Networks of the reference ensemble; at most MEMBERS.
         rate: Learning rate after the warm-up.
         depths: Convolutions a stack of the Stack-Nets.
-        every: Of scans with slices thinner than 2 mm, one slice in so many is used.
+        every: Of scans with slices thinner than 2 mm, every N-th slice is used; 1 for all.
     """
 
     labels: Path
