@@ -16,12 +16,14 @@ from wmhseg.scoring.score import Scoring, score_pairs
 from wmhseg.scoring.summary import Study
 from wmhseg.scoring.table import VALUES, Score
 
+Shape = tuple[int, int, int]
 SHAPE = (4, 8, 12)
+PHILIPS = "Philips_VU .PETMR_01."  # as the public archive writes it
 
 
-def bar(first: int, *, label: int = 1, dtype: Any = np.uint8) -> np.ndarray:
+def bar(first: int, shape: Shape = SHAPE, *, label: int = 1, dtype: Any = np.uint8) -> np.ndarray:
     """A lesion of four voxels in a row; the column it begins at is the only difference."""
-    mask = np.zeros(SHAPE, dtype)
+    mask = np.zeros(shape, dtype)
     mask[2, 4, first : first + 4] = label
     return mask
 

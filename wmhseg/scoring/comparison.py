@@ -19,10 +19,10 @@ TEST_SCANS = 110
 """Test scans of the challenge, over which the published means are."""
 
 SIGNIFICANT = 0.05
-"""Adjusted p below which a table says which of two methods is better."""
+"""Adjusted p below which a table says which of two models is better."""
 
 COMPARABLE = tuple(name for name in VALUES if name not in COUNTS and name != "reference_ml")
-"""Metrics that two methods can be compared in."""
+"""Metrics that two models can be compared in."""
 
 _BETTER_HIGH: Mapping[str, bool] = {
     **HIGHER_IS_BETTER,
@@ -166,7 +166,7 @@ class Compared:
     other_references: tuple[str, ...]
 
     def better(self, metric: str) -> str:
-        """Name of the method that is better beyond chance, "" if neither is."""
+        """Name of the model that is better beyond chance, "" if neither is."""
         tested = self.metrics[metric]
         if not tested.p_adjusted < SIGNIFICANT or metric not in _BETTER_HIGH:
             return ""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Sets = Mapping[str, Sequence[Score]]
-"""Name of a method -> its scores."""
+"""Name of a model -> its scores."""
 
 # Okabe and Ito's colours, told apart by people with any colour vision.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
@@ -50,7 +50,7 @@ def draw_all(sets: Sets, heading: str) -> dict[str, bytes]:
     """Draw every plot.
 
     Args:
-        sets: The scores of one method or of several, side by side.
+        sets: The scores of one model or of several, side by side.
         heading: Printed above each, with the role of the data.
 
     Returns:
@@ -74,12 +74,12 @@ def draw_all(sets: Sets, heading: str) -> dict[str, bytes]:
 
 
 def metric_boxes(sets: Sets, heading: str) -> bytes:
-    """Draw a box for each challenge metric, scanner and method; dots are cases.
+    """Draw a box for each challenge metric, scanner and model; dots are cases.
 
     In brackets: number of cases with a value.
 
     Args:
-        sets: Scored cases of each method.
+        sets: Scored cases of each model.
         heading: Printed above.
 
     Returns:
@@ -113,7 +113,7 @@ def bland_altman_plot(sets: Sets, heading: str) -> bytes:
     """Draw the difference of volumes over their mean, with bias and limits of agreement.
 
     Args:
-        sets: Scored cases of each method.
+        sets: Scored cases of each model.
         heading: Printed above.
 
     Returns:
@@ -143,7 +143,7 @@ def volume_scatter(sets: Sets, heading: str) -> bytes:
     """Draw the result's volume over the reference's; the diagonal is agreement.
 
     Args:
-        sets: Scored cases of each method.
+        sets: Scored cases of each model.
         heading: Printed above.
 
     Returns:
@@ -170,7 +170,7 @@ def size_recall(sets: Sets, heading: str) -> bytes:
     """Draw recall by size of lesion, over the lesions of all cases together.
 
     Args:
-        sets: Scored cases of each method.
+        sets: Scored cases of each model.
         heading: Printed above.
 
     Returns:
@@ -218,12 +218,12 @@ def to_png(figure: Figure) -> bytes:
 
 
 def colour(row: int) -> str:
-    """Colour of the method in a row."""
+    """Colour of the model in a row."""
     return _COLOURS[row % len(_COLOURS)]
 
 
 def _offset(row: int, rows: int, width: float) -> float:
-    """Where the bar of one of several methods stands, from the middle of its group."""
+    """Where the bar of one of several models stands, from the middle of its group."""
     return (row - (rows - 1) / 2) * width
 
 
@@ -246,7 +246,7 @@ def _volumes(scores: Sequence[Score]) -> tuple[Any, Any]:
 
 
 def _draw_boxes(axes: Axes, values: Sequence[Sequence[float]], row: int, rows: int) -> None:
-    """Draws one method's boxes, one for each group, and the cases as dots beside each other."""
+    """Draws one model's boxes, one for each group, and the cases as dots beside each other."""
     width = 0.8 / rows
     for group, sample in enumerate(values):
         if not sample:

@@ -51,7 +51,7 @@ def heading(title: str, role: Role) -> str:
 
 @dataclass(frozen=True)
 class Study:
-    """Scores of one method on one set of cases.
+    """Scores of one model on one set of cases.
 
     Attributes:
         title: What was scored.
