@@ -166,9 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--crop", type=int, default=96)
     parser.add_argument("--start", type=Path, help="weights that every training starts from")
     parser.add_argument("--members", type=int, default=MEMBERS, choices=range(1, MEMBERS + 1))
-    parser.add_argument(
-        "--every", type=int, default=1, help="use every N-th thin slice"
-    )
+    parser.add_argument("--every", type=int, default=1, help="use every N-th thin slice")
     parser.add_argument("--only", action="append", choices=GROUPS, help="may be given again")
     parser.add_argument("--jobs", type=int, help="processes that score")
     return parser

@@ -187,7 +187,7 @@ def size_recall(sets: Sets, heading: str) -> bytes:
         axes.bar(places, heights, 0.92 * width, color=colour(row), label=name)
         for size in classes:
             lesions[size.name].add(size.lesions)
-    # Methods with failed cases have fewer.
+    # Models with failed cases have fewer.
     counts = [
         "-".join(map(str, sorted({min(numbers), max(numbers)}))) for numbers in lesions.values()
     ]
