@@ -80,7 +80,7 @@ def _console(arguments: argparse.Namespace) -> Console:
 
 
 def _print_json(content: Any) -> None:
-    from wmhseg.scoring.summary import json_text
+    from wmhseg.scoring.summary_files import json_text
 
     print(json_text(content), end="")
 
@@ -100,8 +100,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) -> int:
     from wmhseg.scoring import markdown, official, summary
-    from wmhseg.scoring.masks import score_masks
-    from wmhseg.scoring.score import Scoring
+    from wmhseg.scoring.score import Scoring, score_masks
     from wmhseg.scoring.table import COUNTS
 
     console = _console(arguments)
@@ -136,7 +135,7 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     from wmhseg.datasets.cases import find_cases, select
     from wmhseg.datasets.results import pair_results
     from wmhseg.io import files
-    from wmhseg.scoring import figures, markdown, summary
+    from wmhseg.scoring import figures, summary, summary_files
     from wmhseg.scoring.score import Scoring, check_all_scored, score_pairs
 
     console = _console(arguments)
@@ -161,10 +160,10 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     )
     found = summary.overview(summary.Study(title, arguments.role, tuple(scores)))
     plots = {} if arguments.no_plots else figures.draw_all({title: scores}, found.study.heading)
-    markdown.write(found, output, plots)
+    summary_files.write(found, output, plots)
     _tell_notes(console, scores)
     if arguments.json:
-        print(summary.to_json(found), end="")
+        print(summary_files.to_json(found), end="")
     else:
         _print_overview(found, output)
     check_all_scored(scores, str(output / "summary.md"))

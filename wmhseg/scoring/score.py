@@ -10,8 +10,9 @@ import contextlib
 import multiprocessing
 import signal
 import time
+import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -29,13 +30,12 @@ from wmhseg.errors import (
     TableError,
     UsageError,
 )
-from wmhseg.io import checksums, stamps
-from wmhseg.scoring import official
-from wmhseg.scoring.masks import score_masks
-from wmhseg.scoring.table import Score, read_table, write_table
+from wmhseg.io import checksums, images, stamps
+from wmhseg.io.progress import Progress
+from wmhseg.scoring import metrics, official
+from wmhseg.scoring.masks import MaskWarning
+from wmhseg.scoring.table import VALUES, Score, read_table, write_table
 from wmhseg.version import __version__
-
-Progress = Callable[[int, int], None]
 
 _SAVE_EVERY_S = 2.0
 
@@ -187,6 +187,39 @@ def _moved(score: Score, case: Case) -> Score:
 
 
 # One case -----------------------------------------------------------------------------------------
+
+
+def score_masks(reference: Path, result: Path) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Score one result.
+
+    Args:
+        reference: Mask of labels 0, 1 (WMH) and 2 (left out), NIfTI.
+        result: Mask or probability map on the same grid, NIfTI.
+
+    Returns:
+        The metrics by name (``VALUES``), and notes on unusual values and geometry.
+
+    Raises:
+        GridMismatchError: The sizes differ. Another position in space only gives a note: the
+            reference's is used for both, as the organisers do.
+        InputError: A file cannot be read.
+    """
+    labels, grid = images.read_labels(reference)
+    mask, own_grid = images.read_labels(result)
+    difference = grid.difference(own_grid)
+    if grid.shape != own_grid.shape:
+        raise GridMismatchError(
+            "Reference and result of one size were expected",
+            received=difference,
+            advice="Bring the result onto the grid of the reference (the FLAIR image) first.",
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MaskWarning)  # they are in the notes
+        values = metrics.evaluate(labels, mask, grid.spacing_mm)
+    notes = values.notes
+    if difference:
+        notes += (f"The result's geometry is wrong ({difference}): the reference's is used.",)
+    return {name: float(getattr(values, name)) for name in VALUES}, notes
 
 
 def _score_of(case: Case, **known: object) -> Score:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from wmhseg.engines import start as engines_start
 from wmhseg.errors import UsageError
 from wmhseg.io import images
 from wmhseg.io.images import Scan
+from wmhseg.io.progress import Progress
 from wmhseg.measures import lesions
 from wmhseg.preparation import network_input, one_grid
 from wmhseg.preparation.network_input import Prepared
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
     Source = str | os.PathLike[str] | sitk.Image | npt.NDArray[Any] | Scan
-
-Progress = Callable[[int, int], None]
 
 
 class _Stopwatch:

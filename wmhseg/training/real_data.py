@@ -18,14 +18,13 @@ import numpy.typing as npt
 from wmhseg.datasets.cases import Case
 from wmhseg.errors import GridMismatchError, InputError, MissingFileError, NoCasesError
 from wmhseg.io import checksums, files, images
+from wmhseg.io.progress import Progress
 from wmhseg.preparation import network_input
 from wmhseg.training import augment, model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Augmentation, Plan, Run
 from wmhseg.training.split import Split, Subject
 from wmhseg.training.stream import Batch, crop, stacked
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from wmhseg.geometry import Conformation
 from wmhseg.io import images
 from wmhseg.networks import variables
 from wmhseg.preparation import network_input
-from wmhseg.scoring import metrics
+from wmhseg.scoring import masks, metrics
 from wmhseg.segmentation import ensemble, postprocessing
 from wmhseg.training import model_folder
 from wmhseg.training import plan as plans
@@ -78,7 +78,7 @@ class Look:
             scale = plans.intensity_scale(self._plan, challenge=case.in_challenge_layout)
             found = network_input.prepare(flair, t1, chosen, intensity_scale=scale)
             labels, _ = images.read_labels(case.reference)
-            metrics.binarise(labels, np.zeros(flair.grid.shape, np.uint8))  # sizes agree
+            masks.binarise(labels, np.zeros(flair.grid.shape, np.uint8))  # sizes agree
         except InputError as error:
             raise type(error)(
                 f"Validation case {case.name}: {error.expected}",
@@ -105,7 +105,7 @@ class Look:
             )
             for case in self._cases:
                 mask = self._segment(case, model, model.preset)
-                truth, result = metrics.binarise(case.reference, mask)
+                truth, result = masks.binarise(case.reference, mask)
                 f1 = metrics.match_lesions(truth, result).f1
                 found.append((case.name, metrics.dsc(truth, result), f1))
         return found
