@@ -20,7 +20,7 @@ from wmhseg import errors
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case
 from wmhseg.io import checksums, files
-from wmhseg.synthesis import scan
+from wmhseg.synthesis import heads
 from wmhseg.version import __version__
 
 NAMES = ("threshold", "forest")
@@ -51,7 +51,7 @@ class Sources:
             for module in (atlas, features, forest, subjects, threshold)
             if module.__file__
         ]
-        drawing = sorted(Path(scan.__file__).parent.glob("*.py"))
+        drawing = sorted(Path(heads.__file__).parent.glob("*.py"))
         maps = sorted(self.labels.glob("*.nii.gz"))
         salt = f"{__version__} {sklearn_version} {self.settings}"
         found = checksums.fingerprint(salt, *here, *drawing, *maps, *atlas.paths(self.priors))
@@ -81,14 +81,14 @@ class _Baselines:
         kept = self.sources.kept
         found = forest.from_file(kept)
         if found is None:
-            heads = scan.load_heads(self.sources.labels)
-            if len(heads) <= self.sources.settings.held_out_maps:
+            people = heads.load_heads(self.sources.labels)
+            if len(people) <= self.sources.settings.held_out_maps:
                 raise errors.InputError(
                     f"More than {self.sources.settings.held_out_maps} label maps were expected",
-                    received=f"{len(heads)} in {self.sources.labels}",
+                    received=f"{len(people)} in {self.sources.labels}",
                 )
             progress = self.console.progress("baselines: learning", "scans")
-            found = forest.learn(heads, self.known, self.sources.settings, progress)
+            found = forest.learn(people, self.known, self.sources.settings, progress)
             files.check_writable(kept.parent)
             files.write_bytes(kept, forest.to_bytes(found))
         return found

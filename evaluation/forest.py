@@ -24,7 +24,9 @@ from evaluation import features, subjects, threshold
 from evaluation.atlas import Atlas, Float, Mask
 from evaluation.subjects import Subject
 from wmhseg.errors import EmptyMaskError
-from wmhseg.synthesis.scan import Head, Recipe, draw_scan
+from wmhseg.synthesis.heads import Head
+from wmhseg.synthesis.recipe import Recipe
+from wmhseg.synthesis.scan import draw_scan
 
 TREES = 50
 LEAF_VOXELS = 10

@@ -30,8 +30,9 @@ from wmhseg.io import files, pictures
 from wmhseg.measures import lesions
 from wmhseg.segmentation import ensemble, postprocessing
 from wmhseg.synthesis import contact_sheet
+from wmhseg.synthesis.heads import Head, load_heads
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.synthesis.scan import Head, as_seen, draw_scan, load_heads
+from wmhseg.synthesis.scan import as_seen, draw_scan
 from wmhseg.weights import store
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.store import Model

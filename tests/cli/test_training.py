@@ -16,7 +16,7 @@ from conftest import ROOT, Phantom, write_case
 
 from wmhseg import errors
 from wmhseg.cli.main import main
-from wmhseg.synthesis.scan import Recipe
+from wmhseg.synthesis.recipe import Recipe
 from wmhseg.training import plan as plans
 from wmhseg.training import plan_checks
 from wmhseg.training.plan import Plan, Run, Synthesis
@@ -206,7 +206,7 @@ import keras
 import test_fit
 from dataclasses import replace
 from wmhseg.engines import runtime
-from wmhseg.networks import NETWORKS
+from wmhseg.networks.catalogue import NETWORKS
 def tiny(field, channels=2):
     scan = keras.Input((*field, channels))
     return keras.Model(scan, keras.layers.Conv2D(1, 1, activation="sigmoid", name="output")(scan))

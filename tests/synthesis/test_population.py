@@ -12,7 +12,7 @@ import SimpleITK
 
 from wmhseg.errors import InputError, MissingFileError
 from wmhseg.geometry import Grid
-from wmhseg.synthesis import heads, make_heads, population, scan
+from wmhseg.synthesis import heads, make_heads, population
 from wmhseg.synthesis.heads import INDEX, Head
 
 ORIGIN = (-40.0, -50.0, -20.0)
@@ -20,7 +20,7 @@ ORIGIN = (-40.0, -50.0, -20.0)
 
 @pytest.fixture(scope="module")
 def head(label_map: np.ndarray) -> Head:
-    return scan.load_head(label_map)
+    return heads.load_head(label_map)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_people_of_the_validation_scans_are_left_out(
 
 def test_prepared_heads_are_read_as_they_were(tmp_path: Path, mapped: Head) -> None:
     heads.write_head(tmp_path / "a.npz", mapped)
-    (again,) = scan.load_heads(tmp_path)
+    (again,) = heads.load_heads(tmp_path)
     np.testing.assert_array_equal(again.maps, mapped.maps)
     assert again.centre == mapped.centre
     assert again.extent == mapped.extent
@@ -147,7 +147,7 @@ def test_prepared_heads_are_read_as_they_were(tmp_path: Path, mapped: Head) -> N
     for name, value in vars(mapped.shapes).items():
         np.testing.assert_array_equal(getattr(again.shapes, name), value)
     heads.write_head(tmp_path / "a.npz", replace(mapped, shapes=None))
-    assert scan.load_heads(tmp_path)[0].shapes is None
+    assert heads.load_heads(tmp_path)[0].shapes is None
 
 
 def broken_empty(path: Path) -> None:
@@ -169,8 +169,8 @@ def broken_objects(path: Path) -> None:
 @pytest.mark.parametrize("spoil", [broken_empty, broken_other, broken_shape, broken_objects])
 def test_damaged_heads(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     spoil(tmp_path / "a.npz")
-    with pytest.raises(InputError, match=r"prepared head .*a\.npz.*Received: .*prepare"):
-        scan.load_heads(tmp_path)
+    with pytest.raises(InputError, match=r"prepared head .*a\.npz.*Received: .*make_heads"):
+        heads.load_heads(tmp_path)
 
 
 def test_prepare_makes_what_is_missing(
@@ -187,6 +187,6 @@ def test_prepare_makes_what_is_missing(
     assert (output / "01.npz").read_bytes() == b"kept"
     made = heads.read_head(output / "02.npz")
     assert made.shapes is not None
-    assert (made.tissue == scan.load_head(label_map).tissue).all()
+    assert (made.tissue == heads.load_head(label_map).tissue).all()
     with pytest.raises(MissingFileError, match="label maps"):
         make_heads.prepare(output, tmp_path / "more")

@@ -240,7 +240,7 @@ from pathlib import Path
 sys.path[:0] = [{root!r}, *{tests!r}]
 import keras
 import test_fit
-from wmhseg.networks import NETWORKS
+from wmhseg.networks.catalogue import NETWORKS
 def tiny(field, channels=2):
     scan = keras.Input((*field, channels))
     return keras.Model(scan, keras.layers.Conv2D(1, 1, activation="sigmoid", name="output")(scan))

@@ -21,10 +21,10 @@ from scipy import ndimage
 from wmhseg.errors import MissingFileError, WmhsegError
 from wmhseg.io import images, pictures
 from wmhseg.preparation import network_input
-from wmhseg.synthesis.heads import Mask
+from wmhseg.synthesis.heads import Mask, load_heads
 from wmhseg.synthesis.noise import Float
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.synthesis.scan import load_heads, make_scan
+from wmhseg.synthesis.scan import make_scan
 from wmhseg.weights import methods, preset, store
 
 Picture = npt.NDArray[np.uint8]

@@ -20,17 +20,12 @@ from wmhseg.synthesis.anatomy import sample
 from wmhseg.synthesis.appearance import paint
 from wmhseg.synthesis.arrays import NUMPY, Array, Arrays
 from wmhseg.synthesis.brightness import draw_contrast
-from wmhseg.synthesis.heads import Head, Mask, load_head, load_heads, move
+from wmhseg.synthesis.heads import Head, Mask
 from wmhseg.synthesis.hyperintensities import Hyperintensities, grow
 from wmhseg.synthesis.linear import slice_profile
 from wmhseg.synthesis.noise import Float, between
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.weights.methods import METHODS
-
-__all__ = [
-    "Drawing", "Head", "Recipe", "SyntheticScan", "as_seen", "draw_scan", "load_head", "load_heads",
-    "make_scan", "move", "normalise",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
