@@ -35,7 +35,7 @@ from wmhseg.scoring.table import Score, read_table
 from wmhseg.segmentation import postprocessing
 from wmhseg.segmentation.options import Options
 from wmhseg.training import plan as plans
-from wmhseg.training import plan_checks, recipes, session
+from wmhseg.training import recipes, session
 from wmhseg.training.fit import Running
 from wmhseg.training.plan import Run
 from wmhseg.training.synthetic_data import SyntheticData
@@ -187,7 +187,7 @@ def plan_of(study: Study, variant: Variant, members: int = 1) -> plans.Plan:
 def train(study: Study, variant: Variant, say: Any, members: int = 1) -> Model:
     """Trains a variant, or takes it as it is if it was trained before."""
     plan = plan_of(study, variant, members)
-    plan_checks.validate(plan)
+    plans.validate(plan)
     assert plan.synthesis is not None
     data = SyntheticData(study.labels, plan.synthesis, plan.channels)
     output = study.output / "training" / variant.name

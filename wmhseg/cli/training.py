@@ -68,12 +68,12 @@ def add_commands(command: Command) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from wmhseg.training import plan_checks
+    from wmhseg.training import plan_files
     from wmhseg.training.synthetic_data import SyntheticData
 
     plan = _plan(arguments)
     if arguments.print_plan:
-        print(plan_checks.to_json(plan), end="")
+        print(plan_files.to_json(plan), end="")
         return errors.EXIT_OK
     if not arguments.output:
         raise errors.UsageError("--output DIR was expected", received="none")
@@ -154,7 +154,7 @@ def _finish(session: Session, running: Running, console: Console) -> None:
 def _plan(arguments: argparse.Namespace) -> Plan:
     """The plan that was asked for, fitting the kind of data."""
     from wmhseg.io import files
-    from wmhseg.training import plan_checks, recipes
+    from wmhseg.training import plan_files, recipes
 
     if arguments.config and arguments.preset:
         raise errors.UsageError("Either --preset or --config was expected", received="both")
@@ -162,7 +162,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         with files.reading(
             arguments.config, f'plan "{arguments.config}"', advice="Name a JSON file."
         ) as handle:
-            plan = plan_checks.from_json(handle.read().decode("utf-8", "replace"))
+            plan = plan_files.from_json(handle.read().decode("utf-8", "replace"))
     else:
         name = arguments.preset or ("synthetic" if arguments.labels else "published")
         if name not in recipes.PLANS:
@@ -170,7 +170,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
                 "--preset out of " + ", ".join(recipes.PLANS) + " was expected", received=name
             )
         plan = recipes.PLANS[name]
-    plan = plan_checks.with_settings(plan, arguments.set)
+    plan = plan_files.with_settings(plan, arguments.set)
     wanted = "data" if plan.synthesis is None else "labels"
     given = [name for name in ("data", "labels") if getattr(arguments, name)]
     if given != [wanted] and not arguments.print_plan:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wmhseg.io import files
 from wmhseg.networks import variables
-from wmhseg.training import plan_checks
+from wmhseg.training import plan_files
 from wmhseg.training.plan import Plan, Run
 from wmhseg.version import __version__
 from wmhseg.weights import preset, store
@@ -141,6 +141,6 @@ ensemble has not been measured.
 
 def write_extras(folder: Path, plan: Plan, extras: Mapping[str, str]) -> None:
     """Writes the plan and other texts, such as the split, into a finished model folder."""
-    files.write_text(folder / "plan.json", plan_checks.to_json(plan))
+    files.write_text(folder / "plan.json", plan_files.to_json(plan))
     for name, text in extras.items():
         files.write_text(folder / name, text)

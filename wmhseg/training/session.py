@@ -14,7 +14,7 @@ from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import PlotsUnavailableError, ResumeError
 from wmhseg.io import checksums, files
 from wmhseg.networks import variables
-from wmhseg.training import curves, model_folder, plan_checks
+from wmhseg.training import curves, model_folder, plan_files
 from wmhseg.training.fit import Running, Task, fit
 from wmhseg.training.journal import read
 from wmhseg.training.model_folder import Facts
@@ -123,7 +123,7 @@ def _begin(session: Session, identity: Mapping[str, str], say: Callable[[str], N
     output = session.output
     files.check_writable(output)
     texts = {
-        "plan.json": plan_checks.to_json(session.plan),
+        "plan.json": plan_files.to_json(session.plan),
         "data.json": json.dumps(identity, indent=2, ensure_ascii=False) + "\n",
     } | dict(session.extras)
     version = output / "version.txt"
