@@ -58,6 +58,7 @@ TISSUES: dict[str, tuple[int, ...]] = {
     "head_530": (530,),
 }
 INDEX = {name: number for number, name in enumerate(TISSUES)}
+# Classes below this, but for the background, are the brain's.
 N_BRAIN = INDEX["scalp_fat"]
 _LEFT, _RIGHT = (4, 5, 136, 163), (43, 44, 137, 164)
 _THIRD = (14,)

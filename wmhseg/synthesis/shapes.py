@@ -194,8 +194,8 @@ def real(rng: np.random.Generator, anatomy: Sampled, load_ml: float) -> Array:
     move = np.clip(np.round(rng.normal(0, (1.5, 1.5, 0.7))), -4, 4).astype(int).tolist()
     flat = placed(shapes, chosen, anatomy.head.shape, move)
     arrays = anatomy.noise.arrays
-    found = arrays.xp.take(arrays.put(flat), arrays.xp.reshape(anatomy.place, (-1,)), axis=0)
-    return millimetres(arrays.xp.reshape(found, anatomy.place.shape))
+    inside = arrays.xp.take(arrays.put(flat), arrays.xp.reshape(anatomy.place, (-1,)), axis=0)
+    return millimetres(arrays.xp.reshape(inside, anatomy.place.shape))
 
 
 def candidates(mask: Mask, first: tuple[int, int], stride: int) -> npt.NDArray[np.intp]:
@@ -206,5 +206,5 @@ def candidates(mask: Mask, first: tuple[int, int], stride: int) -> npt.NDArray[n
         first: Row and column that the thinning starts at.
         stride: Distance of rows and of columns.
     """
-    found = np.argwhere(mask)
-    return found * (1, stride, stride) + (0, *first)
+    places = np.argwhere(mask)
+    return places * (1, stride, stride) + (0, *first)

@@ -66,7 +66,7 @@ def _resized(given: Float, shape: tuple[int, ...]) -> Float | None:
     """A kernel in another odd size, or the first one for FLAIR alone; None if nothing fits."""
     if len(shape) != 4 or given.ndim != 4 or given.shape[3] != shape[3]:
         return None
-    # The first convolution: FLAIR is channel 0, and a modality that was not there starts unheard.
+    # The first convolution: FLAIR is channel 0, and weights of a modality that is new start at 0.
     modalities = {given.shape[2], shape[2]} == {1, 2}
     if given.shape[2] != shape[2] and not modalities:
         return None

@@ -1,4 +1,4 @@
-"""What Keras is told before and around the steps: types of number, devices, loss, optimizer.
+"""Setting Keras up for a training: types of number, devices, loss, optimizer, averaged weights.
 
 Keras is imported inside the functions: the backend has to be chosen before.
 """
