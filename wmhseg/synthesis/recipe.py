@@ -15,11 +15,11 @@ class Recipe:
     """
 
     # Slices and pose. More slices than ``slices`` are thinned out evenly over the head.
+    # ``pixel_mm`` is the distance of rows; columns lie 0.95 to 1.05 times as far apart.
     field: tuple[int, int] = METHODS["synthetic"].preprocessing.field
     slices: int = 24
     thickness_mm: tuple[float, ...] = (0.9, 1.0, 1.2, 3.0, 3.0, 4.0, 5.0, 6.5)
     gap: tuple[float, float] = (0.0, 0.3)  # between thick slices, relative to their thickness
-    # Distance of rows; that of columns is 0.95 to 1.05 times as large.
     pixel_mm: tuple[float, float] = (0.8, 1.25)
     tilt_deg: float = 12.0
     zoom: tuple[float, float] = (0.87, 1.13)

@@ -40,7 +40,7 @@ _NEXT_ATTEMPT = 100_003
 
 @dataclass(frozen=True)
 class Running:
-    """How a training is run; nothing here changes what comes out.
+    """How a training is run; nothing here changes the weights by more than rounding.
 
     Attributes:
         device: "auto" takes a GPU when there is one.
@@ -113,7 +113,7 @@ def fit(
         job: What to do.
         machine: What to compute on, see ``wmhseg.engines.backends.start``.
         running: How to do it.
-        validation: Cases to score the weights on now and then, None for no such looks.
+        validation: Cases to score the weights on now and then, None for none.
         say: Receives one line now and then.
 
     Returns:
@@ -196,8 +196,8 @@ class _Loop:
     running: Running
     validation: ValidationCases | None
     say: Callable[[str], None]
-    _timed: float = 0.0
-    _reported: tuple[int, float] = (0, 0.0)
+    _timed: float = 0.0  # when the step now in progress began
+    _reported: tuple[int, float] = (0, 0.0)  # step and seconds of the last line of the log
 
     def run_to_end(self, producers: int) -> bool:
         """Takes all steps that are missing; False if the run has to start again."""
@@ -252,6 +252,7 @@ class _Loop:
         )
 
     def _is_stuck(self) -> bool:
+        """Whether a run from random weights has not learnt; asked when its first epoch is over."""
         restart, first = self.job.plan.fitting.restart, self.job.per_epoch
         if restart is None or first is None or self.job.start or self.state.step != first:
             return False

@@ -63,7 +63,7 @@ class Restart:
     """When a run that does not learn starts again from other random weights.
 
     Attributes:
-        loss: A mean loss above this over the first epoch is "near its worst value".
+        loss: A run with a higher mean loss over the last tenth of its first epoch does not learn.
         attempts: Starts in all before giving up.
     """
 

@@ -93,8 +93,9 @@ def train(session: Session, running: Running, say: Callable[[str], None] = print
 
     for run in plan.runs:  # raises now for options that a network does not take
         catalogue.build(run.network, plan.preprocessing.field, plan.channels, run.options)
-    folder_of_cases = session.validation
-    cases = ValidationCases(plan, folder_of_cases, machine) if folder_of_cases else None
+    cases = None
+    if session.validation is not None:
+        cases = ValidationCases(plan, session.validation, machine)
     for run in plan.runs:
         _finish(session, run, machine, running, cases, say)
     members = [run for run in plan.runs if run.member]
