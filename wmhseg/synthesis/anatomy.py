@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wmhseg.synthesis.arrays import NUMPY, Array, Arrays, look_up, namespace
-from wmhseg.synthesis.heads import DEPTH_ZERO, INDEX, MAPS, TISSUES, Head
+from wmhseg.synthesis.heads import DEPTH_ZERO, INDEX, MAPS, QUARTER_MM, TISSUES, Head
 from wmhseg.synthesis.noise import Float, Noise, between, rotation, sometimes
 from wmhseg.synthesis.recipe import Recipe
 
 # White matter that stays between a widened ventricle and the surface of the brain: the corpus
 # callosum becomes thin, but is not lost.
 _KEPT_MM = (1.5, 3.0)
-_QUARTER_MM = 0.25
 
 
 @dataclass(frozen=True)
@@ -188,12 +187,12 @@ def _maps_at(arrays: Arrays, head: Head, place: Array) -> Maps:
     rows = xp.reshape(rows, (*place.shape, len(MAPS)))
 
     def mm(name: str) -> Array:
-        return xp.astype(rows[..., MAPS.index(name)], xp.float32) * _QUARTER_MM
+        return xp.astype(rows[..., MAPS.index(name)], xp.float32) * QUARTER_MM
 
     return Maps(
         tissue=xp.astype(rows[..., 0], xp.uint8, copy=True),
         ventricle=mm("ventricle"),
-        depth=mm("depth") - DEPTH_ZERO * _QUARTER_MM,
+        depth=mm("depth") - DEPTH_ZERO * QUARTER_MM,
         pial=mm("pial"),
         between=mm("between"),
         third=mm("third"),

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from wmhseg.synthesis import shapes
 from wmhseg.synthesis.anatomy import Sampled, is_any
 from wmhseg.synthesis.arrays import Array, namespace
-from wmhseg.synthesis.heads import INDEX, Mask
+from wmhseg.synthesis.heads import FAR_MM, INDEX, Mask
 from wmhseg.synthesis.noise import Float, between, sometimes
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.synthesis.shapes import FAR_MM, Canvas, Kind
+from wmhseg.synthesis.shapes import Canvas, Kind
 
 WHITE = ("white_matter", "wmh")
 DEEP_GREY = ("thalamus", "striatum", "pallidum", "ventral_dc")

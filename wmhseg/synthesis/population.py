@@ -25,15 +25,12 @@ from scipy import ndimage
 from wmhseg.errors import MissingFileError
 from wmhseg.geometry import Grid
 from wmhseg.io import images
-from wmhseg.synthesis.heads import INDEX, MAPS, Float, Head, Mask, Shapes
+from wmhseg.synthesis.heads import EIGHTH_MM, FAR_MM, INDEX, MAPS, Float, Head, Mask, Shapes
 
 # The scans of these two people judge the networks, so their lesions must not train any.
 VALIDATION_PATIENTS = ("07", "26")
 # Stored values of the map of hyperintensities times this are probabilities.
 _WMH_PROBABILITY = 0.0036965606
-# How far around a lesion its distance is kept, and the unit it is kept in.
-_REACH_MM = 3.0
-_EIGHTH_MM = 0.125
 _COARSE_MM = 2.0
 
 
@@ -107,7 +104,7 @@ def load_population(
 def person(mask: Mask, grid: Grid) -> PersonLesions:
     """Prepares one person's lesion mask (slice, row, column) at 1 mm."""
     number, _ = ndimage.label(mask, np.ones((3, 3, 3)))
-    reach = int(_REACH_MM) + 2
+    reach = int(FAR_MM) + 2
     inside = np.full(mask.shape, -127, np.int8)
     nearest = np.zeros(mask.shape, np.int16)
     places = np.argwhere(mask)
@@ -119,7 +116,7 @@ def person(mask: Mask, grid: Grid) -> PersonLesions:
         outer, index = ndimage.distance_transform_edt(~mask[box], return_indices=True)
         # The border lies half a voxel from the centres on both sides of it.
         signed = np.where(mask[box], ndimage.distance_transform_edt(mask[box]) - 0.5, 0.5 - outer)
-        inside[box] = np.clip(np.round(signed / _EIGHTH_MM), -127, 127)
+        inside[box] = np.clip(np.round(signed / EIGHTH_MM), -127, 127)
         nearest[box] = number[box][tuple(index)] - 1
     return PersonLesions(inside, nearest, grid.origin_mm)
 
@@ -240,7 +237,7 @@ def _sparse(
     """One person's lesions at the places around them."""
     index = np.round(position - np.array(one.origin_mm, np.float32)).astype(np.intp)[:, ::-1]
     index = np.clip(index, 0, np.array(one.inside.shape) - 1)
-    reach = round(_REACH_MM / _EIGHTH_MM)
+    reach = round(FAR_MM / EIGHTH_MM)
     close = np.flatnonzero(one.inside[tuple(index.T)] > -reach)
     inside = np.round(_look_up(one.inside, position[close], one.origin_mm)).astype(np.int8)
     lesion = one.number[tuple(index[close].T)]
