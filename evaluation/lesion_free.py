@@ -28,10 +28,12 @@ from wmhseg.engines import start
 from wmhseg.engines.interface import Engine
 from wmhseg.io import files, pictures
 from wmhseg.measures import lesions
+from wmhseg.reporting.pictures import MARKED
 from wmhseg.segmentation import ensemble, postprocessing
 from wmhseg.synthesis import contact_sheet
+from wmhseg.synthesis.heads import Head, load_heads
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.synthesis.scan import Head, as_seen, draw_scan, load_heads
+from wmhseg.synthesis.scan import as_seen, draw_scan
 from wmhseg.weights import store
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.store import Model
@@ -111,7 +113,7 @@ def worst_slices(scans: Sequence[MarkedScan], count: int = PICTURES) -> contact_
     tiles = []
     for one in order:
         place = int(one.mask.sum((1, 2)).argmax())
-        outlined = {contact_sheet.RED: one.mask[place] > 0}
+        outlined = {MARKED: one.mask[place] > 0}
         tiles.append(contact_sheet.tile(one.flair[place], 0, outlined))
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % ACROSS)
     rows = [np.concatenate(tiles[i : i + ACROSS], 1) for i in range(0, len(tiles), ACROSS)]

@@ -41,7 +41,8 @@ from wmhseg.datasets.cases import Case, find_cases
 from wmhseg.io import files, images
 from wmhseg.scoring.score import Scoring
 from wmhseg.segmentation import postprocessing
-from wmhseg.training import plan_checks, session
+from wmhseg.training import plan as plans
+from wmhseg.training import session
 from wmhseg.training.fit import Running
 from wmhseg.training.synthetic_data import SyntheticData
 from wmhseg.weights import preset
@@ -53,7 +54,7 @@ THIN_MM = 2.0
 def train(setup: StudySetup, variant: Variant, say: Any, members: int = 1) -> Model:
     """Trains a variant, or takes it as it is if it was trained before."""
     plan = plan_of(setup, variant, members)
-    plan_checks.validate(plan)
+    plans.validate(plan)
     assert plan.synthesis is not None
     data = SyntheticData(setup.labels, plan.synthesis, plan.channels)
     output = setup.output / "training" / variant.name

@@ -17,7 +17,7 @@ from wmhseg import errors
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case
 from wmhseg.io import files, stamps
-from wmhseg.synthesis import scan
+from wmhseg.synthesis import heads
 from wmhseg.version import __version__
 
 BASELINES = ("threshold", "forest")
@@ -48,7 +48,7 @@ class Sources:
             for module in (atlas, features, forest, learning, placed_scan, threshold)
             if module.__file__
         ]
-        drawing = sorted(Path(scan.__file__).parent.glob("*.py"))
+        drawing = sorted(Path(heads.__file__).parent.glob("*.py"))
         labels = sorted(self.labels.glob("*.nii.gz"))
         salt = f"{__version__} {sklearn_version} {self.settings}"
         checksum = stamps.fingerprint(salt, *here, *drawing, *labels, *atlas.paths(self.priors))
@@ -78,14 +78,14 @@ class _Baselines:
         kept = self.sources.kept
         learned = learning.from_file(kept)
         if learned is None:
-            heads = scan.load_heads(self.sources.labels)
-            if len(heads) <= self.sources.settings.held_out_maps:
+            people = heads.load_heads(self.sources.labels)
+            if len(people) <= self.sources.settings.held_out_maps:
                 raise errors.InputError(
                     f"More than {self.sources.settings.held_out_maps} label maps were expected",
-                    received=f"{len(heads)} in {self.sources.labels}",
+                    received=f"{len(people)} in {self.sources.labels}",
                 )
             progress = self.console.progress("baselines: learning", "scans")
-            learned = learning.learn(heads, self.maps, self.sources.settings, progress)
+            learned = learning.learn(people, self.maps, self.sources.settings, progress)
             files.check_writable(kept.parent)
             files.write_bytes(kept, learning.to_bytes(learned))
         return learned

@@ -21,7 +21,9 @@ from evaluation.baselines.atlas import BrainMaps, Float, Mask
 from evaluation.baselines.placed_scan import PlacedScan
 from wmhseg.errors import EmptyMaskError
 from wmhseg.io.progress import Progress
-from wmhseg.synthesis.scan import Head, Recipe, draw_scan
+from wmhseg.synthesis.heads import Head
+from wmhseg.synthesis.recipe import Recipe
+from wmhseg.synthesis.scan import draw_scan
 
 # Thresholds to choose from.
 PROBABILITIES = np.round(np.arange(0.05, 1.0, 0.025), 3)

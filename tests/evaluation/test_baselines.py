@@ -24,7 +24,7 @@ from evaluation.baselines.placed_scan import PlacedScan
 from wmhseg import errors
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case
-from wmhseg.synthesis import scan
+from wmhseg.synthesis import heads, scan
 from wmhseg.synthesis.recipe import Recipe
 
 SPACING = (5.0, 1.0, 0.8)
@@ -348,8 +348,8 @@ def test_a_whole_run(
     """Both end in masks on the file's grid, the same however it is stored, and learn once."""
     pytest.importorskip("sklearn")
     recipe = Recipe(slices=12, without_lesions=0, thickness_mm=(3.0,))
-    heads = scan.load_heads(sources.labels)
-    drawn = scan.draw_scan(np.random.default_rng(11), heads, recipe)
+    people = heads.load_heads(sources.labels)
+    drawn = scan.draw_scan(np.random.default_rng(11), people, recipe)
     for name, turned in (("plain", False), ("turned", True)):
         for file, array in (
             ("pre/FLAIR", drawn.flair),
@@ -375,10 +375,10 @@ def test_a_whole_run(
         assert not mask[[0, -1]].any()  # a tenth of 12 slices
         assert mask[drawn.target].mean() > 5 * mask.mean()
 
-    def load_heads(_: Path) -> list[scan.Head]:
+    def load_heads(_: Path) -> list[heads.Head]:
         raise AssertionError("learnt again")
 
-    monkeypatch.setattr(scan, "load_heads", load_heads)
+    monkeypatch.setattr(heads, "load_heads", load_heads)
     (again,) = contenders.make_baselines(["forest"], sources, console)
     assert (again.identity, again.about) == (made[1].identity, made[1].about)
     for words in ("50 trees, 22 hand-made features", " of 2 synthetic scans", "never on real ones"):

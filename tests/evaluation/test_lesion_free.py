@@ -12,7 +12,8 @@ import pytest
 from evaluation import lesion_free
 from evaluation.lesion_free import MarkedScan
 from wmhseg import errors
-from wmhseg.synthesis.scan import Head, load_head, make_scan
+from wmhseg.synthesis.heads import Head, load_head
+from wmhseg.synthesis.scan import make_scan
 from wmhseg.weights import methods, preset, store
 from wmhseg.weights.store import Model
 
