@@ -189,7 +189,7 @@ def train(study: Study, variant: Variant, say: Any, members: int = 1) -> Model:
     plan = plan_of(study, variant, members)
     plan_checks.validate(plan)
     assert plan.synthesis is not None
-    data = SyntheticData(study.labels, plan.synthesis, plan.channels)
+    data = SyntheticData(study.labels, plan.synthesis, plan.inputs)
     output = study.output / "training" / variant.name
     command = "python -m evaluation.study"
     return session.train(session.Session(plan, data, output, command, {}), Running(), say)

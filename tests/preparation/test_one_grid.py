@@ -58,7 +58,7 @@ def test_every_order_of_axes_gives_the_same_numbers() -> None:
     flair, t1 = pair()
     straight = [images.to_image(s.array, s.grid) for s in (flair, t1)]
     first = one_grid.ready(flair, t1, LPS, Steps())
-    wanted = network_input.prepare(first.flair, first.t1, LPS).stack
+    wanted = network_input.prepare(first.flair, first.t1, LPS).stacks["scan"]
     tried = 0
     for axes in itertools.permutations("RAI"):
         for signs in itertools.product((False, True), repeat=3):
@@ -69,7 +69,7 @@ def test_every_order_of_axes_gives_the_same_numbers() -> None:
                 for i, n in zip(straight, ("FLAIR", "T1"), strict=True)
             ]
             ready = one_grid.ready(turned[0], turned[1], LPS, Steps())
-            stack = network_input.prepare(ready.flair, ready.t1, ready.preset).stack
+            stack = network_input.prepare(ready.flair, ready.t1, ready.preset).stacks["scan"]
             np.testing.assert_array_equal(stack, wanted, err_msg=code)
             back = ready.to_file_order(ready.turn.orient(turned[0].array))
             np.testing.assert_array_equal(back, turned[0].array, err_msg=code)

@@ -35,7 +35,7 @@ def test_a_look_scores_what_segment_writes(
     plan = replace(PLAN, postprocessing=post)
     one = write_case(tmp_path / "data" / "x", phantom)
     tensors = threshold_network(2, 2.0)
-    look = Look(plan, tmp_path / "data", backends.start("cpu", 1))
+    look = Look(plan, tmp_path / "data", backends.start_keras("cpu", 1))
     assert len(look) == 1
     ((name, dsc, f1),) = look.scores(RUN, tensors)
     model = model_folder.write(
@@ -64,7 +64,7 @@ def test_a_look_at_sagittal_slices_empties_the_same_ends(phantom: Phantom, tmp_p
         sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), "PIR"), str(target))
     tensors = threshold_network(2, 2.0)
     one, other = (
-        Look(PLAN, tmp_path / name, backends.start("cpu", 1)).scores(RUN, tensors)
+        Look(PLAN, tmp_path / name, backends.start_keras("cpu", 1)).scores(RUN, tensors)
         for name in ("axial", "sagittal")
     )
     assert one == other
@@ -74,4 +74,4 @@ def test_a_look_at_sagittal_slices_empties_the_same_ends(phantom: Phantom, tmp_p
 def test_a_case_that_cannot_be_used_is_named(phantom: Phantom, tmp_path: Path) -> None:
     (write_case(tmp_path / "x", phantom) / "wmh.nii.gz").unlink()
     with pytest.raises(MissingFileError, match=r"Validation case x: .*no wmh\.nii\.gz"):
-        Look(PLAN, tmp_path, backends.start("cpu", 1))
+        Look(PLAN, tmp_path, backends.start_keras("cpu", 1))

@@ -181,6 +181,6 @@ def test_importing_starts_no_engine(
 ) -> None:
     """Asking for a device would settle it for later runs of the same process."""
     asked: list[Any] = []
-    monkeypatch.setattr(backends, "start", lambda *device: asked.append(device))
+    monkeypatch.setattr(backends, "start_keras", lambda *device: asked.append(device))
     importing.import_keras2(files, Import("theirs", network="tiny"), into=tmp_path)
     assert asked == []

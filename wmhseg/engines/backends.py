@@ -1,6 +1,7 @@
 """Keras' backends: which one is used, on which device, and how it rounds.
 
-Keras is imported through here, so that its backend is chosen once and before it is loaded.
+A program starts Keras here before it imports it anywhere else: the backend cannot be changed once
+Keras is loaded.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def may_have_gpu() -> bool:
     return sys.platform != "linux" or any(os.path.exists(sign) for sign in signs)
 
 
-def start(device: Device = "auto", threads: int | None = None) -> Runtime:
+def start_keras(device: Device = "auto", threads: int | None = None) -> Runtime:
     """Chooses a backend, loads Keras and finds the device.
 
     Args:

@@ -113,7 +113,8 @@ def real(folder: Path) -> list[Picture]:
         marked, _ = images.read_labels(case / "wmh.nii.gz")
         way = prepared.conformation
         target = way.pad(way.crop(way.orient(marked)), 0) == 1
-        rows.append(row(prepared.stack, target))
+        (stack,) = prepared.stacks.values()  # published models have one input layer
+        rows.append(row(stack, target))
     return rows
 
 

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,8 @@ from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import TrainingFailedError, WeightsError
 from wmhseg.io import files
-from wmhseg.networks import variables
-from wmhseg.training import checkpoint, growth
+from wmhseg.networks import catalogue, variables
+from wmhseg.training import checkpoint, growth, model_folder
 from wmhseg.training.checkpoint import Progress
 from wmhseg.training.journal import Journal
 from wmhseg.training.plan import Fitting, Plan, Run
@@ -110,7 +110,7 @@ def fit(
 
     Args:
         task: What to do.
-        machine: What to compute on, see ``wmhseg.engines.backends.start``.
+        machine: What to compute on, see ``wmhseg.engines.backends.start_keras``.
         running: How to do it.
         look: Scores weights on validation cases.
         say: Receives one line now and then.
@@ -166,13 +166,15 @@ def _build(task: Task, machine: Runtime, attempt: int, say: Callable[[str], None
     """Builds and compiles the network as it is before the first step."""
     import keras
 
-    from wmhseg.networks import catalogue
+    from wmhseg.networks.keras_model import to_keras
     from wmhseg.training import losses
 
     run, fitting = task.run, task.plan.fitting
     keras.utils.set_random_seed(seed_of(run, attempt))
-    field = task.plan.preprocessing.field if run.crop is None else (run.crop, run.crop)
-    model = catalogue.NETWORKS[run.network](field, task.plan.channels, **run.options)
+    signature = model_folder.preset_of(task.plan, ()).signature
+    if run.crop is not None:
+        signature = replace(signature, field=(run.crop, run.crop))
+    model = to_keras(catalogue.describe(run.network, signature, run.options))
     if task.start is not None:
         name, tensors = task.start
         say(f"{run.name}: from {name}, {take_start(model, tensors, name=name)}")

@@ -24,6 +24,7 @@ from wmhseg.training import plan as plans
 from wmhseg.training.plan import Augmentation, Plan, Run
 from wmhseg.training.split import Split, Subject
 from wmhseg.training.stream import Batch, crop, stacked
+from wmhseg.weights.inputs import Input
 
 Progress = Callable[[int, int], None]
 
@@ -38,6 +39,7 @@ class ScanSource:
         augmentation: Number of copies, and ranges.
         batch: Slices a batch.
         crop: Side of a random crop in pixels, None for whole slices.
+        inputs: What the channels of the cases are.
         seed: The run's seed and the attempt.
     """
 
@@ -46,6 +48,7 @@ class ScanSource:
     augmentation: Augmentation
     batch: int
     crop: int | None
+    inputs: tuple[Input, ...]
     seed: tuple[int, ...]
 
     per_block = 1
@@ -92,7 +95,8 @@ class ScanSource:
         """Copy 0 is the slice as it is."""
         image, mask = np.asarray(image), np.asarray(mask)
         if copy:
-            image, mask = augment.apply(image, mask, augment.draw(rng, self.augmentation))
+            variation = augment.draw(rng, self.augmentation)
+            image, mask = augment.apply(image, mask, variation, self.inputs)
         return crop(rng, image, mask, self.crop)
 
 
@@ -104,11 +108,13 @@ class Prepared:
         folders: Case -> folder of its arrays.
         slices: Case -> number of its slices.
         skipped: Case -> why it is left out.
+        inputs: What the channels of the arrays are.
     """
 
     folders: Mapping[str, Path]
     slices: Mapping[str, int]
     skipped: Mapping[str, str]
+    inputs: tuple[Input, ...]
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,7 @@ class ScanData:
             self.augmentation,
             run.batch,
             run.crop,
+            self.prepared.inputs,
             seed,
         )
 
@@ -195,11 +202,11 @@ def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDAr
         )
     if case.reference is None or case.flair is None:
         raise MissingFileError("FLAIR and mask were expected", received=", ".join(_files(case)))
-    needs_t1 = plan.channels == 2
-    if needs_t1 and case.t1 is None and plan.without_t1 == "error":
+    chosen = model_folder.preset_of(plan, ())
+    if case.t1 is None and not chosen.works_without_t1:
         raise MissingFileError("A T1 scan was expected", received="none")
     flair = images.read_scan(case.flair, name="FLAIR")
-    t1 = images.read_scan(case.t1, name="T1") if needs_t1 and case.t1 else None
+    t1 = images.read_scan(case.t1, name="T1") if chosen.takes_t1 and case.t1 else None
     labels, grid = images.read_labels(case.reference)
     difference = flair.grid.difference(grid)
     if difference:
@@ -208,12 +215,11 @@ def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDAr
     if other:
         raise InputError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
     scale = plans.intensity_scale(plan, challenge=case.in_challenge_layout)
-    found = network_input.prepare(
-        flair, t1, model_folder.preset_of(plan, ()), intensity_scale=scale
-    )
+    found = network_input.prepare(flair, t1, chosen, intensity_scale=scale)
     way = found.conformation
     target = way.pad(way.crop(way.orient((labels == 1).astype(np.uint8))), 0)
-    return found.stack, target
+    (stack,) = found.stacks.values()  # plans have one input layer
+    return stack, target
 
 
 def prepare(
@@ -257,7 +263,7 @@ def prepare(
     if not slices:
         first = next(iter(skipped.items()), ("", "none"))
         raise NoCasesError("At least one usable case was expected", received=": ".join(first))
-    return Prepared(folders, slices, skipped)
+    return Prepared(folders, slices, skipped, plan.inputs)
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:

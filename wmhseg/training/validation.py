@@ -39,7 +39,7 @@ class _Prepared:
     """A case as the network takes it, and its reference."""
 
     name: str
-    stack: Any
+    stacks: dict[str, Any]
     way: Conformation
     reference: Any
 
@@ -74,7 +74,7 @@ class Look:
                 received = case.problem.detail if case.problem else "no FLAIR scan"
                 raise MissingFileError("FLAIR and wmh were expected", received=received)
             flair = images.read_scan(case.flair, name="FLAIR")
-            t1 = images.read_scan(case.t1, name="T1") if case.t1 and chosen.channels == 2 else None
+            t1 = images.read_scan(case.t1, name="T1") if case.t1 and chosen.takes_t1 else None
             scale = plans.intensity_scale(self._plan, challenge=case.in_challenge_layout)
             found = network_input.prepare(flair, t1, chosen, intensity_scale=scale)
             labels, _ = images.read_labels(case.reference)
@@ -85,7 +85,7 @@ class Look:
                 received=error.received,
                 advice=error.advice,
             ) from error
-        return _Prepared(case.name, found.stack, found.conformation, labels)
+        return _Prepared(case.name, found.stacks, found.conformation, labels)
 
     def scores(self, run: Run, tensors: variables.Tensors) -> Scores:
         """Segments all cases with one network and scores them.
@@ -112,7 +112,5 @@ class Look:
 
     def _segment(self, case: _Prepared, model: store.Model, chosen: Preset) -> Any:
         post = chosen.postprocessing
-        kept = postprocessing.kept_slices(case.way.slices, post)
-        probability = np.zeros(case.stack.shape[:3], np.float32)
-        probability[kept] = ensemble.mean_probability(case.stack[kept], model, self._engine)
+        probability = ensemble.wmh_probability(case.stacks, model, self._engine)
         return case.way.restore(postprocessing.find(probability, case.way.source.voxel_ml, post))
