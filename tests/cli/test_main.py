@@ -20,7 +20,8 @@ from keras2_files import legacy_name, random_value, write_legacy
 import wmhseg
 from wmhseg import errors
 from wmhseg.cli.main import main
-from wmhseg.networks.unet import unet
+from wmhseg.networks import catalogue
+from wmhseg.networks.signature import Signature
 from wmhseg.weights import methods, store
 
 
@@ -306,7 +307,7 @@ def test_models_lists_licence_and_training_data(capsys: pytest.CaptureFixture[st
 
 def test_models_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The authors' layout in, a model that is listed and found out."""
-    network = unet((32, 32))
+    network = catalogue.build("unet", Signature.of_scan((32, 32), 2), {})
     rng = np.random.default_rng(0)
     values = {v.path: random_value(v.path, v.shape, rng) for v in network.weights}
     names = {

@@ -233,8 +233,8 @@ def test_a_peak_is_that_of_the_network_s_pixels(phantom: Phantom, use_models: Pa
 def test_a_lesion_that_nowhere_peaks_goes(
     phantom: Phantom, use_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def said(stack: np.ndarray, *_: object, **__: object) -> np.ndarray:
-        probability = np.zeros(stack.shape[:3], np.float32)
+    def said(stacks: dict[str, np.ndarray], *_: object, **__: object) -> np.ndarray:
+        probability = np.zeros((*stacks["scan"].shape[:3], 1), np.float32)
         probability[8, 28:36, 28:36] = 0.9
         return probability
 
