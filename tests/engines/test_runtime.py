@@ -248,7 +248,7 @@ def test_start_up_lines_are_silenced_and_no_others(
     [("cpu", 2, 1), ("cpu", 16, 2), ("gpu", 2, 14), ("gpu", 1, 14)],
 )
 def test_helpers(device: str, threads: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processors, "available_processors", lambda: 16)
+    monkeypatch.setattr(runtime, "available_processors", lambda: 16)
     assert runtime.helpers(runtime.Runtime("torch", device, threads)) == expected
 
 
