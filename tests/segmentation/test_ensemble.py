@@ -21,6 +21,7 @@ from wmhseg.networks import catalogue, variables
 from wmhseg.networks.signature import Signature
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import store
+from wmhseg.weights.inputs import Input, Labels
 from wmhseg.weights.preset import Member, Preprocessing
 from wmhseg.weights.store import Model
 
@@ -121,6 +122,46 @@ def test_progress_is_monotone_and_complete(slices: int, batch: int, count: int) 
 
 def test_no_slices() -> None:
     assert mean_probability(stack(0), model(2), FakeEngine()).shape == (0, *FIELD)
+
+
+def test_a_slice_is_empty_when_it_is_so_in_every_port() -> None:
+    """Slices 0 and 3 are equal throughout; 1 and 2 equal them in one port each."""
+    near, deep = (np.zeros((4, *FIELD, 1), np.float32) for _ in range(2))
+    near[1, 0, 0], deep[2, 0, 0] = 7, 5
+    inputs = [Input(port, "FLAIR", "z-score", "error", port) for port in ("near", "deep")]
+
+    class Sum(FakeEngine):
+        def predict(self, batch: Batch) -> np.ndarray:
+            self.batches.append(batch["near"])
+            return batch["near"] + batch["deep"]
+
+    engine = Sum()
+    made = model(1)
+    made = Model(made.folder, replace(made.preset, inputs=tuple(inputs)))
+    found = ensemble.mean_probability({"near": near, "deep": deep}, made, engine, batch=1)
+    assert len(engine.batches) == 3
+    np.testing.assert_array_equal(found, near + deep)
+
+
+def test_the_map_of_wmh_is_taken_whatever_its_place() -> None:
+    """Three labels of 20 slices, of which the first two and the last two are not computed."""
+
+    class Three(FakeEngine):
+        def predict(self, batch: Batch) -> np.ndarray:
+            self.batches.append(batch["scan"])
+            return np.concatenate([batch["scan"][..., :1] * k for k in (1, 2, 3)], -1)
+
+    engine, scan, made = Three(), stack(20), model(1)
+    for place in range(3):
+        names = ["a", "b"]
+        names.insert(place, "WMH")
+        labels = Labels(tuple(names), "softmax")
+        chosen = Model(made.folder, replace(made.preset, labels=labels))
+        found = ensemble.wmh_probability({"scan": scan}, chosen, engine)
+        known = scan[..., 0] * (place + 1)
+        known[:2] = known[-2:] = 0
+        np.testing.assert_array_equal(found, known)
+    assert sum(map(len, engine.batches)) == 3 * 16
 
 
 def test_certain_members_stay_certain() -> None:

@@ -126,12 +126,12 @@ def _z_scores(volumes: Volumes, way: Conformation, method: Preprocessing) -> Vol
     """Intensities normalised within the brain mask, on the network's field."""
     names = list(volumes)
     if method.order == "crop-normalise":
-        found = intensity.normalise([way.crop(v) for v in volumes.values()], names, method)
+        scores = intensity.normalise([way.crop(v) for v in volumes.values()], names, method)
     else:
-        found = intensity.normalise(list(volumes.values()), names, method)
-        found = [way.crop(volume) for volume in found]
+        whole = intensity.normalise(list(volumes.values()), names, method)
+        scores = [way.crop(volume) for volume in whole]
     made = {}
-    for name, volume in zip(names, found, strict=True):
+    for name, volume in zip(names, scores, strict=True):
         border = float(volume.min()) if method.padding == "background" else 0.0
         made[name] = way.pad(volume, border)
     return made
@@ -178,7 +178,7 @@ def prepare(
         flair: The FLAIR scan.
         t1: The T1 scan on the same grid, or None.
         chosen: What to do.
-        intensity_scale: See ``pipeline.Options``.
+        intensity_scale: See ``segmentation.options.Options``.
 
     Returns:
         The stacks of all slices, and the way back.
