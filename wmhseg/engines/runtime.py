@@ -97,12 +97,12 @@ def versions(backend: str) -> dict[str, str]:
 
     engine = ["openvino"] if backend == "openvino" else ["keras", backend]
     names = [*engine, "numpy", "scipy", "SimpleITK"]
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    installed = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in names:
         for candidate in (name, f"{name}-cpu"):
             try:
-                found[name] = metadata.version(candidate)
+                installed[name] = metadata.version(candidate)
                 break
             except metadata.PackageNotFoundError:
                 continue
-    return found
+    return installed

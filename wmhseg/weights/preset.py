@@ -151,8 +151,8 @@ class Preset:
         )
 
 
-def _failed(found: MismatchError) -> PresetError:
-    return PresetError(f"preset.json: {found.expected}", received=found.received)
+def _failed(mismatch: MismatchError) -> PresetError:
+    return PresetError(f"preset.json: {mismatch.expected}", received=mismatch.received)
 
 
 def validate(preset: Preset) -> None:
@@ -167,8 +167,8 @@ def validate(preset: Preset) -> None:
         ends.check_labels(preset.labels)
         check_method(preset.preprocessing, preset.postprocessing)
         _check_members(preset.members)
-    except MismatchError as found:
-        raise _failed(found) from None
+    except MismatchError as mismatch:
+        raise _failed(mismatch) from None
 
 
 def _check_model(preset: Preset) -> None:
@@ -279,8 +279,8 @@ def from_json(text: str) -> Preset:
         raise PresetError("preset.json: JSON was expected", received=str(error)) from None
     try:
         preset = _parse(value)
-    except MismatchError as found:
-        raise _failed(found) from None
+    except MismatchError as mismatch:
+        raise _failed(mismatch) from None
     validate(preset)
     return preset
 
