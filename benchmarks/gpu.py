@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import ROOT, has_gpu
-from wmhseg.engines import backends, interface, keras_engine, runtime, start
+from wmhseg.engines import backends, interface, keras_engine, runtime
 from wmhseg.engines.keras_engine import POLICIES
+from wmhseg.engines.start import start_engine
 from wmhseg.networks import catalogue
-from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
+from wmhseg.networks.graph import Convolution, Graph, Input, Layer
 from wmhseg.weights import store
 from wmhseg.weights.store import Model
 
@@ -37,7 +38,7 @@ WITH: dict[str, tuple[runtime.Precision, ...]] = {
 
 def chain(convolutions: int, pixels: int, maps: int) -> Graph:
     """Large convolutions one after another, with little to bring in and out."""
-    layer = Layer(Scan((pixels, pixels, 2)), (), "scan")
+    layer = Layer(Input((pixels, pixels, 2)), (), "scan")
     for number in range(convolutions):
         layer = Layer(Convolution(maps, 3), (layer,), f"large{number}")
     return Graph("peak", Layer(Convolution(1, 1), (layer,), "out"))
@@ -49,7 +50,7 @@ def peak_gflops(
     """The fastest that a chain of convolutions runs."""
     from wmhseg.networks.keras_model import to_keras
 
-    scan = np.random.default_rng(0).standard_normal((batch, *described.scan.size), np.float32)
+    scan = np.random.default_rng(0).standard_normal((batch, *described.inputs[0].size), np.float32)
     best = float("inf")
     with engine.scope(), catalogue.computing_in(POLICIES[engine.runtime.precision]):
         network = to_keras(described)
@@ -80,7 +81,7 @@ def peak_memory_gb(machine: runtime.Runtime) -> float | None:
 
 def worker(given: argparse.Namespace) -> None:
     """Measures one precision in this process and prints what it took, as JSON."""
-    engine = start.start("keras", given.device, precision=given.precision)
+    engine = start_engine("keras", given.device, precision=given.precision)
     assert isinstance(engine, keras_engine.KerasEngine)
     model: Model = store.find(store.DEFAULT_MODEL)
     preset, member = model.preset, model.preset.members[0]
@@ -89,8 +90,11 @@ def worker(given: argparse.Namespace) -> None:
     rng = np.random.default_rng(0)
     rows = []
     for size in given.batches:
-        shape = (size, *preset.preprocessing.field, preset.channels)
-        batch = rng.standard_normal(shape, np.float32)
+        signature = preset.signature
+        batch = {
+            port: rng.standard_normal((size, *signature.field, channels), np.float32)
+            for port, channels in signature.inputs
+        }
         engine.predict(batch)
         rates = []
         for _ in range(given.rounds):

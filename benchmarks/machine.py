@@ -33,7 +33,9 @@ def precisions() -> list[runtime.Precision]:
 
 def has_gpu() -> bool:
     """Whether Keras sees a GPU."""
-    return backends.has_keras() and backends.may_have_gpu() and backends.start().device == "gpu"
+    return (
+        backends.has_keras() and backends.may_have_gpu() and backends.start_keras().device == "gpu"
+    )
 
 
 def features() -> str:

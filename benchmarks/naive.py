@@ -31,13 +31,13 @@ def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
     scan = images.read_scan(flair, name="FLAIR")
     prepared = network_input.prepare(scan, images.read_scan(t1, name="T1"), chosen)
     member = chosen.members[0]
-    field = chosen.preprocessing.field
-    network = catalogue.build(member.network, field, chosen.channels, member.options)
+    network = catalogue.build(member.network, chosen.signature, member.options)
+    (stack,) = prepared.stacks.values()
     files = sorted(folder.glob("*.weights.h5"))
-    total = np.zeros(prepared.stack.shape[:3], np.float32)
+    total = np.zeros(stack.shape[:3], np.float32)
     for file in files:
         network.load_weights(str(file))
-        total += network.predict(prepared.stack, batch_size=1, verbose=0)[..., 0]
+        total += network.predict(stack, batch_size=1, verbose=0)[..., 0]
     probability = total / np.float32(len(files))
     mask = postprocessing.find(probability, scan.grid.voxel_ml, chosen.postprocessing)
     images.write_mask(output, prepared.conformation.restore(mask), scan.grid)
@@ -47,8 +47,7 @@ def save_weights(folder: Path) -> None:
     """Writes the default model's weights the way ``main`` reads them."""
     model = store.find(store.DEFAULT_MODEL)
     for number, member in enumerate(model.preset.members):
-        field, channels = model.preset.preprocessing.field, model.preset.channels
-        network = catalogue.build(member.network, field, channels, member.options)
+        network = catalogue.build(member.network, model.preset.signature, member.options)
         variables.assign(network, store.load(model, member), name=member.file)
         network.save_weights(str(folder / f"{number}.weights.h5"))
         keras.utils.clear_session()

@@ -33,7 +33,7 @@ def worker(slices: int, threads: int, pinned: bool) -> None:
     how = settings(machine) | {"ENABLE_CPU_PINNING": pinned}
     request = core.compile_model(to_openvino(described, tensors, 1), "CPU", how)
     made: Any = request.create_infer_request()
-    rows, columns, channels = described.scan.size
+    rows, columns, channels = described.inputs[0].size
     scan = np.random.default_rng(0).standard_normal((1, channels, rows, columns), np.float32)
     made.infer([scan])
     started = time.perf_counter()

@@ -126,7 +126,8 @@ def worker(slices: int, members: int, threads: int, precision: str) -> None:
 
     import numpy as np
 
-    from wmhseg.engines import interface, start
+    from wmhseg.engines import interface
+    from wmhseg.engines.start import start_engine
     from wmhseg.segmentation import ensemble
     from wmhseg.weights import store
     from wmhseg.weights.store import Model
@@ -136,12 +137,13 @@ def worker(slices: int, members: int, threads: int, precision: str) -> None:
     repeated = tuple(chosen.members[i % len(chosen.members)] for i in range(members))
     object.__setattr__(chosen, "members", repeated)
     model = Model(found.folder, chosen)
-    engine = start.start("openvino", "cpu", threads, precision)  # type: ignore[arg-type]
-    size = (slices, *chosen.preprocessing.field, chosen.channels)
+    engine = start_engine("openvino", "cpu", threads, precision)  # type: ignore[arg-type]
+    ((port, channels),) = chosen.signature.inputs
+    size = (slices, *chosen.preprocessing.field, channels)
     stack = np.random.default_rng(0).standard_normal(size, np.float32)
-    ensemble.mean_probability(stack[:1], model, engine)  # loads and compiles
+    ensemble.mean_probability({port: stack[:1]}, model, engine)  # loads and compiles
     started = time.perf_counter()
-    ensemble.mean_probability(stack, model, engine)
+    ensemble.mean_probability({port: stack}, model, engine)
     seconds = time.perf_counter() - started
     work = 2 * interface.describe(model, repeated[0]).multiplications() * slices * members
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -162,9 +164,9 @@ def peak_gflops(precision: str, threads: int, repeats: int = 8) -> float:
     from wmhseg.engines import openvino_core
     from wmhseg.engines.openvino_engine import settings
     from wmhseg.engines.openvino_graph import to_openvino
-    from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
+    from wmhseg.networks.graph import Convolution, Graph, Input, Layer
 
-    layer = Layer(Convolution(256, 3), (Layer(Scan((96, 96, 256)), (), "scan"),), "peak")
+    layer = Layer(Convolution(256, 3), (Layer(Input((96, 96, 256)), (), "scan"),), "peak")
     described = Graph("peak", layer)
     rng = np.random.default_rng(0)
     tensors = {

@@ -62,7 +62,7 @@ def network(
             mode = "keep" if case.in_challenge_layout else "adapt"
         if case.flair is None:
             raise errors.MissingFileError("A FLAIR scan was expected", received="none")
-        t1 = case.t1 if chosen.channels == 2 and not flair_only else None
+        t1 = case.t1 if chosen.takes_t1 and not flair_only else None
         # What stands in a folder "pre" has been prepared; it is measured as it is.
         steps = PREPARED if case.flair.parent.name == "pre" else options.steps
         run_with = replace(options, intensity_scale=mode, steps=steps)

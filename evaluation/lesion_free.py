@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg import errors
-from wmhseg.engines import start
 from wmhseg.engines.interface import Engine
+from wmhseg.engines.start import start_engine
 from wmhseg.io import files, pictures
 from wmhseg.measures import lesions
 from wmhseg.reporting.pictures import MARKED
@@ -34,6 +34,7 @@ from wmhseg.synthesis import contact_sheet
 from wmhseg.synthesis.heads import Head, load_heads
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.synthesis.scan import as_seen, draw_scan
+from wmhseg.training import synthetic_data
 from wmhseg.weights import store
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.store import Model
@@ -83,17 +84,14 @@ def measure(
             received=model.preset.name,
         )
     post = model.preset.postprocessing
-    inputs = scan.inputs[..., : model.preset.channels]
-    kept = postprocessing.kept_slices(len(inputs), post)
-    probability = np.zeros(inputs.shape[:3], np.float32)
-    probability[kept] = ensemble.mean_probability(inputs[kept], model, engine)
+    stacks = synthetic_data.stacks_of(scan, model.preset.inputs)
+    probability = ensemble.wmh_probability(stacks, model, engine)
     voxel_ml = float(np.prod(drawing.spacing_mm)) / 1000
     mask = postprocessing.find(probability, voxel_ml, post)
     summary = lesions.summarise(mask, voxel_ml)
-    has_t1 = inputs.shape[-1] > 1 and bool(inputs[..., 1].any())
-    return MarkedScan(
-        summary.volume_ml, summary.count, drawing.spacing_mm, inputs[..., 0], mask, has_t1
-    )
+    flair, t1 = scan.inputs[..., 0], scan.inputs[..., 1]
+    has_t1 = model.preset.takes_t1 and bool(t1.any())
+    return MarkedScan(summary.volume_ml, summary.count, drawing.spacing_mm, flair, mask, has_t1)
 
 
 def table(scans: Sequence[MarkedScan]) -> str:
@@ -137,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             files.check_writable(given.output)
         heads = load_heads(given.labels)
         model = store.find(given.model)
-        engine = start.start()
+        engine = start_engine()
         scans = [measure(n, heads, model, engine, RECIPE) for n in range(max(1, given.scans))]
         if given.output is not None:
             files.write_text(given.output / "lesion_free.csv", table(scans))

@@ -51,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             for image, name in zip(straight, ("FLAIR", "T1"), strict=True)
         )
         ready = one_grid.ready(flair, t1, model.preset, steps.Steps())
-        stack = network_input.prepare(ready.flair, ready.t1, ready.preset).stack
+        prepared = network_input.prepare(ready.flair, ready.t1, ready.preset)
+        (stack,) = prepared.stacks.values()
         wanted = stack if wanted is None else wanted
         back = ready.to_file_order(ready.way.restore(ready.flair.array))
         same = np.array_equal(stack, wanted)

@@ -56,7 +56,7 @@ def train(setup: StudySetup, variant: Variant, say: Any, members: int = 1) -> Mo
     plan = plan_of(setup, variant, members)
     plans.validate(plan)
     assert plan.synthesis is not None
-    data = SyntheticData(setup.labels, plan.synthesis, plan.channels)
+    data = SyntheticData(setup.labels, plan.synthesis, plan.inputs)
     output = setup.output / "training" / variant.name
     command = "python -m evaluation.study"
     return session.train(session.Session(plan, data, output, command, {}), Running(), say)

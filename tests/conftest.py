@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from hypothesis import settings
 
 from wmhseg.networks.graph import Graph
+from wmhseg.weights.inputs import WMH_ALONE, inputs_of_channels
 from wmhseg.weights.preset import Member, Postprocessing, Preprocessing, Preset
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -94,9 +95,11 @@ def threshold_network(channels: int, z: float) -> dict[str, np.ndarray]:
     FLAIR's positive part is passed through channel 0 of the first stage, over the skip
     connection, to the output; all else is 0.
     """
+    from wmhseg.networks.signature import Signature
     from wmhseg.networks.unet import unet
 
-    weights = {v.path: np.zeros(v.shape, np.float32) for v in unet((64, 64), channels).weights}
+    shapes = unet(Signature.of_scan((64, 64), channels)).variables()
+    weights = {path: np.zeros(shape, np.float32) for path, shape in shapes.items()}
     weights["enc1_conv1/kernel"][2, 2, 0, 0] = 1
     weights["enc1_conv2/kernel"][2, 2, 0, 0] = 1
     # The concatenation is [96 up-sampled maps, 64 skip maps].
@@ -114,6 +117,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "bright": FLAIR and T1, members at z = 2 and z = 3. "bright-needs-t1": the same, but T1 must
     be there. "bright-flair": FLAIR alone, one member at z = 2.
     """
+    from wmhseg.networks.signature import Signature
     from wmhseg.networks.unet import unet
     from wmhseg.weights import preset, store
 
@@ -124,16 +128,16 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("bright-needs-t1", 2, "error", (2.0,)),
         ("bright-flair", 1, "error", (2.0,)),
     ):
-        parameters = unet((64, 64), channels).count_params()
+        parameters = unet(Signature.of_scan((64, 64), channels)).parameter_count()
         what = preset.Preset(
-            format=1,
+            format=2,
             name=name,
             description="Bright is WMH.",
             licence="Apache-2.0",
             training_data="none: weights set by hand",
             reference="none",
-            channels=channels,
-            without_t1=without_t1,
+            inputs=inputs_of_channels(channels, without_t1),
+            labels=WMH_ALONE,
             preprocessing=method,
             postprocessing=preset.Postprocessing(threshold=0.5, end_slices=0.1),
             members=tuple(
@@ -164,14 +168,14 @@ def no_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_preset(**changes: Any) -> Preset:
     """A valid preset of one member, with some values changed."""
     values: dict[str, Any] = {
-        "format": 1,
+        "format": 2,
         "name": "some-model",
         "description": "A model.",
         "licence": "Apache-2.0",
         "training_data": "nothing",
         "reference": "none",
-        "channels": 2,
-        "without_t1": "zero",
+        "inputs": inputs_of_channels(2, "zero"),
+        "labels": WMH_ALONE,
         "preprocessing": Preprocessing(field=(16, 24)),
         "postprocessing": Postprocessing(),
         "members": (Member("0.safetensors", "0" * 64, "tiny", {}, 3),),
@@ -196,14 +200,13 @@ def random_tensors(described: Graph, seed: int = 0) -> dict[str, np.ndarray]:
 def tiny_network(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Puts "tiny" into the table of networks: sigmoid(a * FLAIR + b * T1 + c), 3 parameters."""
     from wmhseg.networks.catalogue import NETWORKS
-    from wmhseg.networks.graph import Convolution, Layer, Scan
-    from wmhseg.networks.network import network
+    from wmhseg.networks.graph import Convolution, Layer
+    from wmhseg.networks.signature import Signature
 
-    @network
-    def tiny(field: tuple[int, int], channels: int = 2, *, wide: bool = False) -> Graph:
-        scan = Layer(Scan((*field, channels)), (), "scan")
+    def tiny(signature: Signature, *, wide: bool = False) -> Graph:
+        scan = signature.only_input()
         middle = Layer(Convolution(4, 1), (scan,), "wide") if wide else scan
-        return Graph("tiny", Layer(Convolution(1, 1, sigmoid=True), (middle,), "output"))
+        return Graph("tiny", signature.output_layer(middle))
 
     monkeypatch.setitem(NETWORKS, "tiny", tiny)
     return tiny

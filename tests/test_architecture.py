@@ -39,7 +39,7 @@ LEVEL = {wing: level for level, wings in enumerate(LAYERS) for wing in wings}
 ROOMS: dict[str, set[str]] = {
     "SimpleITK": {"io", "preparation", "segmentation", "synthesis.population"},
     "keras": {
-        "engines", "networks.catalogue", "networks.keras_model", "networks.network",
+        "engines", "networks.catalogue", "networks.keras_model",
         "networks.variables", "training",
     },
     "openvino": {"engines.openvino_core", "engines.openvino_graph"},

@@ -20,7 +20,8 @@ from keras2_files import legacy_name, random_value, write_legacy
 import wmhseg
 from wmhseg import errors
 from wmhseg.cli.main import main
-from wmhseg.networks.unet import unet
+from wmhseg.networks import catalogue
+from wmhseg.networks.signature import Signature
 from wmhseg.weights import methods, store
 
 
@@ -306,7 +307,7 @@ def test_models_lists_licence_and_training_data(capsys: pytest.CaptureFixture[st
 
 def test_models_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The authors' layout in, a model that is listed and found out."""
-    network = unet((32, 32))
+    network = catalogue.build("unet", Signature.of_scan((32, 32), 2), {})
     rng = np.random.default_rng(0)
     values = {v.path: random_value(v.path, v.shape, rng) for v in network.weights}
     names = {
@@ -371,13 +372,13 @@ def test_terminated_leaves_nothing(case: Path, tmp_path: Path, use_models: Path)
     """SIGTERM while the networks compute: exit code 143, no output, no temporary file."""
     code = f"""
 import os, signal, sys
-from wmhseg import engines
+from wmhseg.engines.openvino_engine import OpenVinoEngine
 from wmhseg.cli.main import main
-real = engines.OpenVinoEngine.predict
+real = OpenVinoEngine.predict
 def predict(self, batch):
     os.kill(os.getpid(), signal.SIGTERM)
     return real(self, batch)
-engines.OpenVinoEngine.predict = predict
+OpenVinoEngine.predict = predict
 sys.exit(main(["segment", "--model", "bright", "--flair", {str(case / "pre/FLAIR.nii.gz")!r},
                "--output", {str(tmp_path / "out" / "r.nii.gz")!r}]))
 """

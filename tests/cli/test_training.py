@@ -207,9 +207,9 @@ import test_fit
 from dataclasses import replace
 from wmhseg.engines import runtime
 from wmhseg.networks.catalogue import NETWORKS
-def tiny(field, channels=2):
-    scan = keras.Input((*field, channels))
-    return keras.Model(scan, keras.layers.Conv2D(1, 1, activation="sigmoid", name="output")(scan))
+from wmhseg.networks.graph import Graph
+def tiny(signature):
+    return Graph("tiny", signature.output_layer(signature.only_input()))
 NETWORKS["tiny"] = tiny
 if __name__ == "__main__":
     made = test_fit.go(test_fit.task(Path({folder!r})), say=print)

@@ -15,13 +15,16 @@ import pytest
 from conftest import make_preset, random_tensors
 
 from wmhseg.engines import backends, openvino_core, openvino_engine, runtime
-from wmhseg.engines import start as engines_start
+from wmhseg.engines.interface import Batch, Engine
 from wmhseg.engines.keras_engine import KerasEngine
 from wmhseg.engines.runtime import Runtime
+from wmhseg.engines.start import start_engine
 from wmhseg.errors import ChecksumError, DeviceError, UsageError, WeightsError
 from wmhseg.networks import catalogue
+from wmhseg.networks.signature import Signature
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import store
+from wmhseg.weights.inputs import inputs_of_channels
 from wmhseg.weights.preset import Member, Preprocessing
 from wmhseg.weights.store import Model
 
@@ -45,7 +48,7 @@ VARIANTS = {
 
 def made(folder: Path, variant: str, seeds: tuple[int, ...] = (0,)) -> Model:
     network, options, channels, field = VARIANTS[variant]
-    described = catalogue.describe(network, field, channels, options)
+    described = catalogue.describe(network, Signature.of_scan(field, channels), options)
     count = described.parameter_count()
     members = tuple(
         Member(f"{s}.safetensors", "0" * 64, network, dict(options), count) for s in seeds
@@ -53,8 +56,7 @@ def made(folder: Path, variant: str, seeds: tuple[int, ...] = (0,)) -> Model:
     preset = make_preset(
         name=folder.name,
         members=members,
-        channels=channels,
-        without_t1="error",
+        inputs=inputs_of_channels(channels, "error"),
         preprocessing=Preprocessing(field=field),
     )
     values = [random_tensors(described, seed) for seed in seeds]
@@ -62,8 +64,22 @@ def made(folder: Path, variant: str, seeds: tuple[int, ...] = (0,)) -> Model:
 
 
 def scan(model: Model, slices: int = 3) -> np.ndarray:
-    size = (slices, *model.preset.preprocessing.field, model.preset.channels)
+    size = (slices, *model.preset.preprocessing.field, len(model.preset.inputs))
     return np.random.default_rng(5).normal(size=size).astype(np.float32)
+
+
+def predict(engine: Engine, scan: np.ndarray) -> np.ndarray:
+    """Of one port and one label: (slice, row, column, channel) -> (slice, row, column)."""
+    found = engine.predict({"scan": scan})
+    assert found.shape == (*scan.shape[:3], 1)
+    return found[..., 0]
+
+
+def mean_probability(scan: np.ndarray, *arguments: Any, **options: Any) -> np.ndarray:
+    """Of one port and one label: (slice, row, column, channel) -> (slice, row, column)."""
+    found = ensemble.mean_probability({"scan": scan}, *arguments, **options)
+    assert found.shape == (*scan.shape[:3], 1)
+    return found[..., 0]
 
 
 def keras_engine() -> KerasEngine:
@@ -82,7 +98,7 @@ def test_openvino_equals_keras(tmp_path: Path, variant: str) -> None:
     found = []
     for engine in (keras_engine(), openvino_engine.OpenVinoEngine(CPU)):
         engine.load(model, model.preset.members[0])
-        found.append(engine.predict(scan(model)))
+        found.append(predict(engine, scan(model)))
         assert found[-1].dtype == np.float32
     assert found[0].std() > 0.01
     # bfloat16 would be off by 1e-3 and more: see below.
@@ -92,7 +108,7 @@ def test_openvino_equals_keras(tmp_path: Path, variant: str) -> None:
 def computed(model: Model, engine: openvino_engine.OpenVinoEngine) -> tuple[np.ndarray, Any]:
     """A member's probabilities, and what OpenVINO compiled."""
     engine.load(model, model.preset.members[0])
-    found = engine.predict(scan(model))
+    found = predict(engine, scan(model))
     return found, engine._current._request.get_compiled_model()  # type: ignore[union-attr]
 
 
@@ -167,14 +183,14 @@ def test_keras_says_outright_whether_a_gpu_may_round_float32(
     model = made(tmp_path / "some-model", "unet-smallest")
     engine = KerasEngine(machine)
     engine.load(model, model.preset.members[0])
-    engine.predict(scan(model, 1))
+    predict(engine, scan(model, 1))
     assert told == expected
 
 
 @pytest.mark.parametrize("engine", ["keras", "openvino", "auto"])
 def test_tensor_float_32_needs_a_gpu(engine: runtime.EngineName) -> None:
     with pytest.raises(DeviceError, match=r"A GPU was expected for --precision tf32.*f32"):
-        engines_start.start(engine, "cpu", 2, "tf32")
+        start_engine(engine, "cpu", 2, "tf32")
 
 
 def test_members_stay_apart_and_stay_loaded(
@@ -182,16 +198,14 @@ def test_members_stay_apart_and_stay_loaded(
 ) -> None:
     model = made(tmp_path / "some-model", "unet", (0, 1))
     engine = openvino_engine.OpenVinoEngine(CPU)
-    together = ensemble.mean_probability(scan(model), model, engine)
+    together = mean_probability(scan(model), model, engine)
     np.testing.assert_allclose(
-        together, ensemble.mean_probability(scan(model), model, keras_engine()), rtol=0, atol=1e-5
+        together, mean_probability(scan(model), model, keras_engine()), rtol=0, atol=1e-5
     )
     alone = []
     for member in model.preset.members:
         one = Model(model.folder, replace(model.preset, members=(member,)))
-        alone.append(
-            ensemble.mean_probability(scan(model), one, openvino_engine.OpenVinoEngine(CPU))
-        )
+        alone.append(mean_probability(scan(model), one, openvino_engine.OpenVinoEngine(CPU)))
     assert np.abs(alone[0] - alone[1]).max() > 0.01
     np.testing.assert_allclose(together, (alone[0] + alone[1]) / 2, rtol=0, atol=1e-7)
 
@@ -199,7 +213,7 @@ def test_members_stay_apart_and_stay_loaded(
         raise AssertionError("read again")
 
     monkeypatch.setattr(store, "load", never)
-    again = ensemble.mean_probability(scan(model), model, engine)
+    again = mean_probability(scan(model), model, engine)
     np.testing.assert_array_equal(again, together)
 
 
@@ -207,9 +221,9 @@ def test_results_are_not_overwritten_by_the_next_call(tmp_path: Path) -> None:
     model = made(tmp_path / "some-model", "unet")
     engine = openvino_engine.OpenVinoEngine(CPU)
     engine.load(model, model.preset.members[0])
-    first = engine.predict(scan(model))
+    first = predict(engine, scan(model))
     kept = first.copy()
-    engine.predict(np.zeros_like(scan(model)))
+    predict(engine, np.zeros_like(scan(model)))
     np.testing.assert_array_equal(first, kept)
 
 
@@ -217,8 +231,8 @@ def test_results_are_not_overwritten_by_the_next_call(tmp_path: Path) -> None:
 def test_the_batch_does_not_change_the_result(tmp_path: Path, batch: int) -> None:
     model = made(tmp_path / "some-model", "unet")
     engine = openvino_engine.OpenVinoEngine(CPU)
-    alone = ensemble.mean_probability(scan(model, 5), model, engine, batch=1)
-    together = ensemble.mean_probability(scan(model, 5), model, engine, batch=batch)
+    alone = mean_probability(scan(model, 5), model, engine, batch=1)
+    together = mean_probability(scan(model, 5), model, engine, batch=batch)
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)
 
 
@@ -232,14 +246,14 @@ def test_empty_slices_are_computed_once_and_exactly(tmp_path: Path) -> None:
     class Counting(openvino_engine.OpenVinoEngine):
         computed = 0
 
-        def predict(self, batch: np.ndarray) -> np.ndarray:
-            self.computed += len(batch)
+        def predict(self, batch: Batch) -> np.ndarray:
+            self.computed += len(batch["scan"])
             return super().predict(batch)
 
     engine = Counting(CPU)
-    found = ensemble.mean_probability(stack, model, engine)
+    found = mean_probability(stack, model, engine)
     assert engine.computed == 4  # two kinds, and the two others
-    alone = [ensemble.mean_probability(one[None], model, engine)[0] for one in stack]
+    alone = [mean_probability(one[None], model, engine)[0] for one in stack]
     np.testing.assert_array_equal(found, alone)
 
 
@@ -249,7 +263,7 @@ def test_weights_are_checked(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="5 parameters"):
         openvino_engine.OpenVinoEngine(CPU).load(model, replace(member, parameters=5))
     other = {"batch_norm": True}
-    count = catalogue.describe("unet", (48, 64), 2, other).parameter_count()
+    count = catalogue.describe("unet", model.preset.signature, other).parameter_count()
     with pytest.raises(WeightsError, match=r"0\.safetensors: bottom_conv1_bn/beta"):
         openvino_engine.OpenVinoEngine(CPU).load(
             model, replace(member, options=other, parameters=count)
@@ -277,7 +291,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(openvino_core, "has_openvino", lambda: facts["openvino"])
     monkeypatch.setattr(backends, "has_keras", lambda: facts["keras"])
     monkeypatch.setattr(backends, "may_have_gpu", lambda: facts["sign"])
-    monkeypatch.setattr(backends, "start", start)
+    monkeypatch.setattr(backends, "start_keras", start)
     return facts
 
 
@@ -305,7 +319,7 @@ def test_choice(
     asked: bool,
 ) -> None:
     machine |= facts
-    engine = engines_start.start(name, device, 2)
+    engine = start_engine(name, device, 2)
     assert engine.runtime.engine == expected
     assert engine.runtime.threads == 2
     assert machine["asked"] == asked
@@ -313,9 +327,9 @@ def test_choice(
 
 def test_gpu_is_not_replaced_by_openvino(machine: dict[str, Any]) -> None:
     with pytest.raises(DeviceError):
-        engines_start.start("auto", "gpu")
+        start_engine("auto", "gpu")
     with pytest.raises(UsageError, match="--engine keras"):
-        engines_start.start("openvino", "gpu")
+        start_engine("openvino", "gpu")
 
 
 @pytest.mark.parametrize("precision", ["bf16", "tf32"])
@@ -323,14 +337,14 @@ def test_faster_precisions_of_keras_need_a_gpu_that_has_them(
     machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch, precision: runtime.Precision
 ) -> None:
     with pytest.raises(DeviceError, match=rf"{precision}.*Received: Keras \(torch\) on the CPU"):
-        engines_start.start("keras", "cpu", 2, precision)
+        start_engine("keras", "cpu", 2, precision)
     machine["gpu"] = True
     monkeypatch.setattr(backends, "_compute_capability", lambda backend: (8, 0))
-    assert engines_start.start("keras", "gpu", 2, precision).runtime.precision == precision
+    assert start_engine("keras", "gpu", 2, precision).runtime.precision == precision
     monkeypatch.setattr(backends, "_compute_capability", lambda backend: (7, 5))
     with pytest.raises(DeviceError, match=r"Received: 7\.5"):
-        engines_start.start("keras", "gpu", 2, precision)
-    assert engines_start.start("keras", "gpu", 2).runtime.precision == "f32"
+        start_engine("keras", "gpu", 2, precision)
+    assert start_engine("keras", "gpu", 2).runtime.precision == "f32"
 
 
 def test_bf16_on_a_processor_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,8 +424,8 @@ def test_a_program_that_uses_openvino_is_left_alone() -> None:
     code = """
 import sys
 {first}
-from wmhseg.engines import runtime
-found = runtime.import_openvino()
+from wmhseg.engines import openvino_core
+found = openvino_core.import_openvino()
 print(hasattr(found, "convert_model"), "openvino.tools.ovc" in sys.modules,
       "openvino_telemetry" in sys.modules, None in sys.modules.values())
 """
@@ -442,12 +456,12 @@ import os, signal, sys
 sys.path[:0] = [{root!r}, *{tests!r}]
 from pathlib import Path
 import test_engines
-from wmhseg import engines
+from wmhseg.engines.start import start_engine
 model = test_engines.made(Path({folder!r}), "unet-flair")
-used = [engines.start("openvino", "cpu", 1) for _ in range(2)]
+used = [start_engine("openvino", "cpu", 1) for _ in range(2)]
 for engine in used:
     engine.load(model, model.preset.members[0])
-    engine.predict(test_engines.scan(model, 1))
+    test_engines.predict(engine, test_engines.scan(model, 1))
 del engine
 used.pop(0)
 used.pop(0)

@@ -100,7 +100,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def test_gpu_is_asked_for_and_there_is_none(prepared: list[Any]) -> None:
     with pytest.raises(DeviceError, match=r"torch.*--device gpu.*Received: none.*--gpus all"):
-        backends.start("gpu")
+        backends.start_keras("gpu")
 
 
 @pytest.mark.parametrize(
@@ -115,32 +115,32 @@ def test_gpu_is_asked_for_and_there_is_none(prepared: list[Any]) -> None:
 )
 def test_device(prepared: list[Any], device: runtime.Device, gpu: bool, expected: str) -> None:
     prepared[-1] = gpu
-    assert backends.start(device, 3) == runtime.Runtime("torch", expected, 3)
+    assert backends.start_keras(device, 3) == runtime.Runtime("torch", expected, 3)
     assert prepared[0] == ("torch", 3)
 
 
 def test_all_processors_unless_told(prepared: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processors, "available_processors", lambda: 7)
-    assert backends.start().threads == 7
+    monkeypatch.setattr(backends, "available_processors", lambda: 7)
+    assert backends.start_keras().threads == 7
     assert prepared[0] == ("torch", 7)
 
 
 @pytest.mark.parametrize("device", ["cuda", "GPU", "gpu:1", ""])
 def test_another_device_is_not_taken_for_the_cpu(prepared: list[Any], device: Any) -> None:
     with pytest.raises(UsageError, match="auto, cpu, gpu"):
-        backends.start(device)
+        backends.start_keras(device)
 
 
 @pytest.mark.parametrize("threads", [0, -2])
 def test_threads_are_positive(prepared: list[Any], threads: int) -> None:
     with pytest.raises(UsageError, match="thread"):
-        backends.start("cpu", threads)
+        backends.start_keras("cpu", threads)
 
 
 def test_keras_on_the_cpu() -> None:
     import keras
 
-    machine = backends.start("cpu", 2)
+    machine = backends.start_keras("cpu", 2)
     assert machine.backend == keras.config.backend()
     with machine.scope():
         assert float(keras.ops.sum(keras.ops.ones(3))) == 3
@@ -181,7 +181,7 @@ real = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *a: None if name in {names} else real(name, *a)
 sys.meta_path.insert(0, Hidden())
 from wmhseg import errors
-from wmhseg.engines import runtime
+from wmhseg.engines import backends
 try:
     print({call})
 except errors.DeviceError as error:
@@ -190,7 +190,7 @@ except errors.DeviceError as error:
 
 
 def test_the_first_installed_backend_is_chosen() -> None:
-    call = "runtime._choose_backend(), 'keras' in sys.modules"
+    call = "backends._choose_backend(), 'keras' in sys.modules"
     assert choice(HIDE.format(names=(), call=call)).strip() == "tensorflow False"
     if importlib.util.find_spec("torch") is None:
         pytest.skip("PyTorch, the second backend, is not installed")
@@ -201,14 +201,14 @@ def test_the_first_installed_backend_is_chosen() -> None:
 
 
 def test_nothing_is_installed() -> None:
-    hidden = HIDE.format(names=backends.BACKENDS, call="runtime.start()")
+    hidden = HIDE.format(names=backends.BACKENDS, call="backends.start_keras()")
     assert "DeviceError Keras and one of" in choice(hidden)
-    hidden = HIDE.format(names=("keras", ""), call="runtime.start()")
+    hidden = HIDE.format(names=("keras", ""), call="backends.start_keras()")
     assert "DeviceError Keras and one of" in choice(hidden)
 
 
 def test_the_backend_asked_for_is_not_installed() -> None:
-    hidden = HIDE.format(names=("jax", ""), call="runtime.start()")
+    hidden = HIDE.format(names=("jax", ""), call="backends.start_keras()")
     told = choice(hidden, KERAS_BACKEND="jax")
     assert "DeviceError The Keras backend jax was expected to be installed" in told
 
@@ -248,7 +248,7 @@ def test_start_up_lines_are_silenced_and_no_others(
     [("cpu", 2, 1), ("cpu", 16, 2), ("gpu", 2, 14), ("gpu", 1, 14)],
 )
 def test_helpers(device: str, threads: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processors, "available_processors", lambda: 16)
+    monkeypatch.setattr(runtime, "available_processors", lambda: 16)
     assert runtime.helpers(runtime.Runtime("torch", device, threads)) == expected
 
 
@@ -264,8 +264,8 @@ def test_training_takes_the_backend_that_sees_a_gpu(
 ) -> None:
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     monkeypatch.delitem(sys.modules, "keras", raising=False)
-    monkeypatch.setattr(runtime.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
-    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(backends.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(backends.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(backends, "_prepare", lambda name, threads: name == seeing)
     backends.choose_gpu_backend()
     assert os.environ.get("KERAS_BACKEND") == chosen

@@ -12,6 +12,7 @@ import pytest
 from evaluation import lesion_free
 from evaluation.lesion_free import MarkedScan
 from wmhseg import errors
+from wmhseg.engines.interface import Batch
 from wmhseg.synthesis.heads import Head, load_head
 from wmhseg.synthesis.scan import make_scan
 from wmhseg.weights import methods, preset, store
@@ -26,8 +27,8 @@ class Everywhere:
     def load(self, model: Model, member: preset.Member) -> None:
         """Nothing to load."""
 
-    def predict(self, batch: np.ndarray) -> np.ndarray:
-        made = np.zeros(batch.shape[:3], np.float32)
+    def predict(self, batch: Batch) -> np.ndarray:
+        made = np.zeros((*batch["scan"].shape[:3], 1), np.float32)
         made[:, 100:110, 100:110] = 0.99
         return made
 

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from wmhseg.networks.catalogue import NETWORKS
+from wmhseg.networks.keras_model import to_keras
+from wmhseg.networks.signature import Signature
 
 # (kernel, maps) of each convolution but the output, level by level, from the papers. The last
 # two of enc4 are 3x3 and 4x4. Stack-Net replaces the lists of the first stages.
@@ -53,9 +55,13 @@ def release_models():
     keras.utils.clear_session()
 
 
+def made(network: str, field: tuple[int, int], channels: int = 2, **options) -> keras.Model:
+    return to_keras(NETWORKS[network](Signature.of_scan(field, channels), **options))
+
+
 def build(variant: str, field: tuple[int, int] = (16, 16)) -> keras.Model:
     network, options = VARIANTS[variant]
-    return NETWORKS[network](field, **options)
+    return made(network, field, **options)
 
 
 def table(variant: str) -> dict[str, list[tuple[int, int]]]:
@@ -114,7 +120,7 @@ def test_every_network_of_the_table_is_covered():
     ],
 )
 def test_parameter_counts(network, options, trainable, other):
-    model = NETWORKS[network]((200, 200), **options)
+    model = made(network, (200, 200), **options)
     count = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     assert (count, model.count_params() - count) == (trainable, other)
 
@@ -187,13 +193,13 @@ def test_challenge_field():
 @pytest.mark.parametrize("field", [(15, 200), (200, 15), (0, 0), (-16, 16)])
 def test_fields_too_small_for_four_poolings(network, field):
     with pytest.raises(ValueError, match=r"16 x 16 pixels was expected. Received: \("):
-        NETWORKS[network](field)
+        NETWORKS[network](Signature.of_scan(field, 2))
 
 
 @pytest.mark.parametrize("options", [{"depth": 0}, {"stacked_stages": 0}, {"stacked_stages": 5}])
 def test_stacks_out_of_range(options):
     with pytest.raises(ValueError, match=r"expected\. Received:"):
-        NETWORKS["stacknet"]((16, 16), **options)
+        NETWORKS["stacknet"](Signature.of_scan((16, 16), 2), **options)
 
 
 @pytest.mark.parametrize("variant", ["unet", "unet-bn", "stacknet"])
@@ -324,10 +330,11 @@ def test_relu_follows_each_convolution_or_its_normalisation(variant):
 PREDICT = """
 import sys
 import keras, numpy as np
-from wmhseg.networks import unet
+from wmhseg.networks import catalogue
+from wmhseg.networks.signature import Signature
 assert keras.backend.backend() == sys.argv[1]
 values = np.load(sys.argv[2])
-model = unet((32, 48), batch_norm=True)
+model = catalogue.build("unet", Signature.of_scan((32, 48), 2), {"batch_norm": True})
 for variable in model.weights:
     variable.assign(values[variable.path])
 result = model(values["scan"], training=False)

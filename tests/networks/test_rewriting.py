@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from wmhseg.networks import catalogue, graph, rewriting
 from wmhseg.networks.graph import Graph, Layer
+from wmhseg.networks.signature import Signature
 
 
 def doubled_convolution(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -52,7 +53,7 @@ def test_four_taps_by_hand() -> None:
 
 
 def test_the_unet_has_four_and_costs_less() -> None:
-    described = catalogue.describe("unet", (200, 200), 2, {})
+    described = catalogue.describe("unet", Signature.of_scan((200, 200), 2), {})
     merged, tensors = rewriting.merge_doublings(described, random_tensors(described))
     kinds = [type(layer.operation) for layer in merged.layers]
     assert kinds.count(graph.GrowingConvolution) == kinds.count(graph.Addition) == 4
@@ -73,7 +74,7 @@ def test_the_unet_has_four_and_costs_less() -> None:
 
 def test_what_does_not_fit_is_left_alone() -> None:
     """An even kernel, a doubling that nothing joins, and three joined maps."""
-    scan = Layer(graph.Scan((8, 8, 2)), (), "scan")
+    scan = Layer(graph.Input((8, 8, 2)), (), "scan")
     small = Layer(graph.MaxPool(), (scan,), "pool")
     up = Layer(graph.Doubling(), (small,), "up")
     for joined, kernel in (((up, scan), 2), ((up,), 3), ((up, scan, scan), 3), ((scan, up), 3)):
@@ -100,7 +101,7 @@ def test_equal_to_the_plain_graph_in_keras(
     """The rewritten graph in the reference engine, so that OpenVINO takes no part."""
     from wmhseg.networks.keras_model import to_keras
 
-    described = catalogue.describe(network, field, channels, options)
+    described = catalogue.describe(network, Signature.of_scan(field, channels), options)
     tensors = random_tensors(described)
     scan = np.random.default_rng(1).normal(size=(2, *field, channels)).astype(np.float32)
     found = []

@@ -434,7 +434,7 @@ PUBLISHED = replace(METHODS["published"].preprocessing, field=(6, 4))
 
 
 def test_published_by_hand() -> None:
-    stack = prepared(FLAIR, T1, PUBLISHED).stack
+    stack = prepared(FLAIR, T1, PUBLISHED).stacks["scan"]
     assert stack.shape == (2, 6, 4, 2)
     assert stack.dtype == np.float32
     np.testing.assert_allclose(stack[:, 1:5, :, 0], (FLAIR[:, :, 1:5] - 150) / 80, rtol=1e-6)
@@ -445,7 +445,7 @@ def test_published_by_hand() -> None:
 
 
 def test_mask_of_flair_for_both() -> None:
-    stack = prepared(FLAIR, T1, replace(PUBLISHED, mask="flair")).stack
+    stack = prepared(FLAIR, T1, replace(PUBLISHED, mask="flair")).stacks["scan"]
     # T1 where FLAIR's mask is: 50 and 4 in the first slice, 4 and 4 in the second.
     values = np.array([50, 4, 4, 4])
     np.testing.assert_allclose(
@@ -458,7 +458,7 @@ def test_order_decides_where_statistics_come_from() -> None:
     whole = intensity.fill_holes(FLAIR >= 70)
     values = FLAIR[whole]
     assert 500 in values
-    stack = prepared(FLAIR, T1, method).stack
+    stack = prepared(FLAIR, T1, method).stacks["scan"]
     expected = (FLAIR[:, :, 1:5] - values.mean()) / values.std()
     np.testing.assert_allclose(stack[:, 1:5, :, 0], expected, rtol=1e-5)
     # The background is still that of the field: -99 lies beyond it.
@@ -467,7 +467,7 @@ def test_order_decides_where_statistics_come_from() -> None:
 
 def test_zero_padding_and_clipping() -> None:
     method = replace(PUBLISHED, padding="zero", clip=(-1.5, 0.5))
-    stack = prepared(FLAIR, T1, method).stack
+    stack = prepared(FLAIR, T1, method).stacks["scan"]
     assert (stack[:, [0, 5]] == 0).all()
     inner = np.clip((FLAIR[:, :, 1:5] - 150) / 80, -1.5, 0.5)
     np.testing.assert_allclose(stack[:, 1:5, :, 0], inner, rtol=1e-6)
@@ -478,14 +478,14 @@ def test_zero_padding_and_clipping() -> None:
 def test_ceiling_is_cut_before_normalising() -> None:
     """The median of what is brighter than 10 % of the 99.5th percentile (500) is 500."""
     method = replace(PUBLISHED, ceiling=0.45)
-    stack = prepared(FLAIR, None, method).stack
+    stack = prepared(FLAIR, None, method).stacks["scan"]
     cut = np.clip(FLAIR, 0, 0.45 * 500)  # 225: 230 and 310 become 225
     expected = (cut[:, :, 1:5] - 147.5) / 77.5
     np.testing.assert_allclose(stack[:, 1:5, :, 0], expected, rtol=1e-5)
 
 
 def test_missing_t1_is_zero_everywhere() -> None:
-    assert (prepared(FLAIR, None, PUBLISHED).stack[..., 1] == 0).all()
+    assert (prepared(FLAIR, None, PUBLISHED).stacks["scan"][..., 1] == 0).all()
 
 
 def test_normalise_names_the_modality_that_fails() -> None:
@@ -503,7 +503,7 @@ def test_released_as_the_authors_compute_it(number: int, shared: Path) -> None:
     ready = prepared(vector["flair"], vector["t1"], method.preprocessing)
     # The 512 x 512 vector loses part of its head, which is said.
     assert all("outside the 200 x 200" in line for line in ready.warnings)
-    values = ready.stack[tuple(vector["pre_index"].T.astype(int))]
+    values = ready.stacks["scan"][tuple(vector["pre_index"].T.astype(int))]
     np.testing.assert_allclose(values, vector["pre_value"], rtol=0, atol=1e-4)
     assert vector["pre_value"].std() > 0.5
 
@@ -512,7 +512,7 @@ def test_released_as_the_authors_compute_it(number: int, shared: Path) -> None:
         return np.unpackbits(vector[f"{name}_mask"])[: np.prod(shape)].reshape(shape)
 
     network = unpacked("network")[..., 0]
-    assert network.shape == ready.stack.shape[:3]
+    assert network.shape == ready.stacks["scan"].shape[:3]
     mask = postprocessing.to_mask(network.astype(np.float32), method.postprocessing)
     restored = ready.conformation.restore(mask)
     assert restored.dtype == np.uint8
@@ -535,5 +535,5 @@ def test_released_vectors_tell_variants_apart(shared: Path) -> None:
         replace(method, largest_component=True),
         replace(method, padding="background"),
     ):
-        values = prepared(vector["flair"], vector["t1"], other).stack[index]
+        values = prepared(vector["flair"], vector["t1"], other).stacks["scan"][index]
         assert np.abs(values - vector["pre_value"]).max() > 0.1, other

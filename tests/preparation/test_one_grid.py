@@ -58,7 +58,7 @@ def test_every_order_of_axes_gives_the_same_numbers() -> None:
     flair, t1 = pair()
     straight = [images.to_image(s.array, s.grid) for s in (flair, t1)]
     first = one_grid.ready(flair, t1, LPS, Steps())
-    wanted = network_input.prepare(first.flair, first.t1, LPS).stack
+    wanted = network_input.prepare(first.flair, first.t1, LPS).stacks["scan"]
     tried = 0
     for axes in itertools.permutations("RAI"):
         for signs in itertools.product((False, True), repeat=3):
@@ -69,7 +69,7 @@ def test_every_order_of_axes_gives_the_same_numbers() -> None:
                 for i, n in zip(straight, ("FLAIR", "T1"), strict=True)
             ]
             ready = one_grid.ready(turned[0], turned[1], LPS, Steps())
-            stack = network_input.prepare(ready.flair, ready.t1, ready.preset).stack
+            stack = network_input.prepare(ready.flair, ready.t1, ready.preset).stacks["scan"]
             np.testing.assert_array_equal(stack, wanted, err_msg=code)
             back = ready.to_file_order(ready.turn.orient(turned[0].array))
             np.testing.assert_array_equal(back, turned[0].array, err_msg=code)
@@ -233,8 +233,8 @@ def test_a_peak_is_that_of_the_network_s_pixels(phantom: Phantom, use_models: Pa
 def test_a_lesion_that_nowhere_peaks_goes(
     phantom: Phantom, use_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def said(stack: np.ndarray, *_: object, **__: object) -> np.ndarray:
-        probability = np.zeros(stack.shape[:3], np.float32)
+    def said(stacks: dict[str, np.ndarray], *_: object, **__: object) -> np.ndarray:
+        probability = np.zeros((*stacks["scan"].shape[:3], 1), np.float32)
         probability[8, 28:36, 28:36] = 0.9
         return probability
 

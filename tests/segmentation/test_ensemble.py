@@ -14,11 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wmhseg.engines import keras_engine
+from wmhseg.engines.interface import Batch
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import ChecksumError, PresetError, WeightsError
-from wmhseg.networks import variables
+from wmhseg.networks import catalogue, variables
+from wmhseg.networks.signature import Signature
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import store
+from wmhseg.weights.inputs import Input, Labels
 from wmhseg.weights.preset import Member, Preprocessing
 from wmhseg.weights.store import Model
 
@@ -38,18 +41,27 @@ class FakeEngine:
     def load(self, model: Model, member: Member) -> None:
         self.loaded.append(member.file)
 
-    def predict(self, batch: np.ndarray) -> np.ndarray:
-        self.batches.append(batch)
-        return batch[..., 0] / 2 ** int(self.loaded[-1][0]) + self.brightness(batch)
+    def predict(self, batch: Batch) -> np.ndarray:
+        scan = batch["scan"]
+        self.batches.append(scan)
+        return scan[..., :1] / 2 ** int(self.loaded[-1][0]) + self.brightness(scan)
 
     @staticmethod
     def brightness(batch: np.ndarray) -> np.ndarray:
-        return batch[..., 0].max((1, 2), keepdims=True) / 1000
+        return batch[..., :1].max((1, 2), keepdims=True) / 1000
 
 
-def model(count: int) -> Model:
+def model(count: int, field: tuple[int, int] = FIELD) -> Model:
     members = tuple(Member(f"{i}.safetensors", "0" * 64, "tiny", {}, 3) for i in range(count))
-    return Model(Path("nowhere"), make_preset(members=members))
+    method = Preprocessing(field=field)
+    return Model(Path("nowhere"), make_preset(members=members, preprocessing=method))
+
+
+def mean_probability(scan: np.ndarray, *arguments: Any, **options: Any) -> np.ndarray:
+    """Of one port and one label: (slice, row, column, channel) -> (slice, row, column)."""
+    found = ensemble.mean_probability({"scan": scan}, *arguments, **options)
+    assert found.shape[3:] == (1,)
+    return found[..., 0]
 
 
 def stack(slices: int, seed: int = 0) -> np.ndarray:
@@ -59,11 +71,12 @@ def stack(slices: int, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_mean_of_the_members(count: int) -> None:
     engine, scan = FakeEngine(), stack(5)
-    mean = ensemble.mean_probability(scan, model(count), engine)
+    mean = mean_probability(scan, model(count), engine)
     assert mean.shape == (5, *FIELD)
     assert mean.dtype == np.float32
     factor = sum(2.0**-i for i in range(count)) / count
-    np.testing.assert_allclose(mean, scan[..., 0] * factor + engine.brightness(scan), rtol=1e-6)
+    known = scan[..., :1] * factor + engine.brightness(scan)
+    np.testing.assert_allclose(mean, known[..., 0], rtol=1e-6)
     # Members are loaded once each, one after the other.
     assert engine.loaded == [f"{i}.safetensors" for i in range(count)]
 
@@ -71,8 +84,8 @@ def test_mean_of_the_members(count: int) -> None:
 @given(st.integers(1, 12), st.integers(1, 15), st.integers(1, 3))
 def test_the_batch_never_changes_the_result(slices: int, batch: int, count: int) -> None:
     engine, scan = FakeEngine(), stack(slices)
-    mean = ensemble.mean_probability(scan, model(count), engine, batch=batch)
-    alone = [ensemble.mean_probability(part[None], model(count), FakeEngine())[0] for part in scan]
+    mean = mean_probability(scan, model(count), engine, batch=batch)
+    alone = [mean_probability(part[None], model(count), FakeEngine())[0] for part in scan]
     np.testing.assert_array_equal(mean, alone)
     # Bounded, and of one size, so that one compiled graph serves all.
     assert {len(part) for part in engine.batches} == {min(batch, slices)}
@@ -81,7 +94,7 @@ def test_the_batch_never_changes_the_result(slices: int, batch: int, count: int)
 
 def test_the_last_batch_is_filled_up_with_zeros() -> None:
     engine, scan = FakeEngine(), stack(5)
-    ensemble.mean_probability(scan, model(1), engine, batch=3)
+    mean_probability(scan, model(1), engine, batch=3)
     first, last = engine.batches
     np.testing.assert_array_equal(first, scan[:3])
     np.testing.assert_array_equal(last[:2], scan[3:])
@@ -92,7 +105,7 @@ def test_the_last_batch_is_filled_up_with_zeros() -> None:
 @given(st.integers(1, 12), st.integers(1, 15), st.integers(1, 3))
 def test_progress_is_monotone_and_complete(slices: int, batch: int, count: int) -> None:
     told: list[tuple[int, int]] = []
-    ensemble.mean_probability(
+    mean_probability(
         stack(slices),
         model(count),
         FakeEngine(),
@@ -108,18 +121,58 @@ def test_progress_is_monotone_and_complete(slices: int, batch: int, count: int) 
 
 
 def test_no_slices() -> None:
-    assert ensemble.mean_probability(stack(0), model(2), FakeEngine()).shape == (0, *FIELD)
+    assert mean_probability(stack(0), model(2), FakeEngine()).shape == (0, *FIELD)
+
+
+def test_a_slice_is_empty_when_it_is_so_in_every_port() -> None:
+    """Slices 0 and 3 are equal throughout; 1 and 2 equal them in one port each."""
+    near, deep = (np.zeros((4, *FIELD, 1), np.float32) for _ in range(2))
+    near[1, 0, 0], deep[2, 0, 0] = 7, 5
+    inputs = [Input(port, "FLAIR", "z-score", "error", port) for port in ("near", "deep")]
+
+    class Sum(FakeEngine):
+        def predict(self, batch: Batch) -> np.ndarray:
+            self.batches.append(batch["near"])
+            return batch["near"] + batch["deep"]
+
+    engine = Sum()
+    made = model(1)
+    made = Model(made.folder, replace(made.preset, inputs=tuple(inputs)))
+    found = ensemble.mean_probability({"near": near, "deep": deep}, made, engine, batch=1)
+    assert len(engine.batches) == 3
+    np.testing.assert_array_equal(found, near + deep)
+
+
+def test_the_map_of_wmh_is_taken_whatever_its_place() -> None:
+    """Three labels of 20 slices, of which the first two and the last two are not computed."""
+
+    class Three(FakeEngine):
+        def predict(self, batch: Batch) -> np.ndarray:
+            self.batches.append(batch["scan"])
+            return np.concatenate([batch["scan"][..., :1] * k for k in (1, 2, 3)], -1)
+
+    engine, scan, made = Three(), stack(20), model(1)
+    for place in range(3):
+        names = ["a", "b"]
+        names.insert(place, "WMH")
+        labels = Labels(tuple(names), "softmax")
+        chosen = Model(made.folder, replace(made.preset, labels=labels))
+        found = ensemble.wmh_probability({"scan": scan}, chosen, engine)
+        known = scan[..., 0] * (place + 1)
+        known[:2] = known[-2:] = 0
+        np.testing.assert_array_equal(found, known)
+    assert sum(map(len, engine.batches)) == 3 * 16
 
 
 def test_certain_members_stay_certain() -> None:
     """The mean of ones is exactly one, for any number of members."""
 
     class Sure(FakeEngine):
-        def predict(self, batch: np.ndarray) -> np.ndarray:
-            return np.ones(batch.shape[:3], np.float32)
+        def predict(self, batch: Batch) -> np.ndarray:
+            return np.ones((*batch["scan"].shape[:3], 1), np.float32)
 
     for count in (1, 3, 7, 64):
-        assert (ensemble.mean_probability(stack(2), model(count), Sure()) == 1).all()
+        assert (mean_probability(stack(2), model(count), Sure()) == 1).all()
 
 
 # Keras ------------------------------------------------------------------------------------------
@@ -162,7 +215,7 @@ def expected(stack: np.ndarray, c: float = C) -> np.ndarray:
 
 def test_keras_computes_the_mean(tmp_path: Path, runtime: Runtime) -> None:
     made = saved(tmp_path / "some-model", (C, -2.0, 3.0))
-    mean = ensemble.mean_probability(scan(), made, keras_engine.KerasEngine(runtime), batch=2)
+    mean = mean_probability(scan(), made, keras_engine.KerasEngine(runtime), batch=2)
     assert mean.dtype == np.float32
     known = np.mean([expected(scan(), c) for c in (C, -2.0, 3.0)], axis=0)
     np.testing.assert_allclose(mean, known, atol=2e-7)
@@ -190,7 +243,8 @@ def test_keras_is_float32_whatever_the_host_program_uses(
     engine = keras_engine.KerasEngine(runtime)
     engine.load(made, made.preset.members[0])
     # Half precision would be off by 1e-3.
-    np.testing.assert_allclose(engine.predict(scan()), expected(scan()), atol=2e-7)
+    found = engine.predict({"scan": scan()})[..., 0]
+    np.testing.assert_allclose(found, expected(scan()), atol=2e-7)
     assert keras.config.dtype_policy().name == half_precision
     assert keras.config.floatx() == "float16"
 
@@ -249,25 +303,22 @@ def test_damaged_weights_are_not_used(tmp_path: Path, runtime: Runtime) -> None:
     made = saved(tmp_path / "some-model", (C, C))
     (made.folder / "1.safetensors").write_bytes(b"damaged")
     with pytest.raises(ChecksumError):
-        ensemble.mean_probability(scan(1), made, keras_engine.KerasEngine(runtime))
+        mean_probability(scan(1), made, keras_engine.KerasEngine(runtime))
 
 
 def test_one_network_serves_all_members_of_a_kind(
     tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wmhseg.networks.catalogue import NETWORKS
-    from wmhseg.networks.network import Network
-
     built = []
+    build = catalogue.build
 
-    class Counted(Network):
-        def __call__(self, *arguments: Any, **options: Any) -> Any:
-            built.append(options)
-            return super().__call__(*arguments, **options)
+    def counted(name: str, signature: Any, options: Any, **policy: Any) -> Any:
+        built.append(options)
+        return build(name, signature, options, **policy)
 
-    monkeypatch.setitem(NETWORKS, "tiny", Counted(NETWORKS["tiny"].describe))
+    monkeypatch.setattr(catalogue, "build", counted)
     made = saved(tmp_path / "some-model", (0.0, 1.0, 2.0))
-    ensemble.mean_probability(scan(1), made, keras_engine.KerasEngine(runtime))
+    mean_probability(scan(1), made, keras_engine.KerasEngine(runtime))
     assert built == [{}]
 
 
@@ -275,10 +326,8 @@ def test_one_network_serves_all_members_of_a_kind(
 def unet() -> Any:
     import keras
 
-    from wmhseg.networks.catalogue import NETWORKS
-
     keras.utils.set_random_seed(0)
-    return NETWORKS["unet"]((16, 18), 1)
+    return catalogue.build("unet", Signature.of_scan((16, 18), 1), {})
 
 
 @pytest.mark.parametrize("batch", [2, 3, 5, 8])
@@ -292,9 +341,9 @@ def test_keras_batch_equals_one_by_one(unet: Any, batch: int) -> None:
 
     engine = Ready(Runtime(keras.config.backend(), "cpu", 1))
     scan = np.random.default_rng(2).normal(size=(5, 16, 18, 1)).astype(np.float32)
-    mean = ensemble.mean_probability(scan, model(1), engine, batch=batch)
+    mean = mean_probability(scan, model(1, (16, 18)), engine, batch=batch)
     assert mean.std() > 1e-3
     for index in range(len(scan)):
-        one = ensemble.mean_probability(scan[index : index + 1], model(1), engine)
+        one = mean_probability(scan[index : index + 1], model(1, (16, 18)), engine)
         # Libraries sum in another order for another batch; a mixed-up slice is off by 0.1.
         np.testing.assert_allclose(mean[index], one[0], atol=1e-5)

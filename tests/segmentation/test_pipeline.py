@@ -13,9 +13,10 @@ from conftest import Phantom
 
 import wmhseg
 from wmhseg import errors
-from wmhseg.engines import start
+from wmhseg.engines.start import start_engine
 from wmhseg.io import images
 from wmhseg.preparation import network_input, steps
+from wmhseg.segmentation import pipeline
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import store
 
@@ -250,7 +251,7 @@ def test_wrapped_numbers_are_repaired(phantom: Phantom) -> None:
     stacks = [
         network_input.prepare(
             flair, images.scan_from_array(array, phantom.spacing_mm, name="T1"), model
-        ).stack
+        ).stacks["scan"]
         for array in (t1.astype(np.float32), stored)
     ]
     np.testing.assert_array_equal(stacks[0], stacks[1])
@@ -289,12 +290,12 @@ def test_overlay_outlines_the_mask(phantom: Phantom) -> None:
 def test_a_started_engine_is_used(
     phantom: Phantom, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = start.start("openvino", "cpu", 1)
+    started = start_engine("openvino", "cpu", 1)
 
     def never(*_: Any) -> Any:
         raise AssertionError("started another one")
 
-    monkeypatch.setattr(start, "start", never)
+    monkeypatch.setattr(pipeline, "start_engine", never)
     segmenter = wmhseg.Segmenter("bright", engine=started)
     result = segmenter.segment(phantom.flair, phantom.t1, spacing_mm=phantom.spacing_mm)
     np.testing.assert_array_equal(result.mask, expected)

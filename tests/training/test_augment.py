@@ -11,8 +11,11 @@ from wmhseg.training import augment
 from wmhseg.training.augment import Variation
 from wmhseg.training.plan import Augmentation
 from wmhseg.training.recipes import PLANS
+from wmhseg.weights.inputs import inputs_of_channels
 
 RANGES = Augmentation()
+BOTH = inputs_of_channels(2, "zero")
+ALONE = inputs_of_channels(1, "error")
 
 
 def one_pixel(row: int, column: int, size: int = 21) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +29,7 @@ def test_the_identity_changes_nothing() -> None:
     rng = np.random.default_rng(0)
     image = rng.normal(size=(24, 20, 2)).astype(np.float32)
     mask = (rng.random((24, 20)) < 0.3).astype(np.uint8)
-    same_image, same_mask = augment.apply(image, mask, Variation())
+    same_image, same_mask = augment.apply(image, mask, Variation(), BOTH)
     np.testing.assert_array_equal(same_image, image)
     np.testing.assert_array_equal(same_mask, mask)
 
@@ -44,7 +47,7 @@ def test_the_identity_changes_nothing() -> None:
     ],
 )
 def test_moves_by_hand(how: Variation, expected: tuple[int, int]) -> None:
-    image, mask = augment.apply(*one_pixel(5, 7), how)
+    image, mask = augment.apply(*one_pixel(5, 7), how, BOTH)
     place = np.unravel_index(int(image[..., 0].argmax()), mask.shape)
     assert tuple(map(int, place)) == expected
     assert mask[expected] == 1
@@ -56,7 +59,7 @@ def test_zoom_by_hand() -> None:
     mask = np.zeros((20, 20), np.uint8)
     mask[8:12, 8:12] = 1
     image = mask[..., None].astype(np.float32)
-    _, larger = augment.apply(image, mask, Variation(zoom=(2.0, 1.0)))
+    _, larger = augment.apply(image, mask, Variation(zoom=(2.0, 1.0)), ALONE)
     assert larger.sum(0).max() == 8
     assert larger.sum(1).max() == 4
 
@@ -71,7 +74,7 @@ def test_image_and_mask_move_together(
     mask = np.zeros((40, 36), np.uint8)
     mask[12:20, 9:16] = 1
     image = np.stack([mask, -mask.astype(np.float32)], -1).astype(np.float32)
-    moved, target = augment.apply(image, mask, Variation(turn, lean, (rows, columns), flip))
+    moved, target = augment.apply(image, mask, Variation(turn, lean, (rows, columns), flip), BOTH)
     np.testing.assert_array_equal(moved[..., 0] >= 0.5, target == 1)
     np.testing.assert_allclose(moved[..., 0], -moved[..., 1], atol=1e-6)
     # Turning, leaning and flipping keep areas; scaling multiplies them.
@@ -82,7 +85,8 @@ def test_image_and_mask_move_together(
 
 def test_flipping_twice_is_the_identity() -> None:
     image, mask = one_pixel(3, 4)
-    twice = augment.apply(*augment.apply(image, mask, Variation(flip=True)), Variation(flip=True))
+    flip = Variation(flip=True)
+    twice = augment.apply(*augment.apply(image, mask, flip, BOTH), flip, BOTH)
     np.testing.assert_allclose(twice[0], image, atol=1e-6)
     np.testing.assert_array_equal(twice[1], mask)
 
@@ -90,17 +94,17 @@ def test_flipping_twice_is_the_identity() -> None:
 def test_background_is_continued() -> None:
     """Outside of the slice lies its border's value, not 0."""
     image = np.full((20, 20, 1), -3.0, np.float32)
-    moved, _ = augment.apply(image, np.zeros((20, 20), np.uint8), Variation(rotation_deg=45))
+    moved, _ = augment.apply(image, np.zeros((20, 20), np.uint8), Variation(rotation_deg=45), ALONE)
     np.testing.assert_allclose(moved, -3, atol=1e-5)
 
 
 def test_empty_t1() -> None:
     image, mask = one_pixel(3, 4)
-    moved, _ = augment.apply(image, mask, Variation(empty_t1=True))
+    moved, _ = augment.apply(image, mask, Variation(empty_t1=True), BOTH)
     np.testing.assert_array_equal(moved[..., 0], image[..., 0])
     assert not moved[..., 1].any()
     assert image[..., 1].any()
-    alone, _ = augment.apply(image[..., :1], mask, Variation(empty_t1=True))
+    alone, _ = augment.apply(image[..., :1], mask, Variation(empty_t1=True), ALONE)
     assert alone.any()
 
 

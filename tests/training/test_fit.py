@@ -77,7 +77,7 @@ def task(folder: Path, plan: Plan = PLAN, **changes: Any) -> TrainingJob:
 def go(
     job: TrainingJob, running: Running = QUICK, say: Callable[[str], None] = str
 ) -> variables.Tensors:
-    return fit.fit(job, backends.start("cpu", 1), running, say=say)
+    return fit.fit(job, backends.start_keras("cpu", 1), running, say=say)
 
 
 def assert_equal(a: variables.Tensors, b: variables.Tensors) -> None:
@@ -243,9 +243,9 @@ sys.path[:0] = [{root!r}, *{tests!r}]
 import keras
 import test_fit
 from wmhseg.networks.catalogue import NETWORKS
-def tiny(field, channels=2):
-    scan = keras.Input((*field, channels))
-    return keras.Model(scan, keras.layers.Conv2D(1, 1, activation="sigmoid", name="output")(scan))
+from wmhseg.networks.graph import Graph
+def tiny(signature):
+    return Graph("tiny", signature.output_layer(signature.only_input()))
 NETWORKS["tiny"] = tiny
 if __name__ == "__main__":
     test_fit.go(test_fit.task(Path({folder!r})), say=test_fit.stopping(signal.SIGKILL))

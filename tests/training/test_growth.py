@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wmhseg.networks import catalogue
+from wmhseg.networks.signature import Signature
 from wmhseg.training import growth
 
 RNG = np.random.default_rng(7)
@@ -17,7 +18,7 @@ RNG = np.random.default_rng(7)
 
 def random_weights(name: str, channels: int = 2, **options: int) -> dict[str, np.ndarray]:
     """Random weights of a network, small enough not to overflow."""
-    described = catalogue.describe(name, (16, 16), channels, options)
+    described = catalogue.describe(name, Signature.of_scan((16, 16), channels), options)
     return {
         path: (RNG.standard_normal(shape) / max(1, np.prod(shape[:-1])) ** 0.5).astype(np.float32)
         for path, shape in described.variables().items()
@@ -30,7 +31,7 @@ def computed(
     """What a network makes of a stack."""
     from wmhseg.networks import variables
 
-    model = catalogue.build(name, (16, 16), stack.shape[-1], options)
+    model = catalogue.build(name, Signature.of_scan((16, 16), stack.shape[-1]), options)
     variables.assign(model, dict(tensors), name=name)
     return np.asarray(model.predict(stack, verbose=0))
 

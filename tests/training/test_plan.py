@@ -9,16 +9,43 @@ from typing import Any
 import pytest
 
 from wmhseg.errors import PlanError, UsageError
+from wmhseg.networks.signature import Signature
+from wmhseg.training import model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Plan, Run
 from wmhseg.training.plan_files import from_json, to_json, with_settings
 from wmhseg.training.recipes import PLANS
+from wmhseg.weights import preset as presets
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_presets_are_valid_and_survive_json(name: str) -> None:
     plans.validate(PLANS[name])
     assert from_json(to_json(PLANS[name])) == PLANS[name]
+
+
+@pytest.mark.parametrize(
+    ("channels", "without_t1", "expected"),
+    [
+        (1, "zero", [("FLAIR", "error")]),
+        (2, "zero", [("FLAIR", "error"), ("T1", "zero")]),
+        (2, "error", [("FLAIR", "error"), ("T1", "error")]),
+    ],
+)
+def test_channels_of_a_plan_say_what_the_model_takes(
+    channels: int, without_t1: Any, expected: list[tuple[str, str]]
+) -> None:
+    plan = replace(PLANS["published"], channels=channels, without_t1=without_t1)
+    assert [(one.scan, one.if_missing) for one in plan.inputs] == expected
+    made = model_folder.preset_of(plan, plan.runs)
+    presets.validate(made)
+    assert made.inputs == plan.inputs
+    assert made.signature == Signature.of_scan((200, 200), channels)
+    # By hand: 1600 numbers fewer in the first kernel of 5 x 5 x 64 for FLAIR alone.
+    assert {member.parameters for member in made.members} == {8_742_209 - 1600 * (2 - channels)}
+    written = json.loads(to_json(plan))
+    assert (written["format"], written["channels"]) == (1, channels)
+    assert "inputs" not in written
 
 
 def test_the_published_recipe() -> None:

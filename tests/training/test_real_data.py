@@ -106,7 +106,8 @@ def numbered(folder: Path, count: int, first: int, side: int = 18) -> Path:
 @pytest.fixture
 def source(tmp_path: Path) -> ScanSource:
     folders = (numbered(tmp_path / "a", 3, 0), numbered(tmp_path / "b", 4, 3))
-    return ScanSource(folders, (3, 4), Augmentation(copies=4), batch=4, crop=None, seed=(1, 0))
+    copies = Augmentation(copies=4)
+    return ScanSource(folders, (3, 4), copies, batch=4, crop=None, inputs=PLAN.inputs, seed=(1, 0))
 
 
 def epoch(source: ScanSource, number: int) -> list[tuple[float, float]]:
@@ -148,7 +149,9 @@ def test_the_first_copy_is_the_slice_itself(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     np.save(tmp_path / "a" / "inputs.npy", image)
     np.save(tmp_path / "a" / "mask.npy", (image[..., 0] > 1).astype(np.uint8))
-    source = ScanSource((tmp_path / "a",), (1,), Augmentation(copies=6), 6, None, (0, 0))
+    source = ScanSource(
+        (tmp_path / "a",), (1,), Augmentation(copies=6), 6, None, PLAN.inputs, (0, 0)
+    )
     inputs, targets = next(source.open()(0))
     same = [bool((shown == image[0]).all()) for shown in inputs]
     assert sum(same) == 1

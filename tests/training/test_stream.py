@@ -23,6 +23,9 @@ from wmhseg.training import stream, synthetic_data
 from wmhseg.training.plan import Run, Synthesis
 from wmhseg.training.stream import Batch, produced
 from wmhseg.training.synthetic_data import SyntheticData, SyntheticSource, slices_of_interest
+from wmhseg.weights.inputs import inputs_of_channels
+
+BOTH = inputs_of_channels(2, "zero")
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def test_blocks_are_aligned_crops_of_mixed_scans(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(scan, "make_scan", make_scan)
     monkeypatch.setattr(heads, "load_heads", lambda folder: [])
     drawing = Synthesis(Recipe(field=(24, 20), slices=5), scans=4, slices=5)
-    source = SyntheticSource(Path(), drawing, batch=3, crop=16, channels=2, seed=(0, 0))
+    source = SyntheticSource(Path(), drawing, batch=3, crop=16, inputs=BOTH, seed=(0, 0))
     assert source.per_block == 6  # 20 slices, the last two dropped
     found = list(source.open()(0))
     assert len(found) == 6
@@ -154,7 +157,7 @@ RUN = Run("0", steps=1, batch=2, crop=48)
 
 def test_a_batch_depends_on_its_number_alone(labels_folder: Path) -> None:
     """Drawn by another process, from the middle on, it is the same; of another seed it is not."""
-    data = SyntheticData(labels_folder, SMALL, channels=2)
+    data = SyntheticData(labels_folder, SMALL, BOTH)
     source = data.source(RUN, (7, 0))
     draw = source.open()
     here = [batch for block in (0, 1) for batch in draw(block)]
@@ -170,8 +173,8 @@ def test_a_batch_depends_on_its_number_alone(labels_folder: Path) -> None:
 
 def test_flair_alone_is_the_first_channel(labels_folder: Path) -> None:
     both, alone = (
-        next(SyntheticData(labels_folder, SMALL, channels).source(RUN, (7, 0)).open()(0))
-        for channels in (2, 1)
+        next(SyntheticData(labels_folder, SMALL, inputs).source(RUN, (7, 0)).open()(0))
+        for inputs in (BOTH, inputs_of_channels(1, "error"))
     )
     assert alone[0].shape[-1] == 1
     np.testing.assert_array_equal(alone[0][..., 0], both[0][..., 0])
@@ -179,14 +182,14 @@ def test_flair_alone_is_the_first_channel(labels_folder: Path) -> None:
 
 
 def test_whole_slices(labels_folder: Path) -> None:
-    data = SyntheticData(labels_folder, SMALL, 2)
+    data = SyntheticData(labels_folder, SMALL, BOTH)
     inputs, targets = next(data.source(replace(RUN, crop=None), (0, 0)).open()(0))
     assert inputs.shape == (2, 56, 52, 2)
     assert set(np.unique(targets)) <= {0, 1}
 
 
 def test_what_is_known_of_the_labels(labels_folder: Path, tmp_path: Path) -> None:
-    data = SyntheticData(labels_folder, SMALL, 2)
+    data = SyntheticData(labels_folder, SMALL, BOTH)
     assert list(data.identity()) == ["01.nii.gz"]
     assert len(data.identity()["01.nii.gz"]) == 64
     assert "1 whole-head label maps" in data.describe()[0]

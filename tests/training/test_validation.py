@@ -36,7 +36,7 @@ def test_a_look_scores_what_segment_writes(
     plan = replace(PLAN, postprocessing=post)
     one = write_case(tmp_path / "data" / "x", phantom)
     tensors = threshold_network(2, 2.0)
-    validation = ValidationCases(plan, tmp_path / "data", backends.start("cpu", 1))
+    validation = ValidationCases(plan, tmp_path / "data", backends.start_keras("cpu", 1))
     assert len(validation) == 1
     ((name, dsc, f1),) = validation.scores(RUN, tensors)
     model = store.save_model(
@@ -65,7 +65,7 @@ def test_a_look_at_sagittal_slices_empties_the_same_ends(phantom: Phantom, tmp_p
         sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), "PIR"), str(target))
     tensors = threshold_network(2, 2.0)
     one, other = (
-        ValidationCases(PLAN, tmp_path / name, backends.start("cpu", 1)).scores(RUN, tensors)
+        ValidationCases(PLAN, tmp_path / name, backends.start_keras("cpu", 1)).scores(RUN, tensors)
         for name in ("axial", "sagittal")
     )
     assert one == other
@@ -75,4 +75,4 @@ def test_a_look_at_sagittal_slices_empties_the_same_ends(phantom: Phantom, tmp_p
 def test_a_case_that_cannot_be_used_is_named(phantom: Phantom, tmp_path: Path) -> None:
     (write_case(tmp_path / "x", phantom) / "wmh.nii.gz").unlink()
     with pytest.raises(MissingFileError, match=r"Validation case x: .*no wmh\.nii\.gz"):
-        ValidationCases(PLAN, tmp_path, backends.start("cpu", 1))
+        ValidationCases(PLAN, tmp_path, backends.start_keras("cpu", 1))

@@ -15,9 +15,13 @@ from keras2_files import legacy_name, random_value, write_legacy
 from wmhseg.engines import backends, keras_engine, runtime
 from wmhseg.errors import MissingFileError, PresetError, UsageError, WeightsError
 from wmhseg.io import checksums
+from wmhseg.networks import catalogue
+from wmhseg.networks.keras_model import to_keras
+from wmhseg.networks.signature import Signature
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import importing, keras2, methods, store
 from wmhseg.weights.importing import Import
+from wmhseg.weights.inputs import WMH_ALONE, inputs_of_channels
 from wmhseg.weights.methods import METHODS
 
 SMALL = replace(
@@ -29,6 +33,14 @@ SMALL = replace(
 def _same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reader's child process has tests of its own, and takes seconds on a busy machine."""
     monkeypatch.setattr(keras2, "_contents_from_child", keras2.contents)
+
+
+FLAIR = inputs_of_channels(1, "error")
+
+
+def keras_model(network: Callable[..., Any], channels: int = 2, **options: Any) -> Any:
+    """A described network in Keras, on 16 x 16 pixels."""
+    return to_keras(network(Signature.of_scan((16, 16), channels), **options))
 
 
 def write(path: Path, network: Any, seed: int) -> dict[str, np.ndarray]:
@@ -47,19 +59,17 @@ def files(tmp_path: Path, tiny_network: Callable[..., Any]) -> list[Path]:
     """Two weight files of the tiny network."""
     paths = [tmp_path / "0.h5", tmp_path / "1.h5"]
     for seed, path in enumerate(paths):
-        write(path, tiny_network((16, 16)), seed)
+        write(path, keras_model(tiny_network), seed)
     return paths
 
 
 def test_same_output_as_keras_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import keras
 
-    from wmhseg.networks.unet import unet
-
     paths = [tmp_path / "0.h5", tmp_path / "1.h5"]
     stack = np.random.default_rng(0).normal(size=(3, 32, 32, 2)).astype(np.float32)
     outputs, values = [], []
-    network = unet((32, 32))
+    network = catalogue.build("unet", Signature.of_scan((32, 32), 2), {})
     for seed, path in enumerate(paths):
         values.append(write(path, network, seed))
         network.load_weights(str(path))  # Keras 3 reads a legacy .h5 in topological order
@@ -78,7 +88,7 @@ def test_same_output_as_keras_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
             np.testing.assert_array_equal(array, expected[name])
 
     engine = keras_engine.KerasEngine(runtime.Runtime(keras.config.backend(), "cpu", 1))
-    mean = ensemble.mean_probability(stack, found, engine)
+    mean = ensemble.mean_probability({"scan": stack}, found, engine)[..., 0]
     np.testing.assert_allclose(mean, np.mean(outputs, 0), rtol=0, atol=1e-5)
     # That would say nothing of members that agree, or of constant maps.
     assert np.abs(outputs[0] - outputs[1]).max() > 0.01
@@ -97,7 +107,8 @@ def test_released_is_the_default(
     assert what.preprocessing == METHODS["released"].preprocessing
     assert what.postprocessing == METHODS["released"].postprocessing
     assert methods.method_name(what) == "released"
-    assert (what.channels, what.without_t1, what.licence) == (2, "error", "MIT")
+    assert [one.name for one in what.inputs] == ["FLAIR", "T1"]
+    assert (what.labels, what.licence) == (WMH_ALONE, "MIT")
     assert not what.works_without_t1
     assert [m.file for m in what.members] == ["0.safetensors", "1.safetensors"]
     assert "0.h5, 1.h5" in what.description
@@ -108,17 +119,18 @@ def test_released_is_the_default(
 
 
 def test_flair_alone(tmp_path: Path, tiny_network: Callable[..., Any]) -> None:
-    write(tmp_path / "0.h5", tiny_network((16, 16), 1), 0)
+    write(tmp_path / "0.h5", keras_model(tiny_network, 1), 0)
     made = importing.import_keras2(
-        [tmp_path / "0.h5"], Import("theirs", network="tiny", channels=1), into=tmp_path
+        [tmp_path / "0.h5"], Import("theirs", network="tiny", inputs=FLAIR), into=tmp_path
     )
-    assert made.preset.channels == 1
+    assert made.preset.inputs == FLAIR
+    assert not made.preset.takes_t1
     assert made.preset.works_without_t1
     assert made.preset.members[0].parameters == 2
 
 
 def test_options_reach_the_network(tmp_path: Path, tiny_network: Callable[..., Any]) -> None:
-    write(tmp_path / "0.h5", tiny_network((16, 16), wide=True), 0)
+    write(tmp_path / "0.h5", keras_model(tiny_network, wide=True), 0)
     what = Import("theirs", network="tiny", options={"wide": True})
     made = importing.import_keras2([tmp_path / "0.h5"], what, into=tmp_path)
     assert made.preset.members[0].options == {"wide": True}
@@ -132,9 +144,9 @@ def test_options_reach_the_network(tmp_path: Path, tiny_network: Callable[..., A
         ({"network": "resnet"}, PresetError, r"unet.*\"resnet\""),
         ({"options": {"depth": 3}}, PresetError, "tiny takes.*depth"),
         ({"options": {"wide": True}}, WeightsError, "wide"),
-        ({"channels": 1}, WeightsError, r"output was expected with kernel \(1, 1, 1, 1\)"),
-        ({"channels": 0}, PresetError, "channels"),
-        ({"channels": 3}, PresetError, "channels"),
+        ({"inputs": FLAIR}, WeightsError, r"output was expected with kernel \(1, 1, 1, 1\)"),
+        ({"inputs": ()}, PresetError, "One input layer was expected"),
+        ({"inputs": 2 * FLAIR}, PresetError, "inputs"),
         ({"name": "Theirs"}, PresetError, "Theirs"),
         ({"name": "../theirs"}, PresetError, "theirs"),
         ({"licence": "two\nlines"}, PresetError, "licence"),
@@ -181,6 +193,6 @@ def test_importing_starts_no_engine(
 ) -> None:
     """Asking for a device would settle it for later runs of the same process."""
     asked: list[Any] = []
-    monkeypatch.setattr(backends, "start", lambda *device: asked.append(device))
+    monkeypatch.setattr(backends, "start_keras", lambda *device: asked.append(device))
     importing.import_keras2(files, Import("theirs", network="tiny"), into=tmp_path)
     assert asked == []

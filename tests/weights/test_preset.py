@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from wmhseg.errors import PresetError, UsageError
 from wmhseg.geometry import Grid, conform
+from wmhseg.networks.signature import Signature
 from wmhseg.weights import methods, preset
+from wmhseg.weights.inputs import Input, Labels, inputs_of_channels
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.preset import Member, Postprocessing, Preprocessing, Preset
 
@@ -123,16 +125,45 @@ MEMBERS = st.builds(
     options=OPTIONS,
     parameters=st.integers(1, 10**12),
 )
+WORDS = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=20)
+PORTS = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
+FLAIR_INPUTS = st.builds(
+    Input, WORDS, st.just("FLAIR"), st.just("z-score"), st.just("error"), port=PORTS
+)
+T1_INPUTS = st.builds(
+    Input,
+    WORDS,
+    st.just("T1"),
+    st.just("z-score"),
+    st.sampled_from(["error", "zero"]),
+    port=PORTS,
+)
+INPUTS = (
+    st.lists(FLAIR_INPUTS | T1_INPUTS, min_size=1, max_size=4, unique_by=lambda one: one.name)
+    .filter(lambda inputs: any(one.scan == "FLAIR" for one in inputs))
+    .map(tuple)
+)
+LABELS = st.builds(
+    Labels,
+    names=st.lists(WORDS, max_size=3, unique=True)
+    .map(lambda names: (*(name for name in names if name != "WMH"), "WMH"))
+    .flatmap(lambda names: st.permutations(names).map(tuple)),
+    activation=st.just("sigmoid"),
+) | st.builds(
+    Labels,
+    names=st.permutations(("background", "WMH", "stroke")).map(tuple),
+    activation=st.just("softmax"),
+)
 PRESETS = st.builds(
     Preset,
-    format=st.just(1),
+    format=st.just(2),
     name=st.from_regex(r"[a-z0-9][a-z0-9._-]{0,63}", fullmatch=True),
     description=TEXTS,
     licence=TEXTS,
     training_data=TEXTS,
     reference=TEXTS,
-    channels=st.sampled_from([1, 2]),
-    without_t1=st.sampled_from(["error", "zero"]),
+    inputs=INPUTS,
+    labels=LABELS,
     preprocessing=PREPROCESSING,
     postprocessing=POSTPROCESSING,
     members=st.lists(MEMBERS, min_size=1, max_size=3, unique_by=lambda m: m.file).map(tuple),
@@ -172,7 +203,8 @@ def test_whole_numbers_may_stand_for_floats() -> None:
         {"members": (Member("0.safetensors", "0" * 64, "tiny", {"depth": float("nan")}, 3),)},
         {"members": (Member("0.safetensors", "0" * 64, "tiny", {"depth": float("inf")}, 3),)},
         {"members": (Member("0.safetensors", "0" * 64, "tiny", {"depth": None}, 3),)},
-        {"channels": True},
+        {"inputs": list(inputs_of_channels(2, "zero"))},
+        {"labels": Labels(("WMH", "WMH"), "sigmoid")},
         {"name": "../up"},
     ],
 )
@@ -215,7 +247,7 @@ def test_files_of_version_0_1_mean_no_further_rule() -> None:
 
 
 def test_every_key_is_visited() -> None:
-    assert len(KEYS) == 11 + 10 + 4 + 5
+    assert len(KEYS) == 11 + 2 * 5 + 2 + 10 + 4 + 5
 
 
 # Version 0.1 wrote no such keys.
@@ -230,7 +262,9 @@ def test_each_key_is_needed(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [(), ("preprocessing",), ("postprocessing",), ("members", 0)], ids=str
+    "path",
+    [(), ("inputs", 0), ("labels",), ("preprocessing",), ("postprocessing",), ("members", 0)],
+    ids=str,
 )
 def test_no_other_key_is_taken(path: Path) -> None:
     value = copy.deepcopy(FULL)
@@ -270,8 +304,10 @@ def at(path: str, junk: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "junk"),
     [
-        ("format", 2),
-        ("format", 1.0),
+        ("format", 0),
+        ("format", 1),  # with the keys of format 2
+        ("format", 3),
+        ("format", 2.0),
         ("format", "1"),
         ("name", ""),
         ("name", "Upper"),
@@ -282,9 +318,29 @@ def at(path: str, junk: Any) -> dict[str, Any]:
         ("description", "two\nlines"),
         ("description", "\x1b[31mred"),
         ("licence", "\ud800"),
-        ("channels", 3),
-        ("channels", 0),
-        ("without_t1", "guess"),
+        ("inputs", []),
+        ("inputs", [FULL["inputs"][1]]),  # T1 alone
+        ("inputs", [FULL["inputs"][0]] * 2),  # one name for two
+        ("inputs", [{**FULL["inputs"][0], "name": f"{i}"} for i in range(65)]),
+        ("inputs.0.name", ""),
+        ("inputs.0.name", " FLAIR"),
+        ("inputs.0.name", "x" * 65),
+        ("inputs.0.name", "two\nlines"),
+        ("inputs.0.scan", "PD"),
+        ("inputs.0.how", "guess"),
+        ("inputs.0.if_missing", "zero"),  # FLAIR is always there
+        ("inputs.1.if_missing", "guess"),
+        ("inputs.1.port", ""),
+        ("inputs.1.port", "a/b"),
+        ("inputs.1.port", "Deep"),
+        ("labels.names", []),
+        ("labels.names", ["stroke"]),
+        ("labels.names", ["wmh"]),
+        ("labels.names", ["WMH", "WMH"]),
+        ("labels.names", ["WMH", ""]),
+        ("labels.names", ["WMH", *(f"region {i}" for i in range(256))]),
+        ("labels.activation", "relu"),
+        ("labels.activation", "softmax"),  # with one label
         ("preprocessing", []),
         ("preprocessing.field", [200]),
         ("preprocessing.field", [200, 200, 200]),
@@ -352,7 +408,7 @@ def test_numbers_are_finite(number: str, key: str) -> None:
 
 
 def test_duplicate_keys() -> None:
-    text = json.dumps(FULL).replace('"channels": 2', '"channels": 2, "channels": 2')
+    text = json.dumps(FULL).replace('"format": 2', '"format": 2, "format": 2')
     assert "twice" in refused(text)
     text = json.dumps(FULL).replace('"depth": 3', '"depth": 3, "depth": 4')
     assert "twice" in refused(text)
@@ -411,13 +467,131 @@ def test_with_another_threshold() -> None:
 def test_with_changes_checks() -> None:
     assert preset.with_changes(make_preset(), name="other").name == "other"
     with pytest.raises(PresetError):
-        preset.with_changes(make_preset(), channels=3)
+        preset.with_changes(make_preset(), inputs=())
 
 
-def test_works_without_t1() -> None:
-    assert make_preset(channels=2, without_t1="zero").works_without_t1
-    assert not make_preset(channels=2, without_t1="error").works_without_t1
-    assert make_preset(channels=1, without_t1="error").works_without_t1
+@pytest.mark.parametrize(
+    ("channels", "without_t1", "takes", "works"),
+    [(2, "zero", True, True), (2, "error", True, False), (1, "error", False, True)],
+)
+def test_what_is_asked_of_t1(channels: int, without_t1: Any, takes: bool, works: bool) -> None:
+    made = make_preset(inputs=inputs_of_channels(channels, without_t1))
+    assert (made.takes_t1, made.works_without_t1) == (takes, works)
+
+
+def test_signature() -> None:
+    """Channels are counted port by port; ports come in the order in which they are first named."""
+    assert make_preset().signature == Signature.of_scan((16, 24), 2)
+    inputs = (
+        Input("FLAIR, wide", "FLAIR", "z-score", "error", "wide"),
+        Input("FLAIR", "FLAIR", "z-score", "error", "near"),
+        Input("T1, wide", "T1", "z-score", "zero", "wide"),
+    )
+    labels = Labels(("background", "stroke", "WMH"), "softmax")
+    made = make_preset(inputs=inputs, labels=labels)
+    preset.validate(made)
+    assert made.signature == Signature((16, 24), (("wide", 2), ("near", 1)), 3, "softmax")
+    assert labels.wmh == 2
+
+
+# Format 1 ---------------------------------------------------------------------------------------
+
+# As version 0.1 wrote them; "channels": 1 and "without_t1": "error" are the other shape.
+FORMAT_1 = """{
+  "format": 1,
+  "name": "some-model",
+  "description": "A model.",
+  "licence": "Apache-2.0",
+  "training_data": "nothing",
+  "reference": "none",
+  "channels": 2,
+  "without_t1": "zero",
+  "preprocessing": {
+    "field": [16, 24],
+    "orientation": "stored",
+    "order": "crop-normalise",
+    "mask": "each",
+    "flair_threshold": 70.0,
+    "t1_threshold": 30.0,
+    "largest_component": true,
+    "padding": "background",
+    "ceiling": null,
+    "clip": null
+  },
+  "postprocessing": {
+    "threshold": 0.5,
+    "end_slices": 0.1,
+    "min_lesion_mm3": 0.0,
+    "lesion_peak": 0.0
+  },
+  "members": [
+    {
+      "file": "0.safetensors",
+      "sha256": "0000000000000000000000000000000000000000000000000000000000000000",
+      "network": "tiny",
+      "options": {},
+      "parameters": 3
+    }
+  ]
+}
+"""
+
+
+def format_1(**changes: Any) -> str:
+    """The text with other values at the top level."""
+    return json.dumps(json.loads(FORMAT_1) | changes)
+
+
+FLAIR_INPUT = Input("FLAIR", "FLAIR", "z-score", "error", "scan")
+
+
+@pytest.mark.parametrize(
+    ("changes", "t1"),
+    [
+        ({}, [Input("T1", "T1", "z-score", "zero", "scan")]),
+        ({"without_t1": "error"}, [Input("T1", "T1", "z-score", "error", "scan")]),
+        ({"channels": 1}, []),
+        ({"channels": 1, "without_t1": "error"}, []),
+    ],
+)
+def test_format_1_is_read_on(changes: dict[str, Any], t1: list[Input]) -> None:
+    read = preset.from_json(format_1(**changes) if changes else FORMAT_1)
+    assert read == make_preset(inputs=(FLAIR_INPUT, *t1), labels=Labels(("WMH",), "sigmoid"))
+    # What is written is format 2, and reads back to the same.
+    written = json.loads(preset.to_json(read))
+    assert written["format"] == 2
+    assert not {"channels", "without_t1"} & set(written)
+    assert preset.from_json(json.dumps(written)) == read
+
+
+@pytest.mark.parametrize("key", json.loads(FORMAT_1))
+def test_format_1_is_read_strictly(key: str) -> None:
+    value = json.loads(FORMAT_1)
+    del value[key]
+    assert key in refused(value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"channels": 0},
+        {"channels": 3},
+        {"channels": True},
+        {"channels": 2.0},
+        {"without_t1": "guess"},
+        {"without_t1": None},
+        {"format": True},
+        {"format": 1.0},
+        {"format": "1"},
+        {"format": 2},  # with the keys of format 1
+        {"inputs": FULL["inputs"]},  # both at once
+        {"labels": FULL["labels"]},
+        {"format": 2, "inputs": FULL["inputs"], "labels": FULL["labels"]},
+        {"description": "two\nlines"},
+    ],
+)
+def test_format_1_of_impossible_values(changes: dict[str, Any]) -> None:
+    refused(format_1(**changes))
 
 
 @given(st.text("RLAPISrlapisX", max_size=4) | st.just("stored"))

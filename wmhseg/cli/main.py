@@ -294,7 +294,7 @@ def _challenge(arguments: argparse.Namespace) -> int:
             advice="Mount the case's folder: docker run -v CASE:/input -v OUT:/output wmhseg.",
         )
     model = store.find(arguments.model or store.DEFAULT_MODEL)
-    t1 = pre / "T1.nii.gz" if model.preset.channels == 2 else None
+    t1 = pre / "T1.nii.gz" if model.preset.takes_t1 else None
     if t1 is not None and not t1.exists() and (pre / "FLAIR.nii.gz").exists():
         alone = model.preset.works_without_t1
         raise errors.MissingFileError(
@@ -344,9 +344,9 @@ def _describe(model: Model) -> dict[str, str]:
         "name": preset.name,
         "what": preset.description,
         "members": f"{len(preset.members)} x {', '.join(networks)}",
-        "input": "FLAIR"
-        if preset.channels == 1
-        else ("FLAIR and T1, or FLAIR alone" if preset.works_without_t1 else "FLAIR and T1"),
+        "input": ("FLAIR and T1, or FLAIR alone" if preset.works_without_t1 else "FLAIR and T1")
+        if preset.takes_t1
+        else "FLAIR",
         "preset": methods.method_name(preset),
         "trained on": preset.training_data,
         "licence": preset.licence,
@@ -357,6 +357,7 @@ def _describe(model: Model) -> dict[str, str]:
 
 def _import(arguments: argparse.Namespace) -> int:
     from wmhseg.weights import importing
+    from wmhseg.weights.inputs import inputs_of_channels
 
     made = importing.import_keras2(
         [Path(name) for name in arguments.files],
@@ -365,7 +366,7 @@ def _import(arguments: argparse.Namespace) -> int:
             method=arguments.preset,
             network=arguments.network,
             options={} if arguments.kernel is None else {"kernel": arguments.kernel},
-            channels=arguments.channels,
+            inputs=inputs_of_channels(arguments.channels, "error"),
             licence=arguments.licence,
         ),
         into=Path(arguments.into) if arguments.into else None,

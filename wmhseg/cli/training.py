@@ -82,7 +82,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if plan.augmentation is not None:
         return _train_on_scans(arguments, plan, plan.augmentation, running, console)
     assert plan.synthesis is not None
-    data = SyntheticData(Path(arguments.labels), plan.synthesis, plan.channels)
+    data = SyntheticData(Path(arguments.labels), plan.synthesis, plan.inputs)
     if arguments.check:
         print("\n".join([*data.describe(), f"{len(data.identity())} files read"]))
         return errors.EXIT_OK

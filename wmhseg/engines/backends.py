@@ -1,6 +1,7 @@
 """Keras' backends: which one is used, on which device, and how it rounds.
 
-Keras is imported through here, so that its backend is chosen once and before it is loaded.
+A program starts Keras here before it imports it anywhere else: the backend cannot be changed once
+Keras is loaded.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def may_have_gpu() -> bool:
     return sys.platform != "linux" or any(os.path.exists(sign) for sign in signs)
 
 
-def start(device: Device = "auto", threads: int | None = None) -> Runtime:
+def start_keras(device: Device = "auto", threads: int | None = None) -> Runtime:
     """Chooses a backend, loads Keras and finds the device.
 
     Args:
@@ -147,7 +148,7 @@ def _prepare(backend: str, threads: int) -> bool:
     if backend == "jax":
         import jax
 
-        return any(found.platform == "gpu" for found in jax.devices())
+        return any(device.platform == "gpu" for device in jax.devices())
     raise DeviceError(
         f"A Keras backend out of {', '.join(BACKENDS)} was expected in KERAS_BACKEND",
         received=backend,
@@ -171,7 +172,7 @@ def tensor_float_32(backend: str, allowed: bool) -> Iterator[None]:
         allowed: False computes in float32 as the processor does.
 
     Raises:
-        DeviceError: If PyTorch is too old to be told.
+        DeviceError: If PyTorch is too old to have such a setting.
     """
     if backend == "jax":
         import jax
@@ -222,9 +223,9 @@ def check_gpu_precision(backend: str, precision: Precision) -> None:
     """
     if precision == "f32":
         return
-    found = _compute_capability(backend)
-    if found is None or found < (8, 0):
-        known = "unknown" if found is None else ".".join(map(str, found))
+    capability = _compute_capability(backend)
+    if capability is None or capability < (8, 0):
+        known = "unknown" if capability is None else ".".join(map(str, capability))
         raise DeviceError(
             f"A GPU of compute capability 8.0 or more was expected for --precision {precision}",
             received=known,
@@ -234,23 +235,23 @@ def check_gpu_precision(backend: str, precision: Precision) -> None:
 
 def _compute_capability(backend: str) -> tuple[int, int] | None:
     """Of the first GPU; None if it has none."""
-    found: Any = None
+    capability: Any = None
     if backend == "tensorflow":
         import tensorflow as tf
 
         first = tf.config.list_physical_devices("GPU")[0]
-        found = tf.config.experimental.get_device_details(first).get("compute_capability")
+        capability = tf.config.experimental.get_device_details(first).get("compute_capability")
     elif backend == "torch":
         import torch
 
-        found = None if torch.version.hip else torch.cuda.get_device_capability(0)
+        capability = None if torch.version.hip else torch.cuda.get_device_capability(0)
     else:
         import jax
 
-        told = str(getattr(jax.devices()[0], "compute_capability", ""))
+        text = str(getattr(jax.devices()[0], "compute_capability", ""))
         with suppress(ValueError):
-            found = tuple(map(int, told.split(".")))
-    return None if not found else (int(found[0]), int(found[1]))
+            capability = tuple(map(int, text.split(".")))
+    return None if not capability else (int(capability[0]), int(capability[1]))
 
 
 def choose_gpu_backend() -> None:
@@ -292,4 +293,4 @@ def _gpu_names(backend: str) -> list[str]:
         return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     import jax
 
-    return [str(found.device_kind) for found in jax.devices() if found.platform == "gpu"]
+    return [str(gpu.device_kind) for gpu in jax.devices() if gpu.platform == "gpu"]

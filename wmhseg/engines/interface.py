@@ -1,10 +1,12 @@
 """What an engine is, and what all engines check.
 
-Batches are (slice, row, column, channel); probabilities (slice, row, column).
+Batches are (slice, row, column, channel) for each input layer (port) of the network; probabilities
+(slice, row, column, label).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +20,8 @@ from wmhseg.weights.preset import Member
 from wmhseg.weights.store import Model
 
 Float = npt.NDArray[np.float32]
+Batch = Mapping[str, Float]
+"""Port -> (slice, row, column, channel)."""
 
 
 class Engine(Protocol):
@@ -38,14 +42,15 @@ class Engine(Protocol):
             ModelError: If its weights are missing, damaged, or not the network's.
         """
 
-    def predict(self, batch: Float) -> Float:
+    def predict(self, batch: Batch) -> Float:
         """Computes the current member's probabilities.
 
         Args:
-            batch: (slice, row, column, channel) float32, z-scored.
+            batch: For each port of the model's signature (slice, row, column, channel) float32,
+                as the preset prepares it.
 
         Returns:
-            (slice, row, column) float32.
+            (slice, row, column, label) float32, labels in the order of the preset.
         """
 
 
@@ -53,12 +58,11 @@ def describe(model: Model, member: Member) -> Graph:
     """The network of a member.
 
     Raises:
-        PresetError: If there is no such network, or it does not take the member's options.
+        PresetError: If there is no such network, or it does not take the preset's inputs, labels
+            and the member's options.
         WeightsError: If it has another number of parameters than the preset says.
     """
-    preset = model.preset
-    field = preset.preprocessing.field
-    described = catalogue.describe(member.network, field, preset.channels, member.options)
+    described = catalogue.describe(member.network, model.preset.signature, member.options)
     if described.parameter_count() != member.parameters:
         raise WeightsError(
             f"A network of {member.parameters:,} parameters was expected",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wmhseg.engines import backends, interface
-from wmhseg.engines.interface import Float
+from wmhseg.engines.interface import Batch, Float
 from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import catalogue, variables
 from wmhseg.weights import store
@@ -56,21 +56,20 @@ class KerasEngine:
             yield
 
     def _build(self, model: Model, member: Member) -> Any:
-        preset = model.preset
-        field = preset.preprocessing.field
-        key = (member.network, field, preset.channels, tuple(sorted(member.options.items())))
+        signature = model.preset.signature
+        key = (member.network, signature, tuple(sorted(member.options.items())))
         if key not in self._built:
             self._built[key] = catalogue.build(
                 member.network,
-                field,
-                preset.channels,
+                signature,
                 member.options,
                 policy=POLICIES[self.runtime.precision],
             )
         return self._built[key]
 
-    def predict(self, batch: Float) -> Float:
+    def predict(self, batch: Batch) -> Float:
         """See Engine."""
+        arrays = [batch[taken.name] for taken in self._network.inputs]
         with self.scope():
-            out = self._network.predict_on_batch(batch)
-        return np.asarray(out, np.float32)[..., 0]
+            out = self._network.predict_on_batch(arrays if len(arrays) > 1 else arrays[0])
+        return np.asarray(out, np.float32)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wmhseg.engines import interface, openvino_core
-from wmhseg.engines.interface import Float
+from wmhseg.engines.interface import Batch, Float
 from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import graph, rewriting, variables
 from wmhseg.weights import store
@@ -40,14 +40,17 @@ class OpenVinoEngine:
         self.runtime = machine
         self._change = change
         self._core = openvino_core.openvino_core()
-        self._members: dict[str, _Compiled] = {}
+        self._members: dict[tuple[Any, ...], _Compiled] = {}
         self._current: _Compiled | None = None
 
     def load(self, model: Model, member: Member) -> None:
         """See Engine."""
-        preset = model.preset
-        options = tuple(sorted(member.options.items()))
-        key = f"{member.sha256} {member.network} {options} {preset.preprocessing.field}"
+        key = (
+            member.sha256,
+            member.network,
+            tuple(sorted(member.options.items())),
+            model.preset.signature,
+        )
         if key not in self._members:
             described = interface.describe(model, member)
             tensors = store.load(model, member)
@@ -60,7 +63,7 @@ class OpenVinoEngine:
             )
         self._current = self._members[key]
 
-    def predict(self, batch: Float) -> Float:
+    def predict(self, batch: Batch) -> Float:
         """See Engine."""
         assert self._current is not None, "load comes first"
         return self._current(batch)
@@ -82,14 +85,16 @@ class _Compiled:
         self._size = 0
         self._request: Any = None
 
-    def __call__(self, batch: Float) -> Float:
-        """Computes a batch (slice, row, column, channel) -> (slice, row, column)."""
-        if len(batch) != self._size:
-            self._size, self._request = len(batch), self._compile(len(batch))
-        scan = np.ascontiguousarray(np.moveaxis(batch, 3, 1), np.float32)
-        found = self._request.infer([scan], share_inputs=True, share_outputs=True)[0]
-        # A copy: the next call writes to the same memory.
-        return np.array(found[:, 0], np.float32)
+    def __call__(self, batch: Batch) -> Float:
+        """Computes port -> (slice, row, column, channel) to (slice, row, column, label)."""
+        taken = [batch[layer.name] for layer in self._described.inputs]
+        if len(taken[0]) != self._size:
+            self._size = len(taken[0])
+            self._request = self._compile(self._size)
+        arrays = [np.ascontiguousarray(np.moveaxis(one, 3, 1), np.float32) for one in taken]
+        maps = self._request.infer(arrays, share_inputs=True, share_outputs=True)[0]
+        # A copy, in the order in which it lies: the next call writes to the same memory.
+        return np.array(np.moveaxis(maps, 1, 3), np.float32)
 
     def _compile(self, batch: int) -> Any:
         from wmhseg.engines.openvino_graph import to_openvino

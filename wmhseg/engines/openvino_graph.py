@@ -1,6 +1,6 @@
 """A network's description and weights as an OpenVINO model. Arrays are (slice, map, row, column).
 
-It is built straight from the arrays: neither Keras nor TensorFlow is needed.
+The model is built straight from the arrays: neither Keras nor TensorFlow is needed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def to_openvino(described: Graph, tensors: Tensors, batch: int) -> Model:
         batch: Slices in one call. A fixed number lets OpenVINO plan its memory once.
 
     Returns:
-        A model from (slice, channel, row, column) to (slice, map, row, column), float32.
+        A model from (slice, channel, row, column), one for each of ``described.inputs`` in their
+        order, to (slice, map, row, column), float32.
     """
     made: dict[str, Any] = {}
     for layer in described.layers:
@@ -35,17 +36,16 @@ def to_openvino(described: Graph, tensors: Tensors, batch: int) -> Model:
         node.set_friendly_name(layer.name)
         made[layer.name] = node
     output = opset13.result(made[described.output.name])
-    return Model([output], [made[described.scan.name]], described.name)
+    return Model([output], [made[layer.name] for layer in described.inputs], described.name)
 
 
 def _node(layer: Layer, taken: list[Any], tensors: Tensors, batch: int) -> Any:
     """The operation that does what a layer of the description does."""
     match layer.operation:
-        case graph.Scan((rows, columns, channels)):
+        case graph.Input((rows, columns, channels)):
             return opset13.parameter([batch, channels, rows, columns], np.float32)
-        case graph.Convolution(sigmoid=sigmoid):
-            node = _convolution(layer, taken[0], tensors)
-            return opset13.sigmoid(node) if sigmoid else node
+        case graph.Convolution(activation=activation):
+            return _activated(activation, _convolution(layer, taken[0], tensors))
         case graph.GrowingConvolution(_, kernel):
             # OpenVINO wants (received, made, row, column) here.
             weights = tensors[f"{layer.name}/kernel"].transpose(2, 3, 0, 1)
@@ -100,6 +100,13 @@ def _convolution(layer: Layer, taken: Any, tensors: Tensors) -> Any:
         [1, 1],
     )
     return opset13.add(node, _constant(tensors[f"{layer.name}/bias"].reshape(1, -1, 1, 1)))
+
+
+def _activated(activation: str | None, node: Any) -> Any:
+    """Probabilities: map by map, or over all maps of a pixel."""
+    if activation == "softmax":
+        return opset13.softmax(node, 1)
+    return opset13.sigmoid(node) if activation == "sigmoid" else node
 
 
 def _constant(array: npt.NDArray[np.float32]) -> Any:

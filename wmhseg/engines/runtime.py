@@ -1,7 +1,7 @@
-"""The machine: how many processors may be used, which engine and backend, which device.
+"""What is computed with: the words a user may choose from, and the record of what was chosen.
 
-Keras and OpenVINO are imported through here: Keras' backend is chosen once and before it is
-loaded, and OpenVINO comes without what reports its use to its makers.
+Loading the module loads nothing heavy: Keras is started in ``backends``, OpenVINO in
+``openvino_core``.
 """
 
 from __future__ import annotations
@@ -97,12 +97,12 @@ def versions(backend: str) -> dict[str, str]:
 
     engine = ["openvino"] if backend == "openvino" else ["keras", backend]
     names = [*engine, "numpy", "scipy", "SimpleITK"]
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    installed = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in names:
         for candidate in (name, f"{name}-cpu"):
             try:
-                found[name] = metadata.version(candidate)
+                installed[name] = metadata.version(candidate)
                 break
             except metadata.PackageNotFoundError:
                 continue
-    return found
+    return installed

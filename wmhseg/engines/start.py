@@ -1,4 +1,4 @@
-"""How an engine is chosen and started."""
+"""How an engine is chosen and started: the one place that knows all engines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wmhseg.engines.runtime import Device, EngineName, Precision, Runtime
 from wmhseg.errors import DeviceError, UsageError
 
 
-def start(
+def start_engine(
     name: EngineName = "auto",
     device: Device = "auto",
     threads: int | None = None,
@@ -39,7 +39,7 @@ def start(
         )
     if name == "openvino" or (name == "auto" and device != "gpu" and _suits_openvino(device)):
         return OpenVinoEngine(openvino_core.start_openvino(threads, precision))
-    machine = backends.start(device, threads)
+    machine = backends.start_keras(device, threads)
     if name == "auto" and machine.device == "cpu" and openvino_core.has_openvino():
         return OpenVinoEngine(openvino_core.start_openvino(threads, precision))
     return KerasEngine(_with_precision(machine, precision))

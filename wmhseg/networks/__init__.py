@@ -1,1 +1,1 @@
-"""The published networks, each described once for all engines."""
+"""Networks, each described once for all engines."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wmhseg.networks import graph
 from wmhseg.networks.graph import Layer, Sides
+from wmhseg.networks.signature import Signature
 
 
 def convolution(x: Layer, filters: int, kernel: int, *, name: str, batch_norm: bool) -> Layer:
@@ -49,7 +50,7 @@ def pad_like(x: Layer, target: Layer, *, name: str) -> Layer:
 
 
 def encoder_decoder(
-    inputs: Layer,
+    signature: Signature,
     first_stages: list[list[int]],
     *,
     batch_norm: bool,
@@ -57,14 +58,17 @@ def encoder_decoder(
     """Builds the contracting and expanding path that U-Net and Stack-Net share.
 
     Args:
-        inputs: (row, column, channel).
+        signature: One input layer (row, column, channel), and the labels.
         first_stages: The kernel sizes of each stage, counted from full resolution, that differ
             from the plain pair of 3x3 convolutions. ``[[5, 5]]`` is the U-Net,
             ``[[3] * 5, [3] * 5]`` the Stack-Net.
         batch_norm: Batch normalisation after every convolution but the last.
 
     Returns:
-        Probability of WMH, (row, column, 1).
+        Probabilities, (row, column, label).
+
+    Raises:
+        ValueError: If the signature has several input layers.
 
     Reference:
         Li et al., NeuroImage 183 (2018) 650-665, Figure 4, for all but ``first_stages``.
@@ -73,7 +77,7 @@ def encoder_decoder(
     kernels: list[list[int]] = [[3, 3], [3, 3], [3, 3], [3, 4]]
     kernels[: len(first_stages)] = first_stages
 
-    x = inputs
+    x = inputs = signature.only_input()
     skips = []
     for stage, (width, stage_kernels) in enumerate(zip(widths, kernels, strict=True), start=1):
         for index, kernel in enumerate(stage_kernels, start=1):
@@ -89,8 +93,7 @@ def encoder_decoder(
         for index in (1, 2):
             name = f"dec{stage}_conv{index}"
             x = convolution(x, widths[stage - 1], 3, name=name, batch_norm=batch_norm)
-    x = pad_like(x, inputs, name="pad")
-    return Layer(graph.Convolution(1, 1, sigmoid=True), (x,), "output")
+    return signature.output_layer(pad_like(x, inputs, name="pad"))
 
 
 def check_kernel(kernel: int) -> None:

@@ -1,14 +1,14 @@
-"""The table of published networks: name in a preset -> the network."""
+"""The table of networks: name in a preset -> the function that describes the network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wmhseg.errors import PresetError
 from wmhseg.networks.graph import Graph
-from wmhseg.networks.network import Network
+from wmhseg.networks.signature import Signature
 from wmhseg.networks.stacknet import stacknet
 from wmhseg.networks.unet import unet
 
@@ -16,34 +16,41 @@ if TYPE_CHECKING:
     import keras
 
 
-NETWORKS: dict[str, Network] = {"unet": unet, "stacknet": stacknet}
+NETWORKS: dict[str, Callable[..., Graph]] = {"unet": unet, "stacknet": stacknet}
 
 
 def describe(
-    name: str,
-    field: tuple[int, int],
-    channels: int,
-    options: Mapping[str, int | float | bool | str],
+    name: str, signature: Signature, options: Mapping[str, int | float | bool | str]
 ) -> Graph:
     """Describes a network for any engine; Keras is not needed.
 
     Args:
         name: Name in ``NETWORKS``.
-        field: Rows and columns of the input in pixels.
-        channels: 2 for FLAIR and T1, 1 for FLAIR alone.
+        signature: What goes in and what comes out.
         options: Further arguments of the network.
 
     Raises:
-        PresetError: If there is no such network, or it does not take these options.
+        PresetError: If there is no such network, or it does not take these options or has other
+            inputs or outputs.
     """
-    with _options_checked(name, options):
-        return NETWORKS[name].describe(field, channels, **options)
+    if name not in NETWORKS:
+        raise PresetError(
+            "A network out of " + ", ".join(NETWORKS) + " was expected", received=f'"{name}"'
+        )
+    try:
+        described = NETWORKS[name](signature, **options)
+        signature.check(described)
+    except (TypeError, ValueError) as error:
+        raise PresetError(
+            f"Inputs, labels and options that the network {name} takes were expected",
+            received=f"{dict(options)} ({error})",
+        ) from None
+    return described
 
 
 def build(
     name: str,
-    field: tuple[int, int],
-    channels: int,
+    signature: Signature,
     options: Mapping[str, int | float | bool | str],
     *,
     policy: str = "float32",
@@ -52,19 +59,21 @@ def build(
 
     Args:
         name: Name in ``NETWORKS``.
-        field: Rows and columns of the input in pixels.
-        channels: 2 for FLAIR and T1, 1 for FLAIR alone.
+        signature: What goes in and what comes out.
         options: Further arguments of the network.
         policy: Keras' name of the types to compute in; variables are float32.
 
     Returns:
-        The network with random weights.
+        The network with random weights; see ``keras_model.to_keras``.
 
     Raises:
-        PresetError: If there is no such network, or it does not take these options.
+        PresetError: As ``describe`` does.
     """
-    with computing_in(policy), _options_checked(name, options):
-        return NETWORKS[name](field, channels, **options)
+    described = describe(name, signature, options)
+    from wmhseg.networks.keras_model import to_keras
+
+    with computing_in(policy):
+        return to_keras(described)
 
 
 @contextmanager
@@ -80,19 +89,3 @@ def computing_in(policy: str) -> Iterator[None]:
     finally:
         keras.config.set_floatx(types[0])
         keras.config.set_dtype_policy(types[1])
-
-
-@contextmanager
-def _options_checked(name: str, options: Mapping[str, int | float | bool | str]) -> Iterator[None]:
-    """Raises PresetError unless there is such a network and it takes these options."""
-    if name not in NETWORKS:
-        raise PresetError(
-            "A network out of " + ", ".join(NETWORKS) + " was expected", received=f'"{name}"'
-        )
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise PresetError(
-            f"Options that the network {name} takes were expected",
-            received=f"{dict(options)} ({error})",
-        ) from None

@@ -1,9 +1,9 @@
 """The language networks are described in: a graph of layers that belongs to no engine.
 
-A network is described once, in ``unet.py`` and ``stacknet.py``; ``keras_model.py`` makes a Keras
-model of it for training and as the reference, ``engines.openvino_engine`` what a processor runs
-fastest. Sizes are (row, column, channel); kernels (row, column, received, made), as Keras keeps
-them.
+A network is described once, in a module of its own (``unet``, ``stacknet``); ``keras_model`` makes
+a Keras model of the description for training and as the reference, ``engines.openvino_graph`` what
+a processor runs fastest. Sizes are (row, column, channel); kernels (row, column, received, made),
+as Keras keeps them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 Size = tuple[int, int, int]
 Sides = tuple[tuple[int, int], tuple[int, int]]  # rows (start, end), columns (start, end)
 
 
 @dataclass(frozen=True)
-class Scan:
-    """The input.
+class Input:
+    """An input layer: a network has one or several.
 
     Attributes:
         size: Rows, columns, channels.
@@ -34,12 +35,13 @@ class Convolution:
     Attributes:
         filters: Maps it makes.
         kernel: Side of the square kernel in pixels.
-        sigmoid: Whether probabilities come out, in float32 whatever the rest is computed in.
+        activation: What makes probabilities of the maps, in float32 whatever the rest is computed
+            in: "sigmoid" map by map, "softmax" over all maps of a pixel; None leaves them.
     """
 
     filters: int
     kernel: int
-    sigmoid: bool = False
+    activation: Literal["sigmoid", "softmax"] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Pad:
 
 
 Operation = (
-    Scan
+    Input
     | Convolution
     | GrowingConvolution
     | BatchNorm
@@ -171,7 +173,7 @@ class Layer:
 def _size(operation: Operation, inputs: list[Size]) -> Size:
     """Size of what an operation makes of inputs of these sizes."""
     match operation:
-        case Scan(size):
+        case Input(size):
             return size
         case Convolution(filters, _):
             return (*inputs[0][:2], filters)
@@ -211,16 +213,13 @@ class Graph:
         return tuple(_walk(self.output, set()))
 
     @property
-    def scan(self) -> Layer:
-        """The input."""
-        return next(layer for layer in self.layers if isinstance(layer.operation, Scan))
+    def inputs(self) -> tuple[Layer, ...]:
+        """All input layers, in the order in which layers first take them."""
+        return tuple(layer for layer in self.layers if isinstance(layer.operation, Input))
 
     def variables(self) -> dict[str, tuple[int, ...]]:
         """All variables, as weight files name them, and their shapes."""
-        found: dict[str, tuple[int, ...]] = {}
-        for layer in self.layers:
-            found |= layer.variables()
-        return found
+        return {k: v for layer in self.layers for k, v in layer.variables().items()}
 
     def parameter_count(self) -> int:
         """Numbers in all variables together."""

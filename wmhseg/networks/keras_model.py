@@ -21,16 +21,20 @@ def to_keras(described: Graph) -> keras.Model:
         described: The network. Its layers' names become those of the model's layers.
 
     Returns:
-        A model from (slice, row, column, channel) to (slice, row, column, maps).
+        A model from (slice, row, column, channel) to (slice, row, column, map). Where there are
+        several inputs, it takes a list in the order of ``described.inputs``.
     """
     made: dict[str, Any] = {}
     for layer in described.layers:
         taken = [made[x.name] for x in layer.inputs]
-        if isinstance(layer.operation, graph.Scan):
+        if isinstance(layer.operation, graph.Input):
             made[layer.name] = keras.Input(layer.size, name=layer.name)
         else:
             made[layer.name] = _layer(layer)(taken if len(taken) > 1 else taken[0])
-    return keras.Model(made[described.scan.name], made[described.output.name], name=described.name)
+    inputs = [made[layer.name] for layer in described.inputs]
+    return keras.Model(
+        inputs if len(inputs) > 1 else inputs[0], made[described.output.name], name=described.name
+    )
 
 
 def _layer(layer: Layer) -> keras.layers.Layer:
@@ -63,7 +67,9 @@ def _layer(layer: Layer) -> keras.layers.Layer:
 
 def _convolution(operation: graph.Convolution, where: dict[str, Any]) -> keras.layers.Layer:
     size = operation.filters, operation.kernel
-    if operation.sigmoid:
+    if operation.activation is not None:
         # float32 whatever the policy, so that probabilities near 0 and 1 keep their digits.
-        return layers.Conv2D(*size, padding="same", activation="sigmoid", dtype="float32", **where)
+        return layers.Conv2D(
+            *size, padding="same", activation=operation.activation, dtype="float32", **where
+        )
     return layers.Conv2D(*size, padding="same", kernel_initializer="he_normal", **where)

@@ -77,7 +77,7 @@ def merge_doublings(
 def _merged(layer: Layer, inputs: tuple[Layer, ...], tensors: dict[str, Float]) -> Layer | None:
     """The sum that a convolution of (doubled, other maps) becomes; None for all other layers."""
     operation = layer.operation
-    if not isinstance(operation, Convolution) or operation.sigmoid or operation.kernel % 2 == 0:
+    if not isinstance(operation, Convolution) or operation.activation or operation.kernel % 2 == 0:
         return None
     joined = inputs[0]
     if not isinstance(joined.operation, Concatenation) or len(joined.inputs) != 2:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from wmhseg.networks import blocks
-from wmhseg.networks.graph import Graph, Layer, Scan
-from wmhseg.networks.network import network
+from wmhseg.networks.graph import Graph
+from wmhseg.networks.signature import Signature
 
 
-@network
 def stacknet(
-    field: tuple[int, int] = (200, 200),
-    channels: int = 2,
+    signature: Signature,
     *,
     kernel: int = 3,
     depth: int = 5,
@@ -20,8 +18,8 @@ def stacknet(
     """Describes the U-Net with stacks of convolutions in its first stages.
 
     Args:
-        field: Rows and columns of the input in pixels, each at least 16.
-        channels: 2 for FLAIR and T1 (in this order), 1 for FLAIR alone.
+        signature: One input layer of at least 16 x 16 pixels, and the labels. Published: 200 x
+            200 pixels of FLAIR and T1, in this order.
         kernel: Kernel of the stacked convolutions, 3 or 5 in the paper.
         depth: Convolutions a stack, 1 to 6 in the paper's study, 5 as submitted.
         stacked_stages: Stages, counted from full resolution, whose pair becomes a stack. The
@@ -29,23 +27,23 @@ def stacknet(
         batch_norm: Batch normalisation after every convolution but the last.
 
     Returns:
-        The graph from (row, column, channel), z-scored, to the probability of WMH
-        (row, column, 1). 9,034,529 parameters with the defaults, 9,986,849 with kernel 5.
+        The graph from (row, column, channel), z-scored, to probabilities (row, column, label).
+        As published 9,034,529 parameters, 9,986,849 with kernel 5.
 
     Raises:
-        ValueError: If the field is too small, or depth or stacked_stages is out of range.
+        ValueError: If there are several input layers, the field is too small, or an option is
+            out of range.
 
     Reference:
         H. Li, J. Zhang, M. Muehlau, J. Kirschke, B. Menze. Multi-scale convolutional-stack
         aggregation for robust white matter hyperintensities segmentation. BrainLes 2018.
     """
-    blocks.check_field(field)
+    blocks.check_field(signature.field)
     blocks.check_kernel(kernel)
     if not 1 <= depth <= 20:
         raise ValueError(f"A depth of 1 to 20 was expected. Received: {depth}.")
     if not 1 <= stacked_stages <= 4:
         raise ValueError(f"1 to 4 stacked stages were expected. Received: {stacked_stages}.")
-    inputs = Layer(Scan((*field, channels)), (), "scan")
     stages = [[kernel] * depth] * stacked_stages
-    outputs = blocks.encoder_decoder(inputs, stages, batch_norm=batch_norm)
+    outputs = blocks.encoder_decoder(signature, stages, batch_norm=batch_norm)
     return Graph("stacknet", outputs)

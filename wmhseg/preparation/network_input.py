@@ -1,9 +1,13 @@
-"""From scans on one grid to the network's input: orient, scale, crop, normalise, pad."""
+"""From scans on one grid to the network's input: orient, scale, crop, normalise, pad.
+
+This is the one place that makes channels of scans, as the preset's inputs say.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +18,10 @@ from wmhseg.geometry import Conformation
 from wmhseg.io.images import Scan
 from wmhseg.preparation import intensity
 from wmhseg.weights import store
-from wmhseg.weights.preset import Preset
+from wmhseg.weights.inputs import How, Input
+from wmhseg.weights.preset import Preprocessing, Preset
+
+Float = npt.NDArray[np.float32]
 
 # What a user is warned of: a share of the head outside the network's field, and pixels outside the
 # sizes of the challenge's scanners (0.95 to 1.21 mm) and of our training, with some room.
@@ -24,16 +31,16 @@ PIXEL_MM = (0.8, 1.25)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A scan as the network takes it.
+    """A scan as the networks take it.
 
     Attributes:
-        stack: (slice, row, column, channel) float32.
+        stacks: Port of the networks -> (slice, row, column, channel) float32.
         conformation: The way back to the scan's matrix.
         scales: The finding about each modality's intensity scale, by name.
         warnings: Sentences for the report.
     """
 
-    stack: npt.NDArray[np.float32]
+    stacks: dict[str, Float]
     conformation: Conformation
     scales: dict[str, intensity.ScaleFinding]
     warnings: tuple[str, ...]
@@ -41,10 +48,10 @@ class Prepared:
 
 def _check_t1(chosen: Preset, flair: Scan, t1: Scan | None) -> None:
     """Raises unless T1 is there when the model needs it, on the FLAIR scan's grid."""
-    if chosen.channels == 1:
+    if not chosen.takes_t1:
         return
     if t1 is None:
-        if chosen.without_t1 == "error":
+        if not chosen.works_without_t1:
             able = [m.preset.name for m in store.all_models() if m.preset.works_without_t1]
             raise MissingT1Error(
                 f"A T1 image was expected: model {chosen.name} needs FLAIR and T1",
@@ -107,6 +114,57 @@ def _field_warnings(way: Conformation, flair: npt.NDArray[np.float32], chosen: P
     return told
 
 
+# How channels are made ---------------------------------------------------------------------------
+
+# Scan -> (slice, row, column): in the model's axes, on the intensity scale, cut at the ceiling.
+Volumes = dict[str, Float]
+# How -> scan -> (slice, row, column) on the network's field.
+Made = Mapping[How, Mapping[str, npt.NDArray[Any]]]
+
+
+def _z_scores(volumes: Volumes, way: Conformation, method: Preprocessing) -> Volumes:
+    """Intensities normalised within the brain mask, on the network's field."""
+    names = list(volumes)
+    if method.order == "crop-normalise":
+        scores = intensity.normalise([way.crop(v) for v in volumes.values()], names, method)
+    else:
+        whole = intensity.normalise(list(volumes.values()), names, method)
+        scores = [way.crop(volume) for volume in whole]
+    made = {}
+    for name, volume in zip(names, scores, strict=True):
+        border = float(volume.min()) if method.padding == "background" else 0.0
+        made[name] = way.pad(volume, border)
+    return made
+
+
+_MAKERS: dict[How, Callable[[Volumes, Conformation, Preprocessing], Volumes]] = {
+    "z-score": _z_scores
+}
+
+
+def stacked(made: Made, inputs: Sequence[Input]) -> dict[str, Float]:
+    """Puts what was made of scans into the channels of the networks' ports.
+
+    Args:
+        made: How -> scan -> (slice, row, column). A scan that is not there leaves zeros.
+        inputs: The channels, in order.
+
+    Returns:
+        Port -> (slice, row, column, channel).
+    """
+    shape = next(volume.shape for scans in made.values() for volume in scans.values())
+    ports: dict[str, list[Input]] = {}
+    for one in inputs:
+        ports.setdefault(one.port, []).append(one)
+    stacks = {}
+    for port, channels in ports.items():
+        stacks[port] = np.zeros((*shape, len(channels)), np.float32)
+        for channel, one in enumerate(channels):
+            if one.scan in made[one.how]:
+                stacks[port][..., channel] = made[one.how][one.scan]
+    return stacks
+
+
 def prepare(
     flair: Scan,
     t1: Scan | None,
@@ -120,10 +178,10 @@ def prepare(
         flair: The FLAIR scan.
         t1: The T1 scan on the same grid, or None.
         chosen: What to do.
-        intensity_scale: See ``pipeline.Options``.
+        intensity_scale: See ``segmentation.options.Options``.
 
     Returns:
-        The stack of all slices, and the way back.
+        The stacks of all slices, and the way back.
 
     Raises:
         MissingT1Error: If the model needs T1 and there is none.
@@ -135,10 +193,10 @@ def prepare(
     method = chosen.preprocessing
     way = geometry.conform(flair.grid, method.field, method.orientation)
     warnings = []
-    scans = [flair] if t1 is None or chosen.channels == 1 else [flair, t1]
-    if t1 is not None and chosen.channels == 1:
+    scans = [flair] if t1 is None or not chosen.takes_t1 else [flair, t1]
+    if t1 is not None and not chosen.takes_t1:
         warnings.append(f"T1 was given but not used: model {chosen.name} takes FLAIR alone.")
-    if t1 is None and chosen.channels == 2:
+    if t1 is None and chosen.takes_t1:
         warnings.append("No T1 was given: its channel was left empty.")
     if method.orientation == "stored" and flair.grid.orientation[2] not in "SI":
         warnings.append(
@@ -146,24 +204,18 @@ def prepare(
             "scans as they are stored: do not trust the result."
         )
 
-    volumes, scales = [], {}
+    volumes, scales = {}, {}
     for scan, threshold in zip(scans, (method.flair_threshold, method.t1_threshold), strict=False):
         volume = way.orient(scan.array)
         # A modality without a threshold of its own has no scale either: z-scores undo any factor.
         if scan is flair or method.mask == "each":
             volume, scales[scan.name], told = _scaled(volume, scan.name, threshold, intensity_scale)
             warnings += told
-        volumes.append(
-            volume if method.ceiling is None else intensity.limit(volume, method.ceiling)
-        )
-    warnings += _field_warnings(way, volumes[0], chosen)
-    names = [scan.name for scan in scans]
-    if method.order == "crop-normalise":
-        volumes = intensity.normalise([way.crop(v) for v in volumes], names, method)
-    else:
-        volumes = [way.crop(v) for v in intensity.normalise(volumes, names, method)]
-    stack = np.zeros((way.slices, *method.field, chosen.channels), np.float32)
-    for channel, volume in enumerate(volumes):
-        border = float(volume.min()) if method.padding == "background" else 0.0
-        stack[..., channel] = way.pad(volume, border)
-    return Prepared(stack, way, scales, tuple(warnings))
+        if method.ceiling is not None:
+            volume = intensity.limit(volume, method.ceiling)
+        volumes["FLAIR" if scan is flair else "T1"] = volume
+    warnings += _field_warnings(way, volumes["FLAIR"], chosen)
+    ways = dict.fromkeys(one.how for one in chosen.inputs)
+    made = {how: _MAKERS[how](volumes, way, method) for how in ways}
+    del volumes, volume  # the largest scans need the room
+    return Prepared(stacked(made, chosen.inputs), way, scales, tuple(warnings))

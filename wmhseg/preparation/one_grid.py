@@ -87,7 +87,7 @@ def ready(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Ready:
         GridMismatchError: If the grids differ and registration is off.
         RegistrationError: If T1 does not match FLAIR, unless FLAIR alone will do.
     """
-    used = t1 if chosen.channels == 2 else None
+    used = t1 if chosen.takes_t1 else None
     one_grid = used is None or not flair.grid.difference(used.grid)
     if steps.registration == "off" and used is not None and not one_grid:
         raise GridMismatchError(
@@ -136,7 +136,7 @@ def ready(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Ready:
     flair = Scan(way.forward(flair.array), way.target, flair.name)
     findings["pixel_size"]["seconds"] = round(time.perf_counter() - started, 3)
     # A model for FLAIR alone is told that a T1 was given, which it says it does not use.
-    passed = used if chosen.channels == 2 else t1
+    passed = used if chosen.takes_t1 else t1
     grid = own_grid if used is not None else None
     return Ready(flair, passed, preset, turn, way, grid, move, findings, tuple(warnings))
 

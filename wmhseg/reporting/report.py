@@ -82,7 +82,7 @@ class Report:
                 for m in self.model.members
             ],
             "training_data": self.model.training_data,
-            "t1_used": bool(self.options["t1"]) and self.model.channels == 2,
+            "t1_used": bool(self.options["t1"]) and self.model.takes_t1,
             "intensity_scale": {"mode": self.options["intensity_scale"], **self.intensity_scale},
             "steps": self.steps,
             "grid": {

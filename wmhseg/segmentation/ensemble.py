@@ -1,34 +1,79 @@
-"""From a stack of slices to the mean probability over the members of an ensemble.
+"""From stacks of slices to the mean probability over the members of an ensemble.
 
-Stacks are (slice, row, column, channel); probabilities (slice, row, column).
+Stacks are (slice, row, column, channel), one for each port of the networks; probabilities (slice,
+row, column, label).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg.engines.interface import Engine
+from wmhseg.engines.interface import Batch, Engine
 from wmhseg.io.progress import Progress
+from wmhseg.segmentation import postprocessing
 from wmhseg.weights.store import Model
 
 Float = npt.NDArray[np.float32]
 
 
-def _batches(stack: Float, size: int) -> Iterator[tuple[slice, Float]]:
+def _length(stacks: Batch) -> int:
+    """Number of slices, the same in all stacks."""
+    (slices,) = {len(stack) for stack in stacks.values()}
+    return slices
+
+
+def _batches(stacks: Batch, size: int) -> Iterator[tuple[slice, Batch]]:
     """Yields batches of one size: the last is filled up, so that one compiled graph serves all."""
-    for first in range(0, len(stack), size):
-        part = stack[first : first + size]
-        missing = size - len(part)
-        if missing:
-            part = np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)])
-        yield slice(first, first + size - missing), part
+    slices = _length(stacks)
+    for first in range(0, slices, size):
+        where = slice(first, min(first + size, slices))
+        yield where, {port: _filled(stack[where], size) for port, stack in stacks.items()}
+
+
+def _filled(part: Float, size: int) -> Float:
+    """Adds empty slices up to a number."""
+    if len(part) == size:
+        return part
+    return np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])
+
+
+def wmh_probability(
+    stacks: Mapping[str, Float],
+    model: Model,
+    engine: Engine,
+    *,
+    batch: int | None = None,
+    progress: Progress | None = None,
+) -> Float:
+    """The mean probability of WMH in all slices; 0 in those that post-processing empties.
+
+    Args:
+        stacks: Port -> (slice, row, column, channel) float32, as the model's preset prepares it.
+        model: The ensemble.
+        engine: What computes.
+        batch: See ``mean_probability``.
+        progress: See ``mean_probability``.
+
+    Returns:
+        (slice, row, column) float32 in [0, 1].
+
+    Raises:
+        ModelError: If weights are missing, damaged, or not the network's.
+    """
+    preset = model.preset
+    kept = postprocessing.kept_slices(_length(stacks), preset.postprocessing)
+    probability = np.zeros((_length(stacks), *preset.preprocessing.field), np.float32)
+    part = {port: stack[kept] for port, stack in stacks.items()}
+    mean = mean_probability(part, model, engine, batch=batch, progress=progress)
+    probability[kept] = mean[..., preset.labels.wmh]
+    return probability
 
 
 def mean_probability(
-    stack: Float,
+    stacks: Mapping[str, Float],
     model: Model,
     engine: Engine,
     *,
@@ -40,8 +85,7 @@ def mean_probability(
     Slices without any content (one value in each channel) are computed once for all.
 
     Args:
-        stack: (slice, row, column, channel) float32, as the model's preset prepares it. Slices
-            that post-processing empties need not be in it.
+        stacks: Port -> (slice, row, column, channel) float32, as the model's preset prepares it.
         model: The ensemble.
         engine: What computes.
         batch: Slices computed at once, None for what suits the engine; bounds the memory and
@@ -49,30 +93,32 @@ def mean_probability(
         progress: Called with (done, total), counted in slices times members.
 
     Returns:
-        (slice, row, column) float32 in [0, 1].
+        (slice, row, column, label) float32 in [0, 1].
 
     Raises:
         ModelError: If weights are missing, damaged, or not the network's.
     """
     members = model.preset.members
-    chosen, copied_to = _without_copies(stack)
-    repeated = len(chosen) < len(stack)
+    chosen, copied_to = _without_copies(stacks)
+    repeated = len(chosen) < len(copied_to)
     if repeated:
-        stack = stack[chosen]
-    total = np.zeros(stack.shape[:3], np.float32)
-    size = max(1, min(batch or engine.batch, len(stack)))
+        stacks = {port: stack[chosen] for port, stack in stacks.items()}
+    slices = len(chosen)
+    signature = model.preset.signature
+    total = np.zeros((slices, *signature.field, signature.labels), np.float32)
+    size = max(1, min(batch or engine.batch, slices))
     for number, member in enumerate(members):
         engine.load(model, member)
-        for where, part in _batches(stack, size):
+        for where, part in _batches(stacks, size):
             total[where] += engine.predict(part)[: where.stop - where.start]
             if progress is not None:
-                progress(number * len(stack) + where.stop, len(members) * len(stack))
+                progress(number * slices + where.stop, len(members) * slices)
     mean = total / np.float32(len(members))
     return mean[copied_to] if repeated else mean
 
 
-def _without_copies(stack: Float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Finds slices of one value in each channel that an earlier slice equals.
+def _without_copies(stacks: Batch) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Finds slices of one value in each channel of every port that an earlier slice equals.
 
     Returns:
         Indices of the slices to compute, and for each slice its place among them.
@@ -80,10 +126,11 @@ def _without_copies(stack: Float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.
     first: dict[bytes, int] = {}
     chosen: list[int] = []
     places = []
-    for index, scan in enumerate(stack):
-        corner = scan[0, 0]
+    for index, scans in enumerate(zip(*stacks.values(), strict=True)):
+        corners = [scan[0, 0] for scan in scans]
+        constant = all((s == corner).all() for s, corner in zip(scans, corners, strict=True))
         # Bytes, so that no two numbers that differ in anything count as one.
-        key = corner.tobytes() if (scan == corner).all() else b""
+        key = b"".join(corner.tobytes() for corner in corners) if constant else b""
         if key and key in first:
             places.append(first[key])
             continue

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from wmhseg.checking import examine, findings
 from wmhseg.engines import interface, runtime
-from wmhseg.engines import start as engines_start
+from wmhseg.engines.start import start_engine
 from wmhseg.errors import UsageError
 from wmhseg.io import images
 from wmhseg.io.images import Scan
@@ -142,9 +142,7 @@ class Segmenter:
         """
         if self._engine is None:
             want = self.options
-            self._engine = engines_start.start(
-                want.engine, want.device, want.threads, want.precision
-            )
+            self._engine = start_engine(want.engine, want.device, want.threads, want.precision)
         return self._engine
 
     def load(
@@ -205,9 +203,8 @@ class Segmenter:
         post, way = chosen.preset.postprocessing, prepared.conformation
         with watch.stage("predict"):
             kept = postprocessing.kept_slices(way.slices, post)
-            probability = np.zeros(prepared.stack.shape[:3], np.float32)
-            probability[kept] = ensemble.mean_probability(
-                prepared.stack[kept], chosen, engine, batch=self.options.batch, progress=progress
+            probability = ensemble.wmh_probability(
+                prepared.stacks, chosen, engine, batch=self.options.batch, progress=progress
             )
         with watch.stage("restore"):
             # Peaks are judged on the network's voxels, as interpolation flattens them; the mask is

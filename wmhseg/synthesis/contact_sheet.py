@@ -111,7 +111,8 @@ def real(folder: Path) -> list[Picture]:
         scans = labelled.read_labelled(files, with_t1=True)
         prepared = network_input.prepare(scans.flair, scans.t1, chosen)
         target = labelled.target(scans.labels, prepared.conformation) == 1
-        rows.append(row(prepared.stack, target))
+        (stack,) = prepared.stacks.values()  # published models have one input layer
+        rows.append(row(stack, target))
     return rows
 
 

@@ -11,6 +11,7 @@ Reference:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from wmhseg.training.plan import Augmentation
+from wmhseg.weights.inputs import Input
 
 Float = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -33,7 +35,7 @@ class Variation:
         shear_deg: Angle by which columns lean.
         zoom: Scale of rows and of columns; above 1 is larger.
         flip: Whether left and right (columns) are exchanged.
-        empty_t1: Whether the T1 channel is emptied.
+        empty_t1: Whether what is made from T1 is emptied.
     """
 
     rotation_deg: float = 0.0
@@ -69,7 +71,9 @@ def draw(rng: np.random.Generator, ranges: Augmentation) -> Variation:
     )
 
 
-def apply(image: Float, mask: Bytes, how: Variation) -> tuple[Float, Bytes]:
+def apply(
+    image: Float, mask: Bytes, how: Variation, inputs: Sequence[Input]
+) -> tuple[Float, Bytes]:
     """Varies a slice and its mask.
 
     Args:
@@ -77,6 +81,7 @@ def apply(image: Float, mask: Bytes, how: Variation) -> tuple[Float, Bytes]:
             border by the border's values, which are background.
         mask: (row, column) uint8; interpolated linearly and cut at one half.
         how: What to do. The default changes nothing.
+        inputs: What the channels of the image are.
 
     Returns:
         Arrays of the same shapes and types.
@@ -86,8 +91,9 @@ def apply(image: Float, mask: Bytes, how: Variation) -> tuple[Float, Bytes]:
         moved = [_moved(image[..., channel], matrix) for channel in range(image.shape[-1])]
         image = np.stack(moved, -1).astype(np.float32)
         mask = (_moved(mask.astype(np.float32), matrix) >= 0.5).astype(np.uint8)
-    if how.empty_t1 and image.shape[-1] == 2:
-        image = np.stack([image[..., 0], np.zeros_like(image[..., 0])], -1)
+    if how.empty_t1:
+        image = image.copy()
+        image[..., [one.scan == "T1" for one in inputs]] = 0
     return image, mask
 
 

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,8 @@ from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import TrainingFailedError
 from wmhseg.io import files
-from wmhseg.networks import variables
-from wmhseg.training import checkpoint, growth, keras_setup
+from wmhseg.networks import catalogue, variables
+from wmhseg.training import checkpoint, growth, keras_setup, model_folder
 from wmhseg.training.checkpoint import RunState
 from wmhseg.training.journal import Journal
 from wmhseg.training.plan import Plan, Run
@@ -111,7 +111,7 @@ def fit(
 
     Args:
         job: What to do.
-        machine: What to compute on, see ``wmhseg.engines.backends.start``.
+        machine: What to compute on, see ``wmhseg.engines.backends.start_keras``.
         running: How to do it.
         validation: Cases to score the weights on now and then, None for none.
         say: Receives one line now and then.
@@ -169,12 +169,14 @@ def _build(job: TrainingJob, machine: Runtime, attempt: int, say: Callable[[str]
     """Builds and compiles the network as it is before the first step."""
     import keras
 
-    from wmhseg.networks import catalogue
+    from wmhseg.networks.keras_model import to_keras
 
     run, fitting = job.run, job.plan.fitting
     keras.utils.set_random_seed(seed_of(run, attempt))
-    field = job.plan.preprocessing.field if run.crop is None else (run.crop, run.crop)
-    model = catalogue.NETWORKS[run.network](field, job.plan.channels, **run.options)
+    signature = model_folder.preset_of(job.plan, ()).signature
+    if run.crop is not None:
+        signature = replace(signature, field=(run.crop, run.crop))
+    model = to_keras(catalogue.describe(run.network, signature, run.options))
     if job.start is not None:
         name, tensors = job.start
         say(f"{run.name}: from {name}, {growth.take_start(model, tensors, name=name)}")

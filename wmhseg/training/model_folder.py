@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wmhseg.io import files
+from wmhseg.networks import catalogue
 from wmhseg.training import plan_files
 from wmhseg.training.plan import Plan, Run
 from wmhseg.version import __version__
 from wmhseg.weights import preset
+from wmhseg.weights.inputs import WMH_ALONE
 from wmhseg.weights.preset import Member, Preset
 
 
@@ -39,32 +41,35 @@ class Facts:
 
 
 def preset_of(plan: Plan, runs: Sequence[Run]) -> Preset:
-    """The preset of a model with these runs as members; checksums are filled in on writing."""
-    from wmhseg.networks import catalogue
+    """The preset of a model with these runs as members; checksums are filled in on writing.
 
-    field = plan.preprocessing.field
-    return Preset(
+    Raises:
+        PresetError: If there is no such network, or it does not take the options of a run.
+    """
+    made = Preset(
         format=preset.FORMAT,
         name=plan.name,
         description=plan.description,
         licence=plan.licence,
         training_data=plan.training_data,
         reference=plan.reference,
-        channels=plan.channels,
-        without_t1=plan.without_t1,
+        inputs=plan.inputs,
+        labels=WMH_ALONE,
         preprocessing=plan.preprocessing,
         postprocessing=plan.postprocessing,
-        members=tuple(
-            Member(
-                f"{run.name}.safetensors",
-                "0" * 64,
-                run.network,
-                run.options,
-                catalogue.build(run.network, field, plan.channels, run.options).count_params(),
-            )
-            for run in runs
-        ),
+        members=(),
     )
+    members = (
+        Member(
+            f"{run.name}.safetensors",
+            "0" * 64,
+            run.network,
+            run.options,
+            catalogue.describe(run.network, made.signature, run.options).parameter_count(),
+        )
+        for run in runs
+    )
+    return replace(made, members=tuple(members))
 
 
 def card(plan: Plan, facts: Facts) -> str:

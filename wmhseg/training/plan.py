@@ -15,6 +15,7 @@ from wmhseg.errors import PlanError
 from wmhseg.records import MismatchError, require
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.weights import preset as presets
+from wmhseg.weights.inputs import Input, inputs_of_channels
 from wmhseg.weights.preset import NetworkOption, Postprocessing, Preprocessing
 
 FORMAT = 1
@@ -78,7 +79,7 @@ class Run:
     Attributes:
         name: Names its files; small letters, digits, '-' and '_'.
         network: Name in ``wmhseg.networks.catalogue.NETWORKS``.
-        options: Arguments of the network besides field and channels.
+        options: Arguments of the network besides its signature.
         member: Whether it becomes a member of the ensemble; a warm start does not.
         start_from: An earlier run or a weight file that the network is grown from, see
             ``wmhseg.training.growth``; null for random weights.
@@ -145,7 +146,8 @@ class Plan:
         training_data: What they are trained on, one sentence.
         reference: The publication of the method.
         channels: 2 for FLAIR and T1, 1 for FLAIR alone.
-        without_t1: What the model does when no T1 is given, see ``wmhseg.weights.preset.Preset``.
+        without_t1: What the model does when no T1 is given: an error, or a channel of zeros. With
+            ``channels`` it says what ``inputs`` are.
         weights: Type of the weights in the model folder.
         preprocessing: Of training and inference alike.
         postprocessing: Of inference.
@@ -173,6 +175,11 @@ class Plan:
     synthesis: Synthesis | None
     fitting: Fitting
     runs: tuple[Run, ...]
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What the networks take, all through one input layer."""
+        return inputs_of_channels(self.channels, self.without_t1)
 
 
 def intensity_scale(plan: Plan, *, challenge: bool) -> Literal["adapt", "keep"]:

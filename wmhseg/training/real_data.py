@@ -25,6 +25,7 @@ from wmhseg.training import plan as plans
 from wmhseg.training.plan import Augmentation, Plan, Run
 from wmhseg.training.split import PatientCase, Split
 from wmhseg.training.stream import Batch, crop, stacked
+from wmhseg.weights.inputs import Input
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class ScanSource:
         augmentation: Number of copies, and ranges.
         batch: Slices a batch.
         crop: Side of a random crop in pixels, None for whole slices.
+        inputs: What the channels of the cases are.
         seed: The run's seed and the attempt.
     """
 
@@ -45,6 +47,7 @@ class ScanSource:
     augmentation: Augmentation
     batch: int
     crop: int | None
+    inputs: tuple[Input, ...]
     seed: tuple[int, ...]
 
     per_block = 1
@@ -91,7 +94,8 @@ class ScanSource:
         """One copy of a slice, cropped; copy 0 is the slice as it is."""
         image, mask = np.asarray(image), np.asarray(mask)
         if copy:
-            image, mask = augment.apply(image, mask, augment.draw(rng, self.augmentation))
+            variation = augment.draw(rng, self.augmentation)
+            image, mask = augment.apply(image, mask, variation, self.inputs)
         return crop(rng, image, mask, self.crop)
 
 
@@ -103,11 +107,13 @@ class PreparedCases:
         folders: Case -> folder of its arrays.
         slices: Case -> number of its slices.
         skipped: Case -> why it is left out.
+        inputs: What the channels of the arrays are.
     """
 
     folders: Mapping[str, Path]
     slices: Mapping[str, int]
     skipped: Mapping[str, str]
+    inputs: tuple[Input, ...]
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,7 @@ class ScanData:
             self.augmentation,
             run.batch,
             run.crop,
+            self.prepared.inputs,
             seed,
         )
 
@@ -188,9 +195,9 @@ def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDAr
         InputError: If a file is missing or damaged, grids differ, or the mask holds labels
             besides 0, 1 and 2.
     """
-    needs_t1 = plan.channels == 2
-    scans = labelled.read_labelled(case, with_t1=needs_t1)
-    if needs_t1 and case.t1 is None and plan.without_t1 == "error":
+    chosen = model_folder.preset_of(plan, ())
+    scans = labelled.read_labelled(case, with_t1=chosen.takes_t1)
+    if case.t1 is None and not chosen.works_without_t1:
         raise MissingFileError("A T1 scan was expected", received="none")
     difference = scans.flair.grid.difference(scans.grid)
     if difference:
@@ -199,10 +206,9 @@ def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDAr
     if other:
         raise InputError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
     scale = plans.intensity_scale(plan, challenge=case.in_challenge_layout)
-    prepared = network_input.prepare(
-        scans.flair, scans.t1, model_folder.preset_of(plan, ()), intensity_scale=scale
-    )
-    return prepared.stack, labelled.target(scans.labels, prepared.conformation)
+    prepared = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
+    (stack,) = prepared.stacks.values()  # plans have one input layer
+    return stack, labelled.target(scans.labels, prepared.conformation)
 
 
 def prepare(
@@ -246,7 +252,7 @@ def prepare(
     if not slices:
         first = next(iter(skipped.items()), ("", "none"))
         raise NoCasesError("At least one usable case was expected", received=": ".join(first))
-    return PreparedCases(folders, slices, skipped)
+    return PreparedCases(folders, slices, skipped, plan.inputs)
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:

@@ -87,12 +87,9 @@ def train(session: Session, running: Running, say: Callable[[str], None] = print
         return store.read_model(folder)
     if running.device != "cpu":
         backends.choose_gpu_backend()
-    machine = backends.start(running.device, running.threads)
+    machine = backends.start_keras(running.device, running.threads)
     say(f"computing with {machine.backend} on {backends.hardware(machine)}")
-    from wmhseg.networks import catalogue  # imports Keras, for which the backend had to be chosen
-
-    for run in plan.runs:  # raises now for options that a network does not take
-        catalogue.build(run.network, plan.preprocessing.field, plan.channels, run.options)
+    model_folder.preset_of(plan, plan.runs)  # options that a network does not take are found now
     cases = None
     if session.validation is not None:
         cases = ValidationCases(plan, session.validation, machine)

@@ -5,7 +5,7 @@ Processes that draw import this module, so it must not load Keras.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.io import checksums
+from wmhseg.preparation import network_input
 from wmhseg.synthesis import heads, scan
+from wmhseg.synthesis.scan import SyntheticScan
 from wmhseg.training.plan import Run, Synthesis
 from wmhseg.training.stream import Batch, crop, stacked
+from wmhseg.weights.inputs import Input
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,12 @@ class SyntheticData:
     Attributes:
         labels: Folder of whole-head label maps.
         synthesis: How scans are drawn and mixed.
-        channels: 2 for FLAIR and T1, 1 for FLAIR alone.
+        inputs: What the networks take.
     """
 
     labels: Path
     synthesis: Synthesis
-    channels: int
+    inputs: tuple[Input, ...]
 
     def identity(self) -> dict[str, str]:
         """Checksum of every label map."""
@@ -45,9 +48,7 @@ class SyntheticData:
 
     def source(self, run: Run, seed: tuple[int, ...]) -> SyntheticSource:
         """Batches for a run."""
-        return SyntheticSource(
-            self.labels, self.synthesis, run.batch, run.crop, self.channels, seed
-        )
+        return SyntheticSource(self.labels, self.synthesis, run.batch, run.crop, self.inputs, seed)
 
     def describe(self) -> list[str]:
         """What a model card says about the data."""
@@ -67,7 +68,7 @@ class SyntheticSource:
         synthesis: How scans are drawn and mixed.
         batch: Slices a batch.
         crop: Side of the crop in pixels, None for whole slices.
-        channels: 2 for FLAIR and T1, 1 for FLAIR alone.
+        inputs: What the networks take.
         seed: The run's seed and the attempt.
     """
 
@@ -75,7 +76,7 @@ class SyntheticSource:
     synthesis: Synthesis
     batch: int
     crop: int | None
-    channels: int
+    inputs: tuple[Input, ...]
     seed: tuple[int, ...]
 
     @property
@@ -92,14 +93,20 @@ class SyntheticSource:
             pool = []
             for _ in range(self.synthesis.scans):
                 made = scan.make_scan(rng, anatomies, self.synthesis.recipe)
+                (stack,) = stacks_of(made, self.inputs).values()  # plans have one input layer
                 for index in slices_of_interest(rng, made.target, self.synthesis.slices):
-                    image = made.inputs[index][..., : self.channels]
-                    pool.append(crop(rng, image, made.target[index], self.crop))
+                    pool.append(crop(rng, stack[index], made.target[index], self.crop))
             order = rng.permutation(len(pool))
             for first in range(0, self.per_block * self.batch, self.batch):
                 yield stacked([pool[index] for index in order[first : first + self.batch]])
 
         return draw
+
+
+def stacks_of(scan: SyntheticScan, inputs: Sequence[Input]) -> dict[str, network_input.Float]:
+    """A synthetic scan as networks take it: port -> (slice, row, column, channel)."""
+    drawn = {"FLAIR": scan.inputs[..., 0], "T1": scan.inputs[..., 1]}
+    return network_input.stacked({"z-score": drawn}, inputs)
 
 
 def slices_of_interest(

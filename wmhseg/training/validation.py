@@ -38,7 +38,7 @@ class _ValidationCase:
     """A case as the network takes it, and its reference."""
 
     name: str
-    stack: Any
+    stacks: dict[str, Any]
     way: Conformation
     reference: Any
 
@@ -69,7 +69,7 @@ class ValidationCases:
     def _prepare(self, case: Case) -> _ValidationCase:
         chosen = model_folder.preset_of(self._plan, ())
         try:
-            scans = labelled.read_labelled(case, with_t1=chosen.channels == 2)
+            scans = labelled.read_labelled(case, with_t1=chosen.takes_t1)
             scale = plans.intensity_scale(self._plan, challenge=case.in_challenge_layout)
             prepared = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
             # Raises if the sizes differ: better now than after hours of training.
@@ -80,7 +80,7 @@ class ValidationCases:
                 received=error.received,
                 advice=error.advice,
             ) from error
-        return _ValidationCase(case.name, prepared.stack, prepared.conformation, scans.labels)
+        return _ValidationCase(case.name, prepared.stacks, prepared.conformation, scans.labels)
 
     def scores(self, run: Run, tensors: variables.Tensors) -> Scores:
         """Segments all cases with one network and scores them.
@@ -107,7 +107,5 @@ class ValidationCases:
 
     def _segment(self, case: _ValidationCase, model: store.Model, chosen: Preset) -> Any:
         post = chosen.postprocessing
-        kept = postprocessing.kept_slices(case.way.slices, post)
-        probability = np.zeros(case.stack.shape[:3], np.float32)
-        probability[kept] = ensemble.mean_probability(case.stack[kept], model, self._engine)
+        probability = ensemble.wmh_probability(case.stacks, model, self._engine)
         return case.way.restore(postprocessing.find(probability, case.way.source.voxel_ml, post))

@@ -10,6 +10,7 @@ from wmhseg.errors import UsageError
 from wmhseg.io import checksums
 from wmhseg.networks import catalogue
 from wmhseg.weights import keras2, methods, preset, store
+from wmhseg.weights.inputs import WMH_ALONE, Input, inputs_of_channels
 from wmhseg.weights.preset import Member, NetworkOption, Preset
 from wmhseg.weights.store import Model
 
@@ -22,8 +23,8 @@ class Import:
         name: Name of the new model: small letters, digits, '.', '_' and '-'.
         method: Name in ``wmhseg.weights.methods.METHODS``; "released" goes with the public weights.
         network: Name in ``wmhseg.networks.catalogue.NETWORKS``.
-        options: Arguments of the network besides field and channels.
-        channels: 2 for FLAIR and T1, 1 for FLAIR alone.
+        options: Arguments of the network besides its signature.
+        inputs: What the network takes: as published FLAIR and T1.
         licence: Licence of the files.
     """
 
@@ -31,7 +32,7 @@ class Import:
     method: str = "released"
     network: str = "unet"
     options: Mapping[str, NetworkOption] = field(default_factory=dict)
-    channels: int = 2
+    inputs: tuple[Input, ...] = inputs_of_channels(2, "error")
     licence: str = "unknown: see where the files come from"
 
 
@@ -62,8 +63,20 @@ def import_keras2(files: Sequence[Path], what: Import, *, into: Path | None = No
             received=f'"{what.method}"',
         )
     method = methods.METHODS[what.method]
-    field = method.preprocessing.field
-    network = catalogue.describe(what.network, field, what.channels, what.options)
+    made = Preset(
+        format=preset.FORMAT,
+        name=what.name,
+        description=f"Imported Keras-2 weights: {', '.join(map(_name, files))}.",
+        licence=what.licence,
+        training_data="as the authors of the files say (not recorded in them)",
+        reference=method.reference,
+        inputs=what.inputs,
+        labels=WMH_ALONE,
+        preprocessing=method.preprocessing,
+        postprocessing=method.postprocessing,
+        members=(),
+    )
+    network = catalogue.describe(what.network, made.signature, what.options)
     members = tuple(
         Member(
             f"{number}.safetensors",
@@ -74,20 +87,7 @@ def import_keras2(files: Sequence[Path], what: Import, *, into: Path | None = No
         )
         for number in range(len(files))
     )
-    made = Preset(
-        format=preset.FORMAT,
-        name=what.name,
-        description=f"Imported Keras-2 weights: {', '.join(map(_name, files))}.",
-        licence=what.licence,
-        training_data="as the authors of the files say (not recorded in them)",
-        reference=method.reference,
-        channels=what.channels,
-        without_t1="error",
-        preprocessing=method.preprocessing,
-        postprocessing=method.postprocessing,
-        members=members,
-    )
-    preset.validate(made)  # before the files, which take longer
+    made = preset.with_changes(made, members=members)  # checked before the files: they take longer
     expected = list(network.variables().items())
     tensors = [keras2.read(path, expected) for path in files]
     folder = (into or store.user_folder()) / what.name

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from wmhseg import records
 from wmhseg.errors import PresetError, UsageError
+from wmhseg.networks.signature import Signature
 from wmhseg.records import MismatchError, require
+from wmhseg.weights import inputs as ends
+from wmhseg.weights.inputs import Input, Labels
 
-FORMAT = 1
+FORMAT = 2
 MAX_MEMBERS = 64
 NetworkOption = int | float | bool | str
 
@@ -83,7 +86,7 @@ class Member:
         file: Name of the weight file in the model's folder.
         sha256: Checksum of that file, 64 hexadecimal digits.
         network: Name in ``wmhseg.networks.catalogue.NETWORKS``.
-        options: Arguments of the network besides field and channels.
+        options: Arguments of the network besides its signature.
         parameters: Number of parameters, checked when the network is built.
     """
 
@@ -99,15 +102,14 @@ class Preset:
     """A model: what it is, what goes in, which networks, what comes out.
 
     Attributes:
-        format: Version of this form, 1.
+        format: Version of this form, 2. ``from_json`` also reads 1.
         name: Name of the model, and of its folder.
         description: One sentence.
         licence: Licence of the weights (SPDX identifier, or a sentence).
         training_data: What the weights were trained on.
         reference: The publication of the method.
-        channels: 2 for FLAIR and T1, 1 for FLAIR alone.
-        without_t1: What a two-channel model does when no T1 is given: "error", or "zero" for
-            weights that were also trained with an empty T1 channel.
+        inputs: The channels that all members take.
+        labels: What all members say.
         preprocessing: See Preprocessing.
         postprocessing: See Postprocessing.
         members: One or more networks whose probabilities are averaged.
@@ -119,20 +121,38 @@ class Preset:
     licence: str
     training_data: str
     reference: str
-    channels: int
-    without_t1: Literal["error", "zero"]
+    inputs: tuple[Input, ...]
+    labels: Labels
     preprocessing: Preprocessing
     postprocessing: Postprocessing
     members: tuple[Member, ...]
 
     @property
+    def takes_t1(self) -> bool:
+        """Whether a T1 scan is of any use."""
+        return any(one.scan == "T1" for one in self.inputs)
+
+    @property
     def works_without_t1(self) -> bool:
         """Whether FLAIR alone is enough."""
-        return self.channels == 1 or self.without_t1 == "zero"
+        return all(one.if_missing == "zero" for one in self.inputs if one.scan == "T1")
+
+    @property
+    def signature(self) -> Signature:
+        """Both ends of the members' networks."""
+        channels: dict[str, int] = {}
+        for one in self.inputs:
+            channels[one.port] = channels.get(one.port, 0) + 1
+        return Signature(
+            self.preprocessing.field,
+            tuple(channels.items()),
+            len(self.labels.names),
+            self.labels.activation,
+        )
 
 
-def _failed(found: MismatchError) -> PresetError:
-    return PresetError(f"preset.json: {found.expected}", received=found.received)
+def _failed(mismatch: MismatchError) -> PresetError:
+    return PresetError(f"preset.json: {mismatch.expected}", received=mismatch.received)
 
 
 def validate(preset: Preset) -> None:
@@ -143,10 +163,12 @@ def validate(preset: Preset) -> None:
     """
     try:
         _check_model(preset)
+        ends.check_inputs(preset.inputs)
+        ends.check_labels(preset.labels)
         check_method(preset.preprocessing, preset.postprocessing)
         _check_members(preset.members)
-    except MismatchError as found:
-        raise _failed(found) from None
+    except MismatchError as mismatch:
+        raise _failed(mismatch) from None
 
 
 def _check_model(preset: Preset) -> None:
@@ -160,7 +182,6 @@ def _check_model(preset: Preset) -> None:
     for name in ("description", "licence", "training_data", "reference"):
         text = getattr(preset, name)
         require(text.isprintable(), name, "one line of printable text", text)
-    require(preset.channels in (1, 2), "channels", "1 or 2", preset.channels)
 
 
 def check_method(pre: Preprocessing, post: Postprocessing) -> None:
@@ -253,13 +274,44 @@ def from_json(text: str) -> Preset:
         PresetError: If the text is not JSON of exactly this form.
     """
     try:
-        preset = records.parse(Preset, records.loads(text))
+        value = records.loads(text)
     except ValueError as error:
         raise PresetError("preset.json: JSON was expected", received=str(error)) from None
-    except MismatchError as found:
-        raise _failed(found) from None
+    try:
+        preset = _parse(value)
+    except MismatchError as mismatch:
+        raise _failed(mismatch) from None
     validate(preset)
     return preset
+
+
+@dataclass(frozen=True)
+class _Format1:
+    """A preset as version 0.1 wrote it; ``inputs.inputs_of_channels`` says what its inputs mean."""
+
+    format: int
+    name: str
+    description: str
+    licence: str
+    training_data: str
+    reference: str
+    channels: int
+    without_t1: Literal["error", "zero"]
+    preprocessing: Preprocessing
+    postprocessing: Postprocessing
+    members: tuple[Member, ...]
+
+
+def _parse(value: Any) -> Preset:
+    """Turns a JSON value of either format into a record, unchecked but for its form."""
+    number = value.get("format") if isinstance(value, dict) else None
+    # Not "number == 1": JSON's true and 1.0 would pass for it.
+    if type(number) is not int or number != 1:
+        return records.parse(Preset, value)
+    old = records.parse(_Format1, value)
+    values = {f.name: getattr(old, f.name) for f in fields(old)}
+    inputs = ends.inputs_of_channels(values.pop("channels"), values.pop("without_t1"))
+    return Preset(**(values | {"format": FORMAT, "inputs": inputs, "labels": ends.WMH_ALONE}))
 
 
 def to_json(preset: Preset) -> str:

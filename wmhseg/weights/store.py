@@ -191,11 +191,11 @@ def load(model: Model, member: Member) -> Tensors:
     """
     path = model.folder / member.file
     content = read_content(path)
-    found = hashlib.sha256(content).hexdigest()
-    if found != member.sha256:
+    checksum = hashlib.sha256(content).hexdigest()
+    if checksum != member.sha256:
         raise ChecksumError(
             f"{path} was expected to have the sha256 {member.sha256}",
-            received=found,
+            received=checksum,
             advice="The file is damaged or not the one the preset was written for. " + GET_AGAIN,
         )
     return parse_tensors(content, path.name)
