@@ -83,7 +83,7 @@ class _Baselines:
         if found is None:
             heads = scan.load_heads(self.sources.labels)
             if len(heads) <= self.sources.settings.held_out_maps:
-                raise errors.InputError(
+                raise errors.MissingFileError(
                     f"More than {self.sources.settings.held_out_maps} label maps were expected",
                     received=f"{len(heads)} in {self.sources.labels}",
                 )

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from evaluation import atlas
 from wmhseg import errors
 from wmhseg.datasets import cases
-from wmhseg.errors import InputError
+from wmhseg.errors import GridMismatchError, MissingFileError
 from wmhseg.geometry import Grid
 from wmhseg.io import images, pictures
 
@@ -51,7 +51,7 @@ def background(maps: atlas.Atlas, grid: Grid) -> npt.NDArray[np.float32]:
         covered *= float(inside.mean())
         made = made.take(index.clip(0, picture.shape[axis] - 1), axis)
     if grid.orientation != "LPS" or covered < LEAST_COVERED:
-        raise InputError(
+        raise GridMismatchError(
             "A case in MNI space, in LPS order, was expected",
             received=f"{grid.orientation}, {covered:.0%} of it inside the maps",
             advice="Leave it out: name others with --case.",
@@ -82,12 +82,12 @@ def draw(results: Path, data: Path, names: Sequence[str], maps: atlas.Atlas) -> 
     rows = []
     for name in names:
         if name not in known or known[name].reference is None:
-            raise InputError("A case with a reference was expected", received=name)
+            raise MissingFileError("A case with a reference was expected", received=name)
         reference, grid = images.read_labels(known[name].reference)
         result, there = images.read_labels(results / name / "result.nii.gz")
         difference = grid.difference(there)
         if difference:
-            raise InputError(f"{name}: masks on one grid were expected", received=difference)
+            raise GridMismatchError(f"{name}: masks on one grid were expected", received=difference)
         rows.append(row(background(maps, grid), reference == 1, result == 1))
     width = max(made.shape[1] for made in rows)
     padded = [np.pad(made, ((0, 0), (0, width - made.shape[1]), (0, 0))) for made in rows]

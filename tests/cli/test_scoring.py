@@ -163,7 +163,7 @@ def test_problems_end_with_an_exit_code_after_everything_is_written(
     (results / "b" / "result.nii.gz").unlink()
     write(results / "z" / "result.nii.gz", bar(1))
     code = evaluate(folders, "--format", "tsv", "--json")
-    assert code == errors.CasesFailedError.exit_code == 60
+    assert code == errors.CasesFailedError.exit_code == 111
     told = capsys.readouterr()
     assert "1 x missing result (b)" in told.err
     assert "1 results belong to no case" in told.err

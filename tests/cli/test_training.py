@@ -97,7 +97,7 @@ def test_synthetic_training_makes_a_model_that_segments(
     assert train(SYNTHETIC, tmp_path, *words) == 0
     assert "complete already" in capsys.readouterr().err
     assert (made / "preset.json").stat().st_mtime_ns == before
-    assert train(SYNTHETIC, tmp_path, *words, "--set", "fitting.average=0.9") == 71
+    assert train(SYNTHETIC, tmp_path, *words, "--set", "fitting.average=0.9") == 121
     assert "another plan" in capsys.readouterr().err
 
 

@@ -16,7 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.datasets.cases import Case
-from wmhseg.errors import GridMismatchError, InputError, MissingFileError, NoCasesError
+from wmhseg.errors import (
+    GridMismatchError,
+    InputError,
+    LabelsError,
+    MissingFileError,
+    NoCasesError,
+)
 from wmhseg.io import checksums, files, images
 from wmhseg.preparation import network_input
 from wmhseg.training import augment, model_folder
@@ -206,7 +212,7 @@ def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDAr
         raise GridMismatchError("FLAIR and mask on one grid were expected", received=difference)
     other = sorted(set(np.unique(labels).tolist()) - {0, 1, 2})
     if other:
-        raise InputError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
+        raise LabelsError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
     scale = plans.intensity_scale(plan, challenge=case.in_challenge_layout)
     found = network_input.prepare(
         flair, t1, model_folder.preset_of(plan, ()), intensity_scale=scale
