@@ -24,6 +24,13 @@ class WmhsegError(Exception):
         expected: One sentence on what was expected.
         received: What was found instead (omitted from the text when empty).
         advice: What to do about it (omitted from the text when empty).
+
+    >>> import wmhseg
+    >>> try:
+    ...     wmhseg.segment("no-such-file.nii.gz")
+    ... except wmhseg.InputError as error:
+    ...     print(type(error).__name__, error.exit_code)
+    MissingFileError 80
     """
 
     exit_code = 1
