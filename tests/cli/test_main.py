@@ -371,13 +371,13 @@ def test_terminated_leaves_nothing(case: Path, tmp_path: Path, use_models: Path)
     """SIGTERM while the networks compute: exit code 143, no output, no temporary file."""
     code = f"""
 import os, signal, sys
-from wmhseg import engines
 from wmhseg.cli.main import main
-real = engines.OpenVinoEngine.predict
+from wmhseg.engines.openvino_engine import OpenVinoEngine
+real = OpenVinoEngine.predict
 def predict(self, batch):
     os.kill(os.getpid(), signal.SIGTERM)
     return real(self, batch)
-engines.OpenVinoEngine.predict = predict
+OpenVinoEngine.predict = predict
 sys.exit(main(["segment", "--model", "bright", "--flair", {str(case / "pre/FLAIR.nii.gz")!r},
                "--output", {str(tmp_path / "out" / "r.nii.gz")!r}]))
 """

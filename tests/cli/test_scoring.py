@@ -506,8 +506,8 @@ def test_judging_loads_no_network(tmp_path: Path) -> None:
     write(tmp_path / "data" / "a" / "wmh.nii.gz", bar(4))
     write(tmp_path / "results" / "a" / "result.nii.gz", bar(4))
     code = (
-        "import sys; from wmhseg import cli; "
-        f"code = cli.main(['evaluate', '--data', {str(tmp_path / 'data')!r}, '--results', "
+        "import sys; from wmhseg.cli.main import main; "
+        f"code = main(['evaluate', '--data', {str(tmp_path / 'data')!r}, '--results', "
         f"{str(tmp_path / 'results')!r}, '--no-plots', '--quiet']); "
         "loaded = {'keras', 'tensorflow', 'torch', 'jax', 'matplotlib'} & set(sys.modules); "
         "sys.exit(f'{code} {loaded}' if code or loaded else 0)"

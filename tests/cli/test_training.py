@@ -176,9 +176,9 @@ def test_broken_subjects_are_told_at_the_end(
         (["--preset", "published", "--labels", "l", "--output", "o"], 2, "--data DIR"),
         (["--preset", "x", "--print-plan"], 2, "published-stack"),
         (["--preset", "synthetic", "--config", "c", "--print-plan"], 2, "both"),
-        (["--config", "nowhere.json", "--print-plan"], 10, "nowhere.json"),
-        (["--set", "runs.0.steps=x", "--print-plan"], 70, "runs[0].steps"),
-        (["--labels", "nowhere", "--output", "o"], 10, "label maps"),
+        (["--config", "nowhere.json", "--print-plan"], 80, "nowhere.json"),
+        (["--set", "runs.0.steps=x", "--print-plan"], 120, "runs[0].steps"),
+        (["--labels", "nowhere", "--output", "o"], 80, "label maps"),
         (["--labels", "l", "--output", "o", "--log-every", "0"], 2, "--log-every"),
     ],
 )
@@ -204,12 +204,13 @@ from pathlib import Path
 sys.path[:0] = [{root!r}, *{tests!r}]
 import keras
 import test_fit
-from dataclasses import replace
-from wmhseg.engines import runtime
-from wmhseg.networks import NETWORKS
+from wmhseg.networks.catalogue import NETWORKS
+from wmhseg.networks.graph import Convolution, Graph, Layer, Scan
+from wmhseg.networks.network import network
+@network
 def tiny(field, channels=2):
-    scan = keras.Input((*field, channels))
-    return keras.Model(scan, keras.layers.Conv2D(1, 1, activation="sigmoid", name="output")(scan))
+    scan = Layer(Scan((*field, channels)), (), "scan")
+    return Graph("tiny", Layer(Convolution(1, 1, sigmoid=True), (scan,), "output"))
 NETWORKS["tiny"] = tiny
 if __name__ == "__main__":
     made = test_fit.go(test_fit.task(Path({folder!r})), say=print)

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wmhseg import errors
+from wmhseg.cli.console import Console, console_of, print_json
+from wmhseg.cli.options import Commands
 
 if TYPE_CHECKING:
-    from wmhseg.cli.console import Console
     from wmhseg.scoring.summary import Overview
     from wmhseg.scoring.table import Score
-
-Command = Callable[[str, str, Callable[..., int]], argparse.ArgumentParser]
 
 _MOST_NOTES = 10  # on a screen; the summary has them all
 
 
-def add_commands(command: Command) -> None:
-    """Add the commands of this module to the command line.
-
-    Args:
-        command: Makes a sub-command of a name, a sentence and the function that runs it.
-    """
-    scoring = command("evaluate", "Score results against their references.", _evaluate)
+def add_to(commands: Commands) -> None:
+    """Adds the commands."""
+    scoring = commands.add("evaluate", "Score results against their references.", _evaluate)
     one = scoring.add_argument_group("one result")
     one.add_argument("--reference", metavar="NIFTI", help="reference mask, 2 = left out")
     one.add_argument("--result", metavar="NIFTI", help="mask to score")
@@ -59,30 +54,18 @@ def add_commands(command: Command) -> None:
     scoring.add_argument("--json", action="store_true", help="print the figures as JSON")
 
     about = "Say where a table of scores would stand among the teams published in 2017."
-    placing = command("rank", about, _rank)
+    placing = commands.add("rank", about, _rank)
     placing.add_argument("table", metavar="METRICS.CSV", help="as evaluate writes it")
     placing.add_argument("--name", default="this result", help="what to call it")
     placing.add_argument("--json", action="store_true", help="print JSON")
 
-    comparing = command("compare", "Compare two tables of scores case by case.", _compare)
+    comparing = commands.add("compare", "Compare two tables of scores case by case.", _compare)
     comparing.add_argument("first", metavar="A.CSV", help="as evaluate writes it")
     comparing.add_argument("second", metavar="B.CSV", help="the same cases, another method")
     comparing.add_argument("--metrics", metavar="M,M,…", help="default: the challenge's five")
     comparing.add_argument("--resamples", type=int, default=9999, help="of the bootstrap")
     comparing.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     comparing.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _console(arguments: argparse.Namespace) -> Console:
-    from wmhseg.cli.console import Console
-
-    return Console(quiet=arguments.quiet, verbose=arguments.verbose)
-
-
-def _print_json(content: Any) -> None:
-    from wmhseg.scoring.summary import json_text
-
-    print(json_text(content), end="")
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -104,7 +87,7 @@ def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) 
     from wmhseg.scoring.score import Scoring
     from wmhseg.scoring.table import COUNTS
 
-    console = _console(arguments)
+    console = console_of(arguments)
     scoring = Scoring(script=Path(arguments.official) if arguments.official else None)
     values, notes = score_masks(reference, result)
     for note in notes:
@@ -115,7 +98,7 @@ def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) 
         official.check(result.name, values, theirs, " ".join(notes))
     if arguments.json:
         own = {"metrics": values, "notes": list(notes)}
-        _print_json(own | ({"official": dict(theirs.values)} if theirs else {}))
+        print_json(own | ({"official": dict(theirs.values)} if theirs else {}))
     else:
         for name, value in values.items():
             shown = f"{value:.0f}" if name in COUNTS else markdown.number(value)
@@ -139,7 +122,7 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     from wmhseg.scoring import figures, markdown, summary
     from wmhseg.scoring.score import Scoring, check_all_scored, score_pairs
 
-    console = _console(arguments)
+    console = console_of(arguments)
     scoring = Scoring(
         jobs=arguments.jobs,
         force=arguments.force,
@@ -212,7 +195,7 @@ def _rank(arguments: argparse.Namespace) -> int:
 
     placed = comparison.place(table.read_table(Path(arguments.table)), arguments.name)
     if arguments.json:
-        _print_json(placed.to_dict())
+        print_json(placed.to_dict())
     else:
         print("\n".join(placed.to_markdown()).rstrip())
     return errors.EXIT_OK
@@ -231,11 +214,11 @@ def _compare(arguments: argparse.Namespace) -> int:
         arguments.metrics.split(",") if arguments.metrics else CHALLENGE,
         Bootstrap(resamples=arguments.resamples, seed=arguments.seed),
     )
-    console = _console(arguments)
+    console = console_of(arguments)
     for case in found.other_references:
         console.warn(f"case {case}: the reference volumes differ: not the same reference")
     if arguments.json:
-        _print_json(found.to_dict())
+        print_json(found.to_dict())
     else:
         print("\n".join(found.to_markdown()).rstrip())
     if any(found.only):

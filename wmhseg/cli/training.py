@@ -5,29 +5,25 @@ from __future__ import annotations
 import argparse
 import shlex
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wmhseg import errors
-from wmhseg.cli.console import Console
+from wmhseg.cli.console import Console, console_of
+from wmhseg.cli.models import print_made
+from wmhseg.cli.options import Commands, add_choice
+from wmhseg.segmentation.options import Options
 
 if TYPE_CHECKING:
     from wmhseg.training.fit import Running
     from wmhseg.training.plan import Augmentation, Plan
     from wmhseg.training.session import Data, Session
 
-Command = Callable[[str, str, Callable[..., int]], argparse.ArgumentParser]
 
-
-def add_commands(command: Command) -> None:
-    """Add the command of this module to the command line.
-
-    Args:
-        command: Makes a sub-command of a name, a sentence and the function that runs it.
-    """
+def add_to(commands: Commands) -> None:
+    """Adds the command."""
     about = "Train a model on scans with masks, or on synthetic scans; run again to go on."
-    training = command("train", about, _train)
+    training = commands.add("train", about, _train)
     what = training.add_argument_group("what")
     what.add_argument(
         "--preset",
@@ -58,7 +54,7 @@ def add_commands(command: Command) -> None:
     data.add_argument("--validation", metavar="DIR", help="cases to look at while it trains")
     how = training.add_argument_group("how to run")
     how.add_argument("--output", metavar="DIR", help="checkpoints, logs and the model folder")
-    how.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    add_choice(how, Options, "device")
     how.add_argument("--threads", type=int, metavar="N", help="default: all available")
     how.add_argument("--producers", type=int, metavar="N", help="processes that draw batches")
     for name, steps in (("checkpoint", 250), ("log", 50), ("look", 1000)):
@@ -78,7 +74,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if not arguments.output:
         raise errors.UsageError("--output DIR was expected", received="none")
     running = _running(arguments)
-    console = Console(quiet=arguments.quiet, verbose=arguments.verbose)
+    console = console_of(arguments)
     if plan.augmentation is not None:
         return _train_on_scans(arguments, plan, plan.augmentation, running, console)
     assert plan.synthesis is not None
@@ -147,8 +143,7 @@ def _session(
 def _finish(session: Session, running: Running, console: Console) -> None:
     from wmhseg.training.session import train
 
-    made = train(session, running, console.say)
-    print(f"{made.preset.name}: {len(made.preset.members)} members in {made.folder}")
+    print_made(train(session, running, console.say))
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:

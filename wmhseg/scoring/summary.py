@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from wmhseg import records
 from wmhseg.datasets.folders import natural
 from wmhseg.scoring import statistics
 from wmhseg.scoring.metrics import BlandAltman, bland_altman
@@ -243,17 +243,4 @@ def to_json(found: Overview) -> str:
         "recall_by_lesion_size": [asdict(size) for size in found.sizes],
         "versions": {"wmhseg": __version__},
     }
-    return json_text(content)
-
-
-def json_text(content: Any) -> str:
-    """Plain values as JSON; NaN becomes null."""
-    return json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return records.json_text(content)

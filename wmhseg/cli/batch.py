@@ -1,0 +1,61 @@
+"""The command that segments many subjects: batch."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wmhseg import errors
+from wmhseg.cli.console import console_of, print_json
+from wmhseg.cli.options import Commands, add_running, model_of, options_of
+
+if TYPE_CHECKING:
+    from wmhseg.batch.run import Row
+
+
+def add_to(commands: Commands) -> None:
+    """Adds the command."""
+    about = "Segment many subjects: a table, or a folder in the challenge's, BIDS or flat layout."
+    parser = commands.add("batch", about, _batch)
+    parser.add_argument(
+        "subjects", metavar="TABLE|DIR", help="columns subject, flair, t1; or scans"
+    )
+    parser.add_argument("--output", required=True, metavar="DIR", help="one folder a subject in it")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="at once; default: 1")
+    parser.add_argument("--force", action="store_true", help="segment again what is done")
+    add_running(parser)
+
+
+def _batch(arguments: argparse.Namespace) -> int:
+    from wmhseg.batch import run
+    from wmhseg.datasets import tables
+    from wmhseg.datasets.subjects import find_subjects
+    from wmhseg.reporting import report
+
+    console = console_of(arguments)
+    source, output = Path(arguments.subjects), Path(arguments.output)
+    subjects = find_subjects(source) if source.is_dir() else tables.read_subjects(source)
+
+    def tell(done: int, total: int, row: Row) -> None:
+        if row.error:
+            console.warn(f"{done}/{total} {row.subject}: {row.error}")
+            return
+        load = f"{row.volume_ml:.2f} ml, {row.lesion_count} lesions"
+        console.say(f"{done}/{total} {row.subject}: {load}")
+        for warning in row.warnings:
+            console.warn(f"{row.subject}: {warning}")
+
+    settings = run.Settings(
+        model_of(arguments), options_of(arguments), arguments.jobs, arguments.force
+    )
+    rows = run.run(subjects, output, settings, tell)
+    if arguments.json:
+        print_json([run.to_dict(row) for row in rows])
+    else:
+        for status in (run.DONE, run.SKIPPED, run.FAILED):
+            print(f"{status:<13}{sum(row.status == status for row in rows)} of {len(rows)}")
+        print(f"{'written':<13}{output / run.SUMMARY}")
+    console.say(report.NOT_A_DEVICE)
+    run.check_all_done(rows, output / run.SUMMARY)
+    return errors.EXIT_OK

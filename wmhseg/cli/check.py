@@ -1,0 +1,41 @@
+"""The command that looks scans over: check."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from wmhseg import errors, records
+from wmhseg.cli.console import print_json
+from wmhseg.cli.options import Commands
+
+
+def add_to(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add("check", "Say what a FLAIR scan (and its T1) look like.", _check)
+    parser.add_argument("flair", metavar="F", help="FLAIR scan, NIfTI")
+    parser.add_argument("t1", metavar="T1", nargs="?", help="T1 scan, NIfTI")
+    parser.add_argument("--json", metavar="FILE|-", help="write JSON; -: print it instead")
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from wmhseg.checking import findings
+    from wmhseg.checking.check import check
+    from wmhseg.io import files
+
+    scans = [Path(path) for path in (arguments.flair, arguments.t1) if path]
+    target = Path(arguments.json) if arguments.json not in (None, "-") else None
+    if target is not None:
+        files.check_outputs([target], inputs=scans)
+    found = check(*scans)
+    content = {"flair": arguments.flair, "t1": arguments.t1, **findings.to_dict(found)}
+    if target is not None:
+        files.write_text(target, records.json_text(content))
+    if arguments.json == "-":
+        print_json(content)
+    else:
+        for finding in found:
+            if not (arguments.quiet and finding.level is findings.Level.OK):
+                print(f"{finding.level:<9}{finding.text}")
+    findings.check_suitable(found)
+    return errors.EXIT_OK
