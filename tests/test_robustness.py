@@ -97,7 +97,7 @@ def test_a_disk_that_takes_no_writing(flair: Path, small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     assert segment(flair, small_disk / "r.nii.gz") == 96
     assert segment(flair, small_disk / "new" / "r.nii.gz") == 96
-    assert main(["batch", str(flair.parent), "--output", str(small_disk)]) in (30, 61)
+    assert main(["batch", str(flair.parent), "--output", str(small_disk)]) in (96, 93)
 
 
 def test_devices_pipes_and_links_as_outputs(flair: Path, full_device: Path, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_odd_files_as_inputs(command: str, tmp_path: Path) -> None:
     (tmp_path / "loop.nii").symlink_to(tmp_path / "loop.nii")
     (tmp_path / "lost.nii").symlink_to(tmp_path / "none.nii")
     out = tmp_path / "out" / "r.nii"
-    for name, code in (("pipe.nii", 11), (".", 11), ("loop.nii", 11), ("lost.nii", 10)):
+    for name, code in (("pipe.nii", 81), (".", 81), ("loop.nii", 81), ("lost.nii", 80)):
         path = tmp_path / name
         found = main(["check", str(path)]) if command == "check" else segment(path, out)
         assert found == code, name

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -345,15 +347,46 @@ def run(code: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
 
 
-def test_importing_and_help_load_nothing_heavy() -> None:
+COMMAND_FILES = sorted(
+    path.stem
+    for path in (ROOT / "wmhseg" / "cli").glob("*.py")
+    if path.stem not in ("__init__", "main", "parser", "options", "console")
+)
+COMMANDS = [
+    name
+    for file in COMMAND_FILES
+    for name in importlib.import_module(f"wmhseg.cli.{file}").COMMANDS
+]
+
+
+def test_every_command_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(COMMANDS) == 10
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = re.findall(r"^    (\w+) ", capsys.readouterr().out, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--quiet", name, "--help"])
+    assert end.value.code == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"usage: wmhseg {name}")
+    assert "--debug" in printed
+
+
+@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_importing_and_help_load_nothing_heavy(words: list[str]) -> None:
     """What makes both answer in a fraction of a second (benchmarks/startup.py measures it)."""
-    code = """
+    code = f"""
 import sys, io, contextlib
 import wmhseg
 from wmhseg.cli.main import main
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
-    main(["--help"])
-print(sorted({name.split(".")[0] for name in sys.modules}))
+    main({words!r})
+print(sorted({{name.split(".")[0] for name in sys.modules}}))
 """
     loaded = run(code)
     for heavy in ("numpy", "scipy", "SimpleITK", "keras", "tensorflow", "h5py", "matplotlib"):

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 
 from wmhseg import errors
 from wmhseg.cli.console import console_of, print_json
-from wmhseg.cli.options import Commands, add_running, model_of, options_of
+from wmhseg.cli.options import add_running, model_of, options_of
 
 if TYPE_CHECKING:
     from wmhseg.batch.run import Row
 
 
-def add_to(commands: Commands) -> None:
-    """Adds the command."""
-    about = "Segment many subjects: a table, or a folder in the challenge's, BIDS or flat layout."
-    parser = commands.add("batch", about, _batch)
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_batch)
     parser.add_argument(
         "subjects", metavar="TABLE|DIR", help="columns subject, flair, t1; or scans"
     )
@@ -59,3 +57,6 @@ def _batch(arguments: argparse.Namespace) -> int:
     console.say(report.NOT_A_DEVICE)
     run.check_all_done(rows, output / run.SUMMARY)
     return errors.EXIT_OK
+
+
+COMMANDS = {"batch": _add_arguments}

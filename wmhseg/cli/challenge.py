@@ -7,13 +7,12 @@ from pathlib import Path
 
 from wmhseg import errors
 from wmhseg.cli.console import console_of
-from wmhseg.cli.options import Commands, add_running, model_of, options_of
+from wmhseg.cli.options import add_running, model_of, options_of
 from wmhseg.cli.segment import CaseFiles, segment_case
 
 
-def add_to(commands: Commands) -> None:
-    """Adds the command."""
-    parser = commands.add("challenge", "Segment a case in the challenge's layout.", _challenge)
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_challenge)
     parser.add_argument("--input", default="/input", metavar="DIR", help="default: /input")
     parser.add_argument("--output", default="/output", metavar="DIR", help="default: /output")
     add_running(parser, prepared=True)
@@ -52,3 +51,6 @@ def _challenge(arguments: argparse.Namespace) -> int:
         arguments.json,
     )
     return errors.EXIT_OK
+
+
+COMMANDS = {"challenge": _add_arguments}

@@ -7,12 +7,10 @@ from pathlib import Path
 
 from wmhseg import errors, records
 from wmhseg.cli.console import print_json
-from wmhseg.cli.options import Commands
 
 
-def add_to(commands: Commands) -> None:
-    """Adds the command."""
-    parser = commands.add("check", "Say what a FLAIR scan (and its T1) look like.", _check)
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_check)
     parser.add_argument("flair", metavar="F", help="FLAIR scan, NIfTI")
     parser.add_argument("t1", metavar="T1", nargs="?", help="T1 scan, NIfTI")
     parser.add_argument("--json", metavar="FILE|-", help="write JSON; -: print it instead")
@@ -39,3 +37,6 @@ def _check(arguments: argparse.Namespace) -> int:
                 print(f"{finding.level:<9}{finding.text}")
     findings.check_suitable(found)
     return errors.EXIT_OK
+
+
+COMMANDS = {"check": _add_arguments}

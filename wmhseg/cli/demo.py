@@ -7,15 +7,12 @@ from pathlib import Path
 
 from wmhseg import errors
 from wmhseg.cli.console import console_of
-from wmhseg.cli.options import Commands
 from wmhseg.cli.segment import CaseFiles, segment_case
 from wmhseg.segmentation.options import Options
 
 
-def add_to(commands: Commands) -> None:
-    """Adds the command."""
-    about = "Write a synthetic case in the challenge's layout, or run it."
-    parser = commands.add("demo", about, _demo)
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_demo)
     parser.add_argument("--output", required=True, metavar="DIR")
     parser.add_argument(
         "--case-only", action="store_true", help="write the case, do not segment it"
@@ -39,3 +36,6 @@ def _demo(arguments: argparse.Namespace) -> int:
     )
     segment_case(files, store.DEFAULT_MODEL, Options(), console_of(arguments))
     return errors.EXIT_OK
+
+
+COMMANDS = {"demo": _add_arguments}

@@ -1,7 +1,7 @@
 """The command line: arguments in, one public function called, an exit code out.
 
-Each command has a file here, named as it is or as its kind. Heavy packages are imported inside
-the commands, so that ``--help`` answers at once.
+A command's file is loaded when the command is given, and imports heavy packages when it runs, so
+that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -9,19 +9,38 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from wmhseg import errors
-from wmhseg.cli import batch, challenge, check, demo, models, scoring, segment, training
-from wmhseg.cli.options import Commands, add_general
+from wmhseg.cli.parser import Parser, add_general
 from wmhseg.version import __version__
 
-# In the order of the help.
-_COMMANDS = (segment, challenge, models, check, batch, scoring, training, demo)
+# Name -> its file here, which has a table COMMANDS of functions that add arguments, and a sentence.
+_COMMANDS = {
+    "segment": ("segment", "Segment one pair of scans."),
+    "challenge": ("challenge", "Segment a case in the challenge's layout."),
+    "models": ("models", "List or import models."),
+    "check": ("check", "Say what a FLAIR scan (and its T1) look like."),
+    "batch": (
+        "batch",
+        "Segment many subjects: a table, or a folder in the challenge's, BIDS or flat layout.",
+    ),
+    "evaluate": ("scoring", "Score results against their references."),
+    "rank": (
+        "scoring",
+        "Say where a table of scores would stand among the teams published in 2017.",
+    ),
+    "compare": ("scoring", "Compare two tables of scores case by case."),
+    "train": (
+        "training",
+        "Train a model on scans with masks, or on synthetic scans; run again to go on.",
+    ),
+    "demo": ("demo", "Write a synthetic case in the challenge's layout, or run it."),
+}
 
 _EPILOG = """\
 Without a command, wmhseg runs the challenge layout: /input/pre/FLAIR.nii.gz and T1.nii.gz are
@@ -35,17 +54,9 @@ docs/exit-codes.md lists them all.
 For research. Not a medical device; not for diagnosis."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors have the form of all others."""
-
-    def error(self, message: str) -> Any:
-        raise errors.UsageError(
-            message[:1].upper() + message[1:], advice=f'See "{self.prog} --help".'
-        )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser(given: str | None) -> argparse.ArgumentParser:
+    """The parser of all commands; the arguments are those of the one that is given."""
+    parser = Parser(
         prog="wmhseg",
         allow_abbrev=False,
         description="Segments white matter hyperintensities on FLAIR and T1 brain MRI.",
@@ -54,10 +65,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"wmhseg {__version__}")
     add_general(parser, top=True)
-    commands = Commands(parser)
-    for module in _COMMANDS:
-        module.add_to(commands)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, (file, about) in _COMMANDS.items():
+        command = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
+        if name == given:
+            add_general(command)
+            importlib.import_module(f"wmhseg.cli.{file}").COMMANDS[name](command)
     return parser
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """The arguments; without a command, those of the challenge's layout."""
+    given = next((word for word in words if not word.startswith("-")), None)
+    arguments = _parser(given).parse_args(words)
+    if arguments.command is None:
+        general = [word for word in words if word.startswith("-")]
+        arguments = _parser("challenge").parse_args([*general, "challenge"])
+    arguments.words = words
+    return arguments
 
 
 def _terminate(number: int, _frame: object) -> None:
@@ -80,11 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGTERM, _terminate)
     try:
-        arguments = _parser().parse_args(words)
-        if arguments.command is None:
-            general = [word for word in words if word.startswith("-")]
-            arguments = _parser().parse_args([*general, "challenge"])
-        arguments.words = words
+        arguments = _parsed(words)
         code = int(arguments.run(arguments))
         if sys.stdout is not None:
             sys.stdout.flush()

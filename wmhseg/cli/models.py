@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 
 from wmhseg import errors
 from wmhseg.cli.console import console_of, print_json
-from wmhseg.cli.options import Commands, positive
+from wmhseg.cli.parser import Parser, add_general, positive
 
 if TYPE_CHECKING:
     from wmhseg.weights.store import Model
 
 
-def add_to(commands: Commands) -> None:
-    """Adds the commands."""
-    models = commands.add("models", "List or import models.", _models)
-    models.add_argument("--json", action="store_true", help="print JSON")
-    importing = Commands(models, "action").add(
-        "import", "import the authors' public Keras-2 weights (HDF5)", _import
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_models)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
+    importing = actions.add_parser(
+        "import", help="import the authors' public Keras-2 weights (HDF5)"
     )
+    importing.set_defaults(run=_import)
+    add_general(importing)
     importing.add_argument("files", nargs="+", metavar="HDF5", help="one file a member")
     importing.add_argument("--name", required=True, help="name of the new model")
     importing.add_argument("--preset", default="released", help="pre- and post-processing")
@@ -100,3 +102,6 @@ def _import(arguments: argparse.Namespace) -> int:
 def print_made(model: Model) -> None:
     """Prints where a new model is."""
     print(f"{model.preset.name}: {len(model.preset.members)} members in {model.folder}")
+
+
+COMMANDS = {"models": _add_arguments}

@@ -1,4 +1,4 @@
-"""How a command is added, and what several commands share: options, and what is made of them.
+"""Options that several commands share, and what is made of them.
 
 Choices and defaults are those of ``Options`` and ``Steps``: none is repeated here.
 """
@@ -6,59 +6,12 @@ Choices and defaults are those of ``Options`` and ``Steps``: none is repeated he
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
+from wmhseg.cli.parser import positive, share
 from wmhseg.preparation.steps import PREPARED, SWITCHES, Steps
 from wmhseg.segmentation.options import Options
-
-
-class Commands:
-    """The commands of a parser; each is added in the same way."""
-
-    def __init__(self, parser: argparse.ArgumentParser, kind: str = "command") -> None:
-        """Makes room for commands.
-
-        Args:
-            parser: What they are commands of.
-            kind: What they are called in its help.
-        """
-        self._commands = parser.add_subparsers(dest=kind, metavar=kind.upper())
-
-    def add(
-        self, name: str, about: str, run: Callable[[argparse.Namespace], int]
-    ) -> argparse.ArgumentParser:
-        """Adds a command.
-
-        Args:
-            name: What it is called.
-            about: A sentence for the help.
-            run: Takes the arguments, prints the result and returns the exit code.
-
-        Returns:
-            Its parser, to add arguments to.
-        """
-        parser = self._commands.add_parser(name, help=about, description=about, allow_abbrev=False)
-        parser.set_defaults(run=run)
-        add_general(parser)
-        return parser
-
-
-def add_general(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
-    """Adds the options that stand before or after the command alike.
-
-    Args:
-        parser: Of a command, or of the whole program.
-        top: Whether it is that of the whole program, which gives the defaults.
-    """
-    missing: Any = False if top else argparse.SUPPRESS
-    for *names, about in (
-        ("--debug", "show the stack trace of an error"),
-        ("-q", "--quiet", "print results and errors only"),
-        ("-v", "--verbose", "say which model and folders are used"),
-    ):
-        parser.add_argument(*names, action="store_true", default=missing, help=about)
 
 
 def add_choice(
@@ -176,23 +129,3 @@ def model_of(arguments: argparse.Namespace) -> str:
     from wmhseg.weights import store
 
     return arguments.model or store.DEFAULT_MODEL
-
-
-def positive(text: str) -> int:
-    """A whole number above 0."""
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
-
-
-def share(text: str) -> float:
-    """A number from 0 to below 1."""
-    value = float(text)
-    if not 0 <= value < 1:
-        raise ValueError
-    return value
-
-
-# argparse says "invalid whole number above 0 value".
-positive.__name__, share.__name__ = "whole number above 0", "number from 0 to below 1"

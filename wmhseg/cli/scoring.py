@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from wmhseg import errors
 from wmhseg.cli.console import Console, console_of, print_json
-from wmhseg.cli.options import Commands
 
 if TYPE_CHECKING:
     from wmhseg.scoring.summary import Overview
@@ -18,13 +17,12 @@ if TYPE_CHECKING:
 _MOST_NOTES = 10  # on a screen; the summary has them all
 
 
-def add_to(commands: Commands) -> None:
-    """Adds the commands."""
-    scoring = commands.add("evaluate", "Score results against their references.", _evaluate)
-    one = scoring.add_argument_group("one result")
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_evaluate)
+    one = parser.add_argument_group("one result")
     one.add_argument("--reference", metavar="NIFTI", help="reference mask, 2 = left out")
     one.add_argument("--result", metavar="NIFTI", help="mask to score")
-    many = scoring.add_argument_group("a folder of results")
+    many = parser.add_argument_group("a folder of results")
     many.add_argument("--data", metavar="DIR", help="cases with references")
     many.add_argument("--results", metavar="DIR", help="masks to score")
     many.add_argument("--output", metavar="DIR", help="default: RESULTS/evaluation")
@@ -46,26 +44,29 @@ def add_to(commands: Commands) -> None:
         help="what the data are; only data that chose nothing are test data",
     )
     many.add_argument("--no-plots", action="store_true", help="draw no plots")
-    scoring.add_argument(
+    parser.add_argument(
         "--official",
         metavar="EVALUATION.PY",
         help="run the organisers' script as well and stop if it finds other numbers",
     )
-    scoring.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
-    about = "Say where a table of scores would stand among the teams published in 2017."
-    placing = commands.add("rank", about, _rank)
-    placing.add_argument("table", metavar="METRICS.CSV", help="as evaluate writes it")
-    placing.add_argument("--name", default="this result", help="what to call it")
-    placing.add_argument("--json", action="store_true", help="print JSON")
 
-    comparing = commands.add("compare", "Compare two tables of scores case by case.", _compare)
-    comparing.add_argument("first", metavar="A.CSV", help="as evaluate writes it")
-    comparing.add_argument("second", metavar="B.CSV", help="the same cases, another method")
-    comparing.add_argument("--metrics", metavar="M,M,…", help="default: the challenge's five")
-    comparing.add_argument("--resamples", type=int, default=9999, help="of the bootstrap")
-    comparing.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    comparing.add_argument("--json", action="store_true", help="print JSON")
+def _add_rank(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_rank)
+    parser.add_argument("table", metavar="METRICS.CSV", help="as evaluate writes it")
+    parser.add_argument("--name", default="this result", help="what to call it")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_compare)
+    parser.add_argument("first", metavar="A.CSV", help="as evaluate writes it")
+    parser.add_argument("second", metavar="B.CSV", help="the same cases, another method")
+    parser.add_argument("--metrics", metavar="M,M,…", help="default: the challenge's five")
+    parser.add_argument("--resamples", type=int, default=9999, help="of the bootstrap")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -243,3 +244,6 @@ def _different_names(first: Path, second: Path) -> tuple[str, str]:
         if names[0] != names[1]:
             return names[0], names[1]
     return str(first), str(second)
+
+
+COMMANDS = {"evaluate": _add_evaluate, "rank": _add_rank, "compare": _add_compare}

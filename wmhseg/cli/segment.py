@@ -9,13 +9,12 @@ from pathlib import Path
 
 from wmhseg import errors
 from wmhseg.cli.console import Console, console_of
-from wmhseg.cli.options import Commands, add_running, model_of, options_of
+from wmhseg.cli.options import add_running, model_of, options_of
 from wmhseg.segmentation.options import Options
 
 
-def add_to(commands: Commands) -> None:
-    """Adds the command."""
-    parser = commands.add("segment", "Segment one pair of scans.", _segment)
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_segment)
     parser.add_argument("--flair", required=True, metavar="F", help="FLAIR scan, NIfTI")
     parser.add_argument("--t1", metavar="T1", help="T1 scan of the same head, NIfTI")
     parser.add_argument(
@@ -121,3 +120,6 @@ def segment_case(
             print(line)
         print(f"written      {case.output}")
     console.say(report.NOT_A_DEVICE)
+
+
+COMMANDS = {"segment": _add_arguments}

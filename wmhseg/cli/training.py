@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from wmhseg import errors
 from wmhseg.cli.console import Console, console_of
 from wmhseg.cli.models import print_made
-from wmhseg.cli.options import Commands, add_choice
+from wmhseg.cli.options import add_choice
 from wmhseg.segmentation.options import Options
 
 if TYPE_CHECKING:
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
     from wmhseg.training.session import Data, Session
 
 
-def add_to(commands: Commands) -> None:
-    """Adds the command."""
-    about = "Train a model on scans with masks, or on synthetic scans; run again to go on."
-    training = commands.add("train", about, _train)
-    what = training.add_argument_group("what")
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_train)
+    what = parser.add_argument_group("what")
     what.add_argument(
         "--preset",
         help="published, published-stack (with --data; default: published), synthetic or "
@@ -39,7 +37,7 @@ def add_to(commands: Commands) -> None:
         help="change a value of the plan, such as runs.*.batch=10; may be given again",
     )
     what.add_argument("--print-plan", action="store_true", help="print the plan and stop")
-    data = training.add_argument_group("data")
+    data = parser.add_argument_group("data")
     data.add_argument("--data", metavar="DIR", help="cases with masks, as evaluate takes them")
     data.add_argument("--labels", metavar="DIR", help="whole-head label maps to draw scans from")
     data.add_argument("--patients", metavar="TSV", help="table with the columns case and patient")
@@ -52,7 +50,7 @@ def add_to(commands: Commands) -> None:
     data.add_argument("--fold", type=int, default=1, metavar="N", help="which part, from 1")
     data.add_argument("--check", action="store_true", help="read all data, report, and stop")
     data.add_argument("--validation", metavar="DIR", help="cases to look at while it trains")
-    how = training.add_argument_group("how to run")
+    how = parser.add_argument_group("how to run")
     how.add_argument("--output", metavar="DIR", help="checkpoints, logs and the model folder")
     add_choice(how, Options, "device")
     how.add_argument("--threads", type=int, metavar="N", help="default: all available")
@@ -188,3 +186,6 @@ def _running(arguments: argparse.Namespace) -> Running:
             option = "--" + name.replace("_", "-")
             raise errors.UsageError(f"{option} of at least 1 was expected", received=value)
     return Running(device=arguments.device, **numbers)
+
+
+COMMANDS = {"train": _add_arguments}
