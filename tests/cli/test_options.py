@@ -70,6 +70,21 @@ def test_every_option_arrives() -> None:
     assert not any(getattr(wanted.steps, f.name) == f.default for f in fields(Steps))
 
 
+def test_what_only_heavy_modules_know_is_repeated_rightly() -> None:
+    """The help of a command does not wait for NumPy."""
+    from wmhseg.cli import scoring, training
+    from wmhseg.scoring import summary
+    from wmhseg.training.fit import Running
+
+    made = argparse.ArgumentParser()
+    scoring.COMMANDS["evaluate"](made)
+    assert offered(made)["role"] == tuple(summary.ROLES)
+    made = argparse.ArgumentParser()
+    training.COMMANDS["train"](made)
+    given = vars(made.parse_args([]))
+    assert given.items() >= asdict(Running()).items()
+
+
 @pytest.mark.parametrize("words", [["--registration", "on"], ["--reorient", "off"]])
 def test_prepared_scans_have_no_switches(words: list[str]) -> None:
     with pytest.raises(SystemExit):

@@ -17,25 +17,25 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from wmhseg.checking import findings
     from wmhseg.checking.check import check
+    from wmhseg.checking.findings import Level, check_suitable, to_dict
     from wmhseg.io import files
 
     scans = [Path(path) for path in (arguments.flair, arguments.t1) if path]
     target = Path(arguments.json) if arguments.json not in (None, "-") else None
     if target is not None:
         files.check_outputs([target], inputs=scans)
-    found = check(*scans)
-    content = {"flair": arguments.flair, "t1": arguments.t1, **findings.to_dict(found)}
+    findings = check(*scans)
+    content = {"flair": arguments.flair, "t1": arguments.t1, **to_dict(findings)}
     if target is not None:
         files.write_text(target, records.json_text(content))
     if arguments.json == "-":
         print_json(content)
     else:
-        for finding in found:
-            if not (arguments.quiet and finding.level is findings.Level.OK):
+        for finding in findings:
+            if not (arguments.quiet and finding.level is Level.OK):
                 print(f"{finding.level:<9}{finding.text}")
-    findings.check_suitable(found)
+    check_suitable(findings)
     return errors.EXIT_OK
 
 

@@ -14,7 +14,7 @@ class Console:
     """Prints to the right place, no more than was asked for."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
-        """Make a console.
+        """Makes a console.
 
         Args:
             quiet: Print results, warnings and errors only.

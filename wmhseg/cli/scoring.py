@@ -105,8 +105,8 @@ def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) 
             shown = f"{value:.0f}" if name in COUNTS else markdown.number(value)
             print(f"{summary.LABELS.get(name, name.replace('_', ' ')):<24}{shown}")
         if theirs is not None:
-            found = "stopped: " + theirs.stopped if theirs.stopped else "same five numbers"
-            print(f"{'official script':<24}{found}")
+            verdict = "stopped: " + theirs.stopped if theirs.stopped else "same five numbers"
+            print(f"{'official script':<24}{verdict}")
     if values["reference_lesions"] == 0:
         raise errors.CasesFailedError(
             "A reference with at least one voxel of label 1 was expected",
@@ -143,14 +143,14 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
         scoring,
         console.progress("scoring", "cases"),
     )
-    found = summary.overview(summary.Study(title, arguments.role, tuple(scores)))
-    plots = {} if arguments.no_plots else figures.draw_all({title: scores}, found.study.heading)
-    markdown.write(found, output, plots)
+    overview = summary.overview(summary.Study(title, arguments.role, tuple(scores)))
+    plots = {} if arguments.no_plots else figures.draw_all({title: scores}, overview.study.heading)
+    markdown.write(overview, output, plots)
     _tell_notes(console, scores)
     if arguments.json:
-        print(summary.to_json(found), end="")
+        print(summary.to_json(overview), end="")
     else:
-        _print_overview(found, output)
+        _print_overview(overview, output)
     check_all_scored(scores, str(output / "summary.md"))
     return errors.EXIT_OK
 
@@ -173,16 +173,16 @@ def _tell_notes(console: Console, scores: Sequence[Score]) -> None:
         console.warn(f"{len(notes) - _MOST_NOTES} more notes are in the summary.")
 
 
-def _print_overview(found: Overview, output: Path) -> None:
+def _print_overview(overview: Overview, output: Path) -> None:
     from wmhseg.scoring.markdown import number
     from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES
 
-    study = found.study
+    study = overview.study
     print(study.heading)
     print(ROLES[study.role])
     print(f"{len(study.scored)} of {len(study.scores)} cases scored")
     for metric in CHALLENGE:
-        s = found.groups["all"]["all"][metric]
+        s = overview.groups["all"]["all"][metric]
         print(
             f"{LABELS[metric]:<16}{number(s.mean):>8}  (95 % {number(s.mean_low)} to "
             f"{number(s.mean_high)}; median {number(s.median)}, SD {number(s.sd)}, n = {s.n}, "
@@ -208,7 +208,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from wmhseg.scoring.summary import CHALLENGE
 
     paths = Path(arguments.first), Path(arguments.second)
-    found = comparison.compare(
+    compared = comparison.compare(
         table.read_table(paths[0]),
         table.read_table(paths[1]),
         _different_names(*paths),
@@ -216,22 +216,22 @@ def _compare(arguments: argparse.Namespace) -> int:
         Bootstrap(resamples=arguments.resamples, seed=arguments.seed),
     )
     console = console_of(arguments)
-    for case in found.other_references:
+    for case in compared.other_references:
         console.warn(f"case {case}: the reference volumes differ: not the same reference")
     if arguments.json:
-        print_json(found.to_dict())
+        print_json(compared.to_dict())
     else:
-        print("\n".join(found.to_markdown()).rstrip())
-    if any(found.only):
+        print("\n".join(compared.to_markdown()).rstrip())
+    if any(compared.only):
         parts = [
             f"{len(cases)} only in {name} ({', '.join(cases)})"
-            for name, cases in zip(found.names, found.only, strict=True)
+            for name, cases in zip(compared.names, compared.only, strict=True)
             if cases
         ]
         raise errors.CasesFailedError(
             "The same scored cases in both tables were expected",
             received=", ".join(parts),
-            advice=f"Compared on the {len(found.cases)} common ones.",
+            advice=f"Compared on the {len(compared.cases)} common ones.",
         )
     return errors.EXIT_OK
 

@@ -98,15 +98,15 @@ def segment_case(
     files.check_outputs(
         [*case.outputs(), report.path_beside(case.output)], inputs=list(case.inputs())
     )
-    found = store.find(model)
+    chosen = store.find(model)
     if console.verbose:
-        console.say(f"model        {found.preset.name} in {found.folder}")
+        console.say(f"model        {chosen.preset.name} in {chosen.folder}")
         console.say(f"FLAIR        {case.flair}")
         console.say(f"T1           {case.t1 or 'none'}")
     result = pipeline.segment(
         case.flair,
         case.t1,
-        model=found,
+        model=chosen,
         options=options,
         progress=console.progress("segmenting", "slices"),
     )

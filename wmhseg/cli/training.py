@@ -98,13 +98,13 @@ def _train_on_scans(
     output = Path(arguments.output)
     files.check_writable(output)
     table = Path(arguments.patients) if arguments.patients else None
-    found = split.subjects(cases.find_cases(Path(arguments.data)), table)
+    subjects = split.subjects(cases.find_cases(Path(arguments.data)), table)
     folder = output / "prepared"
     try:
-        prepared = real_data.prepare(found, plan, folder, console.progress("reading", "cases"))
+        prepared = real_data.prepare(subjects, plan, folder, console.progress("reading", "cases"))
         for name, why in prepared.skipped.items():
             console.warn(f"skipped {name}: {why}")
-        usable = [subject for subject in found if subject.case.name in prepared.folders]
+        usable = [subject for subject in subjects if subject.case.name in prepared.folders]
         parted = split.split(usable, arguments.split, arguments.fold)
         data = real_data.ScanData(parted, prepared, augmentation)
         if arguments.check:
@@ -116,7 +116,7 @@ def _train_on_scans(
         shutil.rmtree(folder, ignore_errors=True)
     if prepared.skipped:
         raise errors.SubjectsSkippedError(
-            f"{len(found)} usable subjects were expected in {arguments.data}",
+            f"{len(subjects)} usable subjects were expected in {arguments.data}",
             received=f"{len(usable)}; skipped: {', '.join(list(prepared.skipped)[:10])}",
             advice="Everything else was done with the others; the warnings say what is wrong.",
         )
