@@ -10,6 +10,8 @@ import inspect
 import json
 import re
 import shutil
+import subprocess
+import sys
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,6 +102,18 @@ def test_options_are_given_by_name(name: str) -> None:
 @pytest.mark.parametrize(("name", "value"), list(callables()))
 def test_all_that_is_public_is_described(name: str, value: Callable[..., Any]) -> None:
     assert re.match(r"[^\n]+[.:;]", inspect.cleandoc(value.__doc__ or "")), name
+
+
+def test_what_says_how_to_run_is_light() -> None:
+    """The command line reads choices and defaults from it before anything is computed."""
+    code = """
+import sys, wmhseg
+wmhseg.Options(steps=wmhseg.Steps(registration="off"))
+print(sorted({"numpy", "scipy", "SimpleITK", "keras", "openvino"} & set(sys.modules)))
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
 
 
 @pytest.fixture
