@@ -22,10 +22,10 @@ GATE = mslesseg-14a mslesseg-39 openms-* tabriz-*
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test test-avx2 lint evaluate train bench docker docker-test docker-limits fuzz sbom audit clean
+.PHONY: help setup setup-run demo test test-avx2 lint evaluate train bench measure-code docker docker-test docker-limits fuzz sbom audit clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Two environments in one folder: what runs (pinned as in the image), and what tests need on top.
 $(BIN)/python:
@@ -82,6 +82,10 @@ bench: $(VENV)/.dev ## time all engines against the naive Keras way (BENCH=--qui
 VARIANT = $(if $(filter 1,$(GPU)),--build-arg REQUIREMENTS=requirements-gpu.txt) \
 	$(if $(filter 1,$(SLIM)),--build-arg REQUIREMENTS=requirements-slim.txt \
 		--build-arg LEFT_OUT=stacknet-synthetic --max-gb 0.9)
+
+measure-code: $(VENV)/.dev ## sizes of modules and functions, docstrings, tests (docs/design.md)
+	$(BIN)/python -m benchmarks.code
+	$(BIN)/python -m benchmarks.wings
 
 docker: ## build the image IMAGE=wmhseg (GPU=1 for CUDA, SLIM=1 without TensorFlow)
 	$(PYTHON) tests/container/check_image.py --build-only --image $(IMAGE) $(VARIANT)

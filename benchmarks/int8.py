@@ -27,7 +27,8 @@ from wmhseg.engines.openvino_engine import OpenVinoEngine, settings
 from wmhseg.engines.openvino_graph import to_openvino
 from wmhseg.synthesis import heads
 from wmhseg.synthesis.arrays import NUMPY
-from wmhseg.synthesis.scan import Recipe, load_heads, make_scan
+from wmhseg.synthesis.recipe import Recipe
+from wmhseg.synthesis.scan import make_scan
 
 SCANS, SLICES_OF_EACH, HEADS = 24, 8, 6
 
@@ -35,7 +36,7 @@ SCANS, SLICES_OF_EACH, HEADS = 24, 8, 6
 def examples(folder: Path) -> list[npt.NDArray[np.float32]]:
     """Slices of synthetic scans, (1, channel, row, column) each, always the same ones."""
     paths = sorted(folder.glob("*.npz"))[:HEADS]
-    loaded = [heads.read_head(p) for p in paths] or load_heads(folder)[:HEADS]
+    loaded = [heads.read_head(p) for p in paths] or heads.load_heads(folder)[:HEADS]
     rng = np.random.default_rng(5)
     found = []
     for _ in range(SCANS):

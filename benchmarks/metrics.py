@@ -4,9 +4,11 @@ The rival takes the same masks, erodes both with ``scipy.ndimage.binary_erosion`
 image, turns all outline voxels into points in mm and asks a ``scipy.spatial.cKDTree`` (leaf size
 100, as in that program) for the nearest neighbour of each, both ways. It does without SimpleITK,
 whose call for every single point would only make it slower. Both ways take turns; a line shows
-the medians and their ratio, and the values must agree to 1e-9 mm.
+the medians and their ratio, and the values must agree to 1e-9 mm. A second line shows what
+``evaluate``, which makes masks, outlines and lesions once for all metrics, takes against its
+metrics called one by one.
 
-    python benchmarks/metrics.py [--repeats N]
+    python -m benchmarks.metrics [--repeats N]
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from wmhseg.scoring.metrics import h95_mm
+from wmhseg.scoring import metrics
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -101,10 +103,41 @@ def compare(reference: Mask, result: Mask, repeats: int) -> tuple[float, float, 
     for _ in range(repeats):
         expected, seconds = timed(lambda: h95_by_tree_mm(reference, result))
         tree_s.append(seconds)
-        value, seconds = timed(lambda: h95_mm(reference, result, SPACING_MM))
+        value, seconds = timed(lambda: metrics.h95_mm(reference, result, SPACING_MM))
         ours_s.append(seconds)
         assert abs(value - expected) < 1e-9, f"h95_mm {value} differs from the k-d tree {expected}"
     return value, statistics.median(tree_s), statistics.median(ours_s)
+
+
+def one_by_one(reference: Mask, result: Mask) -> float:
+    """Call every metric alone, as ``evaluate`` would if nothing were shared; returns the DSC."""
+    metrics.match_lesions(reference, result)
+    metrics.avd_percent(reference, result)
+    for distance in (metrics.h95_mm, metrics.assd_mm, metrics.volume_bias_ml):
+        distance(reference, result, SPACING_MM)
+    return metrics.dsc(reference, result)
+
+
+def together(reference: Mask, result: Mask, repeats: int) -> tuple[float, float]:
+    """Time ``evaluate`` and its metrics one by one, in turn, on labels as a file holds them.
+
+    Args:
+        reference: Mask (slice, row, column).
+        result: Mask of the same shape.
+        repeats: Runs of each way.
+
+    Returns:
+        Median seconds of ``evaluate`` and of the single functions.
+    """
+    together_s, apart_s = [], []
+    labels, values = reference.astype(np.uint8), result.astype(np.uint8)
+    for _ in range(repeats):
+        value, seconds = timed(lambda: metrics.evaluate(labels, values, SPACING_MM).dsc)
+        together_s.append(seconds)
+        expected, seconds = timed(lambda: one_by_one(labels, values))
+        apart_s.append(seconds)
+        assert value == expected, f"evaluate has {value} where dsc has {expected}"
+    return statistics.median(together_s), statistics.median(apart_s)
 
 
 def main() -> None:
@@ -121,6 +154,11 @@ def main() -> None:
             f"{name:5}  DSC {overlap:.2f}  H95 {value:6.2f} mm  "
             f"k-d tree {tree_s * 1e3:6.1f} ms  wmhseg {ours_s * 1e3:5.1f} ms  "
             f"ratio {tree_s / ours_s:.1f}"
+        )
+        evaluate_s, apart_s = together(reference, result, repeats)
+        print(
+            f"       all metrics: one by one {apart_s * 1e3:.1f} ms, "
+            f"evaluate {evaluate_s * 1e3:.1f} ms, ratio {apart_s / evaluate_s:.1f}"
         )
 
 

@@ -26,12 +26,13 @@ def rate(arguments: tuple[Path, int, int, str | None]) -> list[tuple[float, floa
     folder, runs, scans, device = arguments
     from wmhseg.synthesis import heads, scan
     from wmhseg.synthesis.arrays import NUMPY, on_torch
+    from wmhseg.synthesis.recipe import Recipe
 
     arrays = NUMPY if device is None else on_torch(device)
     paths = sorted(folder.glob("*.npz"))[:HEADS]
-    loaded = [heads.read_head(p) for p in paths] or scan.load_heads(folder)[:HEADS]
-    loaded = scan.move(loaded, arrays)
-    recipe = scan.Recipe()
+    loaded = [heads.read_head(p) for p in paths] or heads.load_heads(folder)[:HEADS]
+    loaded = heads.move(loaded, arrays)
+    recipe = Recipe()
     scan.make_scan(np.random.default_rng(0), loaded, recipe, arrays)
     rates = []
     for run in range(runs):

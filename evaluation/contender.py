@@ -1,12 +1,22 @@
-"""What takes part in an evaluation."""
+"""What takes part in an evaluation: anything that segments, such as an installed model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
+import wmhseg
+from wmhseg import errors
 from wmhseg.datasets.cases import Case
+from wmhseg.preparation.steps import PREPARED
+from wmhseg.weights import preset
+from wmhseg.weights.store import Model
+
+PROBABILITY = "probability.nii.gz"
+
+Scale = Literal["auto", "adapt", "keep"]
 
 
 @dataclass(frozen=True)
@@ -24,3 +34,62 @@ class Contender:
     about: str
     identity: str
     segment: Callable[[Case, Path], None]
+
+
+def network(
+    model: Model,
+    options: wmhseg.Options,
+    scale: Scale,
+    *,
+    flair_only: bool = False,
+    probability: bool = False,
+) -> Contender:
+    """Makes a contender of an installed model.
+
+    Args:
+        model: The model.
+        options: How to run it.
+        scale: "auto" keeps the intensities of cases in the challenge's layout, as the challenge
+            ran it, and adapts those of others.
+        flair_only: Withhold T1 from a model that works without it.
+        probability: Write the probability map beside the mask.
+    """
+    chosen = model.preset
+
+    def run(case: Case, target: Path) -> None:
+        mode = scale
+        if mode == "auto":
+            mode = "keep" if case.in_challenge_layout else "adapt"
+        if case.flair is None:
+            raise errors.MissingFileError("A FLAIR scan was expected", received="none")
+        t1 = case.t1 if chosen.channels == 2 and not flair_only else None
+        # What stands in a folder "pre" has been prepared; it is measured as it is.
+        steps = PREPARED if case.flair.parent.name == "pre" else options.steps
+        run_with = replace(options, intensity_scale=mode, steps=steps)
+        map_path = target.with_name(PROBABILITY) if probability else None
+        wmhseg.segment(case.flair, t1, model=model, options=run_with).save(
+            target, probability=map_path
+        )
+
+    return Contender(
+        name=chosen.name + (".flair-only" if flair_only else ""),
+        about=("without T1; " if flair_only else "")
+        + f"{len(chosen.members)} member(s); trained on: {chosen.training_data}",
+        identity=f"{wmhseg.__version__} {scale} {preset.to_json(chosen)}" + " map" * probability,
+        segment=run,
+    )
+
+
+def member_models(model: Model) -> list[Model]:
+    """Each member of an ensemble as a model of its own."""
+    if len(model.preset.members) == 1:
+        return []
+    return [
+        Model(
+            model.folder,
+            preset.with_changes(
+                model.preset, name=f"{model.preset.name}.member{place}", members=(member,)
+            ),
+        )
+        for place, member in enumerate(model.preset.members, 1)
+    ]

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from evaluation import atlas
+from evaluation.baselines import atlas
+from evaluation.baselines.atlas import BrainMaps
 from wmhseg import errors
 from wmhseg.datasets import cases
 from wmhseg.errors import GridMismatchError, MissingFileError
@@ -35,7 +36,7 @@ ENLARGE = 2
 LEAST_COVERED = 0.9
 
 
-def background(maps: atlas.Atlas, grid: Grid) -> npt.NDArray[np.float32]:
+def background(maps: BrainMaps, grid: Grid) -> npt.NDArray[np.float32]:
     """The average brain on a case's grid, (slice, row, column), 0 to 1; nearest voxels.
 
     Raises:
@@ -72,18 +73,18 @@ def row(ground: npt.NDArray[np.float32], reference: Mask, result: Mask) -> Pictu
     return np.concatenate(tiles, 1)
 
 
-def draw(results: Path, data: Path, names: Sequence[str], maps: atlas.Atlas) -> Picture:
+def draw(results: Path, data: Path, names: Sequence[str], maps: BrainMaps) -> Picture:
     """Draws the cases below each other.
 
     Raises:
         InputError: If a case or its result is missing, or does not lie in MNI space.
     """
-    known = {case.name: case for case in cases.find_cases(data)}
+    by_name = {case.name: case for case in cases.find_cases(data)}
     rows = []
     for name in names:
-        if name not in known or known[name].reference is None:
+        if name not in by_name or by_name[name].reference is None:
             raise MissingFileError("A case with a reference was expected", received=name)
-        reference, grid = images.read_labels(known[name].reference)
+        reference, grid = images.read_labels(by_name[name].reference)
         result, there = images.read_labels(results / name / "result.nii.gz")
         difference = grid.difference(there)
         if difference:

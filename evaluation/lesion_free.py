@@ -28,10 +28,12 @@ from wmhseg.engines import start
 from wmhseg.engines.interface import Engine
 from wmhseg.io import files, pictures
 from wmhseg.measures import lesions
+from wmhseg.reporting.pictures import MARKED
 from wmhseg.segmentation import ensemble, postprocessing
 from wmhseg.synthesis import contact_sheet
+from wmhseg.synthesis.heads import Head, load_heads
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.synthesis.scan import Head, as_seen, draw_scan, load_heads
+from wmhseg.synthesis.scan import as_seen, draw_scan
 from wmhseg.weights import store
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.store import Model
@@ -45,7 +47,7 @@ PICTURES, ACROSS = 8, 4
 
 
 @dataclass(frozen=True)
-class Found:
+class MarkedScan:
     """One scan and what was marked in it.
 
     Attributes:
@@ -67,7 +69,7 @@ class Found:
 
 def measure(
     number: int, heads: Sequence[Head], model: Model, engine: Engine, recipe: Recipe
-) -> Found:
+) -> MarkedScan:
     """Draws a scan and segments it as ``wmhseg segment`` would."""
     rng = np.random.default_rng([SEED, number])
     drawing = draw_scan(rng, heads, recipe)
@@ -89,27 +91,29 @@ def measure(
     mask = postprocessing.find(probability, voxel_ml, post)
     summary = lesions.summarise(mask, voxel_ml)
     has_t1 = inputs.shape[-1] > 1 and bool(inputs[..., 1].any())
-    return Found(summary.volume_ml, summary.count, drawing.spacing_mm, inputs[..., 0], mask, has_t1)
+    return MarkedScan(
+        summary.volume_ml, summary.count, drawing.spacing_mm, inputs[..., 0], mask, has_t1
+    )
 
 
-def table(found: Sequence[Found]) -> str:
+def table(scans: Sequence[MarkedScan]) -> str:
     """One row a scan, CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["scan", "slice_mm", "t1", "volume_ml", "lesions"])
-    for number, one in enumerate(found):
+    for number, one in enumerate(scans):
         row = [number, f"{one.spacing_mm[0]:.2f}", "yes" if one.has_t1 else "no"]
         writer.writerow([*row, f"{one.volume_ml:.3f}", one.lesions])
     return text.getvalue()
 
 
-def worst_slices(found: Sequence[Found], count: int = PICTURES) -> contact_sheet.Picture:
+def worst_slices(scans: Sequence[MarkedScan], count: int = PICTURES) -> contact_sheet.Picture:
     """Draws the slice of each scan with the largest marked area, the largest first, RGB."""
-    order = sorted(found, key=lambda one: -int(one.mask.sum((1, 2)).max()))[:count]
+    order = sorted(scans, key=lambda one: -int(one.mask.sum((1, 2)).max()))[:count]
     tiles = []
     for one in order:
         place = int(one.mask.sum((1, 2)).argmax())
-        outlined = {contact_sheet.RED: one.mask[place] > 0}
+        outlined = {MARKED: one.mask[place] > 0}
         tiles.append(contact_sheet.tile(one.flair[place], 0, outlined))
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % ACROSS)
     rows = [np.concatenate(tiles[i : i + ACROSS], 1) for i in range(0, len(tiles), ACROSS)]
@@ -134,17 +138,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         heads = load_heads(given.labels)
         model = store.find(given.model)
         engine = start.start()
-        found = [measure(n, heads, model, engine, RECIPE) for n in range(max(1, given.scans))]
+        scans = [measure(n, heads, model, engine, RECIPE) for n in range(max(1, given.scans))]
         if given.output is not None:
-            files.write_text(given.output / "lesion_free.csv", table(found))
-            pictures.write_picture(given.output / "lesion_free.png", worst_slices(found))
+            files.write_text(given.output / "lesion_free.csv", table(scans))
+            pictures.write_picture(given.output / "lesion_free.png", worst_slices(scans))
     except errors.WmhsegError as error:
         print(f"wmhseg: error: {error}", file=sys.stderr)
         return error.exit_code
-    volumes = [one.volume_ml for one in found]
+    volumes = [one.volume_ml for one in scans]
     spread = statistics.stdev(volumes) if len(volumes) > 1 else float("nan")
     print(
-        f"{model.preset.name}, {len(found)} synthetic scans without lesions: marked on average "
+        f"{model.preset.name}, {len(scans)} synthetic scans without lesions: marked on average "
         f"{statistics.mean(volumes):.3f} ml (sd {spread:.3f}), median "
         f"{statistics.median(volumes):.3f}, most {max(volumes):.3f}; "
         f"nothing in {sum(v == 0 for v in volumes)}"

@@ -15,7 +15,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from wmhseg.preparation import intensity
-from wmhseg.synthesis import scan
+from wmhseg.synthesis import heads, scan
+from wmhseg.synthesis.recipe import Recipe
 
 SEED = 13
 
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     arguments = parser.parse_args()
 
-    recipe = scan.Recipe(
+    recipe = Recipe(
         field=(240, 240),
         slices=48,
         thickness_mm=(3.0,),
@@ -44,7 +45,7 @@ def main() -> None:
     )
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(arguments.labels)))
     rng = np.random.default_rng(arguments.seed)
-    drawing = scan.draw_scan(rng, [scan.load_head(labels)], recipe)
+    drawing = scan.draw_scan(rng, [heads.load_head(labels)], recipe)
     arguments.output.mkdir(parents=True, exist_ok=True)
     # Coarse steps keep the files small; they stay well below the noise.
     # Both scans are on the challenge's scale: the mask thresholds are 70 and 30.

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+import wmhseg
 from wmhseg.io import images
 from wmhseg.preparation import network_input, one_grid, steps
-from wmhseg.segmentation import pipeline
 from wmhseg.weights import store
 from wmhseg.weights.store import Model
 
@@ -57,15 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         same = np.array_equal(stack, wanted)
         returned = not ready.way.changes and np.array_equal(back, flair.array)
         wrong += not (same and (returned or ready.way.changes))
-        told = f"{code} input {'equal' if same else 'DIFFERS'}"
+        line = f"{code} input {'equal' if same else 'DIFFERS'}"
         if code == ORDERS[0] or code in arguments.full:
-            result = pipeline.segment(flair, t1, model=model)
-            found = sitk.GetArrayFromImage(sitk.DICOMOrient(result.to_image(), ORDERS[0]))
-            mask = found if mask is None else mask
-            equal = np.array_equal(found, mask)
+            result = wmhseg.segment(flair, t1, model=model)
+            turned_back = sitk.GetArrayFromImage(sitk.DICOMOrient(result.to_image(), ORDERS[0]))
+            mask = turned_back if mask is None else mask
+            equal = np.array_equal(turned_back, mask)
             wrong += not equal
-            told += f", mask {'equal' if equal else 'DIFFERS'} ({int(found.sum())} voxels)"
-        print(told, flush=True)
+            line += f", mask {'equal' if equal else 'DIFFERS'} ({int(turned_back.sum())} voxels)"
+        print(line, flush=True)
     print(f"{len(ORDERS)} orders, {wrong} wrong")
     return 1 if wrong else 0
 

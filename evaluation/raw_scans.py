@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+import wmhseg
 from wmhseg import geometry
 from wmhseg.io import images
 from wmhseg.io.pictures import write_picture
 from wmhseg.preparation import registration
 from wmhseg.preparation.registration import Rigid
 from wmhseg.reporting import pictures
-from wmhseg.segmentation import pipeline
 from wmhseg.weights import store
 
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         flair = images.read_scan(folder / "FLAIR.nii.gz", name="FLAIR")
         t1 = images.read_scan(folder / "T1.nii.gz", name="T1")
-        result = pipeline.segment(flair, t1, model=arguments.model)
+        result = wmhseg.segment(flair, t1, model=arguments.model)
         target = arguments.output / folder.name
         result.save(
             target / "result.nii.gz",
@@ -62,9 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         assert result.t1_place is not None
         _, move = result.t1_place
         write_picture(target / "registration.png", edges_over(flair, t1, move))
-        steps, found = result.report.steps, result.report.lesions
+        steps, marked = result.report.steps, result.report.lesions
         print(
-            f"{folder.name:14} {found.volume_ml:7.2f} ml {found.count:4} lesions; "
+            f"{folder.name:14} {marked.volume_ml:7.2f} ml {marked.count:4} lesions; "
             f"edge agreement {steps['registration']['edge_agreement']:.3f}, "
             f"{steps['registration']['angle_deg']:.1f} degrees, "
             f"{np.linalg.norm(steps['registration']['shift_mm']):.1f} mm; seconds: "

@@ -88,10 +88,10 @@ def head_points(scan: Scan) -> list[tuple[float, ...]]:
 
 
 def distances_mm(
-    points: Sequence[tuple[float, ...]], found: Rigid, first: Rigid, then: Rigid
+    points: Sequence[tuple[float, ...]], registered: Rigid, first: Rigid, then: Rigid
 ) -> np.ndarray:
-    """Between found(p) and then(first(p))."""
-    a, b, c = (one.transform() for one in (found, first, then))
+    """Between registered(p) and then(first(p))."""
+    a, b, c = (one.transform() for one in (registered, first, then))
     return np.array(
         [math.dist(a.TransformPoint(p), c.TransformPoint(b.TransformPoint(p))) for p in points]
     )
@@ -140,9 +140,9 @@ def run_trials(cases: list[Case], trials: int) -> list[dict[str, object]]:
         move = random_move(rng, points[len(points) // 2])
         other = moved(t1, move, rng)
         started = time.perf_counter()
-        found = registration.register(flair, other)
+        registered = registration.register(flair, other)
         seconds = time.perf_counter() - started
-        error = distances_mm(points, found.move, still[case.name], move)
+        error = distances_mm(points, registered.move, still[case.name], move)
         rows.append(
             {
                 "case": case.name,
@@ -150,9 +150,9 @@ def run_trials(cases: list[Case], trials: int) -> list[dict[str, object]]:
                 "angle_deg": round(move.angle_deg, 2),
                 "mean_error_mm": round(float(error.mean()), 3),
                 "max_error_mm": round(float(error.max()), 3),
-                "agreement": round(found.agreement, 4),
-                "accepted": found.succeeded,
-                "starts": found.starts,
+                "agreement": round(registered.agreement, 4),
+                "accepted": registered.succeeded,
+                "starts": registered.starts,
                 "seconds": round(seconds, 1),
             }
         )
@@ -188,9 +188,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if seen.get((kind, name), 0) >= arguments.strangers:
             continue
         seen[kind, name] = seen.get((kind, name), 0) + 1
-        found = registration.register(flair, t1)
-        told = "reported" if not found.succeeded else "NOT REPORTED"
-        print(f"{kind:16} {name:14} agreement {found.agreement:.3f} {told}", flush=True)
+        registered = registration.register(flair, t1)
+        verdict = "reported" if not registered.succeeded else "NOT REPORTED"
+        print(f"{kind:16} {name:14} agreement {registered.agreement:.3f} {verdict}", flush=True)
     return 0 if good.sum() >= 0.96 * len(rows) and not (~good & accepted).any() else 1
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from wmhseg import errors
-from wmhseg.batch.run import DONE, FAILED, Row, Task
+from wmhseg.batch.summary import DONE, FAILED, Row
+from wmhseg.batch.task import Task
 
 
 def double(number: int) -> Any:

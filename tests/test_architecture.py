@@ -1,6 +1,6 @@
 """The house: wings in layers, no circles, heavy packages in their rooms, rooms of a size.
 
-``benchmarks.code`` reads the same imports and draws the wings; docs/design.md shows both.
+``benchmarks.wings`` draws the same imports; docs/design.md shows the picture.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import code
+from benchmarks import code, house, wings
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = code.modules(ROOT)
-HOUSE = code.house(ROOT)
+MODULES = house.modules(ROOT)
+HOUSE = house.house(ROOT)
 
 # From the ground up. A wing may use those below its line, none beside it and none above.
 LAYERS = (
@@ -74,11 +74,11 @@ def test_imports_go_down(name: str) -> None:
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
-    assert code.circles(HOUSE) == []
+    assert house.circles(HOUSE) == []
 
 
 def test_no_wing_imports_itself_in_a_circle() -> None:
-    assert code.circles(code.wings(HOUSE)) == []
+    assert house.circles(house.wings(HOUSE)) == []
 
 
 def test_every_module_stands_in_a_wing() -> None:
@@ -93,7 +93,7 @@ def test_no_arrow_leads_to_the_doors() -> None:
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_heavy_packages_stay_in_their_rooms(name: str) -> None:
-    roots = {full.split(".")[0] for full in code.imports(MODULES[name])}
+    roots = {full.split(".")[0] for full in house.imports(MODULES[name])}
     assert not roots & FORBIDDEN
     for package, rooms in ROOMS.items():
         at_home = name in rooms or name.split(".")[0] in rooms
@@ -135,3 +135,9 @@ def test_no_private_name_is_borrowed() -> None:
         if alias.name.startswith("_") and alias.name != "__version__"
     ]
     assert borrowed == []
+
+
+def test_the_picture_is_of_today() -> None:
+    assert (ROOT / "docs" / "wings.svg").read_text("utf-8") == wings.picture(ROOT), (
+        "make a new one: python -m benchmarks.wings"
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import equality, gpu, machine, results
+from benchmarks import code, equality, gpu, house, machine, results
 from wmhseg import processors
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,3 +105,69 @@ def test_the_newest_run_of_each_kind_of_processor_stays() -> None:
         "## 2 cores of B (AVX-512)\n\nother\n"
     )
     assert results.slug("2 cores of A (no AVX-512)") == "2-cores-of-a-no-avx-512"
+
+
+MODULE = '''"""About the module.
+
+>>> 1 + 1
+2
+"""
+
+import os  # a comment on a line of code
+
+
+# A comment of its own.
+def wide(a: int, b: int, c: int, d: int, e: int, f: int, g: int) -> int:
+    """Seven arguments."""
+    return a
+
+
+class Thing:
+    def method(self, x):
+        x = 1
+        return x
+'''
+
+
+def test_code_is_measured(tmp_path: Path) -> None:
+    package, tests = tmp_path / "thing", tmp_path / "tests"
+    (package / "part").mkdir(parents=True)
+    tests.mkdir()
+    (package / "__init__.py").write_text('"""Root."""\n')
+    (package / "part" / "__init__.py").write_text("")
+    (package / "part" / "one.py").write_text(MODULE)
+    (package / "part" / "two.py").write_text("X = 1\n")
+    (package / "tests").mkdir()
+    (package / "tests" / "test_inside.py").write_text("Y = 2\nZ = 3\n")
+    (tests / "test_one.py").write_text("def test() -> None:\n    assert True\n")
+    found = code.measure(package, tests)
+    assert sorted(found.module_lines) == [0, 1, 1, 19]
+    assert found.folder_modules == [2]
+    assert sorted(found.function_lines) == [3, 3]
+    assert (found.long, found.wide) == (0, 1)
+    assert found.annotated == 0.5  # the method has no types
+    # Root: 1; the module: 3 lines with text; the function: 1.
+    assert (found.docstring_lines, found.doctest_lines) == (5, 1)
+    # The import, three lines of the function less its docstring, four of the class, and X.
+    assert found.code_lines == 1 + 2 + 4 + 1
+    assert found.test_lines == 4
+    rows = code.table({"thing": found})
+    assert rows[2] == "| modules / lines | 4 / 0k |"
+    assert rows[-1] == "| test lines / code lines | 0.50 |"
+
+
+def test_circles_and_arrows_are_read_from_the_code(tmp_path: Path) -> None:
+    package = tmp_path / "thing"
+    (package / "low").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "low" / "__init__.py").write_text("")
+    (package / "low" / "a.py").write_text("def f():\n    from thing.low.b import name\n")
+    (package / "low" / "b.py").write_text("import thing.low.a\n")
+    (package / "high.py").write_text("from thing.low import a\nimport os\n")
+    arrows = house.house(tmp_path, "thing")
+    assert arrows == {
+        "": set(), "low": set(), "low.a": {"low.b"}, "low.b": {"low.a"}, "high": {"low.a"},
+    }  # fmt: skip
+    assert house.circles(arrows) == [["low.a", "low.b"]]
+    assert house.wings(arrows) == {"": set(), "low": set(), "high": {"low"}}
+    assert house.circles(house.wings(arrows)) == []

@@ -16,9 +16,9 @@ from conftest import ROOT, Phantom, write_case
 
 from wmhseg import errors
 from wmhseg.cli.main import main
-from wmhseg.synthesis.scan import Recipe
+from wmhseg.synthesis.recipe import Recipe
 from wmhseg.training import plan as plans
-from wmhseg.training import plan_checks
+from wmhseg.training import plan_files
 from wmhseg.training.plan import Plan, Run, Synthesis
 from wmhseg.training.recipes import PLANS
 from wmhseg.weights import store
@@ -52,7 +52,7 @@ def _tiny(tiny_network: Callable[..., Any]) -> None:
 
 def train(plan: Plan, folder: Path, *words: object) -> int:
     config = folder / "config.json"
-    config.write_text(plan_checks.to_json(plan))
+    config.write_text(plan_files.to_json(plan))
     how = ["--device", "cpu", "--threads", "1", "--producers", "1"]
     out = ["--output", str(folder / "out"), "--config", str(config)]
     return main(["train", *out, *how, *map(str, words)])
@@ -76,7 +76,7 @@ def test_synthetic_training_makes_a_model_that_segments(
     found = store.read_model(made).preset
     assert [member.file for member in found.members] == ["0.safetensors", "1.safetensors"]
     assert found.preprocessing == SYNTHETIC.preprocessing
-    assert plan_checks.from_json((made / "plan.json").read_text()) == SYNTHETIC
+    assert plan_files.from_json((made / "plan.json").read_text()) == SYNTHETIC
     card = (made / "MODEL_CARD.md").read_text()
     assert "validation data, not test data" in card
     assert "1 whole-head label maps" in card
@@ -195,7 +195,7 @@ def test_usage(
     captured = capsys.readouterr()
     assert told in captured.err
     if code == 0:
-        assert plan_checks.from_json(captured.out) == PLANS["published"]
+        assert plan_files.from_json(captured.out) == PLANS["published"]
 
 
 PARALLEL = """

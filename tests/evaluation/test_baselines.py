@@ -9,13 +9,22 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from evaluation import atlas, baselines, features, forest, run, subjects, threshold
-from evaluation.atlas import Atlas, Placement
-from evaluation.subjects import Subject
+from evaluation import run
+from evaluation.baselines import (
+    atlas,
+    contenders,
+    features,
+    forest,
+    learning,
+    placed_scan,
+    threshold,
+)
+from evaluation.baselines.atlas import BrainMaps, Placement
+from evaluation.baselines.placed_scan import PlacedScan
 from wmhseg import errors
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case
-from wmhseg.synthesis import scan
+from wmhseg.synthesis import heads, scan
 from wmhseg.synthesis.recipe import Recipe
 
 SPACING = (5.0, 1.0, 0.8)
@@ -104,18 +113,18 @@ def test_vesselness_prefers_bright_lines() -> None:
 def test_distance_in_the_slice() -> None:
     mask = np.zeros((2, 9, 9), bool)
     mask[0, 2, 3] = True
-    found = subjects.distance_in_plane_mm(mask, (1.0, 2.0, 0.5))
+    found = placed_scan.distance_in_plane_mm(mask, (1.0, 2.0, 0.5))
     assert found[0, 4, 3] == 4
     assert found[0, 2, 7] == 2
     assert found[1, 2, 3] > 1000
-    assert subjects.distance_in_plane_mm(mask & False, SPACING).min() > 1000
+    assert placed_scan.distance_in_plane_mm(mask & False, SPACING).min() > 1000
 
 
 def test_standardised() -> None:
     """Values 1 to 5 and 100: median 3.5; distances 2.5 1.5 .5 .5 1.5 96.5, median 1.5."""
     volume = np.array([[[1, 2, 3, 4, 5, 100, 7]]], np.float32)
     brain = np.array([[[True] * 6 + [False]]])
-    found = subjects.standardised(volume, brain)
+    found = placed_scan.standardised(volume, brain)
     np.testing.assert_allclose(found[0, 0, [0, 5]], np.array([-2.5, 96.5]) / (1.4826 * 1.5))
     assert found[0, 0, 6] == 0
 
@@ -124,7 +133,7 @@ def test_standardised() -> None:
 
 
 @pytest.fixture(scope="module")
-def known() -> Atlas:
+def maps() -> BrainMaps:
     """A made-up brain at 2 mm: two hemispheres, two ventricles, a prior that rises to the left."""
     shape = (60, 80, 66)
     z, y, x = (axis * 2.0 for axis in np.indices(shape) - np.array(shape).reshape(3, 1, 1, 1) / 2)
@@ -143,28 +152,28 @@ def known() -> Atlas:
     return atlas.compose(maps, (-60.0, -80.0, -66.0), (2.0, 2.0, 2.0))
 
 
-def scan_of(known: Atlas, placement: Placement, shape: tuple[int, int, int]) -> np.ndarray:
+def scan_of(maps: BrainMaps, placement: Placement, shape: tuple[int, int, int]) -> np.ndarray:
     """T1 of the made-up brain on a grid, placed as told."""
     white, fluid, brain = (
-        atlas.mapped(volume.astype(np.float32), known, placement, shape, SPACING)
-        for volume in (known.white_matter, known.ventricles, known.brain)
+        atlas.mapped(volume.astype(np.float32), maps, placement, shape, SPACING)
+        for volume in (maps.white_matter, maps.ventricles, maps.brain)
     )
     return (100 * (0.7 * brain + 0.3 * white - 0.5 * fluid)).astype(np.float32)
 
 
-def test_brain_of_the_atlas(known: Atlas) -> None:
+def test_brain_of_the_atlas(maps: BrainMaps) -> None:
     """The gap between the hemispheres is closed; the brain reaches about 3 mm beyond."""
-    middle = tuple(n // 2 for n in known.brain.shape)
-    assert known.brain[middle]
-    row = np.flatnonzero(known.brain[30, :, 20])
-    white = np.flatnonzero(known.white_matter[30, :, 20])
+    middle = tuple(n // 2 for n in maps.brain.shape)
+    assert maps.brain[middle]
+    row = np.flatnonzero(maps.brain[30, :, 20])
+    white = np.flatnonzero(maps.white_matter[30, :, 20])
     assert white[0] - row[0] in (1, 2)
     assert row[-1] - white[-1] in (1, 2)
-    assert not known.brain[0].any()
+    assert not maps.brain[0].any()
 
 
 @pytest.mark.parametrize("fat", [False, True])
-def test_registration_finds_a_known_place(known: Atlas, fat: bool) -> None:
+def test_registration_finds_a_known_place(maps: BrainMaps, fat: bool) -> None:
     turn, size = 0.12, np.array([1.08, 0.94, 0.95])
     turned = np.array(
         [[1, 0, 0], [0, math.cos(turn), -math.sin(turn)], [0, math.sin(turn), math.cos(turn)]]
@@ -173,30 +182,30 @@ def test_registration_finds_a_known_place(known: Atlas, fat: bool) -> None:
     middle = (np.array(shape) - 1) / 2 * SPACING
     matrix = turned * size
     truth = Placement(matrix, matrix @ (-middle + (6.0, -5.0, 4.0)))
-    volume = scan_of(known, truth, shape)
+    volume = scan_of(maps, truth, shape)
     if fat:  # a bright ring 8 mm away from the brain, 4 mm thick
-        away = subjects.distance_in_plane_mm(volume > 20, SPACING)
+        away = placed_scan.distance_in_plane_mm(volume > 20, SPACING)
         volume[(away > 8) & (away < 12) & (volume.max((1, 2), keepdims=True) > 20)] = 120
-    found = atlas.place(volume, SPACING, known)
+    found = atlas.place(volume, SPACING, maps)
     corners = np.array([[6, 40, 40], [6, 110, 120], [18, 40, 120], [18, 110, 40]])
     apart = found.atlas_mm(corners, SPACING) - truth.atlas_mm(corners, SPACING)
     assert np.linalg.norm(apart, axis=1).max() < 4
     if fat:
-        again = atlas.place(volume * 8, SPACING, known)
+        again = atlas.place(volume * 8, SPACING, maps)
         np.testing.assert_allclose(again.matrix, found.matrix, atol=1e-3)
 
 
-def test_location_features(known: Atlas) -> None:
+def test_location_features(maps: BrainMaps) -> None:
     """The scan's grid is the atlas' own, so that every distance is known."""
-    straight = Placement(np.eye(3), np.array(known.origin_mm))
-    flat = np.zeros(known.brain.shape, np.float32)
-    subject = Subject(flat, flat, known.brain, straight, known.spacing_mm)
-    table = features.compute(subject, known)
-    assert table.shape == (known.brain.sum(), 22)
+    straight = Placement(np.eye(3), np.array(maps.origin_mm))
+    flat = np.zeros(maps.brain.shape, np.float32)
+    placed = PlacedScan(flat, flat, maps.brain, straight, maps.spacing_mm)
+    table = features.compute(placed, maps)
+    assert table.shape == (maps.brain.sum(), 22)
     location = {name: table[:, i] for i, name in enumerate(features.NAMES) if i >= 14}
     for column in location.values():
         assert (column.min(), column.max()) == (0, 1)
-    place = {tuple(voxel): i for i, voxel in enumerate(np.argwhere(known.brain).tolist())}
+    place = {tuple(voxel): i for i, voxel in enumerate(np.argwhere(maps.brain).tolist())}
     left, right = place[32, 40, 33 + 12], place[32, 40, 33 - 12]  # 24 mm to either side
     assert location["mni_x"][left] > location["mni_x"][right]
     assert location["prior"][left] > location["prior"][right]
@@ -209,13 +218,13 @@ def test_location_features(known: Atlas) -> None:
     # The left ventricle ends at columns 39 + 2 (5 mm radius around 12 mm); cortex: from the edge.
     farthest = max(
         float(
-            np.minimum(subjects.distance_in_plane_mm(m, known.spacing_mm), 100)[known.brain].max()
+            np.minimum(placed_scan.distance_in_plane_mm(m, maps.spacing_mm), 100)[maps.brain].max()
         )
-        for m in [known.ventricles > 0.5]
+        for m in [maps.ventricles > 0.5]
     )
     assert farthest == 100  # slices without ventricles
     assert location["left_ventricle"][left] == pytest.approx((45 - 41) * 2 / 100, abs=0.011)
-    edge = np.flatnonzero(~known.brain[32, 40, 45:])[0]
+    edge = np.flatnonzero(~maps.brain[32, 40, 45:])[0]
     assert location["cortex"][place[32, 40, 45 + edge - 1]] == 0
 
 
@@ -230,7 +239,7 @@ def test_threshold_leaves_the_edge_out() -> None:
     flair[0, 5, 5:25] = 50  # bright edge
     flair[0, 15, 15] = 50
     still = Placement(np.eye(3), np.zeros(3))
-    found = threshold.scores(Subject(flair, flair, brain, still, (5.0, 1.0, 1.0)))
+    found = threshold.scores(PlacedScan(flair, flair, brain, still, (5.0, 1.0, 1.0)))
     assert np.argwhere(found > 10).tolist() == [[0, 15, 15]]
     # 4 mm in the slice from the nearest voxel outside.
     assert np.argwhere(np.isfinite(found)).min(0).tolist() == [0, 8, 8]
@@ -242,31 +251,31 @@ def test_best_threshold_by_hand() -> None:
     scored = np.array([0.2, 0.4, 0.6, 0.8], np.float32)
     target = np.array([False, False, True, True])
     thresholds = np.array([0.3, 0.5, 0.7])
-    curve = forest.dsc_curve(scored, target, thresholds)
+    curve = learning.dsc_curve(scored, target, thresholds)
     np.testing.assert_allclose(curve, [0.8, 1, 2 / 3])
-    nothing = forest.dsc_curve(scored, target & False, thresholds)
+    nothing = learning.dsc_curve(scored, target & False, thresholds)
     assert np.isnan(nothing).all()
     other = np.array([0.9, 0.2, 0.0])
-    chosen, mean = forest.best([curve, other, nothing], thresholds)
+    chosen, mean = learning.best([curve, other, nothing], thresholds)
     assert (chosen, mean) == (0.3, pytest.approx(0.85))
     missed = np.array([0.2, 0.4, 0.6, -np.inf], np.float32)  # a lesion outside the brain
-    np.testing.assert_allclose(forest.dsc_curve(missed, target, thresholds), [0.5, 2 / 3, 0])
+    np.testing.assert_allclose(learning.dsc_curve(missed, target, thresholds), [0.5, 2 / 3, 0])
 
 
 # What is kept -------------------------------------------------------------------------------------
 
 
-def learned() -> forest.Learned:
+def learned() -> learning.Learned:
     rng = np.random.default_rng(3)
     voxels = rng.normal(size=(400, 22)).astype(np.float32)
-    return forest.Learned(voxels, voxels[:, 0] > 0.5, 0.3, 2.4, 40, 12, (0.7, 0.5))
+    return learning.Learned(voxels, voxels[:, 0] > 0.5, 0.3, 2.4, 40, 12, (0.7, 0.5))
 
 
 def test_kept_voxels_give_the_same_forest(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     made = learned()
-    (tmp_path / "kept.npz").write_bytes(forest.to_bytes(made))
-    back = forest.from_file(tmp_path / "kept.npz")
+    (tmp_path / "kept.npz").write_bytes(learning.to_bytes(made))
+    back = learning.from_file(tmp_path / "kept.npz")
     assert back is not None
     assert (back.probability, back.deviations, back.scans, back.dsc) == (0.3, 2.4, 40, (0.7, 0.5))
     one, other = (forest.grow(m.voxels, m.wmh, 1) for m in (made, back))
@@ -278,16 +287,16 @@ def test_kept_voxels_give_the_same_forest(tmp_path: Path) -> None:
 
 def test_pickled_and_foreign_files_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "kept.npz"
-    assert forest.from_file(path) is None
+    assert learning.from_file(path) is None
     path.write_bytes(b"nothing of the kind")
-    assert forest.from_file(path) is None
+    assert learning.from_file(path) is None
     made = learned()
     with path.open("wb") as file:
         np.savez(file, voxels=made.voxels.astype(object), wmh=made.wmh, numbers=np.zeros(6))
-    assert forest.from_file(path) is None
+    assert learning.from_file(path) is None
     with path.open("wb") as file:
         np.savez(file, voxels=made.voxels[:, :21], wmh=made.wmh, numbers=np.zeros(6))
-    assert forest.from_file(path) is None
+    assert learning.from_file(path) is None
 
 
 # A whole run --------------------------------------------------------------------------------------
@@ -302,7 +311,7 @@ def save(path: Path, array: np.ndarray, origin_mm: tuple[float, float, float] = 
 
 
 @pytest.fixture(scope="module")
-def sources(label_map: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> baselines.Sources:
+def sources(label_map: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> contenders.Sources:
     """Label maps of one head, twice as large as that of other tests, and maps made of it."""
     root = tmp_path_factory.mktemp("baselines")
     head = label_map.repeat(2, 0).repeat(2, 1).repeat(2, 2).astype(np.int16)
@@ -314,10 +323,10 @@ def sources(label_map: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> 
             np.where(np.isin(head, numbers), 255, 0).astype(np.uint8),
             (-76.0, -84.0, -46.0),
         )
-    few = forest.Settings(
+    few = learning.LearningSettings(
         scans=2, held_out=2, held_out_maps=1, wmh_voxels=50, other_voxels=100, slices=10
     )
-    return baselines.Sources(root / "labels", root / "priors", root / "kept" / "learned.npz", few)
+    return contenders.Sources(root / "labels", root / "priors", root / "kept" / "learned.npz", few)
 
 
 def store(path: Path, array: np.ndarray, spacing_mm: tuple[float, ...], *, turned: bool) -> None:
@@ -334,13 +343,13 @@ def store(path: Path, array: np.ndarray, spacing_mm: tuple[float, ...], *, turne
 
 @pytest.mark.slow
 def test_a_whole_run(
-    sources: baselines.Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sources: contenders.Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both end in masks on the file's grid, the same however it is stored, and learn once."""
     pytest.importorskip("sklearn")
     recipe = Recipe(slices=12, without_lesions=0, thickness_mm=(3.0,))
-    heads = scan.load_heads(sources.labels)
-    drawn = scan.draw_scan(np.random.default_rng(11), heads, recipe)
+    people = heads.load_heads(sources.labels)
+    drawn = scan.draw_scan(np.random.default_rng(11), people, recipe)
     for name, turned in (("plain", False), ("turned", True)):
         for file, array in (
             ("pre/FLAIR", drawn.flair),
@@ -352,7 +361,7 @@ def test_a_whole_run(
     words = ["--data", str(tmp_path / "data"), "--no-plots", "-q", "--jobs", "1"]
     words += ["--output", str(tmp_path / "out")]
     console = Console(quiet=True)
-    made = baselines.contenders(["threshold", "forest"], sources, console)
+    made = contenders.make_baselines(["threshold", "forest"], sources, console)
     assert run.main(words, made) == 0
     for name in ("threshold", "forest"):
         folder = tmp_path / "out" / name
@@ -366,11 +375,11 @@ def test_a_whole_run(
         assert not mask[[0, -1]].any()  # a tenth of 12 slices
         assert mask[drawn.target].mean() > 5 * mask.mean()
 
-    def load_heads(_: Path) -> list[scan.Head]:
+    def load_heads(_: Path) -> list[heads.Head]:
         raise AssertionError("learnt again")
 
-    monkeypatch.setattr(scan, "load_heads", load_heads)
-    (again,) = baselines.contenders(["forest"], sources, console)
+    monkeypatch.setattr(heads, "load_heads", load_heads)
+    (again,) = contenders.make_baselines(["forest"], sources, console)
     assert (again.identity, again.about) == (made[1].identity, made[1].about)
     for words in ("50 trees, 22 hand-made features", " of 2 synthetic scans", "never on real ones"):
         assert words in again.about
@@ -378,9 +387,9 @@ def test_a_whole_run(
 
 def test_sources_that_are_not_there(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
-    made = baselines.Sources(tmp_path, tmp_path, tmp_path / "kept.npz")
+    made = contenders.Sources(tmp_path, tmp_path, tmp_path / "kept.npz")
     with pytest.raises(errors.MissingFileError, match="white_matter"):
-        baselines.contenders(["forest"], made, Console(quiet=True))
+        contenders.make_baselines(["forest"], made, Console(quiet=True))
 
 
 def test_options_belong_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -389,7 +398,7 @@ def test_options_belong_together(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "--priors" in capsys.readouterr().err
 
 
-def test_a_case_without_t1(known: Atlas, tmp_path: Path) -> None:
+def test_a_case_without_t1(maps: BrainMaps, tmp_path: Path) -> None:
     case = Case("one", flair=tmp_path / "FLAIR.nii.gz")
     with pytest.raises(errors.MissingT1Error):
-        subjects.read(case, known)
+        placed_scan.read(case, maps)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from conftest import ellipsoid
 
-from evaluation import atlas, failures
+from evaluation import failures
+from evaluation.baselines import atlas
+from evaluation.baselines.atlas import BrainMaps
 from wmhseg.errors import InputError
 from wmhseg.geometry import Grid
 from wmhseg.io import images
@@ -17,14 +19,14 @@ SHAPE = (20, 24, 22)
 
 
 @pytest.fixture(scope="module")
-def maps() -> atlas.Atlas:
+def maps() -> BrainMaps:
     white = ellipsoid(SHAPE, (7, 9, 8)).astype(np.float32)
     ventricles = ellipsoid(SHAPE, (2, 2, 2)).astype(np.float32)
     given = {"wmh": white * 0, "ventricles": ventricles, "white_matter": white - ventricles}
     return atlas.compose(given, (-20.0, -24.0, -22.0), (2.0, 2.0, 2.0))
 
 
-def test_the_background_lies_where_the_case_lies(maps: atlas.Atlas) -> None:
+def test_the_background_lies_where_the_case_lies(maps: BrainMaps) -> None:
     same = failures.background(maps, Grid(SHAPE, (2, 2, 2), (-22.0, -24.0, -20.0)))
     assert same.shape == SHAPE
     assert same[10, 12, 5] > same[10, 12, 11] == 0  # white matter, ventricles
@@ -33,7 +35,7 @@ def test_the_background_lies_where_the_case_lies(maps: atlas.Atlas) -> None:
     np.testing.assert_array_equal(moved[:-1, :, :-1], same[1:, :, 1:])
 
 
-def test_another_space_is_refused(maps: atlas.Atlas) -> None:
+def test_another_space_is_refused(maps: BrainMaps) -> None:
     with pytest.raises(InputError, match="MNI"):
         failures.background(maps, Grid(SHAPE, (2, 2, 2), (40.0, -24.0, -20.0)))
 
@@ -52,7 +54,7 @@ def test_colours_by_hand() -> None:
     np.testing.assert_array_equal(left, right)  # slice 1 is the worst in both ways
 
 
-def test_the_command(tmp_path: Path, maps: atlas.Atlas, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(tmp_path: Path, maps: BrainMaps, capsys: pytest.CaptureFixture[str]) -> None:
     grid = Grid(SHAPE, (2, 2, 2), (-22.0, -24.0, -20.0))
     for folder in ("priors", "data/a/pre", "out/a"):
         (tmp_path / folder).mkdir(parents=True)

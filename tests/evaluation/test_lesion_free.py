@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from evaluation import lesion_free
-from evaluation.lesion_free import Found
+from evaluation.lesion_free import MarkedScan
 from wmhseg import errors
-from wmhseg.synthesis.scan import Head, load_head, make_scan
+from wmhseg.synthesis.heads import Head, load_head
+from wmhseg.synthesis.scan import make_scan
 from wmhseg.weights import methods, preset, store
 from wmhseg.weights.store import Model
 
@@ -60,11 +61,11 @@ def test_the_recipe_has_look_alikes_and_no_lesions(heads: list[Head]) -> None:
 
 
 def test_the_worst_slices_come_first() -> None:
-    def scan(marked: int) -> Found:
+    def scan(marked: int) -> MarkedScan:
         mask = np.zeros((3, 20, 20), np.uint8)
         mask[1, 4 : 4 + marked, 4:12] = 1
         flair = np.full((3, 20, 20), float(marked), np.float32)
-        return Found(1.0, 1, (3.0, 1.0, 1.0), flair, mask, True)
+        return MarkedScan(1.0, 1, (3.0, 1.0, 1.0), flair, mask, True)
 
     picture = lesion_free.worst_slices([scan(2), scan(9), scan(5)], 2)
     assert picture.shape == (40, 40 * lesion_free.ACROSS, 3)
@@ -75,7 +76,7 @@ def test_the_worst_slices_come_first() -> None:
 
 def test_the_table_has_a_row_for_each_scan() -> None:
     empty = np.zeros((2, 4, 4), np.uint8)
-    one = Found(0.25, 3, (5.0, 1.0, 1.0), empty.astype(np.float32), empty, False)
+    one = MarkedScan(0.25, 3, (5.0, 1.0, 1.0), empty.astype(np.float32), empty, False)
     assert lesion_free.table([one, replace(one, has_t1=True)]) == (
         "scan,slice_mm,t1,volume_ml,lesions\n0,5.00,no,0.250,3\n1,5.00,yes,0.250,3\n"
     )

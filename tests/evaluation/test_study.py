@@ -9,31 +9,32 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from evaluation import study
-from evaluation.run import PROBABILITY
-from evaluation.study import Study, Variant
+from evaluation import study, study_tables, variants
+from evaluation.contender import PROBABILITY
+from evaluation.variants import StudySetup, Variant
 from wmhseg import errors
 from wmhseg.datasets.cases import Case, find_cases
 from wmhseg.geometry import Grid
 from wmhseg.io import images
 from wmhseg.scoring import table
 from wmhseg.scoring.table import Score
-from wmhseg.training import plan_checks, recipes
+from wmhseg.training import plan as plans
+from wmhseg.training import recipes
 from wmhseg.weights import preset, store
 from wmhseg.weights.store import Model
 
-WHAT = Study(Path("heads"), Path("cases"), Path("out"), 300, 96, None)
+WHAT = StudySetup(Path("heads"), Path("cases"), Path("out"), 300, 96, None)
 
 
 def test_every_variant_is_a_valid_plan_and_differs_in_one_thing() -> None:
-    reference = study.plan_of(WHAT, Variant("", study.REFERENCE, "everything"))
-    plan_checks.validate(reference)
-    found = study.variants()
+    reference = variants.plan_of(WHAT, Variant("", variants.REFERENCE, "everything"))
+    plans.validate(reference)
+    found = variants.variants()
     assert len({one.name for one in found}) == len(found)
-    assert {one.group for one in found} == set(study.GROUPS) - {"ensemble"}
+    assert {one.group for one in found} == set(variants.GROUPS) - {"ensemble"}
     for variant in found:
-        plan = study.plan_of(WHAT, variant)
-        plan_checks.validate(plan)
+        plan = variants.plan_of(WHAT, variant)
+        plans.validate(plan)
         assert plan.runs[0].steps == reference.runs[0].steps == 300
         assert plan.runs[0].seed == reference.runs[0].seed
         differ = {
@@ -91,7 +92,7 @@ def test_what_is_switched_off_was_on() -> None:
     base = recipes.PLANS["synthetic"].synthesis
     assert base is not None
     recipe = asdict(base.recipe)
-    for variant in study.variants():
+    for variant in variants.variants():
         for key, value in variant.recipe.items():
             assert recipe[key] != value, f"{variant.name}: {key}"
 
@@ -99,7 +100,7 @@ def test_what_is_switched_off_was_on() -> None:
 def test_stack_nets_cover_the_published_depths() -> None:
     found = {
         (v.network[1]["kernel"], v.network[1]["depth"])
-        for v in study.variants()
+        for v in variants.variants()
         if v.group == "stack"
     }
     assert found == {(kernel, depth) for kernel in (3, 5) for depth in range(1, 7)}
@@ -120,7 +121,7 @@ def tables(tmp_path: Path) -> Path:
 
 
 def test_rows_by_hand(tables: Path) -> None:
-    first, second = study.rows(tables, [("", "reference"), ("ingredients", "less")])
+    first, second = study_tables.rows(tables, [("", "reference"), ("ingredients", "less")])
     assert (first["group"], first["n"], first["difference"]) == ("reference", 2, 0)
     assert first["dsc"] == pytest.approx(0.6)
     assert first["dsc_sd"] == pytest.approx(0.1 * 2**0.5)
@@ -131,8 +132,10 @@ def test_rows_by_hand(tables: Path) -> None:
 
 
 def test_tables_and_figure(tables: Path) -> None:
-    what = Study(Path("heads"), Path("cases"), tables, 300, 96, None)
-    study.write(what, study.rows(tables, [("", "reference"), ("ingredients", "less")]))
+    what = StudySetup(Path("heads"), Path("cases"), tables, 300, 96, None)
+    study_tables.write(
+        what, study_tables.rows(tables, [("", "reference"), ("ingredients", "less")])
+    )
     text = (tables / "study.md").read_text(encoding="utf-8")
     assert "Validation, not test: 2 scans" in text
     assert "-0.050" in text

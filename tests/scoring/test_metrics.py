@@ -20,6 +20,7 @@ from scipy.spatial.distance import cdist
 
 from wmhseg.errors import DimensionError, GridMismatchError, UsageError
 from wmhseg.scoring import metrics
+from wmhseg.scoring.masks import MaskWarning
 
 Mask = npt.NDArray[np.bool_]
 ONE_MM = (1.0, 1.0, 1.0)
@@ -68,7 +69,7 @@ def read_vector(name: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any], tuple[fl
 
 
 @needs_vectors
-@pytest.mark.filterwarnings("ignore::wmhseg.scoring.metrics.MaskWarning")
+@pytest.mark.filterwarnings("ignore::wmhseg.scoring.masks.MaskWarning")
 @pytest.mark.parametrize("name", vector_names())
 @pytest.mark.parametrize("label_type", [np.float32, np.uint8, np.int16])
 def test_equals_the_evaluation_program(name: str, label_type: type) -> None:
@@ -87,38 +88,6 @@ def test_equals_the_evaluation_program(name: str, label_type: type) -> None:
 # --- reading labels ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("dtype", "values", "foreground"),
-    [
-        ("bool", [0, 1], [0, 1]),
-        ("uint8", [0, 1, 2, 232], [0, 1, 1, 1]),  # the program's 8-bit range: 1 to 1000 - 768
-        ("int8", [-1, 0, 1, 127], [0, 0, 1, 1]),
-        ("int16", [-1, 0, 1, 1000, 1001], [0, 0, 1, 1, 0]),
-        ("uint16", [0, 1, 1000, 65535], [0, 1, 1, 0]),
-        ("int64", [0, 1, 1000, 1001], [0, 1, 1, 0]),
-        ("float32", [0, 0.4999, 0.5, 1000, 1000.5], [0, 0, 1, 1, 0]),
-        ("float64", [-1, 0.4999999, 0.5, 255], [0, 0, 1, 1]),
-        ("float32", [np.nan, np.inf, -np.inf, 1], [0, 0, 0, 1]),
-    ],
-)
-@pytest.mark.filterwarnings("ignore::wmhseg.scoring.metrics.MaskWarning")
-def test_result_thresholds(dtype: str, values: list[float], foreground: list[int]) -> None:
-    """Integers are foreground from 1 to 1000, floating-point numbers from 0.5 to 1000."""
-    result = np.array(values, dtype=dtype).reshape(1, 1, -1)
-    _, found = metrics.binarise(np.zeros(result.shape), result)
-    assert found.ravel().tolist() == [bool(value) for value in foreground]
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "float32", "float64"])
-def test_reference_labels_whatever_their_type(dtype: str) -> None:
-    """Label 1 is the reference; label 2 is taken out of both; 0 and 3 are background."""
-    reference = np.array([0, 1, 1, 2, 2, 0], dtype=dtype).reshape(1, 1, -1)
-    result = np.array([1, 1, 0, 1, 0, 0], dtype=np.uint8).reshape(1, 1, -1)
-    truth, found = metrics.binarise(reference, result)
-    assert truth.ravel().tolist() == [False, True, True, False, False, False]
-    assert found.ravel().tolist() == [True, True, False, False, False, False]
-
-
 def test_label_2_counts_nowhere() -> None:
     """A lesion of the result that lies on other pathology is no false positive."""
     reference = volume((1, 2, 2)).astype(np.uint8)
@@ -131,7 +100,7 @@ def test_label_2_counts_nowhere() -> None:
 def test_0_255_mask_is_read_as_foreground_with_a_warning() -> None:
     """The evaluation program gives such masks a DSC of 0."""
     reference = volume((1, 2, 2), (1, 2, 3))
-    with pytest.warns(metrics.MaskWarning, match="up to 255: read as foreground"):
+    with pytest.warns(MaskWarning, match="up to 255: read as foreground"):
         found = metrics.evaluate(reference, reference.astype(np.uint8) * 255, ONE_MM)
     assert found.dsc == 1
     assert any("255" in note for note in found.notes)
@@ -148,7 +117,7 @@ def test_0_255_mask_is_read_as_foreground_with_a_warning() -> None:
 )
 def test_unusual_values_are_named(reference: Any, result: Any, words: str) -> None:
     """Fractions, NaN, huge labels and 0/255 references are read by rule, and said."""
-    with pytest.warns(metrics.MaskWarning, match=words):
+    with pytest.warns(MaskWarning, match=words):
         metrics.dsc(np.full((1, 2, 2), reference), np.full((1, 2, 2), result))
 
 
@@ -181,25 +150,6 @@ def test_volumes_by_hand() -> None:
     assert (found.reference_ml, found.result_ml) == pytest.approx((1, 3))
     assert found.volume_bias_ml == pytest.approx(2)
     assert metrics.volume_bias_ml(result, reference, (5, 10, 20)) == pytest.approx(-2)
-
-
-def test_bland_altman_by_hand() -> None:
-    """Differences 1, 0, 1, 0: mean 1/2, sd sqrt(4 x 1/4 / 3) = sqrt(1/3), limits -+ 1.96 sd."""
-    found = metrics.bland_altman([1, 2, 3, 4], [2, 2, 4, 4])
-    assert (found.n, found.bias_ml) == (4, 0.5)
-    assert found.sd_ml == pytest.approx(math.sqrt(1 / 3))
-    assert found.lower_ml == pytest.approx(0.5 - 1.96 * math.sqrt(1 / 3))
-    assert found.upper_ml == pytest.approx(0.5 + 1.96 * math.sqrt(1 / 3))
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [([1], [1]), ([1, 2], [1, 2, 3]), ([[1, 2]], [[1, 2]]), ([1, np.nan], [1, 2])],
-)
-def test_bland_altman_refuses(first: list[Any], second: list[Any]) -> None:
-    """One case, unequal lengths, tables and NaN have no limits of agreement."""
-    with pytest.raises(UsageError):
-        metrics.bland_altman(first, second)
 
 
 # --- distances ---------------------------------------------------------------------------------

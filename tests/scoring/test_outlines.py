@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wmhseg.scoring import outlines
+from wmhseg.scoring.outlines import OutlineDistances, outline
 
 
-def box(first: int, last: int) -> np.ndarray:
+def square(first: int, last: int) -> np.ndarray:
     """A square of voxels in slice 1, rows and columns first to last."""
     mask = np.zeros((3, 12, 12), bool)
     mask[1, first : last + 1, first : last + 1] = True
@@ -17,25 +17,30 @@ def box(first: int, last: int) -> np.ndarray:
 
 def test_outline_is_in_plane() -> None:
     """Of 4 x 4 voxels the inner 2 x 2 are no outline, though slices above are empty."""
-    first, second = outlines.outlines(box(3, 6), box(4, 5))
+    first, second = outline(square(3, 6)), outline(square(4, 5))
     assert (first.shape, second.shape) == ((3, 12), (3, 4))
-    # Counted from the common corner: one voxel before the box.
-    assert (first[1:].min(), first[1:].max()) == (1, 4)
-    assert (second[1:].min(), second[1:].max()) == (2, 3)
+    assert (first[1:].min(), first[1:].max()) == (3, 6)
+    assert (second[1:].min(), second[1:].max()) == (4, 5)
 
 
 def test_what_fills_the_image_has_no_outline() -> None:
-    full = np.ones((2, 5, 5), bool)
-    assert outlines.outlines(full, full)[0].size == 0
+    assert outline(np.ones((2, 5, 5), bool)).size == 0
 
 
-def test_common_box_keeps_a_margin() -> None:
-    assert outlines.common_box(box(3, 4), box(6, 6)) == (slice(0, 3), slice(2, 8), slice(2, 8))
-    assert outlines.common_box(box(0, 1), box(1, 1))[1] == slice(0, 3)  # cut at the edge
-
-
-def test_percentile_of_distances() -> None:
-    """Distances 0, 2, 4 ... 40 mm: the 95th percentile of 21 lies on the 20th, 38 mm."""
+def line_mm(*, total_first: bool) -> OutlineDistances:
+    """Distances of 0, 2, 4 ... 40 mm, from a line of 21 voxels to its first one."""
     line = np.stack([np.zeros(21, int), np.zeros(21, int), np.arange(21)])
-    found = outlines.percentile_mm(line, line[:, :1], np.array([5.0, 1.0, 2.0]))
-    assert found == pytest.approx(38)
+    found = OutlineDistances(line, line[:, :1], np.array([5.0, 1.0, 2.0]))
+    if total_first:
+        assert found.total_mm() == pytest.approx(2 * 210)
+    return found
+
+
+@pytest.mark.parametrize("total_first", [False, True])
+def test_percentile_of_distances(total_first: bool) -> None:
+    """The 95th percentile of 21 lies on the 20th, 38 mm; the sum changes nothing."""
+    found = line_mm(total_first=total_first)
+    assert len(found) == 21
+    assert found.percentile_mm() == pytest.approx(38)
+    assert found.total_mm() == pytest.approx(2 * 210)
+    assert found.percentile_mm() == pytest.approx(38)

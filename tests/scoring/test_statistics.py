@@ -192,3 +192,22 @@ def test_compare_refuses() -> None:
         statistics.compare({"dsc": [1, math.inf]}, {"dsc": [1, 2]})
     with pytest.raises(UsageError, match="One finite number"):
         statistics.summarise([[1, 2]])
+
+
+def test_bland_altman_by_hand() -> None:
+    """Differences 1, 0, 1, 0: mean 1/2, sd sqrt(4 x 1/4 / 3) = sqrt(1/3), limits -+ 1.96 sd."""
+    found = statistics.bland_altman([1, 2, 3, 4], [2, 2, 4, 4])
+    assert (found.n, found.bias_ml) == (4, 0.5)
+    assert found.sd_ml == pytest.approx(math.sqrt(1 / 3))
+    assert found.lower_ml == pytest.approx(0.5 - 1.96 * math.sqrt(1 / 3))
+    assert found.upper_ml == pytest.approx(0.5 + 1.96 * math.sqrt(1 / 3))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [([1], [1]), ([1, 2], [1, 2, 3]), ([[1, 2]], [[1, 2]]), ([1, np.nan], [1, 2])],
+)
+def test_bland_altman_refuses(first: list[Any], second: list[Any]) -> None:
+    """One case, unequal lengths, tables and NaN have no limits of agreement."""
+    with pytest.raises(UsageError):
+        statistics.bland_altman(first, second)

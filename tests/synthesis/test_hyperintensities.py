@@ -31,7 +31,7 @@ def two_ventricles(label_map: np.ndarray) -> Head:
         labels[19:28, 32:53, column : column + 9][ball] = number
     labels[10:14, 40:44, 36:40] = 16  # a little brainstem
     labels[22:26, 20:24, 30:34] = 10  # and thalamus
-    head = scan.load_head(labels)
+    head = heads.load_head(labels)
     parts = []
     for corner, size in (((20, 40, 18), 4), ((24, 55, 36), 6), ((30, 30, 44), 2)):
         mask = np.zeros(labels.shape, bool)
@@ -213,7 +213,7 @@ def test_numpy_and_torch_draw_the_same(drawn: Callable[..., Drawn]) -> None:
 def test_whole_scans_on_torch(two_ventricles: Head) -> None:
     pytest.importorskip("torch")
     there = on_torch("cpu")
-    heads_there = scan.move([two_ventricles], there)
+    heads_there = heads.move([two_ventricles], there)
     recipe = replace(RECIPE, without_t1=0)
     ours = scan.draw_scan(np.random.default_rng(5), [two_ventricles], recipe)
     theirs = scan.draw_scan(np.random.default_rng(5), heads_there, recipe, there)

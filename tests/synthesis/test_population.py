@@ -12,7 +12,7 @@ import SimpleITK
 
 from wmhseg.errors import InputError, MissingFileError
 from wmhseg.geometry import Grid
-from wmhseg.synthesis import heads, make_heads, population, scan
+from wmhseg.synthesis import heads, make_heads, population
 from wmhseg.synthesis.heads import INDEX, Head
 
 ORIGIN = (-40.0, -50.0, -20.0)
@@ -20,11 +20,11 @@ ORIGIN = (-40.0, -50.0, -20.0)
 
 @pytest.fixture(scope="module")
 def head(label_map: np.ndarray) -> Head:
-    return scan.load_head(label_map)
+    return heads.load_head(label_map)
 
 
 @pytest.fixture(scope="module")
-def known(label_map: np.ndarray) -> population.Atlas:
+def known(label_map: np.ndarray) -> population.Population:
     """The phantom itself, 10 % larger, as the population; one person with two lesions."""
     image = SimpleITK.GetImageFromArray(label_map.astype(np.int16))
     size = [round(1.1 * n) for n in image.GetSize()]
@@ -42,11 +42,11 @@ def known(label_map: np.ndarray) -> population.Atlas:
     middle = -(large.shape[2] - 1) / 2  # so that x = 0 is the plane of symmetry
     origin = (middle, ORIGIN[1], ORIGIN[2])
     person = population.person(mask, Grid(large.shape, (1.0, 1.0, 1.0), origin))
-    return population.Atlas(anatomy, wmh.astype(np.float32), origin, [person])
+    return population.Population(anatomy, wmh.astype(np.float32), origin, [person])
 
 
 @pytest.fixture(scope="module")
-def mapped(head: Head, known: population.Atlas) -> Head:
+def mapped(head: Head, known: population.Population) -> Head:
     return population.add_to(head, known)
 
 
@@ -83,7 +83,7 @@ def test_lesions_keep_place_and_size(mapped: Head) -> None:
 
 
 def test_mirrored_lesions_lie_on_the_other_side(
-    head: Head, known: population.Atlas, mapped: Head
+    head: Head, known: population.Population, mapped: Head
 ) -> None:
     """The phantom is symmetric, so nothing but the side changes."""
     other = population.add_to(head, known, mirrored=[True])
@@ -107,7 +107,7 @@ def test_the_prior_lies_where_the_population_has_it(mapped: Head) -> None:
 
 
 def test_people_of_the_validation_scans_are_left_out(
-    tmp_path: Path, known: population.Atlas
+    tmp_path: Path, known: population.Population
 ) -> None:
     values = {
         "wmh": known.wmh / 0.0036965606,
@@ -124,13 +124,13 @@ def test_people_of_the_validation_scans_are_left_out(
         mask = np.zeros(shape, np.uint8)
         mask[20, 20, : number + 1] = 1
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(mask), str(lesions / f"{name}.nii.gz"))
-    read = population.load_atlas(tmp_path, lesions)
+    read = population.load_population(tmp_path, lesions)
     assert [int((one.inside > 0).sum()) for one in read.people] == [1, 3]
     np.testing.assert_allclose(read.wmh, known.wmh, atol=0.003)
     np.testing.assert_array_equal(read.anatomy, known.anatomy)
-    assert population.load_atlas(tmp_path).people == []
+    assert population.load_population(tmp_path).people == []
     with pytest.raises(MissingFileError, match="lesion masks"):
-        population.load_atlas(tmp_path, lesions, exclude=("06", "07", "08", "26"))
+        population.load_population(tmp_path, lesions, exclude=("06", "07", "08", "26"))
 
 
 # Prepared heads ---------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def test_people_of_the_validation_scans_are_left_out(
 
 def test_prepared_heads_are_read_as_they_were(tmp_path: Path, mapped: Head) -> None:
     heads.write_head(tmp_path / "a.npz", mapped)
-    (again,) = scan.load_heads(tmp_path)
+    (again,) = heads.load_heads(tmp_path)
     np.testing.assert_array_equal(again.maps, mapped.maps)
     assert again.centre == mapped.centre
     assert again.extent == mapped.extent
@@ -147,7 +147,7 @@ def test_prepared_heads_are_read_as_they_were(tmp_path: Path, mapped: Head) -> N
     for name, value in vars(mapped.shapes).items():
         np.testing.assert_array_equal(getattr(again.shapes, name), value)
     heads.write_head(tmp_path / "a.npz", replace(mapped, shapes=None))
-    assert scan.load_heads(tmp_path)[0].shapes is None
+    assert heads.load_heads(tmp_path)[0].shapes is None
 
 
 def broken_empty(path: Path) -> None:
@@ -169,12 +169,12 @@ def broken_objects(path: Path) -> None:
 @pytest.mark.parametrize("spoil", [broken_empty, broken_other, broken_shape, broken_objects])
 def test_damaged_heads(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     spoil(tmp_path / "a.npz")
-    with pytest.raises(InputError, match=r"prepared head .*a\.npz.*Received: .*prepare"):
-        scan.load_heads(tmp_path)
+    with pytest.raises(InputError, match=r"prepared head .*a\.npz.*Received: .*make_heads"):
+        heads.load_heads(tmp_path)
 
 
-def test_prepare_makes_what_is_missing(
-    tmp_path: Path, label_map: np.ndarray, known: population.Atlas
+def test_only_missing_heads_are_made(
+    tmp_path: Path, label_map: np.ndarray, known: population.Population
 ) -> None:
     labels, output = tmp_path / "labels", tmp_path / "heads"
     labels.mkdir()
@@ -183,10 +183,10 @@ def test_prepare_makes_what_is_missing(
         SimpleITK.WriteImage(image, str(labels / f"{name}.nii.gz"))
     output.mkdir()
     (output / "01.npz").write_bytes(b"kept")
-    make_heads.prepare(labels, output, known)
+    make_heads.write_heads(labels, output, known)
     assert (output / "01.npz").read_bytes() == b"kept"
     made = heads.read_head(output / "02.npz")
     assert made.shapes is not None
-    assert (made.tissue == scan.load_head(label_map).tissue).all()
+    assert (made.tissue == heads.load_head(label_map).tissue).all()
     with pytest.raises(MissingFileError, match="label maps"):
-        make_heads.prepare(output, tmp_path / "more")
+        make_heads.write_heads(output, tmp_path / "more")

@@ -14,16 +14,9 @@ from hypothesis import strategies as st
 from wmhseg.errors import InputError, MissingFileError
 from wmhseg.synthesis import anatomy as anatomies
 from wmhseg.synthesis import noise
-from wmhseg.synthesis.heads import DEPTH_ZERO, INDEX, TISSUES, Head
+from wmhseg.synthesis.heads import DEPTH_ZERO, INDEX, TISSUES, Head, load_head, load_heads
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.synthesis.scan import (
-    SyntheticScan,
-    draw_scan,
-    load_head,
-    load_heads,
-    make_scan,
-    normalise,
-)
+from wmhseg.synthesis.scan import SyntheticScan, draw_scan, make_scan, normalise
 
 SEEDS = range(12)
 RECIPE = Recipe(

@@ -20,7 +20,7 @@ from wmhseg.engines import backends
 from wmhseg.errors import ResumeError, TrainingFailedError, WeightsError
 from wmhseg.networks import variables
 from wmhseg.training import checkpoint, fit
-from wmhseg.training.fit import Running, Task
+from wmhseg.training.fit import Running, TrainingJob
 from wmhseg.training.plan import Fitting, Plan, Restart, Run
 from wmhseg.training.recipes import PLANS
 from wmhseg.training.stream import Batch
@@ -60,7 +60,7 @@ class Bright:
         return draw
 
 
-def task(folder: Path, plan: Plan = PLAN, **changes: Any) -> Task:
+def task(folder: Path, plan: Plan = PLAN, **changes: Any) -> TrainingJob:
     run = plan.runs[0]
     values: dict[str, Any] = {
         "plan": plan,
@@ -71,10 +71,12 @@ def task(folder: Path, plan: Plan = PLAN, **changes: Any) -> Task:
         "start": None,
         "folder": folder,
     }
-    return Task(**(values | changes))
+    return TrainingJob(**(values | changes))
 
 
-def go(job: Task, running: Running = QUICK, say: Callable[[str], None] = str) -> variables.Tensors:
+def go(
+    job: TrainingJob, running: Running = QUICK, say: Callable[[str], None] = str
+) -> variables.Tensors:
     return fit.fit(job, backends.start("cpu", 1), running, say=say)
 
 
@@ -240,7 +242,7 @@ from pathlib import Path
 sys.path[:0] = [{root!r}, *{tests!r}]
 import keras
 import test_fit
-from wmhseg.networks import NETWORKS
+from wmhseg.networks.catalogue import NETWORKS
 def tiny(field, channels=2):
     scan = keras.Input((*field, channels))
     return keras.Model(scan, keras.layers.Conv2D(1, 1, activation="sigmoid", name="output")(scan))

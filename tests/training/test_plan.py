@@ -10,15 +10,14 @@ import pytest
 
 from wmhseg.errors import PlanError, UsageError
 from wmhseg.training import plan as plans
-from wmhseg.training import plan_checks
 from wmhseg.training.plan import Plan, Run
-from wmhseg.training.plan_checks import from_json, to_json, with_settings
+from wmhseg.training.plan_files import from_json, to_json, with_settings
 from wmhseg.training.recipes import PLANS
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_presets_are_valid_and_survive_json(name: str) -> None:
-    plan_checks.validate(PLANS[name])
+    plans.validate(PLANS[name])
     assert from_json(to_json(PLANS[name])) == PLANS[name]
 
 
@@ -102,7 +101,7 @@ def test_epochs_need_real_scans() -> None:
     assert from_json(changed("runs.0.epochs", 7, "published")).runs[0].epochs == 7
     run = replace(PLANS["synthetic"].runs[0], member=True, steps=None, epochs=5)
     with pytest.raises(PlanError, match="null with synthetic"):
-        plan_checks.validate(replace(PLANS["synthetic"], runs=(run,)))
+        plans.validate(replace(PLANS["synthetic"], runs=(run,)))
 
 
 # Settings -----------------------------------------------------------------------------------------

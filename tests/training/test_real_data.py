@@ -44,7 +44,7 @@ def challenge(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def test_broken_subjects_are_skipped_by_name(challenge: Path, tmp_path: Path) -> None:
-    found = split.subjects(cases.find_cases(challenge))
+    found = split.with_patients(cases.find_cases(challenge))
     told: list[tuple[int, int]] = []
     prepared = real_data.prepare(found, PLAN, tmp_path / "p", lambda *done: told.append(done))
     assert prepared.slices == {"0": 20, "50": 20, "100": 20}
@@ -64,7 +64,7 @@ def test_broken_subjects_are_skipped_by_name(challenge: Path, tmp_path: Path) ->
 
 def test_nothing_usable(phantom: Phantom, tmp_path: Path) -> None:
     (write_case(tmp_path / "data" / "x", phantom) / "pre" / "T1.nii.gz").unlink()
-    found = split.subjects(cases.find_cases(tmp_path / "data"))
+    found = split.with_patients(cases.find_cases(tmp_path / "data"))
     with pytest.raises(NoCasesError, match="x: "):
         real_data.prepare(found, PLAN, tmp_path / "p")
     # For FLAIR alone it is a good case.
@@ -175,7 +175,7 @@ def test_crops(source: ScanSource) -> None:
 
 
 def test_what_a_card_says(challenge: Path, tmp_path: Path) -> None:
-    found = split.subjects(cases.find_cases(challenge))
+    found = split.with_patients(cases.find_cases(challenge))
     prepared = real_data.prepare(found, PLAN, tmp_path / "p")
     usable = [s for s in found if s.case.name in prepared.folders]
     parted = split.split(usable, "cross-scanner", 1)

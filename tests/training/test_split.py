@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wmhseg.datasets.cases import Case
 from wmhseg.errors import TableError, UsageError
 from wmhseg.training import split
-from wmhseg.training.split import Subject
+from wmhseg.training.split import PatientCase
 
 # Patients with visits on one scanner or on several.
 VISITS = st.lists(
@@ -20,18 +20,18 @@ VISITS = st.lists(
 ).filter(lambda visits: len({patient for patient, _ in visits}) > 4)
 
 
-def found(visits: list[tuple[int, str]]) -> list[Subject]:
+def found(visits: list[tuple[int, str]]) -> list[PatientCase]:
     return [
-        Subject(Case(f"case{number}", site=site), f"p{patient}")
+        PatientCase(Case(f"case{number}", site=site), f"p{patient}")
         for number, (patient, site) in enumerate(visits)
     ]
 
 
-def names(subjects: tuple[Subject, ...]) -> set[str]:
+def names(subjects: tuple[PatientCase, ...]) -> set[str]:
     return {s.case.name for s in subjects}
 
 
-def patients(subjects: tuple[Subject, ...]) -> set[str]:
+def patients(subjects: tuple[PatientCase, ...]) -> set[str]:
     return {s.patient for s in subjects}
 
 
@@ -118,7 +118,7 @@ def test_nothing_left_to_train_on() -> None:
 
 def test_patients_without_a_table() -> None:
     cases = [Case(name) for name in ("sub-01_ses-1", "sub-01_ses-2", "sub-011", "100", "sub_3")]
-    assert [s.patient for s in split.subjects(cases)] == [
+    assert [s.patient for s in split.with_patients(cases)] == [
         "sub-01", "sub-01", "sub-011", "100", "sub_3",
     ]  # fmt: skip
 
@@ -127,18 +127,18 @@ def test_patients_of_a_table(tmp_path: Path) -> None:
     table = tmp_path / "patients.tsv"
     table.write_text("case\tsite\tpatient\na1\tX\tanna\na2\tX\tanna\nb\tX\tbert \n")
     cases = [Case("a1"), Case("b"), Case("a2")]
-    assert [s.patient for s in split.subjects(cases, table)] == ["anna", "bert", "anna"]
+    assert [s.patient for s in split.with_patients(cases, table)] == ["anna", "bert", "anna"]
     with pytest.raises(TableError, match="none for c"):
-        split.subjects([*cases, Case("c")], table)
+        split.with_patients([*cases, Case("c")], table)
     table.write_text("case,patient\na1,anna\n")
-    with pytest.raises(TableError, match="parted by tabs"):
-        split.subjects(cases, table)
+    with pytest.raises(TableError, match="separated by tabs"):
+        split.with_patients(cases, table)
 
 
 def test_written_down() -> None:
     cases = [
-        Subject(Case("a", site="Amsterdam", scanner="GE3T"), "p"),
-        Subject(Case("b", site="Utrecht"), "q"),
+        PatientCase(Case("a", site="Amsterdam", scanner="GE3T"), "p"),
+        PatientCase(Case("b", site="Utrecht"), "q"),
     ]
     text = split.to_json(split.split(cases, "cross-scanner", 2), {"c": "no mask"})
     assert json.loads(text) == {

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wmhseg.errors import MissingFileError, TrainingFailedError
-from wmhseg.synthesis import scan
-from wmhseg.synthesis.scan import Recipe, SyntheticScan
+from wmhseg.synthesis import heads, scan
+from wmhseg.synthesis.recipe import Recipe
+from wmhseg.synthesis.scan import SyntheticScan
 from wmhseg.training import stream, synthetic_data
 from wmhseg.training.plan import Run, Synthesis
 from wmhseg.training.stream import Batch, produced
@@ -125,7 +126,7 @@ def test_blocks_are_aligned_crops_of_mixed_scans(monkeypatch: pytest.MonkeyPatch
         return numbered_scan(recipe.field, recipe.slices, 10 * drawn)
 
     monkeypatch.setattr(scan, "make_scan", make_scan)
-    monkeypatch.setattr(scan, "load_heads", lambda folder: [])
+    monkeypatch.setattr(heads, "load_heads", lambda folder: [])
     drawing = Synthesis(Recipe(field=(24, 20), slices=5), scans=4, slices=5)
     source = SyntheticSource(Path(), drawing, batch=3, crop=16, channels=2, seed=(0, 0))
     assert source.per_block == 6  # 20 slices, the last two dropped

@@ -17,7 +17,8 @@ from wmhseg.scoring import metrics
 from wmhseg.training import model_folder
 from wmhseg.training.plan import Run
 from wmhseg.training.recipes import PLANS
-from wmhseg.training.validation import Look
+from wmhseg.training.validation import ValidationCases
+from wmhseg.weights import store
 
 RUN = Run("0", steps=1)
 PLAN = replace(
@@ -35,10 +36,10 @@ def test_a_look_scores_what_segment_writes(
     plan = replace(PLAN, postprocessing=post)
     one = write_case(tmp_path / "data" / "x", phantom)
     tensors = threshold_network(2, 2.0)
-    look = Look(plan, tmp_path / "data", backends.start("cpu", 1))
-    assert len(look) == 1
-    ((name, dsc, f1),) = look.scores(RUN, tensors)
-    model = model_folder.write(
+    validation = ValidationCases(plan, tmp_path / "data", backends.start("cpu", 1))
+    assert len(validation) == 1
+    ((name, dsc, f1),) = validation.scores(RUN, tensors)
+    model = store.save_model(
         tmp_path / plan.name, model_folder.preset_of(plan, (RUN,)), [tensors], "", dtype="float32"
     )
     mask = wmhseg.segment(one / "pre" / "FLAIR.nii.gz", one / "pre" / "T1.nii.gz", model=model).mask
@@ -64,7 +65,7 @@ def test_a_look_at_sagittal_slices_empties_the_same_ends(phantom: Phantom, tmp_p
         sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), "PIR"), str(target))
     tensors = threshold_network(2, 2.0)
     one, other = (
-        Look(PLAN, tmp_path / name, backends.start("cpu", 1)).scores(RUN, tensors)
+        ValidationCases(PLAN, tmp_path / name, backends.start("cpu", 1)).scores(RUN, tensors)
         for name in ("axial", "sagittal")
     )
     assert one == other
@@ -74,4 +75,4 @@ def test_a_look_at_sagittal_slices_empties_the_same_ends(phantom: Phantom, tmp_p
 def test_a_case_that_cannot_be_used_is_named(phantom: Phantom, tmp_path: Path) -> None:
     (write_case(tmp_path / "x", phantom) / "wmh.nii.gz").unlink()
     with pytest.raises(MissingFileError, match=r"Validation case x: .*no wmh\.nii\.gz"):
-        Look(PLAN, tmp_path, backends.start("cpu", 1))
+        ValidationCases(PLAN, tmp_path, backends.start("cpu", 1))

@@ -1,1 +1,1 @@
-"""Many subjects."""
+"""Many subjects, one after the other or several at once."""

@@ -1,8 +1,8 @@
 """Runs tasks in processes of their own, so that a crash costs one task and nothing else.
 
 ``concurrent.futures`` gives up all tasks when one process dies. Here each process has a pipe; one
-that is killed (for want of memory, by a fault in compiled code) is replaced, and its task is told
-to have failed. Between tasks a process stays, with what it has loaded.
+that is killed (for want of memory, by a fault in compiled code) is replaced, and the answer to its
+task is a ``Crash``. Between tasks a process stays, with what it has loaded.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from wmhseg.cli.console import console_of, print_json
 from wmhseg.cli.options import add_running, model_of, options_of
 
 if TYPE_CHECKING:
-    from wmhseg.batch.run import Row
+    from wmhseg.batch.summary import Row
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,14 +27,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _batch(arguments: argparse.Namespace) -> int:
-    from wmhseg.batch import run
-    from wmhseg.datasets import tables
-    from wmhseg.datasets.subjects import find_subjects
+    from wmhseg.batch import run, summary
+    from wmhseg.datasets.subjects import find_subjects, read_subjects
     from wmhseg.reporting import report
 
     console = console_of(arguments)
     source, output = Path(arguments.subjects), Path(arguments.output)
-    subjects = find_subjects(source) if source.is_dir() else tables.read_subjects(source)
+    subjects = find_subjects(source) if source.is_dir() else read_subjects(source)
 
     def tell(done: int, total: int, row: Row) -> None:
         if row.error:
@@ -44,18 +44,18 @@ def _batch(arguments: argparse.Namespace) -> int:
         for warning in row.warnings:
             console.warn(f"{row.subject}: {warning}")
 
-    settings = run.Settings(
+    settings = run.BatchOptions(
         model_of(arguments), options_of(arguments), arguments.jobs, arguments.force
     )
     rows = run.run(subjects, output, settings, tell)
     if arguments.json:
-        print_json([run.to_dict(row) for row in rows])
+        print_json([asdict(row) for row in rows])
     else:
-        for status in (run.DONE, run.SKIPPED, run.FAILED):
+        for status in (summary.DONE, summary.SKIPPED, summary.FAILED):
             print(f"{status:<13}{sum(row.status == status for row in rows)} of {len(rows)}")
-        print(f"{'written':<13}{output / run.SUMMARY}")
+        print(f"{'written':<13}{output / summary.SUMMARY}")
     console.say(report.NOT_A_DEVICE)
-    run.check_all_done(rows, output / run.SUMMARY)
+    summary.check_all_done(rows, output / summary.SUMMARY)
     return errors.EXIT_OK
 
 

@@ -84,8 +84,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) -> int:
     from wmhseg.scoring import markdown, official, summary
-    from wmhseg.scoring.masks import score_masks
-    from wmhseg.scoring.score import Scoring
+    from wmhseg.scoring.score import Scoring, score_masks
     from wmhseg.scoring.table import COUNTS
 
     console = console_of(arguments)
@@ -120,7 +119,7 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     from wmhseg.datasets.cases import find_cases, select
     from wmhseg.datasets.results import pair_results
     from wmhseg.io import files
-    from wmhseg.scoring import figures, markdown, summary
+    from wmhseg.scoring import figures, summary, summary_files
     from wmhseg.scoring.score import Scoring, check_all_scored, score_pairs
 
     console = console_of(arguments)
@@ -145,10 +144,10 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     )
     overview = summary.overview(summary.Study(title, arguments.role, tuple(scores)))
     plots = {} if arguments.no_plots else figures.draw_all({title: scores}, overview.study.heading)
-    markdown.write(overview, output, plots)
+    summary_files.write(overview, output, plots)
     _tell_notes(console, scores)
     if arguments.json:
-        print(summary.to_json(overview), end="")
+        print(summary_files.to_json(overview), end="")
     else:
         _print_overview(overview, output)
     check_all_scored(scores, str(output / "summary.md"))

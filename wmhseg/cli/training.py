@@ -62,12 +62,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from wmhseg.training import plan_checks
+    from wmhseg.training import plan_files
     from wmhseg.training.synthetic_data import SyntheticData
 
     plan = _plan(arguments)
     if arguments.print_plan:
-        print(plan_checks.to_json(plan), end="")
+        print(plan_files.to_json(plan), end="")
         return errors.EXIT_OK
     if not arguments.output:
         raise errors.UsageError("--output DIR was expected", received="none")
@@ -98,13 +98,15 @@ def _train_on_scans(
     output = Path(arguments.output)
     files.check_writable(output)
     table = Path(arguments.patients) if arguments.patients else None
-    subjects = split.subjects(cases.find_cases(Path(arguments.data)), table)
+    patient_cases = split.with_patients(cases.find_cases(Path(arguments.data)), table)
     folder = output / "prepared"
     try:
-        prepared = real_data.prepare(subjects, plan, folder, console.progress("reading", "cases"))
+        prepared = real_data.prepare(
+            patient_cases, plan, folder, console.progress("reading", "cases")
+        )
         for name, why in prepared.skipped.items():
             console.warn(f"skipped {name}: {why}")
-        usable = [subject for subject in subjects if subject.case.name in prepared.folders]
+        usable = [one for one in patient_cases if one.case.name in prepared.folders]
         parted = split.split(usable, arguments.split, arguments.fold)
         data = real_data.ScanData(parted, prepared, augmentation)
         if arguments.check:
@@ -116,7 +118,7 @@ def _train_on_scans(
         shutil.rmtree(folder, ignore_errors=True)
     if prepared.skipped:
         raise errors.SubjectsSkippedError(
-            f"{len(subjects)} usable subjects were expected in {arguments.data}",
+            f"{len(patient_cases)} usable subjects were expected in {arguments.data}",
             received=f"{len(usable)}; skipped: {', '.join(list(prepared.skipped)[:10])}",
             advice="Everything else was done with the others; the warnings say what is wrong.",
         )
@@ -147,7 +149,7 @@ def _finish(session: Session, running: Running, console: Console) -> None:
 def _plan(arguments: argparse.Namespace) -> Plan:
     """The plan that was asked for, fitting the kind of data."""
     from wmhseg.io import files
-    from wmhseg.training import plan_checks, recipes
+    from wmhseg.training import plan_files, recipes
 
     if arguments.config and arguments.preset:
         raise errors.UsageError("Either --preset or --config was expected", received="both")
@@ -155,7 +157,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         with files.reading(
             arguments.config, f'plan "{arguments.config}"', advice="Name a JSON file."
         ) as handle:
-            plan = plan_checks.from_json(handle.read().decode("utf-8", "replace"))
+            plan = plan_files.from_json(handle.read().decode("utf-8", "replace"))
     else:
         name = arguments.preset or ("synthetic" if arguments.labels else "published")
         if name not in recipes.PLANS:
@@ -163,7 +165,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
                 "--preset out of " + ", ".join(recipes.PLANS) + " was expected", received=name
             )
         plan = recipes.PLANS[name]
-    plan = plan_checks.with_settings(plan, arguments.set)
+    plan = plan_files.with_settings(plan, arguments.set)
     wanted = "data" if plan.synthesis is None else "labels"
     given = [name for name in ("data", "labels") if getattr(arguments, name)]
     if given != [wanted] and not arguments.print_plan:

@@ -1,1 +1,1 @@
-"""Which scans, masks and results a folder or a table holds."""
+"""Finds what a folder or a table holds: scans, references, results. No image is read here."""

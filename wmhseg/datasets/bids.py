@@ -1,41 +1,76 @@
-"""Names as BIDS gives them."""
+"""Names of files as BIDS forms them, ``sub-01_ses-a_label-WMH_mask``, and its table of people."""
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-_BIDS_MASK = re.compile(r"(sub-[0-9a-z+]+(?:_[0-9a-z]+-[0-9a-z+]+)*)_(?:mask|dseg)", re.IGNORECASE)
+from wmhseg.datasets.tables import read_table
+
+_NAME = re.compile(
+    r"(?P<entities>sub-[0-9a-z+]+(?:_[0-9a-z]+-[0-9a-z+]+)*)_(?P<suffix>[0-9a-z]+)", re.IGNORECASE
+)
+_NAMING = ("sub", "ses", "run")
+_MASK_SUFFIXES = ("mask", "dseg")
+_MASK_LABELS = ("wmh", "lesion")
 
 
-SCAN_NAME = re.compile(r"(sub-[0-9a-z+]+(?:_[0-9a-z]+-[0-9a-z+]+)*)_(FLAIR|T1w)", re.IGNORECASE)
+@dataclass(frozen=True)
+class BidsName:
+    """The parts of a name.
+
+    Attributes:
+        entities: Key -> value, such as sub -> 01, in the order of the name.
+        suffix: What follows them, in lower case, such as "flair".
+    """
+
+    entities: Mapping[str, str]
+    suffix: str
+
+    @property
+    def case(self) -> str:
+        """The entities that tell cases apart: ``sub-…[_ses-…][_run-…]``."""
+        parts = self.entities
+        return "_".join(f"{key}-{parts[key]}" for key in _NAMING if key in parts)
+
+    @property
+    def is_lesion_mask(self) -> bool:
+        """Whether it is called a mask of white matter hyperintensities."""
+        label = self.entities.get("label", "").lower()
+        return self.suffix in _MASK_SUFFIXES and label in _MASK_LABELS
 
 
-_BIDS_LABELS = ("wmh", "lesion")
+def parse(stem: str) -> BidsName | None:
+    """Takes a name apart, None if it is not one of BIDS.
 
+    Args:
+        stem: Name of a file without its ending.
 
-_BIDS_NAMING = ("sub", "ses", "run")
-
-
-def case_name(entities: str) -> str:
-    """The entities that tell cases apart."""
-    parts = dict(part.split("-", 1) for part in entities.split("_"))
-    return "_".join(f"{key}-{parts[key]}" for key in _BIDS_NAMING if key in parts)
+    >>> parse("sub-01_ses-a_space-T1w_FLAIR").case
+    'sub-01_ses-a'
+    """
+    match = _NAME.fullmatch(stem)
+    if match is None:
+        return None
+    entities = dict(part.split("-", 1) for part in match["entities"].split("_"))
+    return BidsName(entities, match["suffix"].lower())
 
 
 def mask_owner(stem: str) -> str:
-    """Name of the case that a BIDS-like mask belongs to, "" for other files."""
-    match = _BIDS_MASK.fullmatch(stem)
-    if match is None:
-        return ""
-    parts = dict(part.split("-", 1) for part in match[1].split("_"))
-    return case_name(match[1]) if parts.get("label", "").lower() in _BIDS_LABELS else ""
+    """Name of the case that a lesion mask belongs to, "" for other files."""
+    name = parse(stem)
+    return name.case if name is not None and name.is_lesion_mask else ""
 
 
 def read_participants(path: Path) -> dict[str, Mapping[str, str]]:
-    """Rows of a participants.tsv by their participant_id."""
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    rows = csv.DictReader(text.splitlines(), delimiter="\t", restval="")
-    return {row["participant_id"]: row for row in rows if row.get("participant_id")}
+    """Rows of a ``participants.tsv`` by their ``participant_id``.
+
+    Raises:
+        InputError: It cannot be read.
+        TableError: It is far too large, or no text.
+    """
+    # Nobody named this table: what is odd about it must not keep the scans from being used.
+    table = read_table(path, lenient=True)
+    return {row["participant_id"]: row for row in table.rows if row.get("participant_id")}

@@ -1,15 +1,16 @@
-"""Which cases a folder holds, and which result belongs to which case. No image is read here.
+"""Which cases, scans with a reference, a folder holds.
 
-Three layouts are known, and may stand in one folder:
+Three layouts are known, and may stand in one folder; hidden files and folders are left out:
 
-* The challenge's: ``DATA/training|test/<site>/[<scanner>/]<id>/`` with ``wmh.nii.gz`` and ``pre/``.
+* The challenge's: ``DATA/training|test/<site>/[<scanner>/]<id>/`` with ``wmh.nii.gz``,
+  ``pre/FLAIR.nii.gz`` and ``pre/T1.nii.gz``.
 * Flat: ``DATA/<id>/`` with the same content. ``DATA`` may be a case itself.
 * BIDS-like: ``sub-<label>[_ses-<label>][_run-<index>]…_label-WMH_mask.nii.gz`` anywhere; other
   entities are allowed, the label may be WMH or lesion in any case, the suffix mask or dseg. The
-  case is called ``sub-…[_ses-…][_run-…]``; ``participants.tsv`` may tell its site and scanner.
+  case is called ``sub-…[_ses-…][_run-…]``; its scans are those of the same subject, session and
+  run, and ``participants.tsv`` may tell its site and scanner.
 
-A result is looked for by the case's name, wherever it lies below the folder of results:
-``<id>/result.nii.gz``, ``<id>.nii.gz``, or a name as of a BIDS-like reference. ".nii" will do.
+".nii" will do for references and for scans of BIDS.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from wmhseg.datasets.bids import SCAN_NAME, case_name, mask_owner, read_participants
+from wmhseg.datasets.bids import mask_owner, read_participants
 from wmhseg.datasets.folders import files_below, stem_of
+from wmhseg.datasets.scan_names import PREPARED, challenge_scans, scan_name
 from wmhseg.errors import NoCasesError, UsageError
 
 SPLITS = ("training", "test")
@@ -104,10 +106,10 @@ def find_cases(data: Path) -> list[Case]:
         stem = stem_of(path)
         if stem == "wmh":
             cases.append(_case_in_folder(data, path.parent, path))
-        elif stem == "FLAIR" and path.parent.name == "pre":
+        elif stem == "FLAIR" and path.parent.name == PREPARED:
             with_scans.append(path.parent.parent)
-        elif match := SCAN_NAME.fullmatch(stem):
-            scans[case_name(match[1]), match[2].lower()].append(path)
+        elif (scan := scan_name(stem)) is not None and scan.bids:
+            scans[scan.owner, scan.contrast].append(path)
         elif name := mask_owner(stem):
             cases.append(Case(name, reference=path))
         elif path.name == "participants.tsv":
@@ -174,15 +176,15 @@ def _case_in_folder(data: Path, folder: Path, reference: Path | None) -> Case:
     split = next((part for part in reversed(above) if part in SPLITS), "")
     if split:
         above = above[len(above) - above[::-1].index(split) :]
-    scans = {scan: folder / "pre" / f"{scan}.nii.gz" for scan in ("FLAIR", "T1")}
+    flair, t1 = (path if path.is_file() else None for path in challenge_scans(folder).values())
     return Case(
         name,
         split=split,
         site=above[0] if above else "",
         scanner="/".join(above[1:]),
         reference=reference,
-        flair=scans["FLAIR"] if scans["FLAIR"].is_file() else None,
-        t1=scans["T1"] if scans["T1"].is_file() else None,
+        flair=flair,
+        t1=t1,
         problem=None if reference else Problem(Kind.NO_REFERENCE, f"no wmh.nii.gz in {folder}"),
     )
 
@@ -200,7 +202,7 @@ def _completed(
     person = people.get(case.name.split("_")[0])
     if person is not None:
         case = replace(case, site=person.get("site", ""), scanner=person.get("scanner", ""))
-    flair, t1 = (scans.get((case.name, suffix), []) for suffix in ("flair", "t1w"))
+    flair, t1 = (scans.get((case.name, contrast), []) for contrast in ("FLAIR", "T1"))
     return replace(
         case,
         # Of several scans none is guessed.

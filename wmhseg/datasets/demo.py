@@ -9,13 +9,8 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from wmhseg.datasets.scan_names import challenge_scans
 from wmhseg.io import files
-
-_FILES = {
-    "FLAIR.nii.gz": "pre/FLAIR.nii.gz",
-    "T1.nii.gz": "pre/T1.nii.gz",
-    "wmh.nii.gz": "wmh.nii.gz",
-}
 
 
 def write_case(folder: Path) -> Path:
@@ -33,6 +28,6 @@ def write_case(folder: Path) -> Path:
     """
     case = folder / "input"
     stored = resources.files("wmhseg") / "data" / "demo"
-    for name, target in _FILES.items():
-        files.write_bytes(case / target, (stored / name).read_bytes())
+    for target in (*challenge_scans(case).values(), case / "wmh.nii.gz"):
+        files.write_bytes(target, (stored / target.name).read_bytes())
     return case

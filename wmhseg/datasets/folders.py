@@ -1,4 +1,4 @@
-"""What lies in a folder, in natural order."""
+"""What lies in a folder, in natural order, and what a NIfTI file is called."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ def files_below(root: Path) -> Iterator[Path]:
     """Yields every file below a folder in natural order, hidden ones left out.
 
     Links to folders are followed, but no folder is entered twice.
+
+    Raises:
+        MissingFileError: There is no such folder.
+        UnreadableFileError: It, or a folder in it, cannot be read.
     """
     if not root.is_dir():
         raise MissingFileError("An existing folder was expected", received=root)

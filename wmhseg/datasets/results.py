@@ -1,4 +1,9 @@
-"""Which result belongs to which case. No image is read here."""
+"""Which result belongs to which case.
+
+A result is looked for by the case's name, wherever it lies below the folder of results:
+``<id>/result.nii.gz``, ``<id>.nii.gz``, or a name as of a BIDS-like reference. The result of a
+single case may stand as ``result.nii.gz`` right in the folder. ".nii" will do.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +38,7 @@ def pair_results(cases: Sequence[Case], results: Path) -> tuple[list[Pair], list
 
     Args:
         cases: The cases.
-        results: Folder of results; see above.
+        results: Folder of results.
 
     Returns:
         A pair for each case, in their order, and the results that belong to none of them.
@@ -44,7 +49,7 @@ def pair_results(cases: Sequence[Case], results: Path) -> tuple[list[Pair], list
     """
     references = {os.path.realpath(case.reference) for case in cases if case.reference is not None}
     known = {case.name for case in cases}
-    found: dict[str, list[Path]] = defaultdict(list)
+    candidates: dict[str, list[Path]] = defaultdict(list)
     unmatched = []
     for path in files_below(results):
         stem = stem_of(path)
@@ -53,12 +58,12 @@ def pair_results(cases: Sequence[Case], results: Path) -> tuple[list[Pair], list
         at_top = stem == "result" and path.parent == results
         named = path.parent.name if stem == "result" else mask_owner(stem)
         if at_top and len(cases) == 1:  # the folder of one result for one case
-            found[cases[0].name].append(path)
+            candidates[cases[0].name].append(path)
         elif named in known or stem in known:
-            found[named if named in known else stem].append(path)
+            candidates[named if named in known else stem].append(path)
         elif named:
             unmatched.append(path)
-    return [_pair(case, found[case.name], results) for case in cases], unmatched
+    return [_pair(case, candidates[case.name], results) for case in cases], unmatched
 
 
 def _pair(case: Case, candidates: list[Path], results: Path) -> Pair:

@@ -1,21 +1,30 @@
-"""Somebody to segment: which scans of whom a folder holds. No image is read here."""
+"""Who is to be segmented: found in a folder, or named in a table. No reference is needed.
+
+These layouts may stand in one folder; ".nii" will do for ".nii.gz", and hidden files and folders
+are left out:
+
+* The challenge's: ``<id>/pre/FLAIR.nii.gz`` and ``T1.nii.gz``; ``orig`` beside ``pre`` is left out.
+* Flat: the same without ``pre``. The folder may be a subject itself.
+* Pairs: ``<id>_FLAIR.nii.gz`` and ``<id>_T1.nii.gz`` beside each other.
+* BIDS: ``sub-…[_ses-…]…_FLAIR.nii.gz`` and ``…_T1w.nii.gz``; ``derivatives`` are left out.
+"""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from wmhseg.datasets.bids import SCAN_NAME, case_name
 from wmhseg.datasets.folders import files_below, stem_of
+from wmhseg.datasets.scan_names import ORIGINAL, PREPARED, scan_name
+from wmhseg.datasets.tables import read_table
 from wmhseg.errors import NoCasesError
 
-_PLAIN_SCAN = re.compile(r"(?:(.+)[-_])?(FLAIR|T1w?)", re.IGNORECASE)
+_NOT_AVAILABLE = ("", "n/a")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Somebody to segment; no reference is needed.
+    """Somebody to segment.
 
     Attributes:
         name: What the subject is called.
@@ -34,9 +43,7 @@ def find_subjects(data: Path) -> list[Subject]:
     """Find everybody with a FLAIR or T1 scan in a folder.
 
     Args:
-        data: ``<id>/pre/FLAIR.nii.gz`` and ``T1.nii.gz`` as in the challenge, the same without
-            ``pre``, BIDS (``sub-…[_ses-…]…_FLAIR``, ``_T1w``; derivatives are left out), or
-            ``<id>_FLAIR`` and ``<id>_T1`` beside each other.
+        data: The folder; see the layouts above.
 
     Returns:
         Subjects in natural order of their paths. Of several scans of one kind none is guessed:
@@ -47,48 +54,69 @@ def find_subjects(data: Path) -> list[Subject]:
         UnreadableFileError: A folder in it cannot be read.
         NoCasesError: It holds no FLAIR scan.
     """
-    found: dict[tuple[str, Path], dict[str, list[Path]]] = {}
+    people: dict[tuple[str, Path], dict[str, list[Path]]] = {}
     for path in files_below(data):
-        place = _scan_of(data, path)
-        if place is not None:
-            name, home, kind = place
-            found.setdefault((name, home), {"flair": [], "t1": []})[kind].append(path)
-    if not any(scans["flair"] for scans in found.values()):
+        scan = _scan_of(data, path)
+        if scan is not None:
+            name, home, contrast = scan
+            people.setdefault((name, home), {"FLAIR": [], "T1": []})[contrast].append(path)
+    if not any(scans["FLAIR"] for scans in people.values()):
         raise NoCasesError(
             "FLAIR scans as in the challenge (<id>/pre/FLAIR.nii.gz), in BIDS (sub-01_FLAIR.nii.gz)"
             f" or flat (<id>_FLAIR.nii.gz) were expected below {data}",
             received="none",
             advice="Or name a table with the columns subject, flair and t1.",
         )
-    return [_subject(name, scans["flair"], scans["t1"]) for (name, _), scans in found.items()]
+    return [_subject(name, scans["FLAIR"], scans["T1"]) for (name, _), scans in people.items()]
+
+
+def read_subjects(path: Path) -> list[Subject]:
+    """Reads a table of subjects.
+
+    Args:
+        path: Comma-separated if its name ends in .csv, otherwise tab-separated; with the columns
+            subject, flair and, if wanted, t1 (empty or n/a: none). Paths are relative to it.
+
+    Returns:
+        The subjects in their order.
+
+    Raises:
+        InputError: The table cannot be read.
+        TableError: It is not of this form.
+    """
+    table = read_table(path)
+    columns = {name.strip().lower(): name for name in table.columns}
+    if table.rows and not {"subject", "flair"} <= set(columns):
+        raise table.lacking("subject", "flair")
+    subjects = []
+    for row in table.rows:
+        values = {name: row[column].strip() for name, column in columns.items()}
+        scans = (values.get(name, "") for name in ("flair", "t1"))
+        flair, t1 = (None if s.lower() in _NOT_AVAILABLE else path.parent / s for s in scans)
+        problem = "" if flair else "no FLAIR scan is named in the table"
+        subjects.append(Subject(values["subject"], flair, t1, problem))
+    return subjects
 
 
 def _scan_of(data: Path, path: Path) -> tuple[str, Path, str] | None:
-    """Name of the subject, the folder that tells namesakes apart, and the kind of scan."""
-    stem, folder = stem_of(path), path.parent
-    if "derivatives" in folder.relative_to(data).parts:
+    """Name of the subject, the folder that tells namesakes apart, and the contrast."""
+    folder = path.parent
+    scan = scan_name(stem_of(path))
+    if scan is None or "derivatives" in folder.relative_to(data).parts:
         return None
-    if match := SCAN_NAME.fullmatch(stem):
-        return case_name(match[1]), folder, _kind_of(match[2])
-    if match := _PLAIN_SCAN.fullmatch(stem):
-        if match[1]:
-            return match[1], folder, _kind_of(match[2])
-        if folder.name == "orig" and (folder.parent / "pre").is_dir():
-            return None  # the challenge's scans before preparation
-        home = folder.parent if folder.name == "pre" else folder
-        return home.name if home != data else data.resolve().name, home, _kind_of(match[2])
-    return None
-
-
-def _kind_of(suffix: str) -> str:
-    return "flair" if suffix.lower() == "flair" else "t1"
+    if scan.owner or scan.bids:
+        return scan.owner, folder, scan.contrast
+    if folder.name == ORIGINAL and (folder.parent / PREPARED).is_dir():
+        return None
+    home = folder.parent if folder.name == PREPARED else folder
+    return home.name if home != data else data.resolve().name, home, scan.contrast
 
 
 def _subject(name: str, flair: list[Path], t1: list[Path]) -> Subject:
-    for kind, scans in (("FLAIR", flair), ("T1", t1)):
+    for contrast, scans in (("FLAIR", flair), ("T1", t1)):
         if len(scans) > 1:
             names = " and ".join(str(path) for path in scans)
-            return Subject(name, None, problem=f"several {kind} scans: {names}")
+            return Subject(name, None, problem=f"several {contrast} scans: {names}")
     if not flair:
         return Subject(name, None, problem=f"no FLAIR scan beside {t1[0]}")
     return Subject(name, flair[0], t1[0] if t1 else None)

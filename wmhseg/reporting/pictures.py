@@ -1,4 +1,4 @@
-"""Pictures of a result."""
+"""Pictures of masks: outlines, and a sheet of slices with them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+
+Colour = tuple[int, int, int]
+MARKED: Colour = (255, 60, 50)
+"""Red of the outlines, RGB."""
+
+
+def outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The pixels of a mask (row, column) that touch one outside it by a side."""
+    inner: npt.NDArray[np.bool_] = ndimage.binary_erosion(mask)
+    return mask & ~inner
 
 
 def overlay(
@@ -46,7 +56,7 @@ def overlay(
     for index in chosen.round().astype(int):
         tile = np.repeat((grey[index][nearest] * 255).astype(np.uint8)[..., None], 3, -1)
         inside = mask[index][nearest] > 0
-        tile[inside & ~ndimage.binary_erosion(inside)] = (255, 60, 50)
+        tile[outline(inside)] = MARKED
         tiles.append(tile)
     across = min(4, panels)
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % across)

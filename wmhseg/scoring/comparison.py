@@ -19,10 +19,10 @@ TEST_SCANS = 110
 """Test scans of the challenge, over which the published means are."""
 
 SIGNIFICANT = 0.05
-"""Adjusted p below which a table says which of two methods is better."""
+"""Adjusted p below which a table says which of two models is better."""
 
 COMPARABLE = tuple(name for name in VALUES if name not in COUNTS and name != "reference_ml")
-"""Metrics that two methods can be compared in."""
+"""Metrics that two models can be compared in."""
 
 _BETTER_HIGH: Mapping[str, bool] = {
     **HIGHER_IS_BETTER,
@@ -166,11 +166,11 @@ class Compared:
     other_references: tuple[str, ...]
 
     def better(self, metric: str) -> str:
-        """Name of the method that is better beyond chance, "" if neither is."""
-        found = self.metrics[metric]
-        if not found.p_adjusted < SIGNIFICANT or metric not in _BETTER_HIGH:
+        """Name of the model that is better beyond chance, "" if neither is."""
+        tested = self.metrics[metric]
+        if not tested.p_adjusted < SIGNIFICANT or metric not in _BETTER_HIGH:
             return ""
-        return self.names[(found.effect > 0) == _BETTER_HIGH[metric]]
+        return self.names[(tested.effect > 0) == _BETTER_HIGH[metric]]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything as plain values."""
@@ -185,10 +185,10 @@ class Compared:
                 name: {
                     "mean_first": self.means[name][0],
                     "mean_second": self.means[name][1],
-                    **asdict(found),
+                    **asdict(tested),
                     "better": self.better(name) or None,
                 }
-                for name, found in self.metrics.items()
+                for name, tested in self.metrics.items()
             },
         }
 
@@ -198,15 +198,15 @@ class Compared:
         rows = [
             [
                 LABELS[name],
-                str(found.n),
-                str(found.n_nan),
+                str(tested.n),
+                str(tested.n_nan),
                 *(number(mean) for mean in self.means[name]),
-                f"{number(found.mean_difference)} ({number(found.low)} to {number(found.high)})",
-                *(f"{p:.2g}" for p in (found.p, found.p_adjusted)),
-                number(found.effect),
+                f"{number(tested.mean_difference)} ({number(tested.low)} to {number(tested.high)})",
+                *(f"{p:.2g}" for p in (tested.p, tested.p_adjusted)),
+                number(tested.effect),
                 self.better(name) or "neither",
             ]
-            for name, found in self.metrics.items()
+            for name, tested in self.metrics.items()
         ]
         head = ["Metric", "n", "NaN", first, second, "difference (95 % interval)", "p"]
         head += ["adjusted p", "effect", "better"]
@@ -259,7 +259,7 @@ def compare(
             "Two tables with cases of the same names were expected",
             received=f"none in common of {len(tables[0])} and {len(tables[1])}",
         )
-    columns = [_columns(found, common, metrics) for found in tables]
+    columns = [_columns(scores, common, metrics) for scores in tables]
     return Compared(
         names=names,
         cases=tuple(common),

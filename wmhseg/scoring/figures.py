@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wmhseg.errors import PlotsUnavailableError
-from wmhseg.scoring.metrics import bland_altman
+from wmhseg.scoring.statistics import bland_altman
 from wmhseg.scoring.summary import CHALLENGE, LABELS, SIZE_CLASSES, by_place, size_classes
 from wmhseg.scoring.table import Score, finite
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Sets = Mapping[str, Sequence[Score]]
-"""Name of a method -> its scores."""
+"""Name of a model -> its scores."""
 
 # Okabe and Ito's colours, told apart by people with any colour vision.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
@@ -50,7 +50,7 @@ def draw_all(sets: Sets, heading: str) -> dict[str, bytes]:
     """Draw every plot.
 
     Args:
-        sets: The scores of one method or of several, side by side.
+        sets: The scores of one model or of several, side by side.
         heading: Printed above each, with the role of the data.
 
     Returns:
@@ -74,24 +74,24 @@ def draw_all(sets: Sets, heading: str) -> dict[str, bytes]:
 
 
 def metric_boxes(sets: Sets, heading: str) -> bytes:
-    """Draw a box for each challenge metric, scanner and method; dots are cases.
+    """Draw a box for each challenge metric, scanner and model; dots are cases.
 
     In brackets: number of cases with a value.
 
     Args:
-        sets: Scored cases of each method.
+        sets: Scored cases of each model.
         heading: Printed above.
 
     Returns:
         PNG.
     """
     places = {name: by_place(scores) for name, scores in sets.items()}
-    groups = list(dict.fromkeys(place for found in places.values() for place in found))
+    groups = list(dict.fromkeys(place for by_name in places.values() for place in by_name))
     figure = new_figure(heading, width=2.6 * len(CHALLENGE) + 1, height=4.8)
     for axes, metric in zip(figure.subplots(1, len(CHALLENGE)), CHALLENGE, strict=True):
         counts = [0] * len(groups)
-        for row, (name, found) in enumerate(places.items()):
-            values = [finite(found.get(place, []), metric) for place in groups]
+        for row, (name, by_name) in enumerate(places.items()):
+            values = [finite(by_name.get(place, []), metric) for place in groups]
             counts = [max(n, len(sample)) for n, sample in zip(counts, values, strict=True)]
             _draw_boxes(axes, values, row, len(places))
             if metric == CHALLENGE[0]:
@@ -113,7 +113,7 @@ def bland_altman_plot(sets: Sets, heading: str) -> bytes:
     """Draw the difference of volumes over their mean, with bias and limits of agreement.
 
     Args:
-        sets: Scored cases of each method.
+        sets: Scored cases of each model.
         heading: Printed above.
 
     Returns:
@@ -143,7 +143,7 @@ def volume_scatter(sets: Sets, heading: str) -> bytes:
     """Draw the result's volume over the reference's; the diagonal is agreement.
 
     Args:
-        sets: Scored cases of each method.
+        sets: Scored cases of each model.
         heading: Printed above.
 
     Returns:
@@ -170,7 +170,7 @@ def size_recall(sets: Sets, heading: str) -> bytes:
     """Draw recall by size of lesion, over the lesions of all cases together.
 
     Args:
-        sets: Scored cases of each method.
+        sets: Scored cases of each model.
         heading: Printed above.
 
     Returns:
@@ -187,8 +187,10 @@ def size_recall(sets: Sets, heading: str) -> bytes:
         axes.bar(places, heights, 0.92 * width, color=colour(row), label=name)
         for size in classes:
             lesions[size.name].add(size.lesions)
-    # Methods with failed cases have fewer.
-    counts = ["-".join(map(str, sorted({min(found), max(found)}))) for found in lesions.values()]
+    # Models with failed cases have fewer.
+    counts = [
+        "-".join(map(str, sorted({min(numbers), max(numbers)}))) for numbers in lesions.values()
+    ]
     ticks = [f"{v} voxels\nn = {n}" for v, n in zip(SIZE_CLASSES.values(), counts, strict=True)]
     axes.set_xticks(range(len(SIZE_CLASSES)), ticks)
     axes.set_xlabel("Size of the reference lesion; n: number of lesions")
@@ -216,12 +218,12 @@ def to_png(figure: Figure) -> bytes:
 
 
 def colour(row: int) -> str:
-    """Colour of the method in a row."""
+    """Colour of the model in a row."""
     return _COLOURS[row % len(_COLOURS)]
 
 
 def _offset(row: int, rows: int, width: float) -> float:
-    """Where the bar of one of several methods stands, from the middle of its group."""
+    """Where the bar of one of several models stands, from the middle of its group."""
     return (row - (rows - 1) / 2) * width
 
 
@@ -244,7 +246,7 @@ def _volumes(scores: Sequence[Score]) -> tuple[Any, Any]:
 
 
 def _draw_boxes(axes: Axes, values: Sequence[Sequence[float]], row: int, rows: int) -> None:
-    """Draws one method's boxes, one for each group, and the cases as dots beside each other."""
+    """Draws one model's boxes, one for each group, and the cases as dots beside each other."""
     width = 0.8 / rows
     for group, sample in enumerate(values):
         if not sample:

@@ -1,4 +1,4 @@
-"""The overview of a study as Markdown, and everything about it as files."""
+"""The figures of a study as Markdown."""
 
 from __future__ import annotations
 
@@ -8,39 +8,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from wmhseg.io import files
 from wmhseg.scoring.statistics import Summary
-from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES, SIZE_CLASSES, Overview, Study, to_json
+from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES, SIZE_CLASSES, Overview, Study
 
 
-def write(found: Overview, folder: Path, pictures: Mapping[str, bytes]) -> None:
-    """Write summary.json, summary.md and the plots.
-
-    Args:
-        found: The overview.
-        folder: Where to.
-        pictures: File name -> PNG.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    for name, content in pictures.items():
-        files.write_bytes(folder / name, content)
-    files.write_text(folder / "summary.json", to_json(found))
-    files.write_text(folder / "summary.md", to_markdown(found, list(pictures)))
-
-
-def to_markdown(found: Overview, pictures: Sequence[str] = ()) -> str:
-    """The overview as Markdown.
+def to_markdown(overview: Overview, pictures: Sequence[str] = ()) -> str:
+    """A study as Markdown.
 
     Args:
-        found: The overview.
+        overview: Its figures.
         pictures: File names of plots that lie beside the text.
 
     Returns:
         The text.
     """
-    study = found.study
+    study = overview.study
     lines = [f"# {study.heading}", "", ROLES[study.role], *study.remarks, ""]
     lines += [f"{len(study.scored)} of {len(study.scores)} cases scored.", ""]
     if len(study.scored) < len(study.scores):
@@ -48,13 +30,13 @@ def to_markdown(found: Overview, pictures: Sequence[str] = ()) -> str:
     ran = [s for s in study.scored if s.official is not None]
     if ran:
         lines += [f"The organisers' script gives the same numbers on all {len(ran)} cases.", ""]
-    everything = found.groups["all"]["all"]
+    everything = overview.groups["all"]["all"]
     lines += _main_table(everything)
     for kind in ("site", "scanner"):
-        if kind in found.groups:
+        if kind in overview.groups:
             lines += [f"## By {kind}", "", "Mean (n cases with a value).", ""]
-            lines += group_table(kind.capitalize(), found.groups[kind])
-    lines += _volume_lines(found) + _size_lines(found) + _trouble_lines(study)
+            lines += group_table(kind.capitalize(), overview.groups[kind])
+    lines += _volume_lines(overview) + _size_lines(overview) + _trouble_lines(study)
     lines += [f"![{Path(name).stem.replace('_', ' ')}]({name})\n" for name in pictures]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -124,8 +106,8 @@ def _main_table(metrics: Mapping[str, Summary]) -> list[str]:
     ]
 
 
-def _volume_lines(found: Overview) -> list[str]:
-    volumes = found.volumes
+def _volume_lines(overview: Overview) -> list[str]:
+    volumes = overview.volumes
     if volumes is None:
         return []
     return [
@@ -137,12 +119,12 @@ def _volume_lines(found: Overview) -> list[str]:
     ]
 
 
-def _size_lines(found: Overview) -> list[str]:
+def _size_lines(overview: Overview) -> list[str]:
     rows = [
-        [SIZE_CLASSES[size.name], str(size.lesions), number(size.recall)] for size in found.sizes
+        [SIZE_CLASSES[size.name], str(size.lesions), number(size.recall)] for size in overview.sizes
     ]
     lines = ["## Recall by lesion size", "", "Over the lesions of all cases together.", ""]
-    return lines + table(["Voxels", "lesions", "recall"], rows) if found.study.scored else []
+    return lines + table(["Voxels", "lesions", "recall"], rows) if overview.study.scored else []
 
 
 def _trouble_lines(study: Study) -> list[str]:

@@ -12,8 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from wmhseg.scoring.outlines import common_box
-
 Mask = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
@@ -98,25 +96,25 @@ class LesionMatch:
         return (float(self.detected[chosen].mean()) if n_lesions else math.nan), n_lesions
 
 
-def match(truth: Mask, found: Mask) -> LesionMatch:
+def match(reference: Mask, result: Mask) -> LesionMatch:
     """Find the lesions of both masks and the voxels that they share.
 
     Args:
-        truth: The reference.
-        found: The result, of the same shape.
+        reference: Boolean mask (slice, row, column).
+        result: Mask of the same shape.
     """
-    box = common_box(truth, found)
     connected = np.ones((3, 3, 3), dtype=bool)
-    truth_lesions, n_truth = ndimage.label(truth[box], connected)
-    found_lesions, n_found = ndimage.label(found[box], connected)
-    both = (truth_lesions > 0) & (found_lesions > 0)
-    pairs, shared_vox = np.unique(
-        np.column_stack((truth_lesions[both], found_lesions[both])), axis=0, return_counts=True
+    own, n_own = ndimage.label(reference, connected)
+    others, n_others = ndimage.label(result, connected)
+    both = reference & result
+    # One number for each pair of labels: sorting numbers is faster than sorting rows.
+    numbers, shared_vox = np.unique(
+        own[both].astype(np.int64) * (n_others + 1) + others[both], return_counts=True
     )
     return LesionMatch(
-        reference_vox=np.bincount(truth_lesions.ravel(), minlength=n_truth + 1)[1:],
-        result_vox=np.bincount(found_lesions.ravel(), minlength=n_found + 1)[1:],
-        pairs=pairs.astype(np.int64) - 1,
+        reference_vox=np.bincount(own[reference], minlength=n_own + 1)[1:],
+        result_vox=np.bincount(others[result], minlength=n_others + 1)[1:],
+        pairs=np.column_stack(np.divmod(numbers, n_others + 1)) - 1,
         shared_vox=shared_vox,
     )
 

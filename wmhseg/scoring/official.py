@@ -135,9 +135,9 @@ def parse(printed: str) -> dict[str, float]:
     """
     values = {}
     for metric, label in PRINTED.items():
-        found = re.search(rf"^{label}\s+([-+.\w]+)", printed, re.MULTILINE)
+        line = re.search(rf"^{label}\s+([-+.\w]+)", printed, re.MULTILINE)
         try:
-            values[metric] = float(found[1]) if found else None
+            values[metric] = float(line[1]) if line else None
         except ValueError:
             values[metric] = None
         if values[metric] is None:

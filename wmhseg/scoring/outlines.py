@@ -19,21 +19,8 @@ Integers = npt.NDArray[np.int64]
 _PERCENTILE = 95.0  # of the outline distances, each way
 _IN_PLANE = (1, 2)  # axes
 # Zones around an outline, widest first: blocks of 2 ** n voxels on each axis, and how many
-# neighbouring blocks belong to it. The last one is the outline itself. See percentile_mm.
+# neighbouring blocks belong to it. The last one is the outline itself.
 _ZONES = (((0, 2, 2), 1), ((0, 1, 1), 1), ((0, 0, 0), 0))
-
-
-def common_box(truth: Mask, found: Mask) -> tuple[slice, slice, slice]:
-    """Bounding box of both masks with a voxel of margin, cut at the edges of the image.
-
-    Inside the box a mask erodes as in the whole image: the margin keeps the background next to it,
-    and a side without margin is an edge of the image.
-    """
-    slices = np.any(truth, axis=(1, 2)) | np.any(found, axis=(1, 2))
-    plane = np.any(truth, axis=0) | np.any(found, axis=0)
-    spans = [np.flatnonzero(used) for used in (slices, plane.any(axis=1), plane.any(axis=0))]
-    z, y, x = (slice(max(s[0] - 1, 0), s[-1] + 2) if s.size else slice(0, 1) for s in spans)
-    return z, y, x
 
 
 def _grow(mask: Mask, axes: tuple[int, ...]) -> Mask:
@@ -47,19 +34,74 @@ def _grow(mask: Mask, axes: tuple[int, ...]) -> Mask:
     return mask
 
 
-def outlines(truth: Mask, found: Mask) -> tuple[Integers, Integers]:
-    """Outline voxels of two masks, each of shape (3, voxels), counted from a common corner."""
-    box = common_box(truth, found)
-    first, second = (
-        np.vstack(np.unravel_index(np.flatnonzero(mask & _grow(~mask, _IN_PLANE)), mask.shape))
-        for mask in (np.ascontiguousarray(truth[box]), np.ascontiguousarray(found[box]))
-    )
-    return first, second
+def outline(mask: Mask) -> Integers:
+    """Outline of a mask: the mask without its in-plane erosion by a 3 x 3 square.
+
+    What lies outside the array erodes nothing.
+
+    Args:
+        mask: Boolean (slice, row, column).
+
+    Returns:
+        Indices of the outline's voxels, shape (3, voxels).
+    """
+    voxels = np.unravel_index(np.flatnonzero(mask & _grow(~mask, _IN_PLANE)), mask.shape)
+    return np.vstack(voxels)
 
 
-def search_tree(voxels: Integers, spacing_mm: Floats) -> cKDTree:
-    """Search tree over voxels; points of a grid need no balancing."""
-    return cKDTree(voxels.T * spacing_mm, 32, compact_nodes=False, balanced_tree=False)
+class OutlineDistances:
+    """Distances from each voxel of an outline to the nearest voxel of another outline.
+
+    Each is searched for once, and only when a figure needs it.
+    """
+
+    def __init__(self, voxels: Integers, others: Integers, spacing_mm: Floats) -> None:
+        """Prepare the search.
+
+        Args:
+            voxels: Indices of one outline, shape (3, voxels), one voxel or more.
+            others: Indices of the other, shape (3, others), one voxel or more.
+            spacing_mm: Voxel size in mm: (slice, row, column), shape (3,).
+        """
+        self._voxels, self._others, self._spacing_mm = voxels, others, spacing_mm
+        self._points_mm = voxels.T * spacing_mm
+        # Points of a grid need no balancing.
+        self._tree = cKDTree(others.T * spacing_mm, 32, compact_nodes=False, balanced_tree=False)
+        self._distances_mm = np.zeros(len(self))
+        self._open = np.ones(len(self), dtype=bool)
+
+    def __len__(self) -> int:
+        """Number of distances: voxels of the first outline."""
+        return int(self._voxels.shape[1])
+
+    def total_mm(self) -> float:
+        """Sum of all distances."""
+        self._search(self._open)
+        return float(self._distances_mm.sum())
+
+    def percentile_mm(self) -> float:
+        """The 95th percentile of the distances, interpolated linearly.
+
+        Only the largest distances enter a high percentile, so the search runs from the outside in.
+        A voxel inside a zone around the other outline lies no further from it than the zone
+        reaches; once enough of the voxels searched so far lie at least that far away, zero can
+        stand for all others.
+        """
+        n_needed = len(self) - math.floor(_PERCENTILE / 100 * (len(self) - 1))
+        for halvings, margin in _ZONES:
+            if not self._open.any():
+                break
+            shifts = np.array(halvings)[:, np.newaxis]
+            self._search(self._open & ~_in_zone(self._voxels, self._others, shifts, margin))
+            reach_mm = np.linalg.norm(((margin + 1) * 2 ** shifts[:, 0] - 1) * self._spacing_mm)
+            if np.count_nonzero(self._distances_mm >= reach_mm) >= n_needed:
+                break
+        return float(np.percentile(self._distances_mm, _PERCENTILE))
+
+    def _search(self, chosen: Mask) -> None:
+        """Fill in the distances of the chosen voxels, a mask of shape (voxels,)."""
+        self._distances_mm[chosen] = self._tree.query(self._points_mm[chosen])[0]
+        self._open = self._open & ~chosen
 
 
 def _in_zone(voxels: Integers, others: Integers, halvings: Integers, margin: int) -> Mask:
@@ -80,28 +122,3 @@ def _in_zone(voxels: Integers, others: Integers, halvings: Integers, margin: int
     if margin:
         blocks = _grow(blocks, (0, 1, 2))
     return np.asarray(blocks[tuple(own)])
-
-
-def percentile_mm(voxels: Integers, others: Integers, spacing_mm: Floats) -> float:
-    """The percentile of the distances from each voxel of an outline to another outline.
-
-    Only the largest distances enter a high percentile, so the search runs from the outside in. A
-    voxel inside a zone around the other outline lies no further from it than the zone reaches;
-    once enough of the voxels searched so far lie at least that far away, zero can stand for all
-    others.
-    """
-    tree, points_mm = search_tree(others, spacing_mm), voxels.T * spacing_mm
-    n_voxels = len(points_mm)
-    n_needed = n_voxels - math.floor(_PERCENTILE / 100 * (n_voxels - 1))
-    distances_mm = np.zeros(n_voxels)
-    left = np.ones(n_voxels, dtype=bool)
-    for halvings, margin in _ZONES:
-        shifts = np.array(halvings)[:, np.newaxis]
-        inside = _in_zone(voxels, others, shifts, margin)
-        ring = left & ~inside
-        distances_mm[ring] = tree.query(points_mm[ring])[0]
-        left &= inside
-        reach_mm = np.linalg.norm(((margin + 1) * 2 ** shifts[:, 0] - 1) * spacing_mm)
-        if np.count_nonzero(distances_mm >= reach_mm) >= n_needed:
-            break
-    return float(np.percentile(distances_mm, _PERCENTILE))

@@ -7,12 +7,12 @@ its reference, its result, this program's version or the organisers' script besi
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import multiprocessing
 import signal
 import time
+import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -30,13 +30,12 @@ from wmhseg.errors import (
     TableError,
     UsageError,
 )
-from wmhseg.io.checksums import fingerprint
-from wmhseg.scoring import official
-from wmhseg.scoring.masks import score_masks
-from wmhseg.scoring.table import Score, read_table, write_table
+from wmhseg.io import checksums, images, stamps
+from wmhseg.io.progress import Progress
+from wmhseg.scoring import metrics, official
+from wmhseg.scoring.masks import MaskWarning
+from wmhseg.scoring.table import VALUES, Score, read_table, write_table
 from wmhseg.version import __version__
-
-Progress = Callable[[int, int], None]
 
 _SAVE_EVERY_S = 2.0
 
@@ -98,15 +97,15 @@ def score_pairs(
     scores: list[Score | None] = []
     tasks = []
     for index, pair in enumerate(pairs):
-        checksum = fingerprint(salt, pair.case.reference, pair.result)
-        known = earlier.get((pair.case.name, checksum)) if checksum else None
+        fingerprint = stamps.fingerprint(salt, pair.case.reference, pair.result)
+        known = earlier.get(pair.case.name)
         if pair.problem is not None:
             scores.append(_score_of(pair.case, problem=pair.problem))
-        elif known is not None:
+        elif known is not None and stamps.same(known.fingerprint, fingerprint):
             scores.append(_moved(known, pair.case))
         else:
             scores.append(None)
-            tasks.append((index, _Task(pair, checksum, scoring.script)))
+            tasks.append((index, _Task(pair, fingerprint, scoring.script)))
     done, saved_at = len(pairs) - len(tasks), time.monotonic()
     try:
         with contextlib.closing(_results(tasks, scoring)) as results:
@@ -155,8 +154,8 @@ def check_all_scored(scores: Sequence[Score], where: str) -> None:
 # Resuming -----------------------------------------------------------------------------------------
 
 
-def _earlier(table: Path, scoring: Scoring) -> dict[tuple[str, str], Score]:
-    """What an earlier run has scored, by case and fingerprint."""
+def _earlier(table: Path, scoring: Scoring) -> dict[str, Score]:
+    """What an earlier run has scored, by case."""
     if scoring.force or not table.exists():
         return {}
     try:
@@ -167,12 +166,12 @@ def _earlier(table: Path, scoring: Scoring) -> dict[tuple[str, str], Score]:
             received=error.received,
             advice="Choose another --output, or replace it with --force.",
         ) from None
-    return {(s.case, s.fingerprint): s for s in scores if s.scored and s.fingerprint}
+    return {score.case: score for score in scores if score.scored}
 
 
 def _salt(scoring: Scoring) -> str:
     script = scoring.script
-    return f"{__version__} {hashlib.sha256(script.read_bytes()).hexdigest() if script else ''}"
+    return f"{__version__} {checksums.sha256_of(script) if script else ''}"
 
 
 def _moved(score: Score, case: Case) -> Score:
@@ -188,6 +187,39 @@ def _moved(score: Score, case: Case) -> Score:
 
 
 # One case -----------------------------------------------------------------------------------------
+
+
+def score_masks(reference: Path, result: Path) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Score one result.
+
+    Args:
+        reference: Mask of labels 0, 1 (WMH) and 2 (left out), NIfTI.
+        result: Mask or probability map on the same grid, NIfTI.
+
+    Returns:
+        The metrics by name (``VALUES``), and notes on unusual values and geometry.
+
+    Raises:
+        GridMismatchError: The sizes differ. Another position in space only gives a note: the
+            reference's is used for both, as the organisers do.
+        InputError: A file cannot be read.
+    """
+    labels, grid = images.read_labels(reference)
+    mask, own_grid = images.read_labels(result)
+    difference = grid.difference(own_grid)
+    if grid.shape != own_grid.shape:
+        raise GridMismatchError(
+            "Reference and result of one size were expected",
+            received=difference,
+            advice="Bring the result onto the grid of the reference (the FLAIR image) first.",
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MaskWarning)  # they are in the notes
+        values = metrics.evaluate(labels, mask, grid.spacing_mm)
+    notes = values.notes
+    if difference:
+        notes += (f"The result's geometry is wrong ({difference}): the reference's is used.",)
+    return {name: float(getattr(values, name)) for name in VALUES}, notes
 
 
 def _score_of(case: Case, **known: object) -> Score:

@@ -19,6 +19,7 @@ from wmhseg.errors import UsageError
 Floats = npt.NDArray[np.float64]
 
 _BATCH_VALUES = 1_000_000  # drawn at once by the bootstrap
+_LIMITS_OF_AGREEMENT_SD = 1.96
 
 
 @dataclass(frozen=True)
@@ -274,6 +275,56 @@ def compare(
             effect=rank_biserial(first[metric], second[metric]),
         )
     return comparisons
+
+
+@dataclass(frozen=True)
+class BlandAltman:
+    """Agreement of two ways to measure a volume.
+
+    Attributes:
+        n: Number of cases.
+        bias_ml: Mean of result minus reference.
+        sd_ml: Standard deviation of those differences (n - 1).
+        lower_ml: Lower limit of agreement, bias - 1.96 sd.
+        upper_ml: Upper limit of agreement, bias + 1.96 sd.
+    """
+
+    n: int
+    bias_ml: float
+    sd_ml: float
+    lower_ml: float
+    upper_ml: float
+
+
+def bland_altman(reference_ml: npt.ArrayLike, result_ml: npt.ArrayLike) -> BlandAltman:
+    """Bias and limits of agreement of two volume vectors.
+
+    Args:
+        reference_ml: Reference volumes, shape (cases,).
+        result_ml: Volumes of the results, same order and shape.
+
+    Returns:
+        Bias (positive: the results are larger) and its limits of agreement.
+
+    Raises:
+        UsageError: The vectors differ in length, have fewer than two cases, or hold NaN.
+
+    Reference:
+        Bland JM, Altman DG. Statistical methods for assessing agreement between two methods of
+        clinical measurement. Lancet 327(8476), 1986. doi:10.1016/S0140-6736(86)90837-8
+    """
+    first, second = np.asarray(reference_ml, float), np.asarray(result_ml, float)
+    if first.ndim != 1 or first.shape != second.shape or first.size < 2:
+        raise UsageError(
+            "Bland-Altman figures need two volume vectors of one length, two cases or more",
+            received=f"shapes {first.shape} and {second.shape}",
+        )
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise UsageError("Volumes must be finite numbers", advice="Leave such cases out.")
+    difference_ml = second - first
+    bias, sd = float(difference_ml.mean()), float(difference_ml.std(ddof=1))
+    spread = _LIMITS_OF_AGREEMENT_SD * sd
+    return BlandAltman(first.size, bias, sd, bias - spread, bias + spread)
 
 
 def _vector(values: npt.ArrayLike) -> Floats:

@@ -1,19 +1,16 @@
-"""What the scores of a study mean together: groups, means with intervals, JSON and Markdown."""
+"""What the scores of a study mean together: groups of cases, and means with intervals."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
 
-from wmhseg import records
 from wmhseg.datasets.folders import natural
 from wmhseg.scoring import statistics
-from wmhseg.scoring.metrics import BlandAltman, bland_altman
-from wmhseg.scoring.statistics import Bootstrap, Summary
+from wmhseg.scoring.statistics import BlandAltman, Bootstrap, Summary, bland_altman
 from wmhseg.scoring.table import COUNTS, VALUES, Score
-from wmhseg.version import __version__
 
 Role = Literal["validation", "test", "demo"]
 ROLES: Mapping[Role, str] = {
@@ -47,9 +44,14 @@ SIZE_CLASSES: Mapping[str, str] = {"small": "< 10", "medium": "10-20", "large": 
 """Size classes of lesions, and their limits in voxels."""
 
 
+def heading(title: str, role: Role) -> str:
+    """Title with the role of the data, which no table is without."""
+    return f"{title}: {role} data" if role != "demo" else f"{title}: demo"
+
+
 @dataclass(frozen=True)
 class Study:
-    """Scores of one method on one set of cases.
+    """Scores of one model on one set of cases.
 
     Attributes:
         title: What was scored.
@@ -65,8 +67,8 @@ class Study:
 
     @property
     def heading(self) -> str:
-        """Title with the role of the data, which no table is without."""
-        return f"{self.title}: {self.role} data" if self.role != "demo" else f"{self.title}: demo"
+        """Printed above its tables and plots."""
+        return heading(self.title, self.role)
 
     @property
     def scored(self) -> tuple[Score, ...]:
@@ -91,7 +93,7 @@ class SizeClass:
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything that is told about a study besides its table of scores.
+    """All figures of a study, beside its table of scores.
 
     Attributes:
         study: The study.
@@ -159,7 +161,7 @@ def size_classes(scores: Sequence[Score]) -> tuple[SizeClass, ...]:
     Returns:
         One record for each of ``SIZE_CLASSES``.
     """
-    found = []
+    classes = []
     for name in SIZE_CLASSES:
         cases = [
             (s.values[f"{name}_recall"], int(s.values[f"{name}_lesions"]))
@@ -168,8 +170,8 @@ def size_classes(scores: Sequence[Score]) -> tuple[SizeClass, ...]:
         ]
         lesions = sum(count for _, count in cases)
         detected = sum(recall * count for recall, count in cases if count)
-        found.append(SizeClass(name, lesions, detected / lesions if lesions else math.nan))
-    return tuple(found)
+        classes.append(SizeClass(name, lesions, detected / lesions if lesions else math.nan))
+    return tuple(classes)
 
 
 def by_place(scores: Sequence[Score]) -> dict[str, list[Score]]:
@@ -200,47 +202,3 @@ def _summaries(
         )
         for name in names
     }
-
-
-# Out ----------------------------------------------------------------------------------------------
-
-
-def to_json(found: Overview) -> str:
-    """The overview as JSON; NaN becomes null.
-
-    Args:
-        found: The overview.
-
-    Returns:
-        The text.
-    """
-    study = found.study
-    problems = [
-        {"case": s.case, "problem": s.problem.kind, "detail": s.problem.detail}
-        for s in study.scores
-        if s.problem is not None
-    ]
-    ran = [s for s in study.scored if s.official is not None]
-    content = {
-        "format": 1,
-        "title": study.title,
-        "role": study.role,
-        "role_means": ROLES[study.role],
-        "remarks": list(study.remarks),
-        "cases": len(study.scores),
-        "scored": len(study.scored),
-        "problems": problems,
-        "notes": [{"case": s.case, "notes": list(s.notes)} for s in study.scores if s.notes],
-        "official_script": {"cases_compared": len(ran), "differences": 0} if ran else None,
-        "groups": {
-            kind: {
-                name: {metric: asdict(summary) for metric, summary in metrics.items()}
-                for name, metrics in members.items()
-            }
-            for kind, members in found.groups.items()
-        },
-        "bland_altman": asdict(found.volumes) if found.volumes else None,
-        "recall_by_lesion_size": [asdict(size) for size in found.sizes],
-        "versions": {"wmhseg": __version__},
-    }
-    return records.json_text(content)

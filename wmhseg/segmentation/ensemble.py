@@ -5,16 +5,16 @@ Stacks are (slice, row, column, channel); probabilities (slice, row, column).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from wmhseg.engines.interface import Engine
+from wmhseg.io.progress import Progress
 from wmhseg.weights.store import Model
 
 Float = npt.NDArray[np.float32]
-Progress = Callable[[int, int], None]
 
 
 def _batches(stack: Float, size: int) -> Iterator[tuple[slice, Float]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -19,6 +19,7 @@ from wmhseg.engines import start as engines_start
 from wmhseg.geometry import Triple
 from wmhseg.io import sources
 from wmhseg.io.images import Scan
+from wmhseg.io.progress import Progress
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
 from wmhseg.preparation import network_input, one_grid
@@ -29,8 +30,6 @@ from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import preset, store
 from wmhseg.weights.store import Model
-
-Progress = Callable[[int, int], None]
 
 
 class _Stopwatch:

@@ -1,1 +1,1 @@
-"""Synthetic scans."""
+"""Synthetic scans with known white matter hyperintensities, drawn from label maps."""

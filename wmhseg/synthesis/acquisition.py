@@ -1,7 +1,8 @@
 """What scanners, resampling and brain extraction do to an ideal image.
 
-All that is linear in the plane is one matrix for rows and one for columns (see ``linear``): onto
-the grid that the scanner acquires, where noise arises, and from there onto the grid of the scan.
+All that is linear in the plane is a matrix for rows and one for columns (see ``linear``): first
+from the ideal image onto the grid that the scanner acquires, where noise arises, then from there
+onto the grid of the scan.
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ def brain_extraction(
 
 
 def _uneven(rng: np.random.Generator, shape: tuple[int, int]) -> Float:
-    """A bump or a slope of noise over the plane, of mean about 1."""
+    """How strong noise is over the plane: a slope and a bump, of mean about 1."""
     y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
     slope = between(rng, -0.3, 0.3) * y[:, None] + between(rng, -0.3, 0.3) * x[None, :]
     bump = np.exp(-2.5 * (y[:, None] ** 2 + x[None, :] ** 2)) * np.float32(between(rng, -0.5, 1.2))
@@ -171,7 +172,8 @@ def image_formation(
     strength, wavelength = sometimes(rng, recipe.bias, *limits), between(rng, 45, 110)
     low, high = recipe.noise
     sigma = low * (high / low) ** rng.random() if low else 0.0
-    # It is meant in the scan: interpolation lowers what arises before, sharpening raises it.
+    # Sigma is that of the finished scan: what follows lowers noise (interpolation) or raises it
+    # (sharpening).
     for onto in optics.to_scan:
         sigma /= float(np.sqrt((onto**2).sum(1).mean()))
     spread = _uneven(rng, (len(optics.to_scanner[0]), len(optics.to_scanner[1])))

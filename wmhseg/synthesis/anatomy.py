@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wmhseg.synthesis.arrays import NUMPY, Array, Arrays, look_up, namespace
-from wmhseg.synthesis.heads import DEPTH_ZERO, INDEX, MAPS, TISSUES, Head
+from wmhseg.synthesis.heads import DEPTH_ZERO, INDEX, MAPS, QUARTER_MM, TISSUES, Head
 from wmhseg.synthesis.noise import Float, Noise, between, rotation, sometimes
 from wmhseg.synthesis.recipe import Recipe
 
 # White matter that stays between a widened ventricle and the surface of the brain: the corpus
 # callosum becomes thin, but is not lost.
 _KEPT_MM = (1.5, 3.0)
-_QUARTER_MM = 0.25
 
 
 @dataclass(frozen=True)
@@ -118,25 +117,25 @@ def sample(
     if rng.random() < 0.5:
         matrix[2] *= -1  # mirror left and right
     place = _places(rng, head, matrix, noise, between(rng, 0, recipe.warp_mm))
-    found = _look(arrays, head, place)
-    tissue, septum = found.tissue, arrays.xp.zeros_like(found.tissue, dtype=arrays.xp.bool)
+    maps = _maps_at(arrays, head, place)
+    tissue, septum = maps.tissue, arrays.xp.zeros_like(maps.tissue, dtype=arrays.xp.bool)
     # Generators of their own: what is switched off changes nothing else.
     ventricles, third, sulci, cortex = rng.spawn(4)
 
     def own(generator: np.random.Generator) -> Noise:
         return Noise(generator, noise.axes, arrays)
 
-    distance = found.ventricle
+    distance = maps.ventricle
     if ventricles.random() < recipe.wide_ventricles:
         limits = recipe.wide_ventricles_mm
-        tissue, distance, septum = _widen(ventricles, found, tissue, own(ventricles), limits)
+        tissue, distance, septum = _widen(ventricles, maps, tissue, own(ventricles), limits)
     if third.random() < recipe.wide_third:
-        tissue = _widen_third(third, found, tissue)
+        tissue = _widen_third(third, maps, tissue)
     thick = sometimes(cortex, recipe.cortex, -0.45, 0.6)
     lost = sometimes(sulci, recipe.atrophy, 0.0, 0.85)
-    tissue, depth = _resurface(sulci, found, tissue, own(sulci), (lost, thick))
+    tissue, depth = _resurface(sulci, maps, tissue, own(sulci), (lost, thick))
     return Sampled(
-        tissue, distance, depth, noise, (z, y, x), septum, found.prior, place, head, parts,
+        tissue, distance, depth, noise, (z, y, x), septum, maps.prior, place, head, parts,
         (pitch, float(pixel[0]), float(pixel[1])),
     )  # fmt: skip
 
@@ -180,20 +179,20 @@ def _places(
     return xp.astype(flat, xp.int64)
 
 
-def _look(arrays: Arrays, head: Head, place: Array) -> Maps:
-    """All maps at all points."""
+def _maps_at(arrays: Arrays, head: Head, place: Array) -> Maps:
+    """All maps of a head at the places of all points."""
     xp = arrays.xp
-    maps = arrays.put(head.maps) if isinstance(head.maps, np.ndarray) else head.maps
-    rows = xp.take(xp.reshape(maps, (-1, len(MAPS))), xp.reshape(place, (-1,)), axis=0)
+    stored = arrays.put(head.maps) if isinstance(head.maps, np.ndarray) else head.maps
+    rows = xp.take(xp.reshape(stored, (-1, len(MAPS))), xp.reshape(place, (-1,)), axis=0)
     rows = xp.reshape(rows, (*place.shape, len(MAPS)))
 
     def mm(name: str) -> Array:
-        return xp.astype(rows[..., MAPS.index(name)], xp.float32) * _QUARTER_MM
+        return xp.astype(rows[..., MAPS.index(name)], xp.float32) * QUARTER_MM
 
     return Maps(
         tissue=xp.astype(rows[..., 0], xp.uint8, copy=True),
         ventricle=mm("ventricle"),
-        depth=mm("depth") - DEPTH_ZERO * _QUARTER_MM,
+        depth=mm("depth") - DEPTH_ZERO * QUARTER_MM,
         pial=mm("pial"),
         between=mm("between"),
         third=mm("third"),
@@ -210,7 +209,7 @@ def is_any(tissue: Array, names: tuple[str, ...]) -> Array:
 
 def _widen(
     rng: np.random.Generator,
-    found: Maps,
+    maps: Maps,
     tissue: Array,
     noise: Noise,
     limits_mm: tuple[float, float],
@@ -232,31 +231,31 @@ def _widen(
     growth = xp.clip(amount * uneven * noise.arrays.put(horns)[:, None, None], 0.0, 12.0)
     kept = between(rng, *_KEPT_MM)
     # Distances are those of the centres of voxels: the border lies half a voxel before the first.
-    border = xp.maximum(found.ventricle - 0.5 - growth, kept + 0.5 - found.depth)
-    distance = xp.minimum(found.ventricle, border)
+    border = xp.maximum(maps.ventricle - 0.5 - growth, kept + 0.5 - maps.depth)
+    distance = xp.minimum(maps.ventricle, border)
     soft = is_any(
         tissue, ("white_matter", "wmh", "striatum", "thalamus", "limbic", "pallidum", "ventral_dc")
     )
     # Deep grey shrinks less than white matter does.
     firm = is_any(tissue, ("striatum", "thalamus", "limbic", "pallidum", "ventral_dc"))
-    eaten = soft & (distance <= 0) & ~(firm & (found.ventricle > 0.6 * growth))
-    septum = eaten & (found.between <= between(rng, 1.0, 2.0))
+    eaten = soft & (distance <= 0) & ~(firm & (maps.ventricle > 0.6 * growth))
+    septum = eaten & (maps.between <= between(rng, 1.0, 2.0))
     tissue = xp.where(eaten, INDEX["ventricle"], tissue)
     tissue = xp.astype(xp.where(septum, INDEX["white_matter"], tissue), xp.uint8)
     return tissue, xp.clip(distance, 0.0, None), septum
 
 
-def _widen_third(rng: np.random.Generator, found: Maps, tissue: Array) -> Array:
+def _widen_third(rng: np.random.Generator, maps: Maps, tissue: Array) -> Array:
     """Widens the third ventricle into thalamus and hypothalamus."""
     xp = namespace(tissue)
-    near = found.third - 0.5 < between(rng, 0.5, 3.5)
+    near = maps.third - 0.5 < between(rng, 0.5, 3.5)
     soft = is_any(tissue, ("white_matter", "thalamus", "ventral_dc"))
     return xp.astype(xp.where(near & soft, INDEX["ventricle"], tissue), xp.uint8)
 
 
 def _resurface(
     rng: np.random.Generator,
-    found: Maps,
+    maps: Maps,
     tissue: Array,
     noise: Noise,
     change_mm: tuple[float, float],
@@ -265,7 +264,7 @@ def _resurface(
 
     Args:
         rng: Source of randomness.
-        found: Maps of the head.
+        maps: Those of the head.
         tissue: To change.
         noise: Makes the changes uneven.
         change_mm: Lost at the outer side of the cortex; gained at its inner side.
@@ -275,7 +274,7 @@ def _resurface(
     """
     xp = namespace(tissue)
     lost, gained = change_mm
-    depth = found.depth
+    depth = maps.depth
     if lost or gained:
         # A voxel's layer is lost or kept as a whole, so borders between both must wander.
         uneven = 0.3 * noise(between(rng, 8, 20))
@@ -289,7 +288,7 @@ def _resurface(
         tissue = xp.where(cortex, INDEX["white_matter"], tissue)
         tissue = xp.where(grey, INDEX["cortex"], tissue)
         if lost:
-            tissue = xp.where(cortex & (found.pial - 0.5 < lost + uneven), INDEX["csf"], tissue)
+            tissue = xp.where(cortex & (maps.pial - 0.5 < lost + uneven), INDEX["csf"], tissue)
         tissue = xp.astype(tissue, xp.uint8)
         depth = depth - inner
     return tissue, xp.clip(depth, 0.0, None)

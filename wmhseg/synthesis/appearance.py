@@ -20,7 +20,7 @@ from wmhseg.synthesis.noise import Float, between
 
 T = TypeVar("T", Sampled, Hyperintensities, "Texture")
 
-# Planes painted at once on the host: what is in between stays in the processor's cache.
+# Planes painted at once on the host: intermediate results then stay in the processor's cache.
 _PLANES = 4
 _VOXEL_SIZED = (
     "tissue", "ventricle_mm", "depth_mm", "septum", "strength", "cavity", "other", "gain",

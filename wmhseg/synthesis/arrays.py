@@ -1,8 +1,8 @@
 """Where the voxels of a synthetic scan live: NumPy arrays, or torch tensors on an accelerator.
 
 All that touches every voxel is written with the functions that both share (the Python array API
-standard), so one text draws scans on either. Choices are drawn on the host by NumPy's generator:
-the same seed makes the same choices everywhere, and only white noise differs in its numbers.
+standard), so the same code draws scans on either. Choices are drawn on the host by NumPy's
+generator: the same seed makes the same choices everywhere; only the numbers of white noise differ.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How bright tissues and hyperintensities are: everything about brightness that is one number.
+"""How bright tissues and hyperintensities of one scan are: numbers for whole classes, no maps.
 
 Intensities are relative to white matter. The ranges cover FLAIR and T1 of 1.5 and 3 tesla, spin
 echo and gradient echo, young and old brains; they are wider than any one scanner's.
@@ -176,7 +176,7 @@ def _t1(rng: np.random.Generator, *, enhanced: bool) -> dict[str, float]:
 
 
 def _head(rng: np.random.Generator, dark: float, bright: float) -> dict[str, float]:
-    """Head tissues, mostly as they are usually seen and at times anything; one modality."""
+    """Intensities of head tissues in one modality; in a quarter of the scans they may be any."""
     usual = {
         "bone": (0.0, 0.25),
         "marrow": (0.3, 1.8),
@@ -208,8 +208,8 @@ def _table(head: dict[str, float], brain: dict[str, float]) -> Float:
 def _texture(
     rng: np.random.Generator, amount: float, *, grey: float, deep: float, white: float
 ) -> Float:
-    """Relative amplitude of a texture a tissue class; given are the largest ones."""
-    table = np.full(len(TISSUES), 0.25 * amount, np.float32)  # the head's is anything
+    """Relative amplitude of a texture, one number a tissue class; the arguments are the largest."""
+    table = np.full(len(TISSUES), 0.25 * amount, np.float32)  # anything will do for the head's
     table[INDEX["background"]] = 0
     for names, largest in ((GREY, grey), (DEEP, deep), (WHITE, white), (FLUID, 0.15)):
         value = amount * between(rng, 0, largest)

@@ -13,23 +13,24 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
+from wmhseg.datasets.cases import Case
 from wmhseg.errors import MissingFileError, WmhsegError
-from wmhseg.io import images, pictures
-from wmhseg.preparation import network_input
-from wmhseg.synthesis.heads import Mask
+from wmhseg.io import pictures
+from wmhseg.preparation import labelled, network_input
+from wmhseg.reporting.pictures import MARKED, Colour, outline
+from wmhseg.synthesis.heads import Mask, load_heads
 from wmhseg.synthesis.noise import Float
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.synthesis.scan import load_heads, make_scan
+from wmhseg.synthesis.scan import make_scan
 from wmhseg.weights import methods, preset, store
 
 Picture = npt.NDArray[np.uint8]
-Colour = tuple[int, int, int]
-RED: Colour = (255, 60, 50)
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 FLAIR_PLACES = (0.25, 0.4, 0.52, 0.62, 0.74)  # shares of the slices that hold the head
 T1_PLACES = (0.4, 0.62)
@@ -52,8 +53,7 @@ def tile(image: Float, channel: int, outlined: Mapping[Colour, Mask], enlarge: i
     grey = np.clip((image - low) / (high - low), 0, 1) * 255
     drawn = np.asarray(_enlarged(grey, enlarge), np.uint8)[..., None].repeat(3, -1)
     for colour, mask in outlined.items():
-        inside = _enlarged(mask, enlarge)
-        drawn[inside & ~ndimage.binary_erosion(inside)] = colour
+        drawn[outline(_enlarged(mask, enlarge))] = colour
     return drawn
 
 
@@ -74,17 +74,17 @@ def row(inputs: Float, target: Mask, enlarge: int = 2) -> Picture:
     for channel, places in enumerate((FLAIR_PLACES, T1_PLACES)):
         for place in places:
             index = round(first + place * (last - first))
-            outlined = {RED: target[index]} if channel == 0 else {}
+            outlined = {MARKED: target[index]} if channel == 0 else {}
             tiles.append(tile(inputs[index, ..., channel], channel, outlined, enlarge))
     return np.concatenate(tiles, 1)
 
 
-def _enlarged(plane: npt.NDArray[np.generic], times: int) -> npt.NDArray[np.generic]:
+def _enlarged(plane: npt.NDArray[Pixel], times: int) -> npt.NDArray[Pixel]:
     return plane.repeat(times, 0).repeat(times, 1)
 
 
 def synthetic(labels: Path, scans: int, seed: int, recipe: Recipe) -> list[Picture]:
-    """Draws one row for each of ``scans`` synthetic scans; a scan has the seed of its own."""
+    """Draws one row for each of ``scans`` synthetic scans, of the seeds from ``seed`` on."""
     heads = load_heads(labels)
     made = (make_scan(np.random.default_rng(seed + n), heads, recipe) for n in range(scans))
     return [row(scan.inputs, scan.target) for scan in made]
@@ -106,13 +106,11 @@ def real(folder: Path) -> list[Picture]:
         raise MissingFileError("Cases CASE/pre/FLAIR.nii.gz were expected", received=folder)
     rows = []
     for case in cases:
-        flair, t1 = (
-            images.read_scan(case / "pre" / f"{name}.nii.gz", name=name) for name in ("FLAIR", "T1")
-        )
-        prepared = network_input.prepare(flair, t1, chosen)
-        marked, _ = images.read_labels(case / "wmh.nii.gz")
-        way = prepared.conformation
-        target = way.pad(way.crop(way.orient(marked)), 0) == 1
+        flair, t1 = (case / "pre" / f"{name}.nii.gz" for name in ("FLAIR", "T1"))
+        files = Case(case.name, reference=case / "wmh.nii.gz", flair=flair, t1=t1)
+        scans = labelled.read_labelled(files, with_t1=True)
+        prepared = network_input.prepare(scans.flair, scans.t1, chosen)
+        target = labelled.target(scans.labels, prepared.conformation) == 1
         rows.append(row(prepared.stack, target))
     return rows
 

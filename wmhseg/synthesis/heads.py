@@ -58,6 +58,7 @@ TISSUES: dict[str, tuple[int, ...]] = {
     "head_530": (530,),
 }
 INDEX = {name: number for number, name in enumerate(TISSUES)}
+# Classes below this, but for the background, are the brain's.
 N_BRAIN = INDEX["scalp_fat"]
 _LEFT, _RIGHT = (4, 5, 136, 163), (43, 44, 137, 164)
 _THIRD = (14,)
@@ -68,6 +69,10 @@ MAPS = ("tissue", "ventricle", "depth", "pial", "between", "third", "prior", "sp
 _CHANNEL = {name: number for number, name in enumerate(MAPS)}
 # Depth is signed: bytes below this lie outside the white matter.
 DEPTH_ZERO = 128
+# Distances in maps and those to lesions are stored in these units.
+QUARTER_MM, EIGHTH_MM = 0.25, 0.125
+# Distances to lesions are kept up to here: farther away all is the same.
+FAR_MM = 3.0
 
 
 @dataclass(frozen=True)
@@ -179,7 +184,7 @@ def _distances(labels: npt.NDArray[np.integer], tissue: Bytes) -> Bytes:
         return far
 
     def quarters(values: Float) -> Bytes:
-        rounded: Bytes = np.clip(np.round(values * 4), 0, 255).astype(np.uint8)
+        rounded: Bytes = np.clip(np.round(values / QUARTER_MM), 0, 255).astype(np.uint8)
         return rounded
 
     left, right = distance(np.isin(labels, _LEFT)), distance(np.isin(labels, _RIGHT))
@@ -189,7 +194,7 @@ def _distances(labels: npt.NDArray[np.integer], tissue: Bytes) -> Bytes:
     return np.stack(
         [
             quarters(np.minimum(left, right)),
-            quarters(depth + np.float32(DEPTH_ZERO / 4)),
+            quarters(depth + np.float32(DEPTH_ZERO * QUARTER_MM)),
             quarters(distance(tissue == INDEX["csf"])),
             quarters(np.abs(left - right)),
             quarters(distance(np.isin(labels, _THIRD))),

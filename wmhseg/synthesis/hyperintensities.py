@@ -14,10 +14,10 @@ import numpy.typing as npt
 from wmhseg.synthesis import shapes
 from wmhseg.synthesis.anatomy import Sampled, is_any
 from wmhseg.synthesis.arrays import Array, namespace
-from wmhseg.synthesis.heads import INDEX, Mask
+from wmhseg.synthesis.heads import FAR_MM, INDEX, Mask
 from wmhseg.synthesis.noise import Float, between, sometimes
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.synthesis.shapes import FAR_MM, Canvas, Kind
+from wmhseg.synthesis.shapes import Canvas, Kind
 
 WHITE = ("white_matter", "wmh")
 DEEP_GREY = ("thalamus", "striatum", "pallidum", "ventral_dc")
@@ -55,7 +55,7 @@ class Hyperintensities:
 
 @dataclass(frozen=True)
 class _Coarse:
-    """What the host knows to choose places: every third row and column, (plane, row, column)."""
+    """Thinned maps that the host chooses places by: every third row and column of every plane."""
 
     tissue: npt.NDArray[np.uint8]
     ventricle_mm: Float
@@ -136,41 +136,42 @@ def _united(
     """All lesions of a scan, as distances in mm; their volume is about the load."""
     xp = namespace(anatomy.tissue)
     own = rng.spawn(4)
-    weights = rng.dirichlet((1.2, 1.2, 1.0, 0.25))  # of real, grown, ovoid ones and spots
-    used = np.array([
+    # Four kinds: real people's, grown ones, ovoids and spots.
+    weights = rng.dirichlet((1.2, 1.2, 1.0, 0.25))
+    drawn = np.array([
         anatomy.head.shapes is not None and own[0].random() < recipe.real_shapes,
         own[1].random() < 0.55,
         own[2].random() < recipe.ovoid,
         own[3].random() < 0.7,
     ])  # fmt: skip
     if load_ml < 2 and rng.random() < 0.4:  # a few spots and nothing else
-        used[:3] = False
-    if not used[:3].any():
-        used[1] = load_ml >= 2  # spots alone are not many millilitres
-        used[3] = True
-    ml = np.where(used, weights, 0) * load_ml / float((weights * used).sum())
-    surplus = max(0.0, float(ml[3]) - 1.5) if used[:3].any() else 0.0
+        drawn[:3] = False
+    if not drawn[:3].any():
+        drawn[1] = load_ml >= 2  # spots alone are not many millilitres
+        drawn[3] = True
+    ml = np.where(drawn, weights, 0) * load_ml / float((weights * drawn).sum())
+    surplus = max(0.0, float(ml[3]) - 1.5) if drawn[:3].any() else 0.0
     ml[3] -= surplus
-    ml[:3] += surplus * used[:3] / max(1, int(used[:3].sum()))
-    found = []
-    if used[0]:
-        found.append(shapes.real(own[0], anatomy, float(ml[0])))
-    if used[1]:
-        found.append(_grown(own[1], anatomy.drawing_from(own[1]), recipe, float(ml[1])))
+    ml[:3] += surplus * drawn[:3] / max(1, int(drawn[:3].sum()))
+    distances = []
+    if drawn[0]:
+        distances.append(shapes.real(own[0], anatomy, float(ml[0])))
+    if drawn[1]:
+        distances.append(_grown(own[1], anatomy.drawing_from(own[1]), recipe, float(ml[1])))
     canvas = Canvas(anatomy.axes_mm, anatomy.spacing_mm[0])
     white = coarse.any_of(WHITE)
-    if used[2]:
+    if drawn[2]:
         _ovoids(own[2], canvas, recipe, coarse, float(ml[2]))
-    if used[3]:
+    if drawn[3]:
         places = coarse.places(white & (coarse.depth_mm > 1) & (coarse.ventricle_mm > 1))
         canvas.add(own[3], _SPOT, places, float(ml[3]))
     _elsewhere(rng, canvas, recipe, coarse, load_ml)
-    if not canvas.empty or not found:
-        found.append(canvas.on(anatomy))
+    if not canvas.empty or not distances:
+        distances.append(canvas.on(anatomy))
     if rng.random() < recipe.juxtacortical:
-        found.append(_along_cortex(rng, anatomy, coarse, load_ml))
-    out = found[0]
-    for one in found[1:]:
+        distances.append(_along_cortex(rng, anatomy, coarse, load_ml))
+    out = distances[0]
+    for one in distances[1:]:
         out = xp.maximum(out, one)
     return out
 
@@ -197,7 +198,7 @@ def _grown(rng: np.random.Generator, anatomy: Sampled, recipe: Recipe, load_ml: 
 
 
 def _level(anatomy: Sampled, values: Array, volume_ml: float) -> float:
-    """The level that a field exceeds in so much volume; found on every second row and column."""
+    """The level that a field exceeds in so much volume, from every second row and column."""
     some = anatomy.noise.arrays.get(values[:, ::2, ::2]).ravel()
     count = int(np.clip(round(volume_ml / (4 * anatomy.voxel_ml)), 1, some.size - 1))
     return float(np.partition(some, some.size - count)[some.size - count])

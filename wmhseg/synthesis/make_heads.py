@@ -1,4 +1,4 @@
-"""Prepares label maps for drawing scans, with the lesions of real people brought into each.
+"""Makes heads to draw scans from: label maps, with the lesions of real people brought into each.
 
 python -m wmhseg.synthesis.make_heads --labels DIR [--priors DIR [--lesions DIR]] --output DIR
 
@@ -14,18 +14,19 @@ from functools import partial
 from pathlib import Path
 
 from wmhseg.errors import MissingFileError
-from wmhseg.synthesis import heads, population
+from wmhseg.synthesis import heads
+from wmhseg.synthesis.population import Population, add_to, load_population
 
 
-def prepare(
-    labels: Path, output: Path, known: population.Atlas | None = None, jobs: int = 1
+def write_heads(
+    labels: Path, output: Path, population: Population | None = None, jobs: int = 1
 ) -> None:
     """Writes one ``.npz`` for each label map of a folder.
 
     Args:
         labels: Folder of label maps at 1 mm (``*.nii.gz``).
         output: Folder to write to.
-        known: What to bring into each head.
+        population: What to bring into each head, None for nothing.
         jobs: Heads at a time.
 
     Raises:
@@ -39,8 +40,8 @@ def prepare(
         )
     output.mkdir(parents=True, exist_ok=True)
     work = [(number, path) for number, path in enumerate(paths) if not _made(output, path).exists()]
-    make = partial(_prepare_one, output=output, known=known)
-    # Threads share the atlas, and the functions that take the time run side by side.
+    make = partial(_write_one, output=output, population=population)
+    # Threads share the population, and the functions that take the time run side by side.
     with ThreadPoolExecutor(jobs) as pool:
         for name in pool.map(make, work):
             print(name, flush=True)
@@ -50,19 +51,19 @@ def _made(output: Path, path: Path) -> Path:
     return output / f"{path.name[:-7]}.npz"
 
 
-def _prepare_one(task: tuple[int, Path], *, output: Path, known: population.Atlas | None) -> str:
-    number, path = task
+def _write_one(numbered: tuple[int, Path], *, output: Path, population: Population | None) -> str:
+    number, path = numbered
     head = heads.load_head(heads.read_labels(path))
-    if known is not None:
+    if population is not None:
         # Every other person is mirrored, others in the next head: twice as many shapes.
-        mirrored = [(number + person) % 2 == 1 for person in range(len(known.people))]
-        head = population.add_to(head, known, mirrored=mirrored)
+        mirrored = [(number + person) % 2 == 1 for person in range(len(population.people))]
+        head = add_to(head, population, mirrored=mirrored)
     heads.write_head(_made(output, path), head)
     return path.name
 
 
 def main() -> None:
-    """Parses the arguments and prepares."""
+    """Parses the arguments and makes the heads."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", type=Path, required=True)
     parser.add_argument("--priors", type=Path)
@@ -72,8 +73,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.lesions is not None and given.priors is None:
         parser.error("--lesions needs --priors, which say where MNI space is")
-    known = None if given.priors is None else population.load_atlas(given.priors, given.lesions)
-    prepare(given.labels, given.output, known, given.jobs)
+    population = None if given.priors is None else load_population(given.priors, given.lesions)
+    write_heads(given.labels, given.output, population, given.jobs)
 
 
 if __name__ == "__main__":

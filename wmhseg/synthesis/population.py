@@ -25,20 +25,17 @@ from scipy import ndimage
 from wmhseg.errors import MissingFileError
 from wmhseg.geometry import Grid
 from wmhseg.io import images
-from wmhseg.synthesis.heads import INDEX, MAPS, Float, Head, Mask, Shapes
+from wmhseg.synthesis.heads import EIGHTH_MM, FAR_MM, INDEX, MAPS, Float, Head, Mask, Shapes
 
 # The scans of these two people judge the networks, so their lesions must not train any.
 VALIDATION_PATIENTS = ("07", "26")
 # Stored values of the map of hyperintensities times this are probabilities.
 _WMH_PROBABILITY = 0.0036965606
-# How far around a lesion its distance is kept, and the unit it is kept in.
-_REACH_MM = 3.0
-_EIGHTH_MM = 0.125
 _COARSE_MM = 2.0
 
 
 @dataclass(frozen=True)
-class Lesions:
+class PersonLesions:
     """The lesions of one person in MNI space.
 
     Attributes:
@@ -53,25 +50,25 @@ class Lesions:
 
 
 @dataclass(frozen=True)
-class Atlas:
-    """What is known in MNI space.
+class Population:
+    """What is known of many people, in MNI space.
 
     Attributes:
         anatomy: White matter 1, lateral ventricles -1, the rest 0; 1 mm.
         wmh: Probability of hyperintensities, on the same grid.
         origin_mm: Position (x, y, z) of voxel [0, 0, 0] of both.
-        people: Lesions of real people.
+        people: Lesions of real people, one record each.
     """
 
     anatomy: Float
     wmh: Float
     origin_mm: tuple[float, float, float]
-    people: Sequence[Lesions]
+    people: Sequence[PersonLesions]
 
 
-def load_atlas(
+def load_population(
     priors: Path, lesions: Path | None = None, exclude: Sequence[str] = VALIDATION_PATIENTS
-) -> Atlas:
+) -> Population:
     """Reads probability maps and lesion masks; all in LPS order at 1 mm.
 
     Args:
@@ -101,13 +98,13 @@ def load_atlas(
             people.append(person(mask > 0, where))
     probability: Float = (wmh * _WMH_PROBABILITY).astype(np.float32)
     anatomy: Float = (white - ventricles).astype(np.float32)
-    return Atlas(anatomy, probability, grid.origin_mm, people)
+    return Population(anatomy, probability, grid.origin_mm, people)
 
 
-def person(mask: Mask, grid: Grid) -> Lesions:
+def person(mask: Mask, grid: Grid) -> PersonLesions:
     """Prepares one person's lesion mask (slice, row, column) at 1 mm."""
     number, _ = ndimage.label(mask, np.ones((3, 3, 3)))
-    reach = int(_REACH_MM) + 2
+    reach = int(FAR_MM) + 2
     inside = np.full(mask.shape, -127, np.int8)
     nearest = np.zeros(mask.shape, np.int16)
     places = np.argwhere(mask)
@@ -119,26 +116,26 @@ def person(mask: Mask, grid: Grid) -> Lesions:
         outer, index = ndimage.distance_transform_edt(~mask[box], return_indices=True)
         # The border lies half a voxel from the centres on both sides of it.
         signed = np.where(mask[box], ndimage.distance_transform_edt(mask[box]) - 0.5, 0.5 - outer)
-        inside[box] = np.clip(np.round(signed / _EIGHTH_MM), -127, 127)
+        inside[box] = np.clip(np.round(signed / EIGHTH_MM), -127, 127)
         nearest[box] = number[box][tuple(index)] - 1
-    return Lesions(inside, nearest, grid.origin_mm)
+    return PersonLesions(inside, nearest, grid.origin_mm)
 
 
-def add_to(head: Head, atlas: Atlas, *, mirrored: Sequence[bool] | None = None) -> Head:
+def add_to(head: Head, population: Population, *, mirrored: Sequence[bool] | None = None) -> Head:
     """Returns the head with the population's map and the lesions of real people in it.
 
     Args:
         head: Without them.
-        atlas: What to bring into it.
-        mirrored: For each person of the atlas, whether left and right change places.
+        population: What to bring into it.
+        mirrored: For each person of the population, whether left and right change places.
     """
     places = np.flatnonzero(_brain(head))
-    position = align(head, atlas, places)
+    position = align(head, population, places)
     maps = head.maps.copy()
-    prior = _look_up(atlas.wmh, position, atlas.origin_mm)
+    prior = _look_up(population.wmh, position, population.origin_mm)
     maps.reshape(-1, len(MAPS))[places, MAPS.index("prior")] = np.round(255 * np.clip(prior, 0, 1))
     parts = []
-    for number, one in enumerate(atlas.people):
+    for number, one in enumerate(population.people):
         flip = mirrored is not None and mirrored[number]
         # MNI space is symmetric about x = 0.
         way = position * np.array([-1, 1, 1], np.float32) if flip else position
@@ -152,12 +149,12 @@ def _brain(head: Head) -> Mask:
     return np.asarray(inside)
 
 
-def align(head: Head, atlas: Atlas, places: npt.NDArray[np.intp]) -> Float:
+def align(head: Head, population: Population, places: npt.NDArray[np.intp]) -> Float:
     """Finds where places of a head lie in MNI space.
 
     Args:
         head: The head.
-        atlas: Its anatomy is what the head is brought to.
+        population: Its anatomy is what the head is brought to.
         places: In the flat head.
 
     Returns:
@@ -168,7 +165,7 @@ def align(head: Head, atlas: Atlas, places: npt.NDArray[np.intp]) -> Float:
     own = white.astype(np.float32) - lateral * (head.map("ventricle") == 0)
     own[: max(0, head.extent[0] - 10)] = 0
     fixed = _coarse(own, (0.0, 0.0, 0.0))
-    moving = _coarse(atlas.anatomy, atlas.origin_mm)
+    moving = _coarse(population.anatomy, population.origin_mm)
     affine = _affine(fixed, moving)
     moved = sitk.Resample(moving, fixed, affine, sitk.sitkLinear, 0.0)
     demons = sitk.DiffeomorphicDemonsRegistrationFilter()
@@ -228,17 +225,19 @@ def _look_up(
 ) -> Float:
     """Values at positions (place, xyz); what lies outside takes the border's."""
     index = (position - np.array(origin_mm, np.float32))[:, ::-1].T
-    found: Float = ndimage.map_coordinates(
+    there: Float = ndimage.map_coordinates(
         values, index, order=order, mode="nearest", output=np.float32
     )
-    return found
+    return there
 
 
-def _sparse(one: Lesions, position: Float, places: npt.NDArray[np.intp], number: int) -> Shapes:
+def _sparse(
+    one: PersonLesions, position: Float, places: npt.NDArray[np.intp], number: int
+) -> Shapes:
     """One person's lesions at the places around them."""
     index = np.round(position - np.array(one.origin_mm, np.float32)).astype(np.intp)[:, ::-1]
     index = np.clip(index, 0, np.array(one.inside.shape) - 1)
-    reach = round(_REACH_MM / _EIGHTH_MM)
+    reach = round(FAR_MM / EIGHTH_MM)
     close = np.flatnonzero(one.inside[tuple(index.T)] > -reach)
     inside = np.round(_look_up(one.inside, position[close], one.origin_mm)).astype(np.int8)
     lesion = one.number[tuple(index[close].T)]

@@ -1,8 +1,8 @@
 """Where healthy brains are brighter or darker than the rest of the same tissue.
 
 Places are soft ellipsoids about points (superior, posterior, to the side) in mm from the centre of
-the brain, for a head of usual size; a side other than 0 means both sides. They are wide and drawn
-with a tilt, so that they say "about here" and no more.
+the brain, for a head of usual size; a side other than 0 means both sides. They are wide, moved at
+random, and not tilted with the head: they say "about here" and no more.
 """
 
 from __future__ import annotations

@@ -20,17 +20,12 @@ from wmhseg.synthesis.anatomy import sample
 from wmhseg.synthesis.appearance import paint
 from wmhseg.synthesis.arrays import NUMPY, Array, Arrays
 from wmhseg.synthesis.brightness import draw_contrast
-from wmhseg.synthesis.heads import Head, Mask, load_head, load_heads, move
+from wmhseg.synthesis.heads import Head, Mask
 from wmhseg.synthesis.hyperintensities import Hyperintensities, grow
 from wmhseg.synthesis.linear import slice_profile
 from wmhseg.synthesis.noise import Float, between
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.weights.methods import METHODS
-
-__all__ = [
-    "Drawing", "Head", "Recipe", "SyntheticScan", "as_seen", "draw_scan", "load_head", "load_heads",
-    "make_scan", "move", "normalise",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,8 +46,9 @@ class SyntheticScan:
 def normalise(rng: np.random.Generator, image: Float) -> Float:
     """Masks and z-scores a synthetic scan with the functions of inference.
 
-    Both modalities are brought to the same multiple of their threshold there, so one threshold
-    serves here. The jitter stands for scans that are near enough to the scale to be left there.
+    At inference both modalities are brought to the same multiple of their threshold, so here one
+    threshold serves both. The jitter stands for scans so near the challenge's intensity scale that
+    inference leaves them as they are.
     """
     method = METHODS["synthetic"].preprocessing
     scale = intensity.scale_factor(image, method.flair_threshold) * np.exp(rng.uniform(-0.3, 0.3))
@@ -99,20 +95,20 @@ def draw_scan(
     thickness = float(rng.choice(recipe.thickness_mm))
     parts = 2 if thickness < 2 else 3
     anatomy = sample(rng, head, recipe, thickness, parts, arrays)
-    found = grow(rng, anatomy, recipe)
-    images = paint(rng, anatomy, found, draw_contrast(rng, recipe))
+    lesions = grow(rng, anatomy, recipe)
+    images = paint(rng, anatomy, lesions, draw_contrast(rng, recipe))
     acquired = acquire(rng, images, anatomy, parts, recipe)
     flair, t1 = acquired.images
     level = between(rng, *recipe.marked)
-    target, other = (mask & (acquired.seen > 0) for mask in marked(found, parts, level))
+    target, other = (mask & (acquired.seen > 0) for mask in marked(lesions, parts, level))
     return Drawing(flair, t1, target, other, anatomy.spacing_mm)
 
 
-def marked(found: Hyperintensities, parts: int, level: float) -> tuple[Array, Array]:
+def marked(lesions: Hyperintensities, parts: int, level: float) -> tuple[Array, Array]:
     """Voxels that are hyperintensities, and those that are abnormal in another way.
 
     Args:
-        found: What is abnormal at every point.
+        lesions: What is abnormal at every point.
         parts: Planes a slice.
         level: Share of a lesion's full brightness from which it is marked.
 
@@ -120,8 +116,8 @@ def marked(found: Hyperintensities, parts: int, level: float) -> tuple[Array, Ar
         Two masks (slice, row, column) without common voxels.
     """
     even = slice_profile(parts, 0)
-    other = average(found.cavity + found.other, parts, even) >= 0.5
-    return (average(found.strength, parts, even) >= level) & ~other, other
+    other = average(lesions.cavity + lesions.other, parts, even) >= 0.5
+    return (average(lesions.strength, parts, even) >= level) & ~other, other
 
 
 def as_seen(

@@ -14,12 +14,9 @@ import numpy.typing as npt
 
 from wmhseg.synthesis.anatomy import Sampled
 from wmhseg.synthesis.arrays import Array, namespace
-from wmhseg.synthesis.heads import Mask, Shapes
+from wmhseg.synthesis.heads import EIGHTH_MM, FAR_MM, Mask, Shapes
 from wmhseg.synthesis.noise import Float, between, rotation
 
-# Farther than this from any lesion all is the same.
-FAR_MM = 3.0
-_EIGHTH_MM = 0.125
 Eighths = npt.NDArray[np.int8]
 
 
@@ -46,7 +43,7 @@ class Canvas:
         self.axes = axes_mm
         self.pitch = pitch_mm
         shape = [len(axis) for axis in axes_mm]
-        self.inside: Eighths = np.full(shape, -round(FAR_MM / _EIGHTH_MM), np.int8)
+        self.inside: Eighths = np.full(shape, -round(FAR_MM / EIGHTH_MM), np.int8)
         self.empty = True
 
     def add(
@@ -118,7 +115,7 @@ class Canvas:
         scaled = [part * np.float32(1 / a) for part, a in zip(local, axes, strict=True)]
         relative = np.sqrt(scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2)
         border = 1 + 0.12 * np.sin(2.5 * scaled[0] + wave[0]) * np.sin(2.5 * scaled[1] + wave[1])
-        inside = (border - relative) * np.float32(np.prod(axes) ** (1 / 3) / _EIGHTH_MM)
+        inside = (border - relative) * np.float32(np.prod(axes) ** (1 / 3) / EIGHTH_MM)
         part = self.inside[box]
         np.maximum(part, np.clip(inside, -127, 127).astype(np.int8), out=part)
         self.empty = False
@@ -131,7 +128,7 @@ class Canvas:
 def millimetres(eighths: Array) -> Array:
     """Eighths of a millimetre as float32."""
     xp = namespace(eighths)
-    return xp.astype(eighths, xp.float32) * _EIGHTH_MM
+    return xp.astype(eighths, xp.float32) * EIGHTH_MM
 
 
 def choose(rng: np.random.Generator, shapes: Shapes, load_ml: float) -> npt.NDArray[np.intp]:
@@ -176,7 +173,7 @@ def placed(
         move: Voxels to move them by, on each axis.
     """
     slices, rows, columns = shape
-    out: Eighths = np.full(slices * rows * columns, -round(FAR_MM / _EIGHTH_MM), np.int8)
+    out: Eighths = np.full(slices * rows * columns, -round(FAR_MM / EIGHTH_MM), np.int8)
     step = (move[0] * rows + move[1]) * columns + move[2]
     for lesion in chosen:
         part = slice(int(shapes.starts[lesion]), int(shapes.starts[lesion + 1]))
@@ -194,8 +191,8 @@ def real(rng: np.random.Generator, anatomy: Sampled, load_ml: float) -> Array:
     move = np.clip(np.round(rng.normal(0, (1.5, 1.5, 0.7))), -4, 4).astype(int).tolist()
     flat = placed(shapes, chosen, anatomy.head.shape, move)
     arrays = anatomy.noise.arrays
-    found = arrays.xp.take(arrays.put(flat), arrays.xp.reshape(anatomy.place, (-1,)), axis=0)
-    return millimetres(arrays.xp.reshape(found, anatomy.place.shape))
+    inside = arrays.xp.take(arrays.put(flat), arrays.xp.reshape(anatomy.place, (-1,)), axis=0)
+    return millimetres(arrays.xp.reshape(inside, anatomy.place.shape))
 
 
 def candidates(mask: Mask, first: tuple[int, int], stride: int) -> npt.NDArray[np.intp]:
@@ -206,5 +203,5 @@ def candidates(mask: Mask, first: tuple[int, int], stride: int) -> npt.NDArray[n
         first: Row and column that the thinning starts at.
         stride: Distance of rows and of columns.
     """
-    found = np.argwhere(mask)
-    return found * (1, stride, stride) + (0, *first)
+    places = np.argwhere(mask)
+    return places * (1, stride, stride) + (0, *first)

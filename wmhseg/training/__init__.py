@@ -1,1 +1,1 @@
-"""Making models: nothing outside this package imports it."""
+"""Training: from a plan and data to a model folder."""

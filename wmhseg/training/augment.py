@@ -1,8 +1,8 @@
 """Varied copies of real slices: rotation, shear, scale and flip about the middle of the slice.
 
 Arrays are (row, column, channel); a slice and its mask are moved together. The parameters are
-those of the papers' table (``wmhseg.training.plan.Augmentation``); how they are combined is not
-told there. Here one copy takes all of them at once, each drawn evenly from its range.
+those of the papers' table (``wmhseg.training.plan.Augmentation``). The papers do not say how they
+are combined; here each copy takes all of them, each drawn evenly from its range.
 
 Reference:
     H. Li et al., NeuroImage 183 (2018) 650-665, section 3.1.1 and Table 2.

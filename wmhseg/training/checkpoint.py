@@ -1,7 +1,7 @@
 """The whole state of a run in one file, so that a resumed run goes on exactly.
 
-Weights, all variables of the optimizer (its moments and averages), the loss of every step, the
-step and the attempt. One safetensors file: it is there completely or not at all.
+It holds the weights, all variables of the optimizer (its moments and averages), the loss of every
+step, the time spent and the number of restarts. It is one safetensors file: complete or not there.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import numpy as np
 
 from wmhseg.errors import ResumeError
 from wmhseg.networks import variables
-from wmhseg.networks.variables import assign, collect
 from wmhseg.weights import tensor_files
 
 
 @dataclass
-class Progress:
+class RunState:
     """How far a run is.
 
     Attributes:
@@ -38,32 +37,32 @@ class Progress:
         return len(self.losses)
 
 
-def save(path: Path, model: Any, progress: Progress) -> None:
+def save(path: Path, model: Any, state: RunState) -> None:
     """Writes a checkpoint.
 
     Args:
         path: File to write or replace.
         model: A compiled Keras model whose optimizer has been built.
-        progress: How far it is.
+        state: How far the run is.
     """
     from keras import ops
 
-    stored = {f"model/{name}": array for name, array in collect(model).items()}
+    stored = {f"model/{name}": array for name, array in variables.collect(model).items()}
     for number, variable in enumerate(model.optimizer.variables):
         # By number: Keras counts up the names of the optimizers of one process.
         stored[f"optimizer/{number}"] = np.array(ops.convert_to_numpy(variable.value), np.float32)
-    stored["losses"] = np.array(progress.losses, np.float32)
-    stored["attempt"] = np.array([progress.attempt], np.float32)
-    stored["seconds"] = np.array([progress.seconds], np.float32)
+    stored["losses"] = np.array(state.losses, np.float32)
+    stored["attempt"] = np.array([state.attempt], np.float32)
+    stored["seconds"] = np.array([state.seconds], np.float32)
     tensor_files.write_tensors(path, stored)
 
 
-def peek(path: Path) -> Progress:
+def peek(path: Path) -> RunState:
     """Reads how far a run is, without its weights; a new run if there is no file."""
-    return _progress(path, tensor_files.read_tensors(path)) if path.exists() else Progress()
+    return _state(path, tensor_files.read_tensors(path)) if path.exists() else RunState()
 
 
-def restore(path: Path, model: Any) -> Progress:
+def restore(path: Path, model: Any) -> RunState:
     """Puts a checkpoint into a model and its optimizer.
 
     Raises:
@@ -72,27 +71,26 @@ def restore(path: Path, model: Any) -> Progress:
         WeightsError: If it is no checkpoint.
     """
     stored = tensor_files.read_tensors(path)
-    progress = _progress(path, stored)
+    state = _state(path, stored)
     own = {k.removeprefix("model/"): v for k, v in stored.items() if k.startswith("model/")}
-    assign(model, own, name=path.name)
-    variables = model.optimizer.variables
-    for number, variable in enumerate(variables):
+    variables.assign(model, own, name=path.name)
+    for number, variable in enumerate(model.optimizer.variables):
         array = stored.get(f"optimizer/{number}")
         if array is None or array.shape != tuple(variable.shape):
-            raise _other(path, f"no such optimizer variable {number}")
+            raise _other_run(path, f"no such optimizer variable {number}")
         variable.assign(array.astype(str(variable.dtype)))
-    return progress
+    return state
 
 
-def _progress(path: Path, stored: variables.Tensors) -> Progress:
+def _state(path: Path, stored: variables.Tensors) -> RunState:
     try:
         losses = [float(loss) for loss in stored["losses"]]
-        return Progress(int(stored["attempt"][0]), float(stored["seconds"][0]), losses)
+        return RunState(int(stored["attempt"][0]), float(stored["seconds"][0]), losses)
     except (KeyError, IndexError, TypeError):
-        raise _other(path, "something else") from None
+        raise _other_run(path, "something else") from None
 
 
-def _other(path: Path, received: str) -> ResumeError:
+def _other_run(path: Path, received: str) -> ResumeError:
     return ResumeError(
         f"A checkpoint of this run was expected in {path}",
         received=received,

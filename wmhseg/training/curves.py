@@ -1,12 +1,9 @@
-"""The picture of a training: losses over steps, and what looks at validation cases found."""
+"""The picture of a training: the loss of each run and its validation scores, over steps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
 from wmhseg.scoring.figures import colour, new_figure, to_png
 
 
@@ -15,7 +12,7 @@ def training_curves(
     scores: Mapping[str, Sequence[tuple[int, float, float]]],
     heading: str,
 ) -> bytes:
-    """Draw the loss of each run over its steps, and beside it what early looks found.
+    """Draws the loss of each run over its steps, and beside it its validation scores.
 
     Args:
         losses: Name of a run -> steps and training losses.

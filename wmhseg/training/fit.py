@@ -1,4 +1,4 @@
-"""The training of one network: the loop, its checkpoints and what it tells.
+"""The training of one network: its first weights, the loop, checkpoints and log.
 
 The steps, not the clock, decide when it ends. Between two steps it can be stopped and resumed;
 on one machine with one number of threads the weights are then the same, bit for bit.
@@ -10,7 +10,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,27 +19,28 @@ import numpy as np
 
 from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
-from wmhseg.errors import TrainingFailedError, WeightsError
+from wmhseg.errors import TrainingFailedError
 from wmhseg.io import files
 from wmhseg.networks import variables
-from wmhseg.training import checkpoint, growth
-from wmhseg.training.checkpoint import Progress
+from wmhseg.training import checkpoint, growth, keras_setup
+from wmhseg.training.checkpoint import RunState
 from wmhseg.training.journal import Journal
-from wmhseg.training.plan import Fitting, Plan, Run
+from wmhseg.training.plan import Plan, Run
 from wmhseg.training.stream import Source, produced
 
 if TYPE_CHECKING:
-    from wmhseg.training.validation import Look
+    from wmhseg.training.validation import ValidationCases
 
 COLUMNS = ("step", "epoch", "slices", "seconds", "loss", "rate")
-LOOK_COLUMNS = ("role", "step", "case", "dsc", "f1")
-# Added to a run's seed at a restart: runs of one plan have seeds near each other.
+VALIDATION_COLUMNS = ("role", "step", "case", "dsc", "f1")
+# Added to a run's seed at a restart. Runs of one plan have seeds near each other, so a small
+# number could make a restart repeat the start of another run.
 _NEXT_ATTEMPT = 100_003
 
 
 @dataclass(frozen=True)
 class Running:
-    """How a training is run; nothing here changes what comes out.
+    """How a training is run; nothing here changes the weights by more than rounding.
 
     Attributes:
         device: "auto" takes a GPU when there is one.
@@ -59,7 +60,7 @@ class Running:
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingJob:
     """One run, ready to start.
 
     Attributes:
@@ -99,20 +100,20 @@ def learning_rate(run: Run, steps: int, step: int) -> float:
 
 
 def fit(
-    task: Task,
+    job: TrainingJob,
     machine: Runtime,
     running: Running,
     *,
-    look: Look | None = None,
+    validation: ValidationCases | None = None,
     say: Callable[[str], None] = print,
 ) -> variables.Tensors:
     """Trains one network, from its checkpoint if there is one.
 
     Args:
-        task: What to do.
+        job: What to do.
         machine: What to compute on, see ``wmhseg.engines.backends.start``.
         running: How to do it.
-        look: Scores weights on validation cases.
+        validation: Cases to score the weights on now and then, None for none.
         say: Receives one line now and then.
 
     Returns:
@@ -123,210 +124,172 @@ def fit(
         ResumeError: If the checkpoint is of another run.
         KeyboardInterrupt, SystemExit: If it was told to stop; a checkpoint has been written.
     """
-    files.check_writable(task.folder)
-    path = task.file("-checkpoint.safetensors")
-    progress = checkpoint.peek(path)
-    if progress.step:
-        say(f"{task.run.name}: going on after step {progress.step} of {task.steps}")
-    fitting = task.plan.fitting
-    policy = "mixed_bfloat16" if fitting.precision == "bfloat16" else "float32"
-    with _parallel(machine, task.run.batch, say), _policy(policy):
+    files.check_writable(job.folder)
+    path = job.file("-checkpoint.safetensors")
+    state = checkpoint.peek(path)
+    if state.step:
+        say(f"{job.run.name}: going on after step {state.step} of {job.steps}")
+    fitting = job.plan.fitting
+    with (
+        keras_setup.parallel(machine, job.run.batch, say),
+        keras_setup.number_types(fitting.precision),
+    ):
         while True:
-            model = _build(task, machine, progress.attempt, say)
-            if progress.step:
-                progress = checkpoint.restore(path, model)
-            loop = _Loop(task, model, progress, running, look, say)
+            model = _build(job, machine, state.attempt, say)
+            if state.step:
+                state = checkpoint.restore(path, model)
+            loop = _Loop(job, model, state, running, validation, say)
             if loop.run_to_end(running.producers or machines.helpers(machine)):
                 break
-            progress = _next_attempt(task, progress, say)
+            state = _next_attempt(job, state, say)
             path.unlink(missing_ok=True)
-        with _averaged(model, fitting):
+        with keras_setup.averaged(model, fitting):
             return variables.collect(model)
 
 
-def _next_attempt(task: Task, progress: Progress, say: Callable[[str], None]) -> Progress:
-    restart = task.plan.fitting.restart
+def _next_attempt(job: TrainingJob, state: RunState, say: Callable[[str], None]) -> RunState:
+    restart = job.plan.fitting.restart
     assert restart is not None
-    if progress.attempt + 1 >= restart.attempts:
+    if state.attempt + 1 >= restart.attempts:
         raise TrainingFailedError(
-            f"{task.run.name}: a loss below {restart.loss} after the first epoch was expected",
+            f"{job.run.name}: a loss below {restart.loss} after the first epoch was expected",
             received=f"more in {restart.attempts} attempts",
             advice="Look at the data, or choose a smaller rate.",
         )
-    say(f"{task.run.name}: the loss stays near its worst value: starting again")
-    return Progress(attempt=progress.attempt + 1, seconds=progress.seconds)
+    say(f"{job.run.name}: the loss stays near its worst value: starting again")
+    return RunState(attempt=state.attempt + 1, seconds=state.seconds)
 
 
 def seed_of(run: Run, attempt: int) -> int:
-    """Seed of the first weights."""
+    """Seed of the first weights; ``attempt`` counts the restarts."""
     return (run.seed + attempt * _NEXT_ATTEMPT) % 2**31
 
 
-def _build(task: Task, machine: Runtime, attempt: int, say: Callable[[str], None]) -> Any:
+def _build(job: TrainingJob, machine: Runtime, attempt: int, say: Callable[[str], None]) -> Any:
     """Builds and compiles the network as it is before the first step."""
     import keras
 
     from wmhseg.networks import catalogue
-    from wmhseg.training import losses
 
-    run, fitting = task.run, task.plan.fitting
+    run, fitting = job.run, job.plan.fitting
     keras.utils.set_random_seed(seed_of(run, attempt))
-    field = task.plan.preprocessing.field if run.crop is None else (run.crop, run.crop)
-    model = catalogue.NETWORKS[run.network](field, task.plan.channels, **run.options)
-    if task.start is not None:
-        name, tensors = task.start
-        say(f"{run.name}: from {name}, {take_start(model, tensors, name=name)}")
+    field = job.plan.preprocessing.field if run.crop is None else (run.crop, run.crop)
+    model = catalogue.NETWORKS[run.network](field, job.plan.channels, **run.options)
+    if job.start is not None:
+        name, tensors = job.start
+        say(f"{run.name}: from {name}, {growth.take_start(model, tensors, name=name)}")
     elif fitting.rare_start:
         # Lesions are rare: start near probability 0, where the Dice loss is steepest.
         kernel, bias = model.get_layer("output").get_weights()
         model.get_layer("output").set_weights([kernel * 0.1, bias - 4])
-    loss = {
-        "dice": losses.dice_loss,
-        "dice-and-cross-entropy": losses.dice_and_cross_entropy,
-    }[fitting.loss]
-    # XLA on a CPU is slower than TensorFlow's own kernels; JAX knows nothing else.
-    plain = machine.backend == "tensorflow" and machine.device == "cpu"
-    model.compile(_optimizer(run, fitting), loss=loss, jit_compile=False if plain else "auto")
-    model.optimizer.build(model.trainable_variables)
+    keras_setup.compile_model(model, run, fitting, machine)
     return model
-
-
-def _optimizer(run: Run, fitting: Fitting) -> Any:
-    import keras
-
-    shared: dict[str, Any] = {"global_clipnorm": fitting.clip_norm}
-    if fitting.average is not None:
-        shared |= {"use_ema": True, "ema_momentum": fitting.average}
-    if fitting.optimizer == "adamw":
-        return keras.optimizers.AdamW(run.rate, weight_decay=fitting.weight_decay, **shared)
-    return keras.optimizers.Adam(run.rate, **shared)
-
-
-def take_start(model: Any, tensors: variables.Tensors, *, name: str) -> str:
-    """Starts a network from the weights of a related one; see ``wmhseg.training.growth``.
-
-    Args:
-        model: A Keras model of this package.
-        tensors: Weights of the same or of a related network.
-        name: What to call them in messages.
-
-    Returns:
-        A sentence that says what was taken.
-
-    Raises:
-        WeightsError: If there is nothing to take.
-    """
-    made, told = growth.grow(variables.collect(model), tensors)
-    if not told:
-        raise WeightsError(
-            "Weights that share at least one kernel with the network were expected", received=name
-        )
-    variables.assign(model, made, name=name)
-    return told
 
 
 @dataclass
 class _Loop:
     """The steps of one attempt."""
 
-    task: Task
+    job: TrainingJob
     model: Any
-    progress: Progress
+    state: RunState
     running: Running
-    look: Look | None
+    validation: ValidationCases | None
     say: Callable[[str], None]
-    _timed: float = 0.0
-    _told: tuple[int, float] = (0, 0.0)
+    _timed: float = 0.0  # when the step now in progress began
+    _reported: tuple[int, float] = (0, 0.0)  # step and seconds of the last line of the log
 
     def run_to_end(self, producers: int) -> bool:
         """Takes all steps that are missing; False if the run has to start again."""
-        task, progress = self.task, self.progress
-        log = Journal(task.file(".csv"), COLUMNS, progress.step)
-        self._told = progress.step, progress.seconds
-        source = task.source((task.run.seed, progress.attempt))
-        with _deferred_signals() as stop, closing(produced(source, progress.step, producers)) as s:
+        job, state = self.job, self.state
+        log = Journal(job.file(".csv"), COLUMNS, state.step)
+        self._reported = state.step, state.seconds
+        source = job.source((job.run.seed, state.attempt))
+        with _deferred_signals() as stop, closing(produced(source, state.step, producers)) as s:
             self._timed = time.perf_counter()
-            while progress.step < task.steps:
+            while state.step < job.steps:
                 self._step(next(s))
-                if progress.step % self.running.log_every == 0 or progress.step == task.steps:
+                if state.step % self.running.log_every == 0 or state.step == job.steps:
                     self._log(log)
                 if self._is_stuck():
                     return False
                 self._pause(stop)
                 self._timed = time.perf_counter()
-        if self.look is not None:
-            self._look(self.look)
+        if self.validation is not None:
+            self._look(self.validation)
         return True
 
     def _step(self, batch: tuple[Any, Any]) -> None:
-        task, progress = self.task, self.progress
-        rate = learning_rate(task.run, task.steps, progress.step)
+        job, state = self.job, self.state
+        rate = learning_rate(job.run, job.steps, state.step)
         self.model.optimizer.learning_rate = rate
         loss = float(self.model.train_on_batch(*batch))
         if not math.isfinite(loss):
             raise TrainingFailedError(
-                f"{task.run.name}: a finite loss was expected at step {progress.step + 1}",
+                f"{job.run.name}: a finite loss was expected at step {state.step + 1}",
                 received=loss,
                 advice="Choose a smaller rate, fitting.clip_norm or precision float32.",
             )
-        progress.losses.append(loss)
-        # Waiting for batches is counted; checkpoints and looks are not.
-        progress.seconds += time.perf_counter() - self._timed
+        state.losses.append(loss)
+        # Waiting for batches is counted; checkpoints and validation are not.
+        state.seconds += time.perf_counter() - self._timed
 
     def _log(self, log: Journal) -> None:
-        task, progress = self.task, self.progress
+        job, state = self.job, self.state
         since = int(log.rows[-1]["step"]) if log.rows else 0
-        loss = float(np.mean(progress.losses[since:]))
-        epoch = "" if task.per_epoch is None else f"{progress.step / task.per_epoch:.2f}"
-        seen = progress.step * task.run.batch
-        rate = learning_rate(task.run, task.steps, progress.step - 1)
-        log.add(progress.step, epoch, seen, f"{progress.seconds:.0f}", f"{loss:.4f}", f"{rate:.3g}")
-        told_step, told_seconds = self._told
-        speed = (progress.step - told_step) / max(progress.seconds - told_seconds, 1e-9)
-        self._told = progress.step, progress.seconds
+        loss = float(np.mean(state.losses[since:]))
+        epoch = "" if job.per_epoch is None else f"{state.step / job.per_epoch:.2f}"
+        seen = state.step * job.run.batch
+        rate = learning_rate(job.run, job.steps, state.step - 1)
+        log.add(state.step, epoch, seen, f"{state.seconds:.0f}", f"{loss:.4f}", f"{rate:.3g}")
+        last_step, last_seconds = self._reported
+        speed = (state.step - last_step) / max(state.seconds - last_seconds, 1e-9)
+        self._reported = state.step, state.seconds
         self.say(
-            f"{task.run.name}: step {progress.step}/{task.steps}"
+            f"{job.run.name}: step {state.step}/{job.steps}"
             + (f"  epoch {epoch}" if epoch else "")
-            + f"  loss {loss:.3f}  {speed * task.run.batch:.1f} slices/s"
+            + f"  loss {loss:.3f}  {speed * job.run.batch:.1f} slices/s"
         )
 
     def _is_stuck(self) -> bool:
-        restart, first = self.task.plan.fitting.restart, self.task.per_epoch
-        if restart is None or first is None or self.task.start or self.progress.step != first:
+        """Whether a run from random weights has not learnt; asked when its first epoch is over."""
+        restart, first = self.job.plan.fitting.restart, self.job.per_epoch
+        if restart is None or first is None or self.job.start or self.state.step != first:
             return False
-        last = self.progress.losses[-max(1, first // 10) :]
+        last = self.state.losses[-max(1, first // 10) :]
         return float(np.mean(last)) > restart.loss
 
     def _pause(self, stop: _Signals) -> None:
-        """What may be due between two steps: a checkpoint, a look, the end."""
-        step, done = self.progress.step, self.progress.step == self.task.steps
+        """What may be due between two steps: a checkpoint, the end, a look at validation cases."""
+        step, done = self.state.step, self.state.step == self.job.steps
         if done or stop.number or step % self.running.checkpoint_every == 0:
-            path = self.task.file("-checkpoint.safetensors")
-            checkpoint.save(path, self.model, self.progress)
+            path = self.job.file("-checkpoint.safetensors")
+            checkpoint.save(path, self.model, self.state)
         if stop.number:
-            self.say(f"{self.task.run.name}: stopped after step {step}; run it again to go on")
+            self.say(f"{self.job.run.name}: stopped after step {step}; run it again to go on")
             if stop.number == signal.SIGINT:
                 raise KeyboardInterrupt
             raise SystemExit(128 + stop.number)
-        if self.look is not None and not done and step % self.running.look_every == 0:
-            self._look(self.look)
+        due = not done and step % self.running.look_every == 0
+        if self.validation is not None and due:
+            self._look(self.validation)
 
-    def _look(self, look: Look) -> None:
-        """Scores the weights as they would be used now."""
-        step = self.progress.step
-        journal = Journal(self.task.file("-validation.csv"), LOOK_COLUMNS, step - 1)
-        with _averaged(self.model, self.task.plan.fitting), _undistributed():
-            found = look.scores(self.task.run, variables.collect(self.model))
-        for case, dsc, f1 in found:
+    def _look(self, validation: ValidationCases) -> None:
+        """Scores the weights as they would be if the training ended now."""
+        step = self.state.step
+        journal = Journal(self.job.file("-validation.csv"), VALIDATION_COLUMNS, step - 1)
+        with keras_setup.averaged(self.model, self.job.plan.fitting), keras_setup.on_one_device():
+            scores = validation.scores(self.job.run, variables.collect(self.model))
+        for case, dsc, f1 in scores:
             journal.add("validation", step, case, f"{dsc:.4f}", f"{f1:.4f}")
-        dsc, f1 = (float(np.nanmean([row[i] for row in found])) for i in (1, 2))
+        dsc, f1 = (float(np.nanmean([row[i] for row in scores])) for i in (1, 2))
         self.say(
-            f"{self.task.run.name}: step {step}: validation, {len(found)} cases: "
+            f"{self.job.run.name}: step {step}: validation, {len(scores)} cases: "
             f"mean DSC {dsc:.3f}, lesion F1 {f1:.3f}"
         )
 
 
-# What is set for a while ------------------------------------------------------------------------
+# Signals ------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -360,64 +323,3 @@ def _deferred_signals() -> Iterator[_Signals]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _policy(name: str) -> Iterator[None]:
-    """Sets Keras' types of number for a while."""
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def _parallel(
-    machine: Runtime, batch: int, say: Callable[[str], None]
-) -> AbstractContextManager[Any]:
-    """Spreads batches over all devices where Keras can (JAX), else computes on one."""
-    import keras
-
-    if machine.backend != "jax":
-        return machine.scope()
-    devices = keras.distribution.list_devices(machine.device)
-    used = max(n for n in range(1, len(devices) + 1) if batch % n == 0)
-    if used == 1:
-        return machine.scope()
-    say(f"computing on {used} of {len(devices)} devices")
-    spread = keras.distribution.DataParallel(devices=devices[:used], auto_shard_dataset=False)
-    scope: AbstractContextManager[Any] = spread.scope()
-    return scope
-
-
-def _undistributed() -> AbstractContextManager[Any]:
-    """Computes on one device for a while: few slices do not divide into equal parts."""
-    import keras
-
-    @contextmanager
-    def alone() -> Iterator[None]:
-        before = keras.distribution.distribution()
-        keras.distribution.set_distribution(None)
-        try:
-            yield
-        finally:
-            keras.distribution.set_distribution(before)
-
-    return nullcontext() if keras.distribution.distribution() is None else alone()
-
-
-@contextmanager
-def _averaged(model: Any, fitting: Fitting) -> Iterator[None]:
-    """Puts the moving average of the weights into the model for a while, if there is one."""
-    if fitting.average is None:
-        yield
-        return
-    kept = variables.collect(model)
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    try:
-        yield
-    finally:
-        variables.assign(model, kept, name="the last weights")

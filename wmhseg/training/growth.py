@@ -13,9 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from wmhseg.errors import WeightsError
+from wmhseg.networks import variables
 
 Float = npt.NDArray[np.float32]
 _STACKED = re.compile(r"(?P<stage>.+_conv)(?P<number>[2-9]|[1-9][0-9]+)/(?P<kind>kernel|bias)")
@@ -52,17 +56,17 @@ def grow(own: Mapping[str, Float], start: Mapping[str, Float]) -> tuple[dict[str
                 kernels += 1
     if not kernels:
         return made, ""
-    told = f"{taken} of {len(own)} arrays taken"
-    told += f", {resized} cut or extended" if resized else ""
-    told += f", {added} made to pass their input on" if added else ""
-    return made, told
+    sentence = f"{taken} of {len(own)} arrays taken"
+    sentence += f", {resized} cut or extended" if resized else ""
+    sentence += f", {added} made to pass their input on" if added else ""
+    return made, sentence
 
 
 def _resized(given: Float, shape: tuple[int, ...]) -> Float | None:
     """A kernel in another odd size, or the first one for FLAIR alone; None if nothing fits."""
     if len(shape) != 4 or given.ndim != 4 or given.shape[3] != shape[3]:
         return None
-    # The first convolution: FLAIR is channel 0, and a modality that was not there starts unheard.
+    # The first convolution: FLAIR is channel 0, and weights of a modality that is new start at 0.
     modalities = {given.shape[2], shape[2]} == {1, 2}
     if given.shape[2] != shape[2] and not modalities:
         return None
@@ -81,10 +85,10 @@ def _resized(given: Float, shape: tuple[int, ...]) -> Float | None:
 
 def _passing_on(path: str, array: Float, start: Mapping[str, Float]) -> Float | None:
     """The convolution that leaves its input as it is, where the start has a shorter stack."""
-    found = _STACKED.fullmatch(path)
-    if found is None or f"{found['stage']}1/kernel" not in start:
+    stacked = _STACKED.fullmatch(path)
+    if stacked is None or f"{stacked['stage']}1/kernel" not in start:
         return None
-    if found["kind"] == "bias":
+    if stacked["kind"] == "bias":
         return np.zeros_like(array)
     rows, columns, received, filters = array.shape
     if received != filters or rows % 2 == 0 or columns % 2 == 0:
@@ -92,3 +96,26 @@ def _passing_on(path: str, array: Float, start: Mapping[str, Float]) -> Float | 
     made = np.zeros_like(array)
     made[rows // 2, columns // 2] = np.eye(filters, dtype=np.float32)
     return made
+
+
+def take_start(model: Any, tensors: variables.Tensors, *, name: str) -> str:
+    """Puts the weights of a related network, grown, into a network.
+
+    Args:
+        model: A Keras model of this package.
+        tensors: Weights of the same or of a related network.
+        name: What to call them in messages.
+
+    Returns:
+        A sentence that says what was taken.
+
+    Raises:
+        WeightsError: If there is nothing to take.
+    """
+    made, sentence = grow(variables.collect(model), tensors)
+    if not sentence:
+        raise WeightsError(
+            "Weights that share at least one kernel with the network were expected", received=name
+        )
+    variables.assign(model, made, name=name)
+    return sentence

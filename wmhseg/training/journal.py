@@ -1,4 +1,4 @@
-"""Tables that grow while a training runs, and can be taken back to the step of a checkpoint."""
+"""Tables that grow while a training runs; a resumed one drops what its checkpoint lacks."""
 
 from __future__ import annotations
 

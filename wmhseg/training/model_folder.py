@@ -1,4 +1,4 @@
-"""From trained weights to the model folder that ``wmhseg segment`` loads."""
+"""What stands in the model folder of a training beside its weights: preset, card and plan."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wmhseg.io import files
-from wmhseg.networks import variables
-from wmhseg.training import plan_checks
+from wmhseg.training import plan_files
 from wmhseg.training.plan import Plan, Run
 from wmhseg.version import __version__
-from wmhseg.weights import preset, store
+from wmhseg.weights import preset
 from wmhseg.weights.preset import Member, Preset
 
 
@@ -26,7 +25,8 @@ class Facts:
         losses: Name of a run -> its last logged training loss.
         hardware: What it was computed on at the end.
         versions: Package -> version.
-        looks: Name of a member -> number of validation cases, mean DSC, mean lesion F1.
+        validation: Name of a member -> number of validation cases, mean DSC, mean lesion F1, at
+            the end of its training.
     """
 
     command: str
@@ -35,7 +35,7 @@ class Facts:
     losses: Mapping[str, str]
     hardware: str
     versions: Mapping[str, str]
-    looks: Mapping[str, tuple[int, float, float]]
+    validation: Mapping[str, tuple[int, float, float]]
 
 
 def preset_of(plan: Plan, runs: Sequence[Run]) -> Preset:
@@ -67,13 +67,6 @@ def preset_of(plan: Plan, runs: Sequence[Run]) -> Preset:
     )
 
 
-def write(
-    folder: Path, made: Preset, tensors: Sequence[variables.Tensors], card: str, *, dtype: str
-) -> store.Model:
-    """Writes a model folder; see ``wmhseg.weights.store.save_model``."""
-    return store.save_model(folder, made, list(tensors), card, dtype=dtype)
-
-
 def card(plan: Plan, facts: Facts) -> str:
     """Text of MODEL_CARD.md: what is known, and nothing that was not measured."""
     runs = "\n".join(
@@ -82,7 +75,7 @@ def card(plan: Plan, facts: Facts) -> str:
         for run in plan.runs
     )
     about = "\n".join(f"* {line}" for line in facts.data)
-    found = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
+    versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
     return f"""# {plan.name}
 
 {plan.description}
@@ -107,7 +100,7 @@ def card(plan: Plan, facts: Facts) -> str:
 |---|---|---|---|---|
 {runs}
 
-{sum(facts.hours.values()):.2f} hours in all, on {facts.hardware}. wmhseg {__version__}, {found}.
+{sum(facts.hours.values()):.2f} hours in all, on {facts.hardware}. wmhseg {__version__}, {versions}.
 `plan.json` beside this file is the complete plan.
 
 ## Validation
@@ -121,14 +114,14 @@ def card(plan: Plan, facts: Facts) -> str:
 
 
 def _validation(facts: Facts) -> str:
-    if not facts.looks:
+    if not facts.validation:
         return (
             "Nothing has been measured. A training loss says nothing about other scans: score the "
             "model on cases of your own with `wmhseg evaluate`."
         )
     rows = "\n".join(
         f"| {name} | {cases} | {dsc:.3f} | {f1:.3f} |"
-        for name, (cases, dsc, f1) in facts.looks.items()
+        for name, (cases, dsc, f1) in facts.validation.items()
     )
     return f"""Each member alone on the validation cases at the end of its training. These cases
 were looked at while the model was trained: they are **validation data, not test data**. The
@@ -141,6 +134,6 @@ ensemble has not been measured.
 
 def write_extras(folder: Path, plan: Plan, extras: Mapping[str, str]) -> None:
     """Writes the plan and other texts, such as the split, into a finished model folder."""
-    files.write_text(folder / "plan.json", plan_checks.to_json(plan))
+    files.write_text(folder / "plan.json", plan_files.to_json(plan))
     for name, text in extras.items():
         files.write_text(folder / name, text)

@@ -1,18 +1,25 @@
-"""What a training is: frozen records that are read from and written to strict JSON.
+"""What a training is: frozen records, and the check of what their types alone do not say.
 
 The steps, not the clock, decide when training ends, so the same plan on the same data means the
-same training on any machine. Every number of a published recipe stands here and nowhere else.
+same training on any machine. ``wmhseg.training.recipes`` holds the plans that come with the
+program, ``wmhseg.training.plan_files`` reads and writes them.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from wmhseg.errors import PlanError
+from wmhseg.records import MismatchError, require
 from wmhseg.synthesis.recipe import Recipe
+from wmhseg.weights import preset as presets
 from wmhseg.weights.preset import NetworkOption, Postprocessing, Preprocessing
 
 FORMAT = 1
+# A checkpoint counts steps in float32, which holds whole numbers up to 16 million.
+MAX_STEPS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Restart:
     """When a run that does not learn starts again from other random weights.
 
     Attributes:
-        loss: A mean loss above this over the first epoch is "near its worst value".
+        loss: A run with a higher mean loss over the last tenth of its first epoch does not learn.
         attempts: Starts in all before giving up.
     """
 
@@ -173,3 +180,114 @@ def intensity_scale(plan: Plan, *, challenge: bool) -> Literal["adapt", "keep"]:
     if plan.intensity_scale == "auto":
         return "keep" if challenge else "adapt"
     return plan.intensity_scale
+
+
+def validate(plan: Plan) -> None:
+    """Checks what types alone do not say.
+
+    Raises:
+        PlanError: If a value is out of range or two contradict each other.
+    """
+    try:
+        _check_head(plan)
+        presets.check_method(plan.preprocessing, plan.postprocessing)
+        _check_data(plan)
+        _check_fitting(plan.fitting)
+        names: list[str] = []
+        for number, run in enumerate(plan.runs):
+            _check_run(run, f"runs[{number}]", plan)
+            require(run.name not in names, f"runs[{number}].name", "a new name", run.name)
+            names.append(run.name)
+    except MismatchError as mismatch:
+        raise plan_error(mismatch) from None
+
+
+def plan_error(mismatch: MismatchError) -> PlanError:
+    """The error to raise for a value that a plan may not hold."""
+    return PlanError(
+        f"plan: {mismatch.expected}",
+        received=mismatch.received,
+        advice='"wmhseg train --print-plan" shows a complete plan.',
+    )
+
+
+def _check_head(plan: Plan) -> None:
+    require(plan.format == FORMAT, "format", f"{FORMAT}", plan.format)
+    valid = re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", plan.name)
+    require(bool(valid), "name", "a name of small letters, digits, '.', '_' and '-'", plan.name)
+    for name in ("description", "licence", "training_data", "reference"):
+        text = getattr(plan, name)
+        require(text.isprintable(), name, "one line of printable text", text)
+    require(plan.channels in (1, 2), "channels", "1 or 2", plan.channels)
+    members = sum(run.member for run in plan.runs)
+    most = presets.MAX_MEMBERS
+    require(1 <= members <= most, "runs", f"1 to {most} runs with member true", members)
+
+
+def _check_data(plan: Plan) -> None:
+    varied, drawn = plan.augmentation, plan.synthesis
+    require(
+        (varied is None) != (drawn is None),
+        "augmentation and synthesis",
+        "one of the two, and null in the other",
+        "both" if varied else "none",
+    )
+    if varied is not None:
+        require(1 <= varied.copies <= 1000, "augmentation.copies", "1 to 1000", varied.copies)
+        for name, most in (("rotation_deg", 180.0), ("shear_deg", 60.0)):
+            value = getattr(varied, name)
+            require(0 <= value <= most, f"augmentation.{name}", f"0 to {most:g}", value)
+        low, high = varied.zoom
+        require(0.1 <= low <= high <= 10, "augmentation.zoom", "0.1 to 10, rising", varied.zoom)
+        for name in ("flip", "without_t1"):
+            value = getattr(varied, name)
+            require(0 <= value <= 1, f"augmentation.{name}", "a probability", value)
+    if drawn is not None:
+        require(1 <= drawn.scans <= 1000, "synthesis.scans", "1 to 1000", drawn.scans)
+        require(1 <= drawn.slices <= 1000, "synthesis.slices", "1 to 1000", drawn.slices)
+        same = drawn.recipe.field == plan.preprocessing.field
+        require(same, "synthesis.recipe.field", "the field of preprocessing", drawn.recipe.field)
+
+
+def _check_fitting(fitting: Fitting) -> None:
+    decay = fitting.weight_decay
+    require(0 <= decay < 1, "fitting.weight_decay", "0 to below 1", decay)
+    require(decay == 0 or fitting.optimizer == "adamw", "fitting.weight_decay", "0 (adam)", decay)
+    clip, average, restart = fitting.clip_norm, fitting.average, fitting.restart
+    require(clip is None or clip > 0, "fitting.clip_norm", "more than 0", clip)
+    require(average is None or 0 < average < 1, "fitting.average", "between 0 and 1", average)
+    if restart is not None:
+        require(restart.loss > 0, "fitting.restart.loss", "more than 0", restart.loss)
+        where = "fitting.restart.attempts"
+        require(1 <= restart.attempts <= 100, where, "1 to 100", restart.attempts)
+
+
+def _check_run(run: Run, where: str, plan: Plan) -> None:
+    valid = re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", run.name)
+    require(bool(valid), f"{where}.name", "small letters, digits, '-' and '_'", run.name)
+    one = (run.steps is None) != (run.epochs is None)
+    require(one, where, "either steps or epochs", [run.steps, run.epochs])
+    steps, epochs = run.steps, run.epochs
+    require(steps is None or 1 <= steps <= MAX_STEPS, f"{where}.steps", "1 to 10 million", steps)
+    require(
+        epochs is None or (1 <= epochs <= 100_000 and plan.synthesis is None),
+        f"{where}.epochs",
+        "at least 1 with real scans, null with synthetic ones",
+        epochs,
+    )
+    require(1 <= run.batch <= 10_000, f"{where}.batch", "1 to 10,000", run.batch)
+    if plan.synthesis is not None:
+        most = plan.synthesis.scans * plan.synthesis.slices
+        require(run.batch <= most, f"{where}.batch", f"at most scans x slices = {most}", run.batch)
+    smallest = min(plan.preprocessing.field)
+    require(
+        run.crop is None or 16 <= run.crop <= smallest,
+        f"{where}.crop",
+        f"16 to {smallest}",
+        run.crop,
+    )
+    require(0 < run.rate <= 10, f"{where}.rate", "above 0", run.rate)
+    falling = 0 <= run.final_rate <= run.rate
+    require(falling, f"{where}.final_rate", "0 to rate", run.final_rate)
+    require(0 <= run.warmup <= MAX_STEPS, f"{where}.warmup", "0 or more steps", run.warmup)
+    require(0 <= run.seed < 2**31, f"{where}.seed", "0 to 2147483647", run.seed)

@@ -23,15 +23,14 @@ from wmhseg.errors import (
     MissingFileError,
     NoCasesError,
 )
-from wmhseg.io import checksums, files, images
-from wmhseg.preparation import network_input
+from wmhseg.io import checksums, files
+from wmhseg.io.progress import Progress
+from wmhseg.preparation import labelled, network_input
 from wmhseg.training import augment, model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Augmentation, Plan, Run
-from wmhseg.training.split import Split, Subject
+from wmhseg.training.split import PatientCase, Split
 from wmhseg.training.stream import Batch, crop, stacked
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class ScanSource:
 
     @property
     def per_epoch(self) -> int:
-        """Batches an epoch; what does not fill a batch comes in another epoch."""
+        """Batches an epoch; slices left over at its end are not shown in it."""
         return max(1, sum(self.slices) * self.augmentation.copies // self.batch)
 
     def open(self) -> Callable[[int], Iterator[Batch]]:
@@ -74,19 +73,19 @@ class ScanSource:
                 order.clear()
                 order[epoch] = self._order(epoch)
             picked = order[epoch][place * self.batch : (place + 1) * self.batch]
-            found = []
+            slices = []
             for item in map(int, picked):
                 copy, index = divmod(item, int(starts[-1]))
                 case = int(np.searchsorted(starts, index, "right")) - 1
                 within = index - int(starts[case])
                 rng = np.random.default_rng(np.random.SeedSequence([*self.seed, epoch, item]))
-                found.append(self._varied(rng, stacks[case][within], masks[case][within], copy))
-            yield stacked(found)
+                slices.append(self._varied(rng, stacks[case][within], masks[case][within], copy))
+            yield stacked(slices)
 
         return draw
 
     def _order(self, epoch: int) -> npt.NDArray[np.intp]:
-        """All copies of all slices, mixed; gone through again where they do not fill a batch."""
+        """Numbers of all copies of all slices, mixed; repeated if they are fewer than a batch."""
         items = sum(self.slices) * self.augmentation.copies
         rng = np.random.default_rng(np.random.SeedSequence([*self.seed, epoch]))
         mixed: npt.NDArray[np.intp] = np.resize(rng.permutation(items), max(items, self.batch))
@@ -95,7 +94,7 @@ class ScanSource:
     def _varied(
         self, rng: np.random.Generator, image: Any, mask: Any, copy: int
     ) -> tuple[Any, Any]:
-        """Copy 0 is the slice as it is."""
+        """One copy of a slice, cropped; copy 0 is the slice as it is."""
         image, mask = np.asarray(image), np.asarray(mask)
         if copy:
             image, mask = augment.apply(image, mask, augment.draw(rng, self.augmentation))
@@ -103,7 +102,7 @@ class ScanSource:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedCases:
     """Cases that are ready to be drawn from.
 
     Attributes:
@@ -128,15 +127,15 @@ class ScanData:
     """
 
     parted: Split
-    prepared: Prepared
+    prepared: PreparedCases
     augmentation: Augmentation
 
     def identity(self) -> dict[str, str]:
         """Checksum of every file that is trained on."""
         return {
-            f"{subject.case.name}/{name}": checksums.sha256_of(path)
-            for subject in self.parted.train
-            for name, path in _files(subject.case).items()
+            f"{one.case.name}/{name}": checksums.sha256_of(path)
+            for one in self.parted.train
+            for name, path in _files(one.case).items()
         }
 
     def per_epoch(self, run: Run) -> int | None:
@@ -145,7 +144,7 @@ class ScanData:
 
     def source(self, run: Run, seed: tuple[int, ...]) -> ScanSource:
         """Batches for a run."""
-        names = [subject.case.name for subject in self.parted.train]
+        names = [one.case.name for one in self.parted.train]
         return ScanSource(
             tuple(self.prepared.folders[name] for name in names),
             tuple(self.prepared.slices[name] for name in names),
@@ -159,16 +158,16 @@ class ScanData:
         """What a model card says about the data."""
         train = self.parted.train
         places: dict[str, int] = {}
-        for subject in train:
-            places[subject.place or "unknown"] = places.get(subject.place or "unknown", 0) + 1
-        patients = len({subject.patient for subject in train})
-        slices = sum(self.prepared.slices[subject.case.name] for subject in train)
+        for one in train:
+            places[one.place or "unknown"] = places.get(one.place or "unknown", 0) + 1
+        patients = len({one.patient for one in train})
+        slices = sum(self.prepared.slices[one.case.name] for one in train)
         copies = self.augmentation.copies
-        found = ", ".join(f"{place} ({count})" for place, count in sorted(places.items()))
+        scanners = ", ".join(f"{place} ({count})" for place, count in sorted(places.items()))
         return [
             f"{len(train)} scans of {patients} patients, {slices} slices, each seen "
             f"{copies} times an epoch.",
-            f"Scanners: {found}.",
+            f"Scanners: {scanners}.",
             f"Split {self.parted.how}, fold {self.parted.fold} of {self.parted.folds}: "
             f"{len(self.parted.test)} scans kept aside, {len(self.parted.unused)} not used; "
             "`split.json` names them.",
@@ -177,8 +176,8 @@ class ScanData:
 
 
 def _files(case: Case) -> dict[str, Path]:
-    found = {"FLAIR": case.flair, "T1": case.t1, "wmh": case.reference}
-    return {name: path for name, path in found.items() if path is not None}
+    paths = {"FLAIR": case.flair, "T1": case.t1, "wmh": case.reference}
+    return {name: path for name, path in paths.items() if path is not None}
 
 
 def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
@@ -195,40 +194,30 @@ def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDAr
         InputError: If a file is missing or damaged, grids differ, or the mask holds labels
             besides 0, 1 and 2.
     """
-    if case.problem is not None:
-        raise MissingFileError(
-            f"A usable case was expected ({case.problem.kind})", received=case.problem.detail
-        )
-    if case.reference is None or case.flair is None:
-        raise MissingFileError("FLAIR and mask were expected", received=", ".join(_files(case)))
     needs_t1 = plan.channels == 2
+    scans = labelled.read_labelled(case, with_t1=needs_t1)
     if needs_t1 and case.t1 is None and plan.without_t1 == "error":
         raise MissingFileError("A T1 scan was expected", received="none")
-    flair = images.read_scan(case.flair, name="FLAIR")
-    t1 = images.read_scan(case.t1, name="T1") if needs_t1 and case.t1 else None
-    labels, grid = images.read_labels(case.reference)
-    difference = flair.grid.difference(grid)
+    difference = scans.flair.grid.difference(scans.grid)
     if difference:
         raise GridMismatchError("FLAIR and mask on one grid were expected", received=difference)
-    other = sorted(set(np.unique(labels).tolist()) - {0, 1, 2})
+    other = sorted(set(np.unique(scans.labels).tolist()) - {0, 1, 2})
     if other:
         raise LabelsError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
     scale = plans.intensity_scale(plan, challenge=case.in_challenge_layout)
-    found = network_input.prepare(
-        flair, t1, model_folder.preset_of(plan, ()), intensity_scale=scale
+    prepared = network_input.prepare(
+        scans.flair, scans.t1, model_folder.preset_of(plan, ()), intensity_scale=scale
     )
-    way = found.conformation
-    target = way.pad(way.crop(way.orient((labels == 1).astype(np.uint8))), 0)
-    return found.stack, target
+    return prepared.stack, labelled.target(scans.labels, prepared.conformation)
 
 
 def prepare(
-    found: Sequence[Subject], plan: Plan, folder: Path, progress: Progress | None = None
-) -> Prepared:
+    cases: Sequence[PatientCase], plan: Plan, folder: Path, progress: Progress | None = None
+) -> PreparedCases:
     """Prepares all cases once, in files that the processes that draw share.
 
     Args:
-        found: The cases.
+        cases: The cases.
         plan: How to prepare them.
         folder: Where to; what was there is removed. Uses about 0.3 MB a slice.
         progress: Called with (done, total).
@@ -245,10 +234,10 @@ def prepare(
     folders: dict[str, Path] = {}
     slices: dict[str, int] = {}
     skipped: dict[str, str] = {}
-    for done, subject in enumerate(found, 1):
-        name = subject.case.name
+    for done, one in enumerate(cases, 1):
+        name = one.case.name
         try:
-            stack, target = read_case(subject.case, plan)
+            stack, target = read_case(one.case, plan)
         except InputError as error:
             skipped[name] = str(error)
         else:
@@ -259,11 +248,11 @@ def prepare(
             _save(place / "mask.npy", target)
             slices[name] = len(stack)
         if progress is not None:
-            progress(done, len(found))
+            progress(done, len(cases))
     if not slices:
         first = next(iter(skipped.items()), ("", "none"))
         raise NoCasesError("At least one usable case was expected", received=": ".join(first))
-    return Prepared(folders, slices, skipped)
+    return PreparedCases(folders, slices, skipped)
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:

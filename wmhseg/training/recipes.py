@@ -1,4 +1,4 @@
-"""The recipes of training that come with the program, published ones and our own.
+"""The recipes (plans of training) that come with the program, published ones and our own.
 
 Every number of a published recipe stands here and nowhere else.
 """

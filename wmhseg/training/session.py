@@ -12,15 +12,15 @@ from wmhseg.engines import backends
 from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import PlotsUnavailableError, ResumeError
-from wmhseg.io import checksums, files
+from wmhseg.io import checksums, files, stamps
 from wmhseg.networks import variables
-from wmhseg.training import curves, model_folder, plan_checks
-from wmhseg.training.fit import Running, Task, fit
+from wmhseg.training import curves, model_folder, plan_files
+from wmhseg.training.fit import Running, TrainingJob, fit
 from wmhseg.training.journal import read
 from wmhseg.training.model_folder import Facts
 from wmhseg.training.plan import Plan, Run
 from wmhseg.training.stream import Source
-from wmhseg.training.validation import Look
+from wmhseg.training.validation import ValidationCases
 from wmhseg.version import __version__
 from wmhseg.weights import store, tensor_files
 from wmhseg.weights.store import Model
@@ -52,7 +52,7 @@ class Session:
         output: Folder for checkpoints, logs and the model folder.
         command: The command, for the model card.
         extras: Name -> text of files to put into the model folder, such as the split.
-        validation: Folder of cases for early looks, or None.
+        validation: Folder of cases to score while it trains, or None.
     """
 
     plan: Plan
@@ -91,13 +91,15 @@ def train(session: Session, running: Running, say: Callable[[str], None] = print
     say(f"computing with {machine.backend} on {backends.hardware(machine)}")
     from wmhseg.networks import catalogue  # imports Keras, for which the backend had to be chosen
 
-    for run in plan.runs:  # options that a network does not take are found out now
+    for run in plan.runs:  # raises now for options that a network does not take
         catalogue.build(run.network, plan.preprocessing.field, plan.channels, run.options)
-    look = Look(plan, session.validation, machine) if session.validation else None
+    cases = None
+    if session.validation is not None:
+        cases = ValidationCases(plan, session.validation, machine)
     for run in plan.runs:
-        _finish(session, run, machine, running, look, say)
+        _finish(session, run, machine, running, cases, say)
     members = [run for run in plan.runs if run.member]
-    made = model_folder.write(
+    made = store.save_model(
         folder,
         model_folder.preset_of(plan, members),
         [tensor_files.read_tensors(_weights_of(output, run)) for run in members],
@@ -119,11 +121,11 @@ def _identity(session: Session) -> dict[str, str]:
 
 
 def _begin(session: Session, identity: Mapping[str, str], say: Callable[[str], None]) -> bool:
-    """Writes what is trained into the folder, or checks it; says whether it was there."""
+    """Writes down what is trained, or compares it with what is there; whether it was there."""
     output = session.output
     files.check_writable(output)
     texts = {
-        "plan.json": plan_checks.to_json(session.plan),
+        "plan.json": plan_files.to_json(session.plan),
         "data.json": json.dumps(identity, indent=2, ensure_ascii=False) + "\n",
     } | dict(session.extras)
     version = output / "version.txt"
@@ -134,18 +136,15 @@ def _begin(session: Session, identity: Mapping[str, str], say: Callable[[str], N
                 received=output / session.plan.name,
                 advice="Choose another --output or --set name=….",
             )
-        with files.together():
-            files.write_text(version, __version__ + "\n")
-            for name, text in texts.items():
-                files.write_text(output / name, text)
+        stamps.write_sources(output, {version.name: __version__ + "\n", **texts})
         return False
-    for name, text in texts.items():
-        if not (output / name).exists() or (output / name).read_text("utf-8") != text:
-            raise ResumeError(
-                f"The {name} of the training in {output} was expected, to go on with it",
-                received="another plan, other data or another split",
-                advice="Choose another --output for a new training.",
-            )
+    changed = stamps.changed_source(output, texts)
+    if changed:
+        raise ResumeError(
+            f"The {changed} of the training in {output} was expected, to go on with it",
+            received="another plan, other data or another split",
+            advice="Choose another --output for a new training.",
+        )
     if version.exists() and version.read_text("utf-8").strip() != __version__:
         say(f"begun with wmhseg {version.read_text('utf-8').strip()}, going on with {__version__}")
     return True
@@ -160,7 +159,7 @@ def _finish(
     run: Run,
     machine: Runtime,
     running: Running,
-    look: Look | None,
+    cases: ValidationCases | None,
     say: Callable[[str], None],
 ) -> None:
     """Trains one run unless its weights are there."""
@@ -168,7 +167,7 @@ def _finish(
     if path.exists():
         return
     per_epoch = session.data.per_epoch(run)
-    task = Task(
+    job = TrainingJob(
         plan=session.plan,
         run=run,
         steps=run.steps or (run.epochs or 0) * (per_epoch or 0),
@@ -177,9 +176,9 @@ def _finish(
         start=_start(session, run),
         folder=session.output,
     )
-    say(f"{run.name}: {task.steps} steps of {run.batch} slices")
-    tensor_files.write_tensors(path, fit(task, machine, running, look=look, say=say))
-    task.file("-checkpoint.safetensors").unlink(missing_ok=True)
+    say(f"{run.name}: {job.steps} steps of {run.batch} slices")
+    tensor_files.write_tensors(path, fit(job, machine, running, validation=cases, say=say))
+    job.file("-checkpoint.safetensors").unlink(missing_ok=True)
     _draw(session, say)
 
 
@@ -193,11 +192,11 @@ def _start(session: Session, run: Run) -> tuple[str, variables.Tensors] | None:
 
 def _logs(session: Session, ending: str) -> dict[str, list[dict[str, str]]]:
     """Rows of each run's table, those without one left out."""
-    found = {run.name: read(session.output / f"{run.name}{ending}") for run in session.plan.runs}
-    return {name: rows for name, rows in found.items() if rows}
+    logs = {run.name: read(session.output / f"{run.name}{ending}") for run in session.plan.runs}
+    return {name: rows for name, rows in logs.items() if rows}
 
 
-def _looks(session: Session) -> dict[str, dict[int, tuple[int, float, float]]]:
+def _validation(session: Session) -> dict[str, dict[int, tuple[int, float, float]]]:
     """Run -> step -> number of cases, mean DSC, mean lesion F1."""
     means: dict[str, dict[int, tuple[int, float, float]]] = {}
     for name, rows in _logs(session, "-validation.csv").items():
@@ -218,8 +217,8 @@ def _draw(session: Session, say: Callable[[str], None]) -> None:
         for name, rows in _logs(session, ".csv").items()
     }
     scores = {
-        name: [(step, dsc, f1) for step, (_, dsc, f1) in found.items()]
-        for name, found in _looks(session).items()
+        name: [(step, dsc, f1) for step, (_, dsc, f1) in by_step.items()]
+        for name, by_step in _validation(session).items()
     }
     try:
         picture = curves.training_curves(losses, scores, session.plan.name)
@@ -240,5 +239,5 @@ def _facts(session: Session, machine: Runtime) -> Facts:
         losses={name: str(row["loss"]) for name, row in logs.items()},
         hardware=backends.hardware(machine),
         versions=machines.versions(machine.backend),
-        looks={name: found[max(found)] for name, found in _looks(session).items()},
+        validation={n: by_step[max(by_step)] for n, by_step in _validation(session).items()},
     )

@@ -7,7 +7,6 @@ every case is a patient of its own.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -18,16 +17,16 @@ import numpy as np
 
 from wmhseg.datasets.cases import Case
 from wmhseg.datasets.folders import natural
+from wmhseg.datasets.tables import read_table
 from wmhseg.errors import TableError, UsageError
-from wmhseg.io import files
 
 _SEED = 20170914  # fixed, so that fold 2 of 5 is the same for everybody with the same cases
 _BIDS_SUBJECT = re.compile(r"(sub-[0-9A-Za-z+]+)(?:_.*)?")
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A case and whose it is."""
+class PatientCase:
+    """A case, and the patient whose it is."""
 
     case: Case
     patient: str
@@ -54,24 +53,25 @@ class Split:
     how: str
     fold: int
     folds: int
-    train: tuple[Subject, ...]
-    test: tuple[Subject, ...] = ()
-    unused: tuple[Subject, ...] = ()
+    train: tuple[PatientCase, ...]
+    test: tuple[PatientCase, ...] = ()
+    unused: tuple[PatientCase, ...] = ()
 
 
-def subjects(cases: Sequence[Case], table: Path | None = None) -> list[Subject]:
+def with_patients(cases: Sequence[Case], table: Path | None = None) -> list[PatientCase]:
     """Says whose each case is.
 
     Args:
         cases: The cases.
-        table: Tab-separated table with the columns case and patient, or None.
+        table: Table with the columns case and patient, separated by tabs (by commas if its name
+            ends in .csv), or None.
 
     Raises:
         TableError: If the table has other columns, or does not name every case.
         InputError: If it cannot be read.
     """
     if table is None:
-        return [Subject(case, _patient(case.name)) for case in cases]
+        return [PatientCase(case, _patient(case.name)) for case in cases]
     known = _read(table)
     missing = [case.name for case in cases if not known.get(case.name)]
     if missing:
@@ -79,7 +79,7 @@ def subjects(cases: Sequence[Case], table: Path | None = None) -> list[Subject]:
             f"A patient for every case was expected in {table}",
             received=f"none for {', '.join(missing[:10])}",
         )
-    return [Subject(case, known[case.name]) for case in cases]
+    return [PatientCase(case, known[case.name]) for case in cases]
 
 
 def _patient(name: str) -> str:
@@ -88,22 +88,17 @@ def _patient(name: str) -> str:
 
 
 def _read(table: Path) -> dict[str, str]:
-    with files.reading(table, f'table "{table}"', advice="Name a TSV file.") as handle:
-        text = handle.read().decode("utf-8-sig", "replace")
-    rows = csv.DictReader(text.splitlines(), delimiter="\t", restval="")
-    if not {"case", "patient"} <= set(rows.fieldnames or ()):
-        raise TableError(
-            f"The columns case and patient, parted by tabs, were expected in {table}",
-            received=", ".join(rows.fieldnames or ()) or "an empty file",
-        )
-    return {row["case"]: row["patient"].strip() for row in rows}
+    patients = read_table(table, lenient=True)
+    if not {"case", "patient"} <= set(patients.columns):
+        raise patients.lacking("case", "patient")
+    return {row["case"]: row["patient"].strip() for row in patients.rows}
 
 
-def split(found: Sequence[Subject], how: str, fold: int) -> Split:
+def split(cases: Sequence[PatientCase], how: str, fold: int) -> Split:
     """Parts the cases.
 
     Args:
-        found: All cases.
+        cases: All cases.
         how: "none" trains on all. "k-fold:K" makes K parts of the patients, those of each scanner
             spread evenly. "loso" keeps one patient aside. "cross-scanner" keeps one scanner
             aside, and all other scans of its patients out of the training.
@@ -114,14 +109,14 @@ def split(found: Sequence[Subject], how: str, fold: int) -> Split:
     """
     name, _, number = how.partition(":")
     if name == "none" and not number:
-        kept_aside: list[list[Subject]] = [[]]
+        kept_aside: list[list[PatientCase]] = [[]]
     elif name == "k-fold" and number.isdecimal() and int(number) > 1:
-        kept_aside = _by_patient(found, _folds(found, int(number)))
+        kept_aside = _by_patient(cases, _folds(cases, int(number)))
     elif name == "loso" and not number:
-        kept_aside = _by_patient(found, [[patient] for patient in _patients(found)])
+        kept_aside = _by_patient(cases, [[patient] for patient in _patients(cases)])
     elif name == "cross-scanner" and not number:
-        places = sorted({s.place for s in found}, key=natural)
-        kept_aside = [[s for s in found if s.place == place] for place in places]
+        places = sorted({c.place for c in cases}, key=natural)
+        kept_aside = [[c for c in cases if c.place == place] for place in places]
     else:
         raise UsageError(
             "A split none, k-fold:K with K from 2, loso or cross-scanner was expected",
@@ -130,31 +125,33 @@ def split(found: Sequence[Subject], how: str, fold: int) -> Split:
     if not 1 <= fold <= len(kept_aside):
         raise UsageError(f"A fold from 1 to {len(kept_aside)} was expected", received=fold)
     test = kept_aside[fold - 1]
-    away = {s.patient for s in test}
-    train = [s for s in found if s.patient not in away]
+    away = {c.patient for c in test}
+    train = [c for c in cases if c.patient not in away]
     if not train or (name != "none" and not test):
         raise UsageError(
             f"Cases on both sides of the split {how} were expected",
             received=f"{len(train)} to train on and {len(test)} kept aside",
         )
-    unused = [s for s in found if s.patient in away and s not in test]
+    unused = [c for c in cases if c.patient in away and c not in test]
     return Split(how, fold, len(kept_aside), tuple(train), tuple(test), tuple(unused))
 
 
-def _patients(found: Sequence[Subject]) -> list[str]:
-    return sorted({s.patient for s in found}, key=natural)
+def _patients(cases: Sequence[PatientCase]) -> list[str]:
+    return sorted({c.patient for c in cases}, key=natural)
 
 
-def _folds(found: Sequence[Subject], count: int) -> list[list[str]]:
+def _folds(cases: Sequence[PatientCase], count: int) -> list[list[str]]:
     """Deals the patients out, scanner by scanner, in a random order that is always the same."""
-    place = {s.patient: s.place for s in reversed(found)}
-    shuffled = list(np.random.default_rng(_SEED).permutation(_patients(found)))
+    place = {c.patient: c.place for c in reversed(cases)}
+    shuffled = list(np.random.default_rng(_SEED).permutation(_patients(cases)))
     dealt = sorted(map(str, shuffled), key=lambda patient: natural(place[patient]))
     return [dealt[start::count] for start in range(count)]
 
 
-def _by_patient(found: Sequence[Subject], folds: Sequence[Sequence[str]]) -> list[list[Subject]]:
-    return [[s for s in found if s.patient in set(patients)] for patients in folds]
+def _by_patient(
+    cases: Sequence[PatientCase], folds: Sequence[Sequence[str]]
+) -> list[list[PatientCase]]:
+    return [[c for c in cases if c.patient in set(patients)] for patients in folds]
 
 
 def to_json(parted: Split, skipped: Mapping[str, str]) -> str:
@@ -170,7 +167,7 @@ def to_json(parted: Split, skipped: Mapping[str, str]) -> str:
         "fold": parted.fold,
         "folds": parted.folds,
         **{
-            name: [{"case": s.case.name, "patient": s.patient, "scanner": s.place} for s in group]
+            name: [{"case": c.case.name, "patient": c.patient, "scanner": c.place} for c in group]
             for name, group in groups.items()
         },
         "skipped": dict(skipped),

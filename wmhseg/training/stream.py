@@ -1,6 +1,6 @@
-"""Batches in a fixed order, drawn ahead of the loop by processes of their own.
+"""Batches in a fixed order, drawn by other processes while the loop takes its steps.
 
-A source says what block number b holds, as a function of nothing but itself and b. Batch s is
+A source makes a block of batches from nothing but itself and the block's number. Batch s is
 therefore the same whether a training runs through or is resumed, and however many processes draw.
 """
 
@@ -23,8 +23,9 @@ Float = npt.NDArray[np.float32]
 Batch = tuple[Float, Float]
 """Inputs (slice, row, column, channel) and targets (slice, row, column, 1), float32."""
 
-# Batches that wait for the loop, over all processes.
+# Batches that are drawn ahead and wait for the loop, over all processes.
 _AHEAD = 16
+# How long a process waits for the other side before it looks whether that still runs.
 _PATIENCE_S = 5.0
 
 
@@ -33,7 +34,7 @@ class Source(Protocol):
 
     @property
     def per_block(self) -> int:
-        """Batches a block."""
+        """Batches in a block."""
 
     def open(self) -> Callable[[int], Iterator[Batch]]:
         """Loads what is needed and returns the function from a block's number to its batches."""
@@ -61,11 +62,12 @@ def produced(source: Source, first: int, processes: int) -> Generator[Batch, Non
     Args:
         source: What to draw.
         first: Number of the first batch.
-        processes: How many draw; each takes every so-manieth block.
+        processes: How many draw. Of three, the first draws blocks 0, 3, 6 and so on, the second
+            1, 4, 7 and so on.
 
     Raises:
-        WmhsegError: What a process met, such as a label map that cannot be read.
-        TrainingFailedError: If a process ended.
+        WmhsegError: That of a process that draws, such as for an unreadable label map.
+        TrainingFailedError: If such a process ended, or raised another error.
     """
     context = multiprocessing.get_context("spawn")
     block, skipped = divmod(first, source.per_block)

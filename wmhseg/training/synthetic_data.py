@@ -1,4 +1,7 @@
-"""Synthetic scans as a source of batches."""
+"""Synthetic scans as a source of batches.
+
+Processes that draw import this module, so it must not load Keras.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.io import checksums
-from wmhseg.synthesis import heads
-from wmhseg.synthesis.scan import load_heads, make_scan
+from wmhseg.synthesis import heads, scan
 from wmhseg.training.plan import Run, Synthesis
 from wmhseg.training.stream import Batch, crop, stacked
 
@@ -49,8 +51,8 @@ class SyntheticData:
 
     def describe(self) -> list[str]:
         """What a model card says about the data."""
-        found = f"{len(self._maps())} whole-head label maps"
-        return [f"Synthetic scans drawn from {found}; no real image."]
+        count = len(self._maps())
+        return [f"Synthetic scans drawn from {count} whole-head label maps; no real image."]
 
     def _maps(self) -> list[Path]:
         return heads.head_files(self.labels)
@@ -78,21 +80,21 @@ class SyntheticSource:
 
     @property
     def per_block(self) -> int:
-        """Batches a block; what does not fill a batch is dropped."""
+        """Batches a block; slices left over at its end are dropped."""
         return self.synthesis.scans * self.synthesis.slices // self.batch
 
     def open(self) -> Callable[[int], Iterator[Batch]]:
         """Loads the label maps."""
-        anatomies = load_heads(self.labels)
+        anatomies = heads.load_heads(self.labels)
 
         def draw(block: int) -> Iterator[Batch]:
             rng = np.random.default_rng(np.random.SeedSequence([*self.seed, block]))
             pool = []
             for _ in range(self.synthesis.scans):
-                scan = make_scan(rng, anatomies, self.synthesis.recipe)
-                for index in slices_of_interest(rng, scan.target, self.synthesis.slices):
-                    image = scan.inputs[index][..., : self.channels]
-                    pool.append(crop(rng, image, scan.target[index], self.crop))
+                made = scan.make_scan(rng, anatomies, self.synthesis.recipe)
+                for index in slices_of_interest(rng, made.target, self.synthesis.slices):
+                    image = made.inputs[index][..., : self.channels]
+                    pool.append(crop(rng, image, made.target[index], self.crop))
             order = rng.permutation(len(pool))
             for first in range(0, self.per_block * self.batch, self.batch):
                 yield stacked([pool[index] for index in order[first : first + self.batch]])

@@ -1,7 +1,7 @@
-"""An early look: how weights in training do on validation cases.
+"""Validation: how well weights in training segment cases that they are not trained on.
 
-Cases go through the same preparation, networks and post-processing as in ``wmhseg segment``. What
-is looked at while a training is made is validation data, never test data.
+Cases go through the same preparation, networks and post-processing as in ``wmhseg segment``. Who
+looks at their scores while a training is made can choose by them: they are no test data.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from wmhseg.datasets import cases
 from wmhseg.datasets.cases import Case
 from wmhseg.engines import keras_engine
 from wmhseg.engines.runtime import Runtime
-from wmhseg.errors import InputError, MissingFileError
+from wmhseg.errors import InputError
 from wmhseg.geometry import Conformation
-from wmhseg.io import images
 from wmhseg.networks import variables
-from wmhseg.preparation import network_input
-from wmhseg.scoring import metrics
+from wmhseg.preparation import labelled, network_input
+from wmhseg.scoring import masks, metrics
 from wmhseg.segmentation import ensemble, postprocessing
 from wmhseg.training import model_folder
 from wmhseg.training import plan as plans
@@ -35,7 +34,7 @@ Scores = list[tuple[str, float, float]]
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class _ValidationCase:
     """A case as the network takes it, and its reference."""
 
     name: str
@@ -44,8 +43,8 @@ class _Prepared:
     reference: Any
 
 
-class Look:
-    """Validation cases, prepared once."""
+class ValidationCases:
+    """Validation cases, prepared once and scored as often as asked."""
 
     def __init__(self, plan: Plan, data: Path, machine: Runtime) -> None:
         """Reads and prepares all cases.
@@ -67,25 +66,21 @@ class Look:
         """Number of cases."""
         return len(self._cases)
 
-    def _prepare(self, case: Case) -> _Prepared:
+    def _prepare(self, case: Case) -> _ValidationCase:
         chosen = model_folder.preset_of(self._plan, ())
         try:
-            if case.problem is not None or case.reference is None or case.flair is None:
-                received = case.problem.detail if case.problem else "no FLAIR scan"
-                raise MissingFileError("FLAIR and wmh were expected", received=received)
-            flair = images.read_scan(case.flair, name="FLAIR")
-            t1 = images.read_scan(case.t1, name="T1") if case.t1 and chosen.channels == 2 else None
+            scans = labelled.read_labelled(case, with_t1=chosen.channels == 2)
             scale = plans.intensity_scale(self._plan, challenge=case.in_challenge_layout)
-            found = network_input.prepare(flair, t1, chosen, intensity_scale=scale)
-            labels, _ = images.read_labels(case.reference)
-            metrics.binarise(labels, np.zeros(flair.grid.shape, np.uint8))  # sizes agree
+            prepared = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
+            # Raises if the sizes differ: better now than after hours of training.
+            masks.binarise(scans.labels, np.zeros(scans.flair.grid.shape, np.uint8))
         except InputError as error:
             raise type(error)(
                 f"Validation case {case.name}: {error.expected}",
                 received=error.received,
                 advice=error.advice,
             ) from error
-        return _Prepared(case.name, found.stack, found.conformation, labels)
+        return _ValidationCase(case.name, prepared.stack, prepared.conformation, scans.labels)
 
     def scores(self, run: Run, tensors: variables.Tensors) -> Scores:
         """Segments all cases with one network and scores them.
@@ -94,9 +89,9 @@ class Look:
             run: The run that the network is trained in.
             tensors: Its weights.
         """
-        found = []
+        scores = []
         with tempfile.TemporaryDirectory() as folder:
-            model = model_folder.write(
+            model = store.save_model(
                 Path(folder) / self._plan.name,
                 model_folder.preset_of(self._plan, (run,)),
                 [tensors],
@@ -105,12 +100,12 @@ class Look:
             )
             for case in self._cases:
                 mask = self._segment(case, model, model.preset)
-                truth, result = metrics.binarise(case.reference, mask)
+                truth, result = masks.binarise(case.reference, mask)
                 f1 = metrics.match_lesions(truth, result).f1
-                found.append((case.name, metrics.dsc(truth, result), f1))
-        return found
+                scores.append((case.name, metrics.dsc(truth, result), f1))
+        return scores
 
-    def _segment(self, case: _Prepared, model: store.Model, chosen: Preset) -> Any:
+    def _segment(self, case: _ValidationCase, model: store.Model, chosen: Preset) -> Any:
         post = chosen.postprocessing
         kept = postprocessing.kept_slices(case.way.slices, post)
         probability = np.zeros(case.stack.shape[:3], np.float32)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from evaluation import atlas
-from evaluation.atlas import Atlas, Float, Mask, Placement
+from evaluation.baselines import atlas
+from evaluation.baselines.atlas import BrainMaps, Float, Mask, Placement
 from wmhseg import geometry
 from wmhseg.datasets.cases import Case
 from wmhseg.errors import EmptyMaskError, GridMismatchError, MissingFileError, MissingT1Error
@@ -30,7 +30,7 @@ _NEVER_MM = 1e4
 
 
 @dataclass(frozen=True)
-class Subject:
+class PlacedScan:
     """A scan with its brain.
 
     Attributes:
@@ -49,28 +49,28 @@ class Subject:
     spacing_mm: Triple
 
 
-def prepare(flair: Float, t1: Float, spacing_mm: Triple, known: Atlas) -> Subject:
+def prepare(flair: Float, t1: Float, spacing_mm: Triple, maps: BrainMaps) -> PlacedScan:
     """Registers a scan, finds its brain and standardises its intensities.
 
     Args:
         flair: (slice, row, column), any scale.
         t1: On the same voxels.
         spacing_mm: Distance between slices, rows and columns.
-        known: The atlas.
+        maps: Of the atlas.
 
     Raises:
         EmptyMaskError: If less than 200 ml of brain are found.
     """
-    placement = atlas.place(t1, spacing_mm, known)
-    inside = atlas.mapped(known.brain.astype(np.float32), known, placement, t1.shape, spacing_mm)
+    placement = atlas.place(t1, spacing_mm, maps)
+    inside = atlas.mapped(maps.brain.astype(np.float32), maps, placement, t1.shape, spacing_mm)
     brain = (inside > 0.5) & atlas.core(t1, spacing_mm)
-    found_ml = float(brain.sum() * np.prod(spacing_mm)) / 1000
-    if found_ml < _SMALLEST_BRAIN_ML:
+    brain_ml = float(brain.sum() * np.prod(spacing_mm)) / 1000
+    if brain_ml < _SMALLEST_BRAIN_ML:
         raise EmptyMaskError(
             f"At least {_SMALLEST_BRAIN_ML:g} ml of brain were expected on the T1 scan",
-            received=f"{found_ml:.0f} ml",
+            received=f"{brain_ml:.0f} ml",
         )
-    return Subject(
+    return PlacedScan(
         standardised(flair, brain), standardised(t1, brain), brain, placement, spacing_mm
     )
 
@@ -88,15 +88,15 @@ def distance_in_plane_mm(mask: Mask, spacing_mm: Triple) -> Float:
     """Distance of every voxel to the nearest of a mask in its slice; very large without one."""
     if not mask.any():
         return np.full(mask.shape, _NEVER_MM, np.float32)
-    found: Float = ndimage.distance_transform_edt(~mask, (_NEVER_MM, *spacing_mm[1:]))
-    return found.astype(np.float32)
+    distance_mm: Float = ndimage.distance_transform_edt(~mask, (_NEVER_MM, *spacing_mm[1:]))
+    return distance_mm.astype(np.float32)
 
 
-def read(case: Case, known: Atlas) -> tuple[Subject, Conformation]:
+def read(case: Case, maps: BrainMaps) -> tuple[PlacedScan, Conformation]:
     """Reads and prepares the scan of a case.
 
     Returns:
-        The subject, and the way back to the voxels of the file.
+        The scan, and the way back to the voxels of the file.
 
     Raises:
         InputError: If a scan is missing or unreadable, or the two are on different grids.
@@ -116,7 +116,7 @@ def read(case: Case, known: Atlas) -> tuple[Subject, Conformation]:
         way.orient(intensity.unwrap(s.array) if intensity.is_wrapped(s.array) else s.array)
         for s in scans
     )
-    return prepare(flair, t1, way.oriented_spacing_mm, known), way
+    return prepare(flair, t1, way.oriented_spacing_mm, maps), way
 
 
 def write(target: Path, scores: Float, threshold: float, way: Conformation) -> None:
@@ -126,7 +126,7 @@ def write(target: Path, scores: Float, threshold: float, way: Conformation) -> N
 
     Args:
         target: File to write.
-        scores: (slice, row, column) as ``read`` gave the subject.
+        scores: (slice, row, column) as ``read`` gave the scan.
         threshold: Voxels above it are WMH.
         way: As ``read`` gave it.
     """

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, signal
 
-from evaluation import atlas
-from evaluation.atlas import Atlas, Float
-from evaluation.subjects import Subject, distance_in_plane_mm
+from evaluation.baselines import atlas
+from evaluation.baselines.atlas import BrainMaps, Float
+from evaluation.baselines.placed_scan import PlacedScan, distance_in_plane_mm
 from wmhseg.geometry import Triple
 
 SCALES_MM = (1.0, 2.0, 4.0)
@@ -40,24 +40,24 @@ _FARTHEST_MM = 100.0  # stands for "no ventricle in this slice"
 _X = 2  # the place of x in (z, y, x)
 
 
-def compute(subject: Subject, known: Atlas) -> Float:
+def compute(placed: PlacedScan, maps: BrainMaps) -> Float:
     """Computes all features of the voxels in the brain.
 
     Args:
-        subject: The scan.
-        known: The atlas that it was placed in.
+        placed: The scan.
+        maps: Of the atlas that it was placed in.
 
     Returns:
-        (voxel, 22), columns as in NAMES, voxels in the order of ``subject.brain``.
+        (voxel, 22), columns as in NAMES, voxels in the order of ``placed.brain``.
     """
-    columns = [*_appearance(subject), *_location(subject, known)]
+    columns = [*_appearance(placed), *_location(placed, maps)]
     return np.stack(columns, 1)
 
 
-def _appearance(subject: Subject) -> list[Float]:
-    flair, brain, spacing = subject.flair, subject.brain, subject.spacing_mm
+def _appearance(placed: PlacedScan) -> list[Float]:
+    flair, brain, spacing = placed.flair, placed.brain, placed.spacing_mm
     hessians = [hessian(flair, scale, spacing) for scale in SCALES_MM]
-    volumes = [flair, subject.t1]
+    volumes = [flair, placed.t1]
     volumes += [rows + columns for rows, _, columns in hessians]
     volumes += [rows * columns - mixed**2 for rows, mixed, columns in hessians]
     volumes += [vesselness(hessians[0])]
@@ -76,8 +76,8 @@ def hessian(volume: Float, scale_mm: float, spacing_mm: Triple) -> tuple[Float, 
 
     def derivative(order: tuple[int, int]) -> Float:
         unit = sigma[1] ** order[0] * sigma[2] ** order[1]
-        found: Float = ndimage.gaussian_filter(volume, sigma, order=(0, *order), mode="nearest")
-        return found * np.float32(unit)
+        filtered: Float = ndimage.gaussian_filter(volume, sigma, order=(0, *order), mode="nearest")
+        return filtered * np.float32(unit)
 
     return derivative((2, 0)), derivative((1, 1)), derivative((0, 2))
 
@@ -92,8 +92,8 @@ def vesselness(derivatives: tuple[Float, Float, Float]) -> Float:
     half = max(float(strength.max()) / 4, 1e-12)  # (half of the largest norm) squared
     blob = (along / np.where(across == 0, 1, across)) ** 2
     likeness = np.exp(-blob / (2 * 0.5**2)) * (1 - np.exp(-strength / (2 * half)))
-    found: Float = np.where(across < 0, likeness, 0).astype(np.float32)
-    return found
+    bright: Float = np.where(across < 0, likeness, 0).astype(np.float32)
+    return bright
 
 
 def annular(volume: Float, radius_mm: float, spacing_mm: Triple) -> Float:
@@ -105,8 +105,8 @@ def annular(volume: Float, radius_mm: float, spacing_mm: Triple) -> Float:
     ring = (away_mm <= 2 * radius_mm + 1e-6) & ~disc
     kernel = (disc / disc.sum() - ring / max(1, ring.sum())).astype(np.float32)
     padded = np.pad(volume, ((0, 0), (reach[0],) * 2, (reach[1],) * 2), mode="edge")
-    found: Float = signal.fftconvolve(padded, kernel[None], mode="valid", axes=(1, 2))
-    return found.astype(np.float32)
+    filtered: Float = signal.fftconvolve(padded, kernel[None], mode="valid", axes=(1, 2))
+    return filtered.astype(np.float32)
 
 
 def neighbourhood(volume: Float) -> list[Float]:
@@ -117,11 +117,11 @@ def neighbourhood(volume: Float) -> list[Float]:
     return [mean.astype(np.float32), deviation.astype(np.float32)]
 
 
-def _location(subject: Subject, known: Atlas) -> list[Float]:
-    brain, spacing, placement = subject.brain, subject.spacing_mm, subject.placement
+def _location(placed: PlacedScan, maps: BrainMaps) -> list[Float]:
+    brain, spacing, placement = placed.brain, placed.spacing_mm, placed.placement
     voxels = np.argwhere(brain)
     atlas_mm = placement.atlas_mm(voxels, spacing)
-    fluid = atlas.mapped(known.ventricles, known, placement, brain.shape, spacing) > 0.5
+    fluid = atlas.mapped(maps.ventricles, maps, placement, brain.shape, spacing) > 0.5
     left = np.zeros(brain.shape, bool)
     where = np.argwhere(fluid)
     left[fluid] = placement.atlas_mm(where, spacing)[:, _X] > 0
@@ -132,7 +132,7 @@ def _location(subject: Subject, known: Atlas) -> list[Float]:
     # In the slice, x of the atlas rises by this much a millimetre.
     slope = float(np.hypot(*placement.matrix[_X, 1:]))
     distances.append(np.abs(atlas_mm[:, _X]) / np.float32(slope))
-    prior = atlas.look_up(known.wmh, known, atlas_mm)
+    prior = atlas.look_up(maps.wmh, maps, atlas_mm)
     columns = [atlas_mm[:, 2], atlas_mm[:, 1], atlas_mm[:, 0], *distances, prior]
     return [unit_range(column) for column in columns]
 

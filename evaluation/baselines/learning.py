@@ -1,42 +1,37 @@
-"""The conventional baseline: a random forest on hand-made features, trained on synthetic scans.
+"""What the baselines learn from synthetic scans: voxels for the forest, a threshold for each.
 
-50 trees on the 22 features of ``features``. Voxels come from synthetic scans of some of the label
-maps; both baselines' thresholds are those of the highest mean DSC on synthetic scans of the other
-maps. No real scan is used. The voxels and thresholds are kept, and the forest is grown from them
-anew in every run: the same voxels give the same forest, and nothing that was pickled is read.
-
-M. Ghafoorian et al., Scientific Reports 7:5110 (2017).
+Voxels come from synthetic scans of some of the label maps; both thresholds are those of the highest
+mean DSC on synthetic scans of the other maps. No real scan is used. Voxels and thresholds are kept
+in a file of plain arrays: nothing that was pickled is read.
 """
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from evaluation import features, subjects, threshold
-from evaluation.atlas import Atlas, Float, Mask
-from evaluation.subjects import Subject
+from evaluation.baselines import features, forest, placed_scan, threshold
+from evaluation.baselines.atlas import BrainMaps, Float, Mask
+from evaluation.baselines.placed_scan import PlacedScan
 from wmhseg.errors import EmptyMaskError
-from wmhseg.synthesis.scan import Head, Recipe, draw_scan
+from wmhseg.io.progress import Progress
+from wmhseg.synthesis.heads import Head
+from wmhseg.synthesis.recipe import Recipe
+from wmhseg.synthesis.scan import draw_scan
 
-TREES = 50
-LEAF_VOXELS = 10
 # Thresholds to choose from.
 PROBABILITIES = np.round(np.arange(0.05, 1.0, 0.025), 3)
 DEVIATIONS = np.round(np.arange(0.5, 8.01, 0.1), 1)
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True)
-class Settings:
+class LearningSettings:
     """How the baselines learn.
 
     Attributes:
@@ -82,8 +77,8 @@ class Learned:
 
 
 def synthetic(
-    heads: Sequence[Head], known: Atlas, count: int, settings: Settings, seed: int
-) -> Iterator[tuple[Subject, Mask]]:
+    heads: Sequence[Head], maps: BrainMaps, count: int, settings: LearningSettings, seed: int
+) -> Iterator[tuple[PlacedScan, Mask]]:
     """Draws scans with their WMH: the only place that knows the synthesiser.
 
     Scans with too little brain to be placed are drawn again.
@@ -97,22 +92,24 @@ def synthetic(
     while made < count:
         drawing = draw_scan(rng, heads, recipe)
         try:
-            subject = subjects.prepare(drawing.flair, drawing.t1, drawing.spacing_mm, known)
+            placed = placed_scan.prepare(drawing.flair, drawing.t1, drawing.spacing_mm, maps)
         except EmptyMaskError:
             failed += 1
             if failed > count:
                 raise
             continue
         made += 1
-        yield subject, drawing.target
+        yield placed, drawing.target
 
 
-def learn(heads: Sequence[Head], known: Atlas, settings: Settings, progress: Progress) -> Learned:
+def learn(
+    heads: Sequence[Head], maps: BrainMaps, settings: LearningSettings, progress: Progress
+) -> Learned:
     """Takes voxels from synthetic scans and chooses both thresholds.
 
     Args:
         heads: Label maps; the last ones are held out.
-        known: The atlas.
+        maps: Of the atlas.
         settings: How.
         progress: Called with (done, total) scans.
     """
@@ -120,8 +117,8 @@ def learn(heads: Sequence[Head], known: Atlas, settings: Settings, progress: Pro
     total = settings.scans + settings.held_out
     learning = heads[: -settings.held_out_maps]
     voxels, wmh = [], []
-    for subject, target in synthetic(learning, known, settings.scans, settings, 0):
-        table, truth = features.compute(subject, known), target[subject.brain]
+    for placed, target in synthetic(learning, maps, settings.scans, settings, 0):
+        table, truth = features.compute(placed, maps), target[placed.brain]
         taken = np.concatenate(
             [
                 _some(rng, np.flatnonzero(truth), settings.wmh_voxels),
@@ -132,14 +129,14 @@ def learn(heads: Sequence[Head], known: Atlas, settings: Settings, progress: Pro
         wmh.append(truth[taken])
         progress(len(voxels), total)
     table, truth = np.concatenate(voxels), np.concatenate(wmh)
-    forest = grow(table, truth, settings.seed)
+    trees = forest.grow(table, truth, settings.seed)
     by_forest, by_threshold = [], []
     held = heads[-settings.held_out_maps :]
-    for subject, target in synthetic(held, known, settings.held_out, settings, 1):
+    for placed, target in synthetic(held, maps, settings.held_out, settings, 1):
         # A lesion outside the brain mask is missed at every threshold.
-        chances = np.where(subject.brain, scores(forest, subject, known), -np.inf)
+        chances = np.where(placed.brain, forest.scores(trees, placed, maps), -np.inf)
         by_forest.append(dsc_curve(chances, target, PROBABILITIES))
-        by_threshold.append(dsc_curve(threshold.scores(subject), target, DEVIATIONS))
+        by_threshold.append(dsc_curve(threshold.scores(placed), target, DEVIATIONS))
         progress(settings.scans + len(by_forest), total)
     probability, forest_dsc = best(by_forest, PROBABILITIES)
     deviations, threshold_dsc = best(by_threshold, DEVIATIONS)
@@ -165,8 +162,8 @@ def dsc_curve(
     def above(values: Float) -> npt.NDArray[np.int64]:
         return len(values) - np.searchsorted(np.sort(values, axis=None), thresholds, "right")
 
-    found = above(scored.ravel())
-    return 2 * above(scored[target]) / (found + int(target.sum()))
+    marked = above(scored.ravel())
+    return 2 * above(scored[target]) / (marked + int(target.sum()))
 
 
 def best(
@@ -176,24 +173,6 @@ def best(
     mean = np.nanmean(np.stack(curves), 0)
     place = int(np.argmax(mean))
     return float(thresholds[place]), float(mean[place])
-
-
-def grow(voxels: Float, wmh: Mask, seed: int) -> Any:
-    """Grows the forest; the same voxels and seed give the same one."""
-    from sklearn.ensemble import RandomForestClassifier
-
-    forest = RandomForestClassifier(
-        TREES, min_samples_leaf=LEAF_VOXELS, random_state=seed, n_jobs=2
-    )
-    # Trees are added up in their own order only if one thread does it.
-    return forest.fit(voxels, wmh).set_params(n_jobs=1)
-
-
-def scores(forest: Any, subject: Subject, known: Atlas) -> Float:
-    """Probability of WMH, (slice, row, column); 0 outside the brain."""
-    found = np.zeros(subject.brain.shape, np.float32)
-    found[subject.brain] = forest.predict_proba(features.compute(subject, known))[:, 1]
-    return found
 
 
 def to_bytes(learned: Learned) -> bytes:

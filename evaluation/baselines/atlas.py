@@ -38,7 +38,7 @@ _RIM_MM = 8.0  # how far outside the brain the pictures are compared
 _HULL_MM = 9.0  # radius of the ball that closes the white matter to a brain,
 _CORTEX_MM = 3.0  # and how far it reaches beyond
 _GRID_MM = 5.0  # distance of the places that are compared
-# Blur in mm, share of the places that are compared (one in so many), candidates kept.
+# Each level: blur in mm, every how many-th place is compared, candidates kept.
 _LEVELS = ((4.0, 4, 4), (2.0, 2, 1))
 _BRIGHT = 1.8  # intensities above this multiple of the tissue median are cut: fat
 _BRIGHT_SHARE = 0.5  # of the tissue median: white and grey matter are above, fluid and bone below
@@ -54,8 +54,8 @@ _STARTS_SIZE = (-1.5, 0.0, 1.5)
 
 
 @dataclass(frozen=True)
-class Atlas:
-    """The maps on one grid; arrays (slice, row, column), probabilities from 0 to 1.
+class BrainMaps:
+    """The maps of the atlas on one grid; arrays (slice, row, column), probabilities from 0 to 1.
 
     Attributes:
         wmh: Of white matter hyperintensities.
@@ -83,7 +83,7 @@ def paths(folder: Path) -> list[Path]:
     return [folder / f"{name}.nii.gz" for name in MAPS]
 
 
-def load(folder: Path) -> Atlas:
+def load(folder: Path) -> BrainMaps:
     """Reads the maps and finds the brain.
 
     Raises:
@@ -105,8 +105,8 @@ def load(folder: Path) -> Atlas:
     return compose(maps, (z, y, x), grids[0].spacing_mm)
 
 
-def compose(maps: dict[str, Float], origin_mm: Triple, spacing_mm: Triple) -> Atlas:
-    """Makes an atlas of the three maps.
+def compose(maps: dict[str, Float], origin_mm: Triple, spacing_mm: Triple) -> BrainMaps:
+    """Makes the record of the three maps.
 
     The brain is white matter and ventricles, closed with a ball of 9 mm, filled, and grown by 3 mm
     for the cortex.
@@ -122,7 +122,7 @@ def compose(maps: dict[str, Float], origin_mm: Triple, spacing_mm: Triple) -> At
     near = ndimage.distance_transform_edt(~brain, spacing_mm) <= _RIM_MM
     steps = [max(1, round(_GRID_MM / s)) for s in spacing_mm]
     index = np.argwhere(near[tuple(slice(None, None, step) for step in steps)]) * steps
-    return Atlas(
+    return BrainMaps(
         **maps,
         brain=brain,
         origin_mm=origin_mm,
@@ -159,40 +159,40 @@ class Placement:
         return placed
 
 
-def look_up(volume: Float, atlas: Atlas, atlas_mm: Float) -> Float:
-    """Values of a map of the atlas at positions (n, 3); 0 outside, linear in between."""
-    index = (atlas_mm - np.array(atlas.origin_mm, np.float32)) / np.array(
-        atlas.spacing_mm, np.float32
+def look_up(volume: Float, maps: BrainMaps, atlas_mm: Float) -> Float:
+    """Values of a map of the maps at positions (n, 3); 0 outside, linear in between."""
+    index = (atlas_mm - np.array(maps.origin_mm, np.float32)) / np.array(
+        maps.spacing_mm, np.float32
     )
-    found: Float = ndimage.map_coordinates(volume, index.T, order=1, output=np.float32)
-    return found
+    values: Float = ndimage.map_coordinates(volume, index.T, order=1, output=np.float32)
+    return values
 
 
 def mapped(
     volume: Float,
-    atlas: Atlas,
+    maps: BrainMaps,
     placement: Placement,
     shape: tuple[int, int, int],
     spacing_mm: Triple,
 ) -> Float:
-    """A map of the atlas on the voxels of a scan."""
-    index_matrix = placement.matrix * np.array(spacing_mm) / np.array(atlas.spacing_mm)[:, None]
-    index_offset = (placement.offset_mm - np.array(atlas.origin_mm)) / np.array(atlas.spacing_mm)
-    found: Float = ndimage.affine_transform(
+    """A map of the maps on the voxels of a scan."""
+    index_matrix = placement.matrix * np.array(spacing_mm) / np.array(maps.spacing_mm)[:, None]
+    index_offset = (placement.offset_mm - np.array(maps.origin_mm)) / np.array(maps.spacing_mm)
+    values: Float = ndimage.affine_transform(
         volume, index_matrix, index_offset, output_shape=shape, output=np.float32, order=1
     )
-    return found
+    return values
 
 
-def place(volume: Float, spacing_mm: Triple, atlas: Atlas) -> Placement:
-    """Registers a scan to the atlas by shifts, turns and one scale an axis.
+def place(volume: Float, spacing_mm: Triple, maps: BrainMaps) -> Placement:
+    """Registers a scan to the maps by shifts, turns and one scale an axis.
 
     Args:
         volume: (slice, row, column), T1 where there is one; any positive scale.
         spacing_mm: Its spacing in this order.
-        atlas: What to register to.
+        maps: What to register to.
     """
-    centre = atlas.points_mm.mean(0)
+    centre = maps.points_mm.mean(0)
     head = ndimage.center_of_mass(intensity.foreground(volume)) * np.array(spacing_mm)
     inner = np.where(core(volume, spacing_mm), intensity.limit(volume, _BRIGHT), np.float32(0))
     candidates = [
@@ -204,7 +204,7 @@ def place(volume: Float, spacing_mm: Triple, atlas: Atlas) -> Placement:
     for blur_mm, every, kept in _LEVELS:
         smooth, steps_mm = _thinned(inner, spacing_mm, blur_mm)
         cost = _Cost(
-            atlas.points_mm[::every] - centre, atlas.picture[::every], smooth, steps_mm, head
+            maps.points_mm[::every] - centre, maps.picture[::every], smooth, steps_mm, head
         )
         candidates = sorted(candidates, key=cost)[:kept]
         candidates = [_refined(cost, candidate) for candidate in candidates]
@@ -251,25 +251,25 @@ class _Cost:
 
     def __call__(self, parameters: Doubles) -> float:
         own = self.points @ _turn(parameters).T + self.head + parameters[:3] * _UNIT[:3]
-        found = ndimage.map_coordinates(
+        values = ndimage.map_coordinates(
             self.smooth, (own / self.steps_mm).T, order=1, output=np.float32
         )
-        if found.std() == 0:
+        if values.std() == 0:
             return 1.0
         stiff = _STIFFNESS * float(np.sum(parameters[3:] ** 2))
-        return stiff - float(np.corrcoef(found, self.seen)[0, 1])
+        return stiff - float(np.corrcoef(values, self.seen)[0, 1])
 
 
 def _refined(cost: _Cost, start: Doubles) -> Doubles:
     limits = [(v - 4, v + 4) for v in start[:3]] + [(-_FURTHEST, _FURTHEST)] * 6
-    found: Doubles = optimize.minimize(
+    parameters: Doubles = optimize.minimize(
         cost, start, method="Powell", bounds=limits, options={"xtol": 0.01, "ftol": 1e-5}
     ).x
-    return found
+    return parameters
 
 
 def _thinned(volume: Float, spacing_mm: Triple, blur_mm: float) -> tuple[Float, Doubles]:
-    """Smooths a volume, drops the voxels that smoothing made idle, and says what is left apart."""
+    """Smooths a volume and thins it out; returns the distance of the voxels left as well."""
     spacing = np.array(spacing_mm)
     smooth = ndimage.gaussian_filter(volume, np.where(spacing > blur_mm, 0, blur_mm / spacing))
     steps = np.maximum(1, (blur_mm / spacing).astype(int))

@@ -1,7 +1,4 @@
-"""Contenders without deep learning, to measure networks against: ``--baselines``.
-
-They learn from synthetic scans once an output folder; see ``forest`` and ``threshold``.
-"""
+"""Both baselines as contenders; they learn once for each output folder."""
 
 from __future__ import annotations
 
@@ -12,18 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from evaluation import atlas, features, forest, subjects, threshold
-from evaluation.atlas import Atlas, Float
+from evaluation.baselines import atlas, features, forest, learning, placed_scan, threshold
+from evaluation.baselines.atlas import BrainMaps
+from evaluation.baselines.learning import Learned, LearningSettings
 from evaluation.contender import Contender
-from evaluation.forest import Learned, Settings
 from wmhseg import errors
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case
-from wmhseg.io import checksums, files
-from wmhseg.synthesis import scan
+from wmhseg.io import files, stamps
+from wmhseg.synthesis import heads
 from wmhseg.version import __version__
 
-NAMES = ("threshold", "forest")
+BASELINES = ("threshold", "forest")
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Sources:
     labels: Path
     priors: Path
     kept: Path
-    settings: Settings = field(default_factory=Settings)
+    settings: LearningSettings = field(default_factory=LearningSettings)
 
     def fingerprint(self) -> str:
         """Checksum of everything that decides what is learnt, the program included."""
@@ -48,21 +45,21 @@ class Sources:
 
         here = [
             Path(module.__file__)
-            for module in (atlas, features, forest, subjects, threshold)
+            for module in (atlas, features, forest, learning, placed_scan, threshold)
             if module.__file__
         ]
-        drawing = sorted(Path(scan.__file__).parent.glob("*.py"))
-        maps = sorted(self.labels.glob("*.nii.gz"))
+        drawing = sorted(Path(heads.__file__).parent.glob("*.py"))
+        labels = sorted(self.labels.glob("*.nii.gz"))
         salt = f"{__version__} {sklearn_version} {self.settings}"
-        found = checksums.fingerprint(salt, *here, *drawing, *maps, *atlas.paths(self.priors))
-        if not found:
+        checksum = stamps.fingerprint(salt, *here, *drawing, *labels, *atlas.paths(self.priors))
+        if not checksum:
             raise errors.MissingFileError(
                 "Maps "
                 + ", ".join(path.name for path in atlas.paths(self.priors))
                 + f" were expected in {self.priors}",
                 received="not all of them",
             )
-        return found
+        return checksum
 
 
 class _Baselines:
@@ -73,63 +70,62 @@ class _Baselines:
         self.console = console
 
     @cached_property
-    def known(self) -> Atlas:
+    def maps(self) -> BrainMaps:
         return atlas.load(self.sources.priors)
 
     @cached_property
     def learned(self) -> Learned:
         kept = self.sources.kept
-        found = forest.from_file(kept)
-        if found is None:
-            heads = scan.load_heads(self.sources.labels)
-            if len(heads) <= self.sources.settings.held_out_maps:
+        learned = learning.from_file(kept)
+        if learned is None:
+            people = heads.load_heads(self.sources.labels)
+            if len(people) <= self.sources.settings.held_out_maps:
                 raise errors.MissingFileError(
                     f"More than {self.sources.settings.held_out_maps} label maps were expected",
-                    received=f"{len(heads)} in {self.sources.labels}",
+                    received=f"{len(people)} in {self.sources.labels}",
                 )
             progress = self.console.progress("baselines: learning", "scans")
-            found = forest.learn(heads, self.known, self.sources.settings, progress)
+            learned = learning.learn(people, self.maps, self.sources.settings, progress)
             files.check_writable(kept.parent)
-            files.write_bytes(kept, forest.to_bytes(found))
-        return found
+            files.write_bytes(kept, learning.to_bytes(learned))
+        return learned
 
     @cached_property
     def trees(self) -> Any:
         return forest.grow(self.learned.voxels, self.learned.wmh, self.sources.settings.seed)
 
     def segment(self, name: str, case: Case, target: Path) -> None:
-        subject, way = subjects.read(case, self.known)
-        found: Float
+        placed, way = placed_scan.read(case, self.maps)
         if name == "forest":
-            found = forest.scores(self.trees, subject, self.known)
-            subjects.write(target, found, self.learned.probability, way)
+            probability = forest.scores(self.trees, placed, self.maps)
+            placed_scan.write(target, probability, self.learned.probability, way)
         else:
-            subjects.write(target, threshold.scores(subject), self.learned.deviations, way)
+            placed_scan.write(target, threshold.scores(placed), self.learned.deviations, way)
 
     def about(self, name: str) -> str:
-        found = self.learned
+        learned = self.learned
         chosen = (
-            f"chosen on {found.held_out} synthetic scans of other label maps "
+            f"chosen on {learned.held_out} synthetic scans of other label maps "
             f"(mean DSC there {{:.2f}}), never on real ones"
         )
         if name == "forest":
             return (
                 f"random forest, {forest.TREES} trees, {len(features.NAMES)} hand-made features; "
-                f"trained on: {len(found.wmh)} voxels ({int(found.wmh.sum())} of WMH) of "
-                f"{found.scans} synthetic scans; probability above {found.probability:g}, "
-                + chosen.format(found.dsc[0])
+                f"trained on: {len(learned.wmh)} voxels ({int(learned.wmh.sum())} of WMH) of "
+                f"{learned.scans} synthetic scans; probability above {learned.probability:g}, "
+                + chosen.format(learned.dsc[0])
             )
         return (
-            f"FLAIR above the brain's median by {found.deviations:g} robust standard deviations, "
-            + chosen.format(found.dsc[1])
+            f"FLAIR above the brain's median by {learned.deviations:g} robust standard deviations, "
+            + chosen.format(learned.dsc[1])
         )
 
 
-def contenders(names: Sequence[str], sources: Sources, console: Console) -> list[Contender]:
+def make_baselines(names: Sequence[str], sources: Sources, console: Console) -> list[Contender]:
     """Makes the baselines; learns first if nothing is kept.
 
     Args:
-        names: Of NAMES.
+        names: Of BASELINES.
         sources: What they are made from; ``kept`` is a folder's file for these sources only.
         console: Where progress goes.
 

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.atlas import Float
-from evaluation.subjects import Subject, distance_in_plane_mm, standardised
+from evaluation.baselines.atlas import Float
+from evaluation.baselines.placed_scan import PlacedScan, distance_in_plane_mm, standardised
 
 EDGE_MM = 4.0
 
 
-def scores(subject: Subject) -> Float:
+def scores(placed: PlacedScan) -> Float:
     """Robust standard deviations above the median; minus infinity outside the region.
 
     Returns:
         (slice, row, column).
     """
-    region = distance_in_plane_mm(~subject.brain, subject.spacing_mm) >= EDGE_MM
-    region &= subject.brain
+    region = distance_in_plane_mm(~placed.brain, placed.spacing_mm) >= EDGE_MM
+    region &= placed.brain
     if not region.any():
         return np.full(region.shape, -np.inf, np.float32)
-    found: Float = np.where(region, standardised(subject.flair, region), np.float32(-np.inf))
-    return found
+    deviations: Float = np.where(region, standardised(placed.flair, region), np.float32(-np.inf))
+    return deviations

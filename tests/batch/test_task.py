@@ -1,0 +1,75 @@
+"""One subject: read ahead, and never at the cost of a file that was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Phantom, write_scan
+
+from wmhseg import errors
+from wmhseg.batch.task import SegmenterAhead, Task, segment_one
+from wmhseg.datasets.subjects import Subject
+from wmhseg.segmentation import pipeline
+from wmhseg.segmentation.options import Options
+
+
+@pytest.fixture(autouse=True)
+def _models(use_models: Path) -> None:
+    pass
+
+
+def test_the_next_subject_is_read_ahead_and_once(
+    phantom: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (
+        Subject(name, write_scan(tmp_path / f"{name}.nii.gz", array, phantom.spacing_mm))
+        for name, array in (("one", phantom.flair), ("other", phantom.flair[:, ::-1]))
+    )
+    read: list[str] = []
+    load = pipeline.Segmenter.load
+
+    def recorded(self: pipeline.Segmenter, flair: Path, *rest: Path) -> pipeline.Loaded:
+        read.append(Path(flair).name)
+        return load(self, flair, *rest)
+
+    monkeypatch.setattr(pipeline.Segmenter, "load", recorded)
+    reader = SegmenterAhead("bright", Options())
+    first, second = reader.segment(one, other), reader.segment(other, None)
+    assert read == ["one.nii.gz", "other.nii.gz"]
+    assert first.mask.any()
+    np.testing.assert_array_equal(second.mask, first.mask[:, ::-1])
+    # What comes is not what was announced: it is read all the same.
+    reader.segment(one, other)
+    np.testing.assert_array_equal(reader.segment(one, None).mask, first.mask)
+
+
+def test_an_output_that_is_an_input_is_refused(phantom: Phantom, tmp_path: Path) -> None:
+    flair = write_scan(tmp_path / "s" / "result.nii.gz", phantom.flair, phantom.spacing_mm)
+    before = flair.read_bytes()
+    task = Task(Subject("s", flair), tmp_path / "s", "bright", Options(), "1f")
+    assert segment_one(task).exit_code == errors.UsageError.exit_code
+    assert flair.read_bytes() == before
+
+
+def test_a_subject_that_fails_leaves_no_outdated_mask(tmp_path: Path) -> None:
+    (tmp_path / "flair.nii").write_bytes(b"no image")
+    subject = Subject("s", tmp_path / "flair.nii")
+    task = Task(subject, tmp_path / "s", "bright", Options(), "1f")
+    task.folder.mkdir()
+    for path in task.stamp.outputs:
+        path.touch()
+    assert segment_one(task).exit_code == errors.NotNiftiError.exit_code
+    assert task.mask.exists()  # nothing says that it is of this program
+    task.stamp.write("2e")
+    assert segment_one(task).status == "failed"
+    assert list(task.folder.iterdir()) == []
+
+
+def test_a_subject_without_flair(tmp_path: Path) -> None:
+    task = Task(Subject("s", None, problem="several"), tmp_path / "s", "bright", Options(), "")
+    row = segment_one(task)
+    assert (row.subject, row.exit_code) == ("s", errors.MissingFileError.exit_code)
+    assert "several" in row.error
+    assert not task.folder.exists()

@@ -1,0 +1,176 @@
+"""Cases are found in every layout, and what is wrong with one is named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from folders import touch
+
+from wmhseg import errors
+from wmhseg.datasets.cases import Case, Kind, find_cases, select
+
+PHILIPS = "Philips_VU .PETMR_01."  # as the public archive writes it
+
+
+def test_challenge_layout(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        "files/test/Utrecht/10/wmh.nii.gz",
+        "files/test/Utrecht/9/wmh.nii.gz",
+        "files/test/Utrecht/9/pre/FLAIR.nii.gz",
+        "files/test/Utrecht/9/pre/T1.nii.gz",
+        f"files/test/Amsterdam/{PHILIPS}/160/wmh.nii.gz",
+        "files/training/Amsterdam/GE3T/100/wmh.nii.gz",
+        "files/training/Amsterdam/GE3T/100/orig/FLAIR.nii.gz",
+        "files/additional_annotations/observer_o3/training/Amsterdam/GE3T/100/result.nii.gz",
+        "files/test/Utrecht/.hidden/wmh.nii.gz",
+    )
+    found = {case.name: case for case in find_cases(tmp_path)}
+    assert list(found) == ["160", "9", "10", "100"]  # by path, 9 before 10
+    assert [(c.split, c.site, c.scanner) for c in found.values()] == [
+        ("test", "Amsterdam", PHILIPS),
+        ("test", "Utrecht", ""),
+        ("test", "Utrecht", ""),
+        ("training", "Amsterdam", "GE3T"),
+    ]
+    assert found["9"].flair == tmp_path / "files/test/Utrecht/9/pre/FLAIR.nii.gz"
+    assert found["9"].t1 == tmp_path / "files/test/Utrecht/9/pre/T1.nii.gz"
+    assert found["100"].flair is None  # orig is not what is segmented
+    assert all(case.in_challenge_layout and case.problem is None for case in found.values())
+
+
+@pytest.mark.parametrize(
+    ("names", "root", "expected"),
+    [
+        (["a/wmh.nii.gz"], "", ("a", "", "")),
+        (["here/a/wmh.nii"], "", ("a", "", "here")),
+        (["wmh.nii.gz"], "", (None, "", "")),  # the folder is the case
+        (["test/Utrecht/1/wmh.nii.gz"], "test", ("1", "test", "Utrecht")),
+    ],
+)
+def test_other_folders(
+    tmp_path: Path, names: list[str], root: str, expected: tuple[str | None, str, str]
+) -> None:
+    touch(tmp_path, *names)
+    (case,) = find_cases(tmp_path / root)
+    name, split, site = expected
+    assert (case.name, case.split, case.site) == (name or tmp_path.name, split, site)
+    assert case.in_challenge_layout == (split == "test")
+
+
+def test_bids_layout(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        "derivatives/manual/sub-01/ses-a/anat/sub-01_ses-a_space-FLAIR_label-WMH_mask.nii.gz",
+        "derivatives/manual/sub-02/anat/sub-02_run-1_label-lesion_dseg.nii.gz",
+        "derivatives/manual/sub-02/anat/sub-02_label-brain_mask.nii.gz",
+        "sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz",
+        "sub-01/ses-a/anat/sub-01_ses-a_acq-x_T1w.nii.gz",
+        "sub-01/ses-a/anat/sub-01_ses-a_acq-y_T1w.nii.gz",
+    )
+    people = "participant_id\tsite\tscanner\nsub-01\tOslo\tGE\n"
+    (tmp_path / "participants.tsv").write_text(people)
+    first, second = find_cases(tmp_path)
+    assert (first.name, first.site, first.scanner) == ("sub-01_ses-a", "Oslo", "GE")
+    assert first.flair == tmp_path / "sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz"
+    assert first.t1 is None  # there are two: none is guessed
+    assert (second.name, second.site, second.flair) == ("sub-02_run-1", "", None)
+
+
+def test_only_prepared_scans_of_the_challenge_are_segmented(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        *("a/wmh.nii", "a/pre/FLAIR.nii", "a/pre/T1.nii"),  # the challenge compresses its scans
+        *("b/wmh.nii.gz", "b/FLAIR.nii.gz", "b/pre/flair.nii.gz", "b/pre/T1w.nii.gz"),
+        "c/pre/flair.nii.gz",
+        "c/FLAIR.nii.gz",
+        "d/pre/FLAIR.nii",
+    )
+    assert [(c.name, c.reference, c.flair, c.t1) for c in find_cases(tmp_path)] == [
+        ("a", tmp_path / "a/wmh.nii", None, None),
+        ("b", tmp_path / "b/wmh.nii.gz", None, None),
+        ("d", None, None, None),
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "age\n7\n", "participant_id\tage\nsub-1\t7\t8\nsub-2\n"])
+def test_people_without_a_site(tmp_path: Path, content: str) -> None:
+    touch(tmp_path, "sub-1_label-WMH_mask.nii", "sub-2_label-WMH_mask.nii")
+    (tmp_path / "participants.tsv").write_text(content)
+    assert [(c.name, c.site, c.scanner) for c in find_cases(tmp_path)] == [
+        ("sub-1", "", ""),
+        ("sub-2", "", ""),
+    ]
+
+
+def test_people_in_another_alphabet_do_not_stop_the_rest(tmp_path: Path) -> None:
+    touch(tmp_path, "sub-1_label-WMH_mask.nii")
+    table = "participant_id\tsite\tnote\nsub-1\tOslo\tGr\u00f6\u00dfe\n".encode("latin-1")
+    (tmp_path / "participants.tsv").write_bytes(table)
+    assert [case.site for case in find_cases(tmp_path)] == ["Oslo"]
+
+
+def test_duplicate_ids_and_missing_references_are_named(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        "a/1/wmh.nii.gz",
+        "b/1/wmh.nii.gz",
+        "b/2/wmh.nii.gz",
+        "b/3/pre/FLAIR.nii.gz",
+    )
+    found = [(case.name, case.problem and case.problem.kind) for case in find_cases(tmp_path)]
+    assert found == [
+        ("1", Kind.DUPLICATE),
+        ("1", Kind.DUPLICATE),
+        ("2", None),
+        ("3", Kind.NO_REFERENCE),
+    ]
+
+
+def test_no_cases_and_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(errors.NoCasesError, match=r"wmh\.nii\.gz"):
+        find_cases(tmp_path)
+    with pytest.raises(errors.MissingFileError, match="nowhere"):
+        find_cases(tmp_path / "nowhere")
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    touch(tmp_path, "far/case/wmh.nii.gz")
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near" / "linked").symlink_to(tmp_path / "far" / "case")
+    (tmp_path / "near" / "loop").symlink_to(tmp_path / "near")
+    assert [case.name for case in find_cases(tmp_path / "near")] == ["linked"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_folder_is_not_skipped_in_silence(tmp_path: Path) -> None:
+    touch(tmp_path, "a/wmh.nii.gz", "b/wmh.nii.gz")
+    (tmp_path / "b").chmod(0)
+    try:
+        with pytest.raises(errors.UnreadableFileError, match="b"):
+            find_cases(tmp_path)
+    finally:
+        (tmp_path / "b").chmod(0o700)
+
+
+def test_select() -> None:
+    cases = [
+        Case("1", "test", "Amsterdam", "GE3T"),
+        Case("2", "test", "Amsterdam", PHILIPS),
+        Case("3", "test", "Utrecht"),
+        Case("4", "training", "Utrecht"),
+    ]
+
+    def names(*only: str) -> list[str]:
+        return [case.name for case in select(cases, only)]
+
+    assert names() == ["1", "2", "3", "4"]
+    assert names("site=Amsterdam", "scanner=Philips*") == ["2"]
+    assert names("case=1", "case=4") == ["1", "4"]
+    with pytest.raises(errors.NoCasesError, match="scanner=Siemens"):
+        names("scanner=Siemens")
+    for wrong in ("Utrecht", "colour=red"):
+        with pytest.raises(errors.UsageError, match="site=Utrecht"):
+            names(wrong)

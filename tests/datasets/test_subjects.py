@@ -1,0 +1,107 @@
+"""Whom a folder holds scans of, in every layout, and whom a table names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from folders import touch
+from nifti_files import failing
+
+from wmhseg import errors
+from wmhseg.batch import run as batch_run
+from wmhseg.datasets.subjects import Subject, find_subjects, read_subjects
+
+
+@pytest.mark.parametrize(
+    ("flair", "t1", "name"),
+    [
+        ("a/pre/FLAIR.nii.gz", "a/pre/T1.nii.gz", "a"),
+        ("a/pre/FLAIR.nii", "a/pre/T1w.nii", "a"),
+        ("a/flair.nii.gz", "a/t1.nii.gz", "a"),
+        ("a/pre/FLAIR.nii.gz", "a/T1.nii.gz", "a"),  # prepared or not: one home
+        ("a/orig/FLAIR.nii.gz", "a/orig/T1.nii.gz", "orig"),  # nothing prepared stands beside it
+        ("x/a_FLAIR.nii.gz", "x/a-T1W.nii", "a"),
+        ("x/a_b_FLAIR.nii.gz", "x/a_b_T1.nii.gz", "a_b"),
+        ("sub-1_FLAIR.nii.gz", "sub-1_acq-z_T1w.nii.gz", "sub-1"),
+        ("sub-1_ses-2_run-3_FLAIR.nii", "sub-1_run-3_ses-2_t1w.nii", "sub-1_ses-2_run-3"),
+    ],
+)
+def test_one_subject(tmp_path: Path, flair: str, t1: str, name: str) -> None:
+    touch(tmp_path, flair, t1, "notes/FLAIR.txt", "a/FLAIR.nii.gz.json", "a/brain.nii.gz")
+    expected = Subject(name, tmp_path / flair, tmp_path / t1)
+    assert find_subjects(tmp_path) == [expected]
+
+
+def test_the_folder_is_the_subject(tmp_path: Path) -> None:
+    touch(tmp_path, "FLAIR.nii.gz")
+    assert find_subjects(tmp_path) == [Subject(tmp_path.name, tmp_path / "FLAIR.nii.gz")]
+
+
+def test_scans_in_different_folders_are_of_different_subjects(tmp_path: Path) -> None:
+    touch(tmp_path, "x/a_FLAIR.nii", "y/a_T1.nii", "x/10_FLAIR.nii", "x/9_FLAIR.nii")
+    found = find_subjects(tmp_path)
+    assert [subject.name for subject in found] == ["9", "10", "a", "a"]
+    assert "no FLAIR" in found[3].problem
+
+
+def test_layouts_of_folders(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        *("training/Utrecht/0/pre/FLAIR.nii.gz", "training/Utrecht/0/pre/T1.nii.gz"),
+        *("training/Utrecht/0/orig/FLAIR.nii.gz", "training/Utrecht/0/wmh.nii.gz"),
+        *("sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz", "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii"),
+        *("derivatives/x/sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz", "p7/FLAIR.nii", "p7/T1.nii"),
+        *("flat/p1_FLAIR.nii.gz", "flat/p1_T1.nii.gz", "flat/p2_flair.nii.gz", "flat/p3_T1w.nii"),
+        *("sub-02/anat/sub-02_acq-a_FLAIR.nii.gz", "sub-02/anat/sub-02_acq-b_FLAIR.nii.gz"),
+    )
+    found = {s.name: s for s in find_subjects(tmp_path)}
+    assert set(found) == {"0", "sub-01_ses-a", "p7", "p1", "p2", "p3", "sub-02"}
+    assert found["0"].flair == tmp_path / "training/Utrecht/0/pre/FLAIR.nii.gz"
+    for name in ("0", "sub-01_ses-a", "p7", "p1"):
+        assert found[name].t1 is not None
+        assert found[name].problem == ""
+    assert found["p2"].t1 is None
+    assert "no FLAIR" in found["p3"].problem
+    assert "several FLAIR" in found["sub-02"].problem
+    touch(tmp_path, "test/Amsterdam/0/pre/FLAIR.nii.gz")
+    failing(errors.UsageError, batch_run.check_names, find_subjects(tmp_path))
+
+
+def test_a_folder_without_scans(tmp_path: Path) -> None:
+    failing(errors.NoCasesError, find_subjects, tmp_path)
+    failing(errors.MissingFileError, find_subjects, tmp_path / "none")
+
+
+# Tables -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("suffix", "mark"), [("tsv", "\t"), ("csv", ","), ("txt", "\t")])
+def test_a_table_of_subjects(tmp_path: Path, suffix: str, mark: str) -> None:
+    lines = [("flair", "Subject", "t1", "note"), ("a/F.nii", "s1", "a/T.nii", "x"),
+             ("/b/F.nii", "s2", "n/a", ""), ("", "s3", "", "")]  # fmt: skip
+    table = tmp_path / f"t.{suffix}"
+    table.write_text("\ufeff" + "\n".join(mark.join(line) for line in lines))
+    found = read_subjects(table)
+    assert found[0] == Subject("s1", tmp_path / "a/F.nii", tmp_path / "a/T.nii")
+    assert found[1] == Subject("s2", Path("/b/F.nii"), None)
+    assert found[2].flair is None
+    assert found[2].problem
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"subject\ta\ns1\tb\n", b"subject,flair\ns1,f\n", b"subject\tflair\ns1\n",
+     b"subject\tflair\ns1\tf\tg\th\n", b"subject\tflair\n\xff\xfe\t\x00\n", b'subject\tflair\n"'],
+)  # fmt: skip
+def test_what_is_no_table(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.tsv").write_bytes(content)
+    with pytest.raises((errors.TableError, errors.NoCasesError)):
+        batch_run.check_names(read_subjects(tmp_path / "t.tsv"))
+    with pytest.raises(errors.MissingFileError):
+        read_subjects(tmp_path / "none.tsv")
+
+
+def test_a_column_without_a_name_is_not_t1(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(",subject,flair\n7,a,f.nii\n")
+    assert read_subjects(tmp_path / "t.csv") == [Subject("a", tmp_path / "f.nii")]

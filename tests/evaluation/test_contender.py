@@ -1,0 +1,59 @@
+"""Installed models as contenders: intensities, inputs and members as asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wmhseg
+from evaluation.contender import PROBABILITY, member_models, network
+from wmhseg.datasets.cases import Case
+from wmhseg.weights import store
+
+
+def test_networks_run_as_the_layout_asks(
+    use_models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ran: list[Any] = []
+
+    class Done:
+        def save(self, target: Path, probability: Path | None = None) -> None:
+            ran.append((target, probability))
+
+    def segment(flair: Path, t1: Path | None, *, model: Any, options: wmhseg.Options) -> Done:
+        ran.append((t1, model.preset.name, options.intensity_scale, options.threads))
+        return Done()
+
+    monkeypatch.setattr(wmhseg, "segment", segment)
+    model, t1 = store.find("bright"), Path("T1")
+    flat = Case("1", flair=Path("F"), t1=t1)
+    test_case = Case("1", "test", "Utrecht", flair=Path("F"), t1=t1)
+    auto = network(model, wmhseg.Options(threads=1), "auto")
+    auto.segment(flat, tmp_path)
+    auto.segment(test_case, tmp_path)
+    network(model, wmhseg.Options(), "adapt").segment(test_case, tmp_path)
+    network(store.find("bright-flair"), wmhseg.Options(), "keep").segment(flat, tmp_path)
+    assert ran[::2] == [
+        (t1, "bright", "adapt", 1),
+        (t1, "bright", "keep", 1),
+        (t1, "bright", "adapt", None),
+        (None, "bright-flair", "keep", None),
+    ]
+    assert auto.identity != network(model, wmhseg.Options(), "keep").identity
+    assert ran[1::2] == [(tmp_path, None)] * 4
+    mapped = network(model, wmhseg.Options(threads=1), "auto", probability=True)
+    mapped.segment(flat, tmp_path / "result.nii.gz")
+    assert ran[-1] == (tmp_path / "result.nii.gz", tmp_path / PROBABILITY)
+    assert mapped.identity != auto.identity  # a mask without its map is made again
+
+
+def test_members_are_models_of_their_own(use_models: Path) -> None:
+    model = store.find("bright")
+    alone = member_models(model)
+    assert [m.preset.name for m in alone] == ["bright.member1", "bright.member2"]
+    assert [m.preset.members for m in alone] == [(m,) for m in model.preset.members]
+    for member in alone:
+        store.load(member, member.preset.members[0])  # its file is found
+    assert member_models(store.find("bright-flair")) == []

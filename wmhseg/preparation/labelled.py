@@ -1,0 +1,74 @@
+"""The scans of a case with their reference, read for training, validation and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wmhseg.datasets.cases import Case
+from wmhseg.errors import MissingFileError
+from wmhseg.geometry import Conformation, Grid
+from wmhseg.io import images
+from wmhseg.io.images import Scan
+
+
+@dataclass(frozen=True)
+class LabelledScans:
+    """What a case holds, as it is stored.
+
+    Attributes:
+        flair: The FLAIR scan.
+        t1: The T1 scan; None if there is none or it was not asked for.
+        labels: The reference, (slice, row, column): 1 is WMH, 2 other pathology.
+        grid: Where the reference's voxels lie.
+    """
+
+    flair: Scan
+    t1: Scan | None
+    labels: npt.NDArray[Any]
+    grid: Grid
+
+
+def read_labelled(case: Case, *, with_t1: bool) -> LabelledScans:
+    """Reads the files of a case. Whether their grids agree is left to the caller.
+
+    Args:
+        case: Where they are.
+        with_t1: Whether T1 is read where there is one.
+
+    Raises:
+        MissingFileError: If the case has a problem, no FLAIR or no reference.
+        InputError: If a file cannot be read.
+    """
+    if case.problem is not None:
+        raise MissingFileError(
+            f"A usable case was expected ({case.problem.kind})", received=case.problem.detail
+        )
+    if case.reference is None or case.flair is None:
+        paths = {"FLAIR": case.flair, "T1": case.t1, "wmh": case.reference}
+        names = [name for name, path in paths.items() if path is not None]
+        raise MissingFileError("FLAIR and mask were expected", received=", ".join(names))
+    flair = images.read_scan(case.flair, name="FLAIR")
+    t1 = images.read_scan(case.t1, name="T1") if with_t1 and case.t1 else None
+    labels, grid = images.read_labels(case.reference)
+    return LabelledScans(flair, t1, labels, grid)
+
+
+def target(labels: npt.NDArray[Any], way: Conformation) -> npt.NDArray[np.uint8]:
+    """The reference of a network's input stack: 1 where the label is 1, else 0.
+
+    Args:
+        labels: Label map on the scan's matrix.
+        way: How the scan became the stack.
+
+    Returns:
+        (slice, row, column) as the stack.
+
+    Raises:
+        DimensionError: If the label map has another shape than the scan.
+    """
+    marked = (labels == 1).astype(np.uint8)
+    return way.pad(way.crop(way.orient(marked)), 0)
