@@ -23,7 +23,7 @@ from evaluation.baselines import atlas
 from evaluation.baselines.atlas import BrainMaps
 from wmhseg import errors
 from wmhseg.datasets import cases
-from wmhseg.errors import InputError
+from wmhseg.errors import GridMismatchError, MissingFileError
 from wmhseg.geometry import Grid
 from wmhseg.io import images, pictures
 
@@ -52,7 +52,7 @@ def background(maps: BrainMaps, grid: Grid) -> npt.NDArray[np.float32]:
         covered *= float(inside.mean())
         made = made.take(index.clip(0, picture.shape[axis] - 1), axis)
     if grid.orientation != "LPS" or covered < LEAST_COVERED:
-        raise InputError(
+        raise GridMismatchError(
             "A case in MNI space, in LPS order, was expected",
             received=f"{grid.orientation}, {covered:.0%} of it inside the maps",
             advice="Leave it out: name others with --case.",
@@ -83,12 +83,12 @@ def draw(results: Path, data: Path, names: Sequence[str], maps: BrainMaps) -> Pi
     rows = []
     for name in names:
         if name not in by_name or by_name[name].reference is None:
-            raise InputError("A case with a reference was expected", received=name)
+            raise MissingFileError("A case with a reference was expected", received=name)
         reference, grid = images.read_labels(by_name[name].reference)
         result, there = images.read_labels(results / name / "result.nii.gz")
         difference = grid.difference(there)
         if difference:
-            raise InputError(f"{name}: masks on one grid were expected", received=difference)
+            raise GridMismatchError(f"{name}: masks on one grid were expected", received=difference)
         rows.append(row(background(maps, grid), reference == 1, result == 1))
     width = max(made.shape[1] for made in rows)
     padded = [np.pad(made, ((0, 0), (0, width - made.shape[1]), (0, 0))) for made in rows]

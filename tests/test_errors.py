@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
 import re
 from pathlib import Path
@@ -68,6 +69,34 @@ def test_exit_codes_differ() -> None:
     assert {n for n, kind in classes().items() if "exit_code" not in vars(kind)} == BASES
 
 
+def test_no_code_is_one_that_others_use() -> None:
+    """16 to 31 and 64 to 78: the BIDS execution draft; 125: Docker; 126 and above: shells."""
+    ours = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+    assert {130, 143} < ours
+    ours |= {kind.exit_code for kind in classes().values()}
+    taken = {*range(16, 32), *range(64, 79), *range(125, 256)} - {130, 143}
+    assert ours & taken == set()
+
+
+def raised() -> list[tuple[str, str]]:
+    """Place and name of every class that the package and its experiments raise."""
+    found = []
+    for folder in ("wmhseg", "evaluation"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                    name = ast.unparse(node.exc.func).rpartition(".")[2]
+                    found.append((f"{path.relative_to(ROOT)}:{node.lineno}", name))
+    return found
+
+
+def test_bases_are_never_raised() -> None:
+    """What a user meets has a code of its own."""
+    names = raised()
+    assert len(names) > 100
+    assert [(place, name) for place, name in names if name in BASES | {"WmhsegError"}] == []
+
+
 def test_documented_codes_are_those_of_the_classes() -> None:
     text = (ROOT / "docs" / "exit-codes.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| *(\d+) *\| *(\w*) *\| *(.+?) *\|$", text, flags=re.MULTILINE)
@@ -80,17 +109,18 @@ def test_documented_codes_are_those_of_the_classes() -> None:
 
 def test_families() -> None:
     """A caller can catch all that is wrong with an input, an output or a model."""
-    for kind in classes().values():
-        code = kind.exit_code
-        assert issubclass(kind, errors.InputError) == (
-            10 <= code < 30 or kind.__name__ == "InputError"
-        )
-        assert issubclass(kind, errors.OutputError) == (
-            30 <= code < 40 or kind.__name__ == "OutputError"
-        )
-        assert issubclass(kind, errors.ModelError) == (
-            40 <= code < 50 or kind.__name__ == "ModelError"
-        )
+    families = {
+        "InputError": range(80, 96),
+        "OutputError": range(96, 98),
+        "ModelError": range(100, 104),
+        "EvaluationError": (111, 112, 113, 114, 116),
+        "TrainingError": range(120, 124),
+    }
+    assert set(families) == BASES
+    for name, kind in classes().items():
+        for family, codes in families.items():
+            member = issubclass(kind, getattr(errors, family))
+            assert member == (kind.exit_code in codes or name == family)
 
 
 def test_errors_travel_between_processes() -> None:

@@ -1,10 +1,14 @@
 """wmhseg: white matter hyperintensities on brain MRI, by the networks of the MICCAI challenge.
 
->>> import wmhseg
->>> result = wmhseg.segment("FLAIR.nii.gz", "T1.nii.gz")  # doctest: +SKIP
->>> result.report.lesions.volume_ml  # doctest: +SKIP
+All that is public stands here. The examples read the case that comes with the package:
+``wmhseg demo --output DIR --case-only`` writes it.
 
-Importing this package loads neither engine nor SimpleITK; they come with the first call.
+>>> import wmhseg
+>>> result = wmhseg.segment("FLAIR.nii.gz", "T1.nii.gz")
+>>> result.report.lesions.count > 0
+True
+
+Importing this package loads neither engine nor SimpleITK nor NumPy; they come with the first call.
 """
 
 from __future__ import annotations
@@ -12,22 +16,126 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from wmhseg.errors import (
+    CasesFailedError,
+    ChecksumError,
+    ConstantImageError,
+    DeviceError,
+    DimensionError,
+    DiskFullError,
+    EmptyMaskError,
+    EvaluationError,
+    GridMismatchError,
+    InputError,
+    LabelsError,
+    MissingFileError,
+    MissingT1Error,
+    ModelError,
+    NoCasesError,
+    NonFiniteError,
+    NotNiftiError,
+    OfficialDifferenceError,
+    OfficialScriptError,
+    OutputError,
+    OutputNotWritableError,
+    PlanError,
+    PlotsUnavailableError,
+    PresetError,
+    RegistrationError,
+    ResumeError,
+    ScoringFailedError,
+    SubjectsFailedError,
+    SubjectsSkippedError,
+    TableError,
+    TooLargeError,
+    TrainingError,
+    TrainingFailedError,
+    TruncatedFileError,
+    UnknownModelError,
+    UnreadableFileError,
+    UnsuitableScanError,
+    UsageError,
+    WeightsError,
+    WmhsegError,
+)
 from wmhseg.version import __version__
 
+# The same as in _LAZY below, for editors and type checkers; a test holds them together.
 if TYPE_CHECKING:
+    from wmhseg.checking.check import check
+    from wmhseg.checking.findings import Finding
+    from wmhseg.geometry import Grid
+    from wmhseg.io.images import Scan
+    from wmhseg.preparation.steps import Steps
     from wmhseg.segmentation.options import Options
     from wmhseg.segmentation.pipeline import Segmenter, segment
     from wmhseg.segmentation.result import Segmentation
 
 # Public name -> module that holds it.
 _LAZY = {
-    "Options": "wmhseg.segmentation.pipeline",
-    "Segmentation": "wmhseg.segmentation.pipeline",
+    "Finding": "wmhseg.checking.findings",
+    "Grid": "wmhseg.geometry",
+    "Options": "wmhseg.segmentation.options",
+    "Scan": "wmhseg.io.images",
+    "Segmentation": "wmhseg.segmentation.result",
     "Segmenter": "wmhseg.segmentation.pipeline",
+    "Steps": "wmhseg.preparation.steps",
+    "check": "wmhseg.checking.check",
     "segment": "wmhseg.segmentation.pipeline",
 }
 
-__all__ = ["Options", "Segmentation", "Segmenter", "__version__", "segment"]
+__all__ = [
+    "CasesFailedError",
+    "ChecksumError",
+    "ConstantImageError",
+    "DeviceError",
+    "DimensionError",
+    "DiskFullError",
+    "EmptyMaskError",
+    "EvaluationError",
+    "Finding",
+    "Grid",
+    "GridMismatchError",
+    "InputError",
+    "LabelsError",
+    "MissingFileError",
+    "MissingT1Error",
+    "ModelError",
+    "NoCasesError",
+    "NonFiniteError",
+    "NotNiftiError",
+    "OfficialDifferenceError",
+    "OfficialScriptError",
+    "Options",
+    "OutputError",
+    "OutputNotWritableError",
+    "PlanError",
+    "PlotsUnavailableError",
+    "PresetError",
+    "RegistrationError",
+    "ResumeError",
+    "Scan",
+    "ScoringFailedError",
+    "Segmentation",
+    "Segmenter",
+    "Steps",
+    "SubjectsFailedError",
+    "SubjectsSkippedError",
+    "TableError",
+    "TooLargeError",
+    "TrainingError",
+    "TrainingFailedError",
+    "TruncatedFileError",
+    "UnknownModelError",
+    "UnreadableFileError",
+    "UnsuitableScanError",
+    "UsageError",
+    "WeightsError",
+    "WmhsegError",
+    "__version__",
+    "check",
+    "segment",
+]
 
 
 def __getattr__(name: str) -> Any:

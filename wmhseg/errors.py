@@ -1,7 +1,10 @@
 """Every error a user can meet, each with the exit code the command line ends with.
 
-A message says what was expected, then ``Received: …``, then what to do. The table in
-``docs/exit-codes.md`` is checked against this module by a test.
+A message says what was expected, then ``Received: …``, then what to do. ``docs/exit-codes.md``
+lists the codes, as a test checks. They leave alone what others use: 16 to 31 and 64 to 78 (the
+BIDS execution draft), 125 (Docker), 126 and above (shells).
+
+Classes with children are there to be caught. They have no code of their own and are never raised.
 """
 
 from __future__ import annotations
@@ -21,6 +24,13 @@ class WmhsegError(Exception):
         expected: One sentence on what was expected.
         received: What was found instead (omitted from the text when empty).
         advice: What to do about it (omitted from the text when empty).
+
+    >>> import wmhseg
+    >>> try:
+    ...     wmhseg.segment("no-such-file.nii.gz")
+    ... except wmhseg.InputError as error:
+    ...     print(type(error).__name__, error.exit_code)
+    MissingFileError 80
     """
 
     exit_code = 1
@@ -41,85 +51,103 @@ class UsageError(WmhsegError):
 
 
 class InputError(WmhsegError):
-    """Base of everything that is wrong with an input file."""
+    """Base of everything that is wrong with what is read: files, and the folders they lie in."""
 
 
 class MissingFileError(InputError):
     """An input file or folder does not exist."""
 
-    exit_code = 10
+    exit_code = 80
 
 
 class UnreadableFileError(InputError):
     """An input exists but cannot be read: permissions, a folder, a pipe, a broken disk."""
 
-    exit_code = 11
+    exit_code = 81
 
 
 class NotNiftiError(InputError):
     """A file is not NIfTI, or is NIfTI of a kind that is not a grey-value image."""
 
-    exit_code = 12
+    exit_code = 82
 
 
 class TruncatedFileError(InputError):
     """A file ends early, or its gzip stream is damaged."""
 
-    exit_code = 13
+    exit_code = 83
 
 
 class DimensionError(InputError):
     """An image is not three-dimensional, or an axis is too short."""
 
-    exit_code = 14
+    exit_code = 84
 
 
 class GridMismatchError(InputError):
     """Two images that must share one voxel grid do not."""
 
-    exit_code = 15
+    exit_code = 85
 
 
 class NonFiniteError(InputError):
     """An image holds NaN or infinite values."""
 
-    exit_code = 16
+    exit_code = 86
 
 
 class ConstantImageError(InputError):
     """All voxels of an image have one value."""
 
-    exit_code = 17
+    exit_code = 87
 
 
 class EmptyMaskError(InputError):
     """No voxel reaches the brain-mask threshold."""
 
-    exit_code = 18
+    exit_code = 88
 
 
 class TooLargeError(InputError):
     """An image claims more voxels than the supported maximum."""
 
-    exit_code = 19
+    exit_code = 89
 
 
 class MissingT1Error(InputError):
     """The chosen model needs a T1 image and none was given."""
 
-    exit_code = 20
+    exit_code = 90
 
 
 class RegistrationError(InputError):
     """T1 could not be registered to FLAIR: the two do not show one head."""
 
-    exit_code = 21
+    exit_code = 91
 
 
 class UnsuitableScanError(InputError):
     """A scan is not what it is given for: another contrast, a mask, exchanged with its partner."""
 
-    exit_code = 25
+    exit_code = 92
+
+
+class NoCasesError(InputError):
+    """A folder holds no case, or none that was asked for."""
+
+    exit_code = 93
+
+
+class TableError(InputError):
+    """A table of scores, subjects or patients is not of the documented form."""
+
+    exit_code = 94
+
+
+class LabelsError(InputError):
+    """A mask or label map holds other labels than it should."""
+
+    exit_code = 95
 
 
 class OutputError(WmhsegError):
@@ -129,13 +157,13 @@ class OutputError(WmhsegError):
 class OutputNotWritableError(OutputError):
     """The output folder cannot be created or written to."""
 
-    exit_code = 30
+    exit_code = 96
 
 
 class DiskFullError(OutputError):
     """The output disk has no room left."""
 
-    exit_code = 31
+    exit_code = 97
 
 
 class ModelError(WmhsegError):
@@ -145,77 +173,71 @@ class ModelError(WmhsegError):
 class UnknownModelError(ModelError):
     """No model of that name or path is installed."""
 
-    exit_code = 40
+    exit_code = 100
 
 
 class ChecksumError(ModelError):
     """A weight file is not the one its preset names (sha256 differs)."""
 
-    exit_code = 41
+    exit_code = 101
 
 
 class PresetError(ModelError):
     """A preset is not strict JSON of the documented form, or its values contradict each other."""
 
-    exit_code = 42
+    exit_code = 102
 
 
 class WeightsError(ModelError):
     """A weight file does not hold what the network needs (layers, shapes, types)."""
 
-    exit_code = 43
+    exit_code = 103
 
 
 class DeviceError(WmhsegError):
     """The device or engine asked for is not there."""
 
-    exit_code = 50
+    exit_code = 110
 
 
 class EvaluationError(WmhsegError):
-    """Base of everything that is wrong with a set of results or a table of scores."""
+    """Base of everything that goes wrong while results are scored."""
 
 
 class CasesFailedError(EvaluationError):
     """Cases were not scored, or have an empty reference; the others have been scored."""
 
-    exit_code = 60
-
-
-class NoCasesError(EvaluationError):
-    """A folder holds no case, or none that was asked for."""
-
-    exit_code = 61
-
-
-class TableError(EvaluationError):
-    """A table of scores is not of the documented form."""
-
-    exit_code = 62
+    exit_code = 111
 
 
 class OfficialDifferenceError(EvaluationError):
     """The organisers' script finds other numbers for a case."""
 
-    exit_code = 63
+    exit_code = 112
 
 
 class OfficialScriptError(EvaluationError):
     """The organisers' script does not run, or prints something else."""
 
-    exit_code = 64
+    exit_code = 113
 
 
 class PlotsUnavailableError(EvaluationError):
     """Plots were asked for and matplotlib is not installed."""
 
-    exit_code = 65
+    exit_code = 114
 
 
 class SubjectsFailedError(WmhsegError):
     """Subjects of a batch were not segmented; the others have been."""
 
-    exit_code = 66
+    exit_code = 115
+
+
+class ScoringFailedError(EvaluationError):
+    """A process that scores died; what it had finished is kept."""
+
+    exit_code = 116
 
 
 class TrainingError(WmhsegError):
@@ -225,25 +247,25 @@ class TrainingError(WmhsegError):
 class PlanError(TrainingError):
     """A training plan is not strict JSON of the documented form, or contradicts itself."""
 
-    exit_code = 70
+    exit_code = 120
 
 
 class ResumeError(TrainingError):
     """The output folder holds a training of another plan or of other data."""
 
-    exit_code = 71
+    exit_code = 121
 
 
 class SubjectsSkippedError(TrainingError):
     """Broken subjects were left out; the model was trained on the others."""
 
-    exit_code = 72
+    exit_code = 122
 
 
 class TrainingFailedError(TrainingError):
     """The loss is not finite, or stays at its worst, or the process that draws batches died."""
 
-    exit_code = 73
+    exit_code = 123
 
 
 EXIT_OK = 0

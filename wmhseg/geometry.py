@@ -35,6 +35,13 @@ class Grid:
         origin_mm: LPS position of voxel [0, 0, 0], as (x, y, z).
         direction: 3x3 cosines, row-major as SimpleITK gives them: column 0 is the direction of
             increasing column index, column 1 of the row index, column 2 of the slice index.
+
+    >>> import wmhseg
+    >>> grid = wmhseg.Grid((4, 5, 6), spacing_mm=(3, 1, 0.5))
+    >>> grid.orientation, grid.voxel_ml
+    ('LPS', 0.0015)
+    >>> grid.difference(wmhseg.Grid((4, 5, 7), spacing_mm=(3, 1, 0.5)))
+    'sizes 6 x 5 x 4 and 7 x 5 x 4 (columns x rows x slices)'
     """
 
     shape: tuple[int, int, int]

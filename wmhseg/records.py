@@ -65,6 +65,19 @@ def dumps(record: Any) -> str:
     return json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n"
 
 
+def json_text(content: Any) -> str:
+    """Plain values as JSON text. JSON has no NaN and no infinity: they become null."""
+    return json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def parse(kind: type[T], value: Any) -> T:
     """Turns what ``loads`` returned into a record.
 

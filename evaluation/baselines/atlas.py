@@ -22,7 +22,7 @@ import numpy.typing as npt
 from scipy import ndimage, optimize
 from scipy.spatial.transform import Rotation
 
-from wmhseg.errors import InputError
+from wmhseg.errors import GridMismatchError
 from wmhseg.geometry import Grid, Triple
 from wmhseg.io import images
 from wmhseg.preparation import intensity
@@ -94,7 +94,7 @@ def load(folder: Path) -> BrainMaps:
     for name, path in zip(MAPS, paths(folder), strict=True):
         stored, grid = images.read_labels(path)
         if grid.orientation != "LPS" or (grids and grid.difference(grids[0])):
-            raise InputError(
+            raise GridMismatchError(
                 f"Maps on one grid in LPS orientation were expected in {folder}",
                 received=f"{path.name} in {grid.orientation}, "
                 + ((grids and grid.difference(grids[0])) or "the first map"),

@@ -80,7 +80,7 @@ class _Baselines:
         if learned is None:
             people = heads.load_heads(self.sources.labels)
             if len(people) <= self.sources.settings.held_out_maps:
-                raise errors.InputError(
+                raise errors.MissingFileError(
                     f"More than {self.sources.settings.held_out_maps} label maps were expected",
                     received=f"{len(people)} in {self.sources.labels}",
                 )

@@ -74,7 +74,7 @@ def test_no_failure_stops_the_rest(tmp_path: Path, jobs: int) -> None:
     settings = BatchOptions(model="bright", jobs=jobs)
     rows = batch_run.run(people, out, settings, lambda *a: told.append(a[:2]), by_name)
     assert [row.subject for row in rows] == [s.name for s in people]
-    assert [row.exit_code for row in rows] == [0, 139, 12, 137, 0]
+    assert [row.exit_code for row in rows] == [0, 139, 82, 137, 0]
     assert [row.status for row in rows] == ["done", "failed", "failed", "failed", "done"]
     assert "memory" in rows[3].error
     assert told == [(n, 5) for n in range(1, 6)]
@@ -108,7 +108,7 @@ def test_real_subjects_are_done_once(
     # 48 + 6 voxels of 3 x 1 x 0.9 mm
     assert float(table["s1"]["volume_ml"]) == pytest.approx(0.1458)
     assert table["s1"]["lesion_count"] == "2"
-    assert table["s3"]["exit_code"] == "12"
+    assert table["s3"]["exit_code"] == "82"
     assert "No T1" in table["s2"]["warnings"]
     printed = capsys.readouterr()
     assert "1/3 s1: 0.15 ml, 2 lesions" in printed.err

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -144,30 +146,30 @@ def broken_inputs(phantom: Phantom, folder: Path) -> dict[str, tuple[Path, int]]
     bad = phantom.flair.copy()
     bad[3, 3, 3] = np.nan
     files = {
-        "truncated": (good.read_bytes()[:-2000], 13),
-        "not-nifti": (gzip.compress(b"This is no image at all. " * 100), 12),
-        "huge": (gzip.compress(bytes(huge)), 19),
+        "truncated": (good.read_bytes()[:-2000], 83),
+        "not-nifti": (gzip.compress(b"This is no image at all. " * 100), 82),
+        "huge": (gzip.compress(bytes(huge)), 89),
         "empty-file": (b"", None),
     }
     made: dict[str, tuple[Path, int]] = {}
     for name, (data, code) in files.items():
         path = folder / f"{name}.nii.gz"
         path.write_bytes(data)
-        made[name] = (path, code if code is not None else 13)
+        made[name] = (path, code if code is not None else 83)
     spacing = phantom.spacing_mm
-    made["missing"] = (folder / "missing.nii.gz", 10)
-    made["folder"] = (folder, 11)
-    made["nan"] = (write_scan(folder / "nan.nii.gz", bad, spacing), 16)
-    made["constant"] = (write_scan(folder / "c.nii.gz", np.full_like(bad, 100), spacing), 17)
+    made["missing"] = (folder / "missing.nii.gz", 80)
+    made["folder"] = (folder, 81)
+    made["nan"] = (write_scan(folder / "nan.nii.gz", bad, spacing), 86)
+    made["constant"] = (write_scan(folder / "c.nii.gz", np.full_like(bad, 100), spacing), 87)
     faint = np.zeros_like(phantom.flair)
     faint[5:8] = -1
-    made["empty-mask"] = (write_scan(folder / "faint.nii.gz", faint, spacing), 18)
+    made["empty-mask"] = (write_scan(folder / "faint.nii.gz", faint, spacing), 88)
     flat = sitk.GetImageFromArray(phantom.flair[3])
     sitk.WriteImage(flat, str(folder / "2d.nii.gz"))
-    made["2d"] = (folder / "2d.nii.gz", 14)
+    made["2d"] = (folder / "2d.nii.gz", 84)
     four = sitk.JoinSeries([sitk.GetImageFromArray(phantom.flair)] * 2)
     sitk.WriteImage(four, str(folder / "4d.nii.gz"))
-    made["4d"] = (folder / "4d.nii.gz", 14)
+    made["4d"] = (folder / "4d.nii.gz", 84)
     return made
 
 
@@ -194,13 +196,13 @@ def test_challenge_layout_without_t1_or_folder(
         return main(["challenge", *where, "--model", model])
 
     (case / "pre/T1.nii.gz").unlink()
-    assert run("bright") == 10  # never FLAIR alone in silence
+    assert run("bright") == 80  # never FLAIR alone in silence
     assert "T1.nii.gz" in capsys.readouterr().err
     assert run("bright-flair") == 0
     (case / "pre/FLAIR.nii.gz").unlink()
-    assert run("bright-flair") == 10
+    assert run("bright-flair") == 80
     (case / "pre").rmdir()
-    assert run("bright-flair") == 10
+    assert run("bright-flair") == 80
     assert "challenge's layout" in capsys.readouterr().err
 
 
@@ -209,8 +211,8 @@ def test_model_errors(
 ) -> None:
     flair = case / "pre/FLAIR.nii.gz"
     out = tmp_path / "o.nii.gz"
-    assert segment("--flair", flair, "--output", out, "--model", "none-such") == 40
-    assert segment("--flair", flair, "--output", out, "--model", "bright-needs-t1") == 20
+    assert segment("--flair", flair, "--output", out, "--model", "none-such") == 100
+    assert segment("--flair", flair, "--output", out, "--model", "bright-needs-t1") == 90
     assert "--model bright" in capsys.readouterr().err
     copy = tmp_path / "bright-flair"
     copy.mkdir()
@@ -221,9 +223,9 @@ def test_model_errors(
     weights = bytearray((copy / "0.safetensors").read_bytes())
     weights[-1] ^= 1
     (copy / "0.safetensors").write_bytes(weights)
-    assert segment("--flair", flair, "--output", out, "--model", copy) == 41
+    assert segment("--flair", flair, "--output", out, "--model", copy) == 101
     (copy / "preset.json").write_text("{}")
-    assert segment("--flair", flair, "--output", out, "--model", copy) == 42
+    assert segment("--flair", flair, "--output", out, "--model", copy) == 102
     assert not out.exists()
 
 
@@ -260,13 +262,13 @@ def test_output_never_replaces_an_input(case: Path) -> None:
 def test_output_folder_not_writable(case: Path, tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
-    assert segment("--flair", case / "pre/FLAIR.nii.gz", "--output", closed / "r.nii.gz") == 30
+    assert segment("--flair", case / "pre/FLAIR.nii.gz", "--output", closed / "r.nii.gz") == 96
 
 
 def test_output_folder_is_a_file(case: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     out = tmp_path / "file" / "result.nii.gz"
-    assert segment("--flair", case / "pre/FLAIR.nii.gz", "--output", out) == 30
+    assert segment("--flair", case / "pre/FLAIR.nii.gz", "--output", out) == 96
 
 
 @pytest.mark.parametrize(
@@ -291,7 +293,7 @@ def test_wrong_arguments(words: list[str], capsys: pytest.CaptureFixture[str]) -
 def test_debug_shows_the_trace_wherever_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
     tail = ["--model", "bright", "--flair", "/nowhere.nii.gz", "--output", "/tmp/o.nii.gz"]
     for words in (["--debug", "segment"], ["segment", "--debug"]):
-        assert main([*words, *tail]) == 10
+        assert main([*words, *tail]) == 80
         assert "Traceback" in capsys.readouterr().err
 
 
@@ -318,7 +320,7 @@ def test_models_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     words = ["models", "import", str(tmp_path / "0.h5"), "--preset", "released"]
     where = ["--name", "theirs", "--into", str(tmp_path / "m")]
     assert main([*words, *where]) == 0
-    assert main([*words, *where]) == 42  # never replaced
+    assert main([*words, *where]) == 102  # never replaced
     capsys.readouterr()
     found = store.find(tmp_path / "m" / "theirs")
     assert methods.method_name(found.preset) == "released"
@@ -346,15 +348,46 @@ def run(code: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
 
 
-def test_importing_and_help_load_nothing_heavy() -> None:
+COMMAND_FILES = sorted(
+    path.stem
+    for path in (ROOT / "wmhseg" / "cli").glob("*.py")
+    if path.stem not in ("__init__", "main", "parser", "options", "console")
+)
+COMMANDS = [
+    name
+    for file in COMMAND_FILES
+    for name in importlib.import_module(f"wmhseg.cli.{file}").COMMANDS
+]
+
+
+def test_every_command_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(COMMANDS) == 10
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = re.findall(r"^    (\w+) ", capsys.readouterr().out, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--quiet", name, "--help"])
+    assert end.value.code == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"usage: wmhseg {name}")
+    assert "--debug" in printed
+
+
+@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_importing_and_help_load_nothing_heavy(words: list[str]) -> None:
     """What makes both answer in a fraction of a second (benchmarks/startup.py measures it)."""
-    code = """
+    code = f"""
 import sys, io, contextlib
 import wmhseg
 from wmhseg.cli.main import main
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
-    main(["--help"])
-print(sorted({name.split(".")[0] for name in sys.modules}))
+    main({words!r})
+print(sorted({{name.split(".")[0] for name in sys.modules}}))
 """
     loaded = run(code)
     for heavy in ("numpy", "scipy", "SimpleITK", "keras", "tensorflow", "h5py", "matplotlib"):
@@ -372,8 +405,8 @@ def test_terminated_leaves_nothing(case: Path, tmp_path: Path, use_models: Path)
     """SIGTERM while the networks compute: exit code 143, no output, no temporary file."""
     code = f"""
 import os, signal, sys
-from wmhseg.engines.openvino_engine import OpenVinoEngine
 from wmhseg.cli.main import main
+from wmhseg.engines.openvino_engine import OpenVinoEngine
 real = OpenVinoEngine.predict
 def predict(self, batch):
     os.kill(os.getpid(), signal.SIGTERM)

@@ -141,7 +141,7 @@ def test_problems_end_with_an_exit_code_after_everything_is_written(
     (results / "b" / "result.nii.gz").unlink()
     write(results / "z" / "result.nii.gz", bar(1))
     code = evaluate(folders, "--format", "tsv", "--json")
-    assert code == errors.CasesFailedError.exit_code == 60
+    assert code == errors.CasesFailedError.exit_code == 111
     told = capsys.readouterr()
     assert "1 x missing result (b)" in told.err
     assert "1 results belong to no case" in told.err
@@ -246,8 +246,8 @@ def test_judging_loads_no_network(tmp_path: Path) -> None:
     write(tmp_path / "data" / "a" / "wmh.nii.gz", bar(4))
     write(tmp_path / "results" / "a" / "result.nii.gz", bar(4))
     code = (
-        "import sys; from wmhseg import cli; "
-        f"code = cli.main(['evaluate', '--data', {str(tmp_path / 'data')!r}, '--results', "
+        "import sys; from wmhseg.cli.main import main; "
+        f"code = main(['evaluate', '--data', {str(tmp_path / 'data')!r}, '--results', "
         f"{str(tmp_path / 'results')!r}, '--no-plots', '--quiet']); "
         "loaded = {'keras', 'tensorflow', 'torch', 'jax', 'matplotlib'} & set(sys.modules); "
         "sys.exit(f'{code} {loaded}' if code or loaded else 0)"

@@ -97,7 +97,7 @@ def test_synthetic_training_makes_a_model_that_segments(
     assert train(SYNTHETIC, tmp_path, *words) == 0
     assert "complete already" in capsys.readouterr().err
     assert (made / "preset.json").stat().st_mtime_ns == before
-    assert train(SYNTHETIC, tmp_path, *words, "--set", "fitting.average=0.9") == 71
+    assert train(SYNTHETIC, tmp_path, *words, "--set", "fitting.average=0.9") == 121
     assert "another plan" in capsys.readouterr().err
 
 
@@ -176,9 +176,9 @@ def test_broken_subjects_are_told_at_the_end(
         (["--preset", "published", "--labels", "l", "--output", "o"], 2, "--data DIR"),
         (["--preset", "x", "--print-plan"], 2, "published-stack"),
         (["--preset", "synthetic", "--config", "c", "--print-plan"], 2, "both"),
-        (["--config", "nowhere.json", "--print-plan"], 10, "nowhere.json"),
-        (["--set", "runs.0.steps=x", "--print-plan"], 70, "runs[0].steps"),
-        (["--labels", "nowhere", "--output", "o"], 10, "label maps"),
+        (["--config", "nowhere.json", "--print-plan"], 80, "nowhere.json"),
+        (["--set", "runs.0.steps=x", "--print-plan"], 120, "runs[0].steps"),
+        (["--labels", "nowhere", "--output", "o"], 80, "label maps"),
         (["--labels", "l", "--output", "o", "--log-every", "0"], 2, "--log-every"),
     ],
 )
@@ -204,8 +204,6 @@ from pathlib import Path
 sys.path[:0] = [{root!r}, *{tests!r}]
 import keras
 import test_fit
-from dataclasses import replace
-from wmhseg.engines import runtime
 from wmhseg.networks.catalogue import NETWORKS
 from wmhseg.networks.graph import Graph
 def tiny(signature):

@@ -44,7 +44,7 @@ CONFINED = (
 )
 MAX_IMAGE_GB = 2.4  # of the full image for CPUs
 MAX_STOP_S = 8.0  # engines kill after ten
-EXIT_MISSING_FILE, EXIT_USAGE, EXIT_NOT_WRITABLE, EXIT_TERMINATED = 10, 2, 30, 143
+EXIT_MISSING_FILE, EXIT_USAGE, EXIT_NOT_WRITABLE, EXIT_TERMINATED = 80, 2, 96, 143
 
 _COMPARE = """
 import sys, numpy, SimpleITK

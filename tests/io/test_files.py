@@ -45,7 +45,7 @@ def test_output_is_no_folder(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "kept"
     failing(errors.OutputNotWritableError, files.write_text, tmp_path / "none" / "a.txt", "")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
-    assert errors.OutputNotWritableError.exit_code == 30
+    assert errors.OutputNotWritableError.exit_code == 96
 
 
 def test_output_without_permission(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_disk_that_is_found_full_at_the_end(
         assert os.strerror(code) in failing(errors.DiskFullError, write)
     assert [p.name for p in tmp_path.iterdir()] == ["mask.nii.gz"]
     assert (tmp_path / "mask.nii.gz").read_bytes() == b"earlier"
-    assert errors.DiskFullError.exit_code == 31
+    assert errors.DiskFullError.exit_code == 97
 
 
 def test_a_write_that_is_cut_short(tmp_path: Path) -> None:

@@ -248,90 +248,90 @@ NAN, INF = math.nan, math.inf
 PACKED = gzip.compress(nifti1(np.random.default_rng(0).random(120).astype("<f4").tobytes()))
 BAD_CONTENT = {
     # contents: (error, exit code, word of the line)
-    "empty": (b"", errors.TruncatedFileError, 13, "empty"),
-    "one byte": (b"\x5c", errors.NotNiftiError, 12, "5c"),
-    "text": (b"hello world" * 100, errors.NotNiftiError, 12, "68 65"),
-    "dicom": (bytes(128) + b"DICM" + bytes(300), errors.NotNiftiError, 12, "DICOM"),
-    "nrrd": (b"NRRD0004\n" + bytes(400), errors.NotNiftiError, 12, "NRRD"),
-    "mgz": (gzip.compress(b"\0\0\0\1" + bytes(400)), errors.NotNiftiError, 12, "MGZ"),
-    "twice packed": (gzip.compress(PACKED), errors.NotNiftiError, 12, "gzip inside"),
-    "pointer": (b"version https://git-lfs.github.com/spec/v1\n", errors.NotNiftiError, 12, "LFS"),
-    "pair": (nifti1(magic=b"ni1\0"), errors.NotNiftiError, 12, ".hdr/.img"),
-    "analyze": (nifti1(magic=bytes(4)), errors.NotNiftiError, 12, ".hdr/.img"),
-    "magic 2": (replaced(nifti2(), 4, "8s", b"n+3"), errors.NotNiftiError, 12, "unknown"),
-    "rgb": (nifti1(RAMP * 3, kind=(128, 24)), errors.NotNiftiError, 12, "RGB"),
-    "complex": (nifti1(RAMP * 2, kind=(32, 64)), errors.NotNiftiError, 12, "complex"),
-    "type 77": (nifti1(kind=(77, 32)), errors.NotNiftiError, 12, "77"),
-    "pixdim 0": (nifti1(pixdim=(1, 0, 1)), errors.NotNiftiError, 12, "1 0 1"),
-    "pixdim -1": (nifti1(pixdim=(-1, 1, 1)), errors.NotNiftiError, 12, "-1 1 1"),
-    "pixdim nan": (nifti1(pixdim=(1, 1, NAN)), errors.NotNiftiError, 12, "nan"),
-    "pixdim 1e30": (nifti1(pixdim=(1, 1, 1e30)), errors.NotNiftiError, 12, "1e+30"),
-    "sform nan": (nifti1(sform=((NAN,) * 4,) * 3), errors.NotNiftiError, 12, "sform"),
+    "empty": (b"", errors.TruncatedFileError, 83, "empty"),
+    "one byte": (b"\x5c", errors.NotNiftiError, 82, "5c"),
+    "text": (b"hello world" * 100, errors.NotNiftiError, 82, "68 65"),
+    "dicom": (bytes(128) + b"DICM" + bytes(300), errors.NotNiftiError, 82, "DICOM"),
+    "nrrd": (b"NRRD0004\n" + bytes(400), errors.NotNiftiError, 82, "NRRD"),
+    "mgz": (gzip.compress(b"\0\0\0\1" + bytes(400)), errors.NotNiftiError, 82, "MGZ"),
+    "twice packed": (gzip.compress(PACKED), errors.NotNiftiError, 82, "gzip inside"),
+    "pointer": (b"version https://git-lfs.github.com/spec/v1\n", errors.NotNiftiError, 82, "LFS"),
+    "pair": (nifti1(magic=b"ni1\0"), errors.NotNiftiError, 82, ".hdr/.img"),
+    "analyze": (nifti1(magic=bytes(4)), errors.NotNiftiError, 82, ".hdr/.img"),
+    "magic 2": (replaced(nifti2(), 4, "8s", b"n+3"), errors.NotNiftiError, 82, "unknown"),
+    "rgb": (nifti1(RAMP * 3, kind=(128, 24)), errors.NotNiftiError, 82, "RGB"),
+    "complex": (nifti1(RAMP * 2, kind=(32, 64)), errors.NotNiftiError, 82, "complex"),
+    "type 77": (nifti1(kind=(77, 32)), errors.NotNiftiError, 82, "77"),
+    "pixdim 0": (nifti1(pixdim=(1, 0, 1)), errors.NotNiftiError, 82, "1 0 1"),
+    "pixdim -1": (nifti1(pixdim=(-1, 1, 1)), errors.NotNiftiError, 82, "-1 1 1"),
+    "pixdim nan": (nifti1(pixdim=(1, 1, NAN)), errors.NotNiftiError, 82, "nan"),
+    "pixdim 1e30": (nifti1(pixdim=(1, 1, 1e30)), errors.NotNiftiError, 82, "1e+30"),
+    "sform nan": (nifti1(sform=((NAN,) * 4,) * 3), errors.NotNiftiError, 82, "sform"),
     "sform signalling nan": (
-        replaced(nifti1(), 280, "4s", b"\1\0\xa0\x7f"), errors.NotNiftiError, 12, "nan"
+        replaced(nifti1(), 280, "4s", b"\1\0\xa0\x7f"), errors.NotNiftiError, 82, "nan"
     ),
     "sform inf": (
-        nifti1(sform=((1, 0, 0, INF), *PLAIN_SFORM[1:])), errors.NotNiftiError, 12, "0 inf"
+        nifti1(sform=((1, 0, 0, INF), *PLAIN_SFORM[1:])), errors.NotNiftiError, 82, "0 inf"
     ),
-    "sform zero": (nifti1(sform=((0,) * 4,) * 3), errors.NotNiftiError, 12, "empty sform"),
-    "sform scale": (nifti1(pixdim=(1, 1, 2)), errors.NotNiftiError, 12, "1 1 1 and 1 1 2"),
+    "sform zero": (nifti1(sform=((0,) * 4,) * 3), errors.NotNiftiError, 82, "empty sform"),
+    "sform scale": (nifti1(pixdim=(1, 1, 2)), errors.NotNiftiError, 82, "1 1 1 and 1 1 2"),
     "sform scale, qform": (
-        nifti1(pixdim=(1, 1, 2), codes=(1, 1)), errors.NotNiftiError, 12, "1 1 1 and 1 1 2"
+        nifti1(pixdim=(1, 1, 2), codes=(1, 1)), errors.NotNiftiError, 82, "1 1 1 and 1 1 2"
     ),
     "shear": (
-        nifti1(sform=((1, 0.01, 0, 0), *PLAIN_SFORM[1:])), errors.NotNiftiError, 12, "right angles"
+        nifti1(sform=((1, 0.01, 0, 0), *PLAIN_SFORM[1:])), errors.NotNiftiError, 82, "right angles"
     ),
-    "qform nan": (nifti1(codes=(1, 1), quatern=(NAN, 0, 0)), errors.NotNiftiError, 12, "qform"),
-    "qform long": (nifti1(codes=(1, 0), quatern=(2, 3, 4)), errors.NotNiftiError, 12, "2 3 4"),
-    "qoffset inf": (nifti1(codes=(1, 0), qoffset=(INF, 0, 0)), errors.NotNiftiError, 12, "inf"),
-    "slope inf": (nifti1(scaling=(INF, 0)), errors.NotNiftiError, 12, "inf"),
-    "slope 1e300": (nifti2(slope=1e300), errors.NotNiftiError, 12, "1e+300"),
-    "slope 1e-300": (nifti2(slope=1e-300), errors.NotNiftiError, 12, "1e-300"),
-    "inter inf": (nifti1(scaling=(1, -INF)), errors.NotNiftiError, 12, "inf"),
-    "offset 0": (nifti1(offset=0), errors.NotNiftiError, 12, "352"),
-    "offset nan": (nifti1(offset=NAN), errors.NotNiftiError, 12, "nan"),
-    "offset 1 GB": (nifti1(offset=1e9), errors.NotNiftiError, 12, "1e+09"),
-    "offset 2^62": (replaced(nifti2(), 168, "<q", 1 << 62), errors.NotNiftiError, 12, "e+18"),
-    "offset -1": (replaced(nifti2(), 168, "<q", -1), errors.NotNiftiError, 12, "-1"),
-    "symmetric": (replaced(nifti1(), 68, "<h", 1005), errors.NotNiftiError, 12, "SimpleITK"),
-    "header only": (nifti1(b""), errors.TruncatedFileError, 13, "352 bytes"),
-    "half header": (nifti1()[:200], errors.TruncatedFileError, 13, "200 bytes"),
-    "half header 2": (nifti2()[:400], errors.TruncatedFileError, 13, "400 bytes"),
-    "in offset": (nifti1(b"", offset=4096), errors.TruncatedFileError, 13, "352 bytes"),
-    "one short": (nifti1()[:-1], errors.TruncatedFileError, 13, "831 bytes"),
-    "packed short": (gzip.compress(nifti1()[:-1]), errors.TruncatedFileError, 13, "831 bytes"),
-    "packed cut": (PACKED[:-200], errors.TruncatedFileError, 13, "ends early"),
-    "checksum cut": (PACKED[:-5], errors.TruncatedFileError, 13, "ends early"),
-    "checksum": (flipped(PACKED, -6), errors.TruncatedFileError, 13, "incorrect data check"),
-    "packed length": (flipped(PACKED, -2), errors.TruncatedFileError, 13, "length"),
-    "bit of data": (flipped(PACKED, 300), errors.TruncatedFileError, 13, "gzip"),
-    "gzip magic": (b"\x1f\x8b", errors.TruncatedFileError, 13, "gzip"),
-    "gzip of nothing": (gzip.compress(b""), errors.TruncatedFileError, 13, "empty"),
-    "4D": (nifti1(RAMP * 2, ndim=4, sizes=(*SIZES, 2)), errors.DimensionError, 14, "6 x 2 voxels"),
+    "qform nan": (nifti1(codes=(1, 1), quatern=(NAN, 0, 0)), errors.NotNiftiError, 82, "qform"),
+    "qform long": (nifti1(codes=(1, 0), quatern=(2, 3, 4)), errors.NotNiftiError, 82, "2 3 4"),
+    "qoffset inf": (nifti1(codes=(1, 0), qoffset=(INF, 0, 0)), errors.NotNiftiError, 82, "inf"),
+    "slope inf": (nifti1(scaling=(INF, 0)), errors.NotNiftiError, 82, "inf"),
+    "slope 1e300": (nifti2(slope=1e300), errors.NotNiftiError, 82, "1e+300"),
+    "slope 1e-300": (nifti2(slope=1e-300), errors.NotNiftiError, 82, "1e-300"),
+    "inter inf": (nifti1(scaling=(1, -INF)), errors.NotNiftiError, 82, "inf"),
+    "offset 0": (nifti1(offset=0), errors.NotNiftiError, 82, "352"),
+    "offset nan": (nifti1(offset=NAN), errors.NotNiftiError, 82, "nan"),
+    "offset 1 GB": (nifti1(offset=1e9), errors.NotNiftiError, 82, "1e+09"),
+    "offset 2^62": (replaced(nifti2(), 168, "<q", 1 << 62), errors.NotNiftiError, 82, "e+18"),
+    "offset -1": (replaced(nifti2(), 168, "<q", -1), errors.NotNiftiError, 82, "-1"),
+    "symmetric": (replaced(nifti1(), 68, "<h", 1005), errors.NotNiftiError, 82, "SimpleITK"),
+    "header only": (nifti1(b""), errors.TruncatedFileError, 83, "352 bytes"),
+    "half header": (nifti1()[:200], errors.TruncatedFileError, 83, "200 bytes"),
+    "half header 2": (nifti2()[:400], errors.TruncatedFileError, 83, "400 bytes"),
+    "in offset": (nifti1(b"", offset=4096), errors.TruncatedFileError, 83, "352 bytes"),
+    "one short": (nifti1()[:-1], errors.TruncatedFileError, 83, "831 bytes"),
+    "packed short": (gzip.compress(nifti1()[:-1]), errors.TruncatedFileError, 83, "831 bytes"),
+    "packed cut": (PACKED[:-200], errors.TruncatedFileError, 83, "ends early"),
+    "checksum cut": (PACKED[:-5], errors.TruncatedFileError, 83, "ends early"),
+    "checksum": (flipped(PACKED, -6), errors.TruncatedFileError, 83, "incorrect data check"),
+    "packed length": (flipped(PACKED, -2), errors.TruncatedFileError, 83, "length"),
+    "bit of data": (flipped(PACKED, 300), errors.TruncatedFileError, 83, "gzip"),
+    "gzip magic": (b"\x1f\x8b", errors.TruncatedFileError, 83, "gzip"),
+    "gzip of nothing": (gzip.compress(b""), errors.TruncatedFileError, 83, "empty"),
+    "4D": (nifti1(RAMP * 2, ndim=4, sizes=(*SIZES, 2)), errors.DimensionError, 84, "6 x 2 voxels"),
     "vectors": (
-        nifti1(RAMP * 3, ndim=5, sizes=(*SIZES, 1, 3)), errors.DimensionError, 14, "6 x 1 x 3"
+        nifti1(RAMP * 3, ndim=5, sizes=(*SIZES, 1, 3)), errors.DimensionError, 84, "6 x 1 x 3"
     ),
-    "2D": (nifti1(ndim=2), errors.DimensionError, 14, "4 x 5 voxels"),
-    "one slice": (nifti1(sizes=(4, 5, 1)), errors.DimensionError, 14, "4 x 5 x 1"),
-    "negative": (nifti1(sizes=(4, -5, 6)), errors.DimensionError, 14, "-5"),
-    "no axes": (nifti1(ndim=0), errors.DimensionError, 14, "0 axes"),
-    "8 axes": (nifti1(ndim=8), errors.DimensionError, 14, "8 axes"),
+    "2D": (nifti1(ndim=2), errors.DimensionError, 84, "4 x 5 voxels"),
+    "one slice": (nifti1(sizes=(4, 5, 1)), errors.DimensionError, 84, "4 x 5 x 1"),
+    "negative": (nifti1(sizes=(4, -5, 6)), errors.DimensionError, 84, "-5"),
+    "no axes": (nifti1(ndim=0), errors.DimensionError, 84, "0 axes"),
+    "8 axes": (nifti1(ndim=8), errors.DimensionError, 84, "8 axes"),
     "nan": (
-        nifti1(RAMP[:-8] + struct.pack("<2f", NAN, INF)), errors.NonFiniteError, 16, "2 of 120"
+        nifti1(RAMP[:-8] + struct.pack("<2f", NAN, INF)), errors.NonFiniteError, 86, "2 of 120"
     ),
     "nan, swapped": (
         nifti1(BIG_ENDIAN[:-8] + struct.pack(">2f", NAN, -INF), order=">"),
-        errors.NonFiniteError, 16, "2 of 120",
+        errors.NonFiniteError, 86, "2 of 120",
     ),
     "nan, double": (
         gzip.compress(nifti2(struct.pack("<120d", *range(119), NAN), kind=(64, 64))),
-        errors.NonFiniteError, 16, "1 of 120",
+        errors.NonFiniteError, 86, "1 of 120",
     ),
-    "constant": (nifti1(bytes(480)), errors.ConstantImageError, 17, "all 0"),
-    "1e9 voxels": (nifti1(sizes=(1000, 1000, 1000)), errors.TooLargeError, 19, "= 1000000000 "),
-    "2^45 voxels": (nifti1(sizes=(32767,) * 3), errors.TooLargeError, 19, "= 35181150961663 "),
-    "2^186 voxels": (nifti2(sizes=(1 << 62,) * 3), errors.TooLargeError, 19, str(1 << 186)),
-    "long axis": (nifti2(sizes=(32768, 2, 2)), errors.TooLargeError, 19, "32768"),
+    "constant": (nifti1(bytes(480)), errors.ConstantImageError, 87, "all 0"),
+    "1e9 voxels": (nifti1(sizes=(1000, 1000, 1000)), errors.TooLargeError, 89, "= 1000000000 "),
+    "2^45 voxels": (nifti1(sizes=(32767,) * 3), errors.TooLargeError, 89, "= 35181150961663 "),
+    "2^186 voxels": (nifti2(sizes=(1 << 62,) * 3), errors.TooLargeError, 89, str(1 << 186)),
+    "long axis": (nifti2(sizes=(32768, 2, 2)), errors.TooLargeError, 89, "32768"),
 }  # fmt: skip
 
 
@@ -373,7 +373,7 @@ def test_missing_files(tmp_path: Path) -> None:
     for name in ("none.nii", "dangling.nii", "file/scan.nii", "nul\0.nii", "half\ud800.nii"):
         line = failing(errors.MissingFileError, images.read_scan, tmp_path / name, name="FLAIR")
         assert line.startswith('The FLAIR image "')
-    assert errors.MissingFileError.exit_code == 10
+    assert errors.MissingFileError.exit_code == 80
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
@@ -389,7 +389,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
         path = tmp_path / name
         assert word in failing(errors.UnreadableFileError, images.read_labels, path)
     assert "device" in failing(errors.UnreadableFileError, images.read_labels, "/dev/zero")
-    assert errors.UnreadableFileError.exit_code == 11
+    assert errors.UnreadableFileError.exit_code == 81
 
 
 def test_unreadable_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -520,7 +520,7 @@ def read_or_refuse(path: Path) -> None:
         if isinstance(result, errors.InputError):
             assert "\n" not in str(result)
             assert result.received
-            assert result.exit_code in range(11, 20)
+            assert result.exit_code in range(81, 90)
             continue
         array, grid = (result.array, result.grid) if isinstance(result, images.Scan) else result
         assert np.isfinite(array).all()

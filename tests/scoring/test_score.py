@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +158,25 @@ def test_processes_give_the_same_as_one(tmp_path: Path) -> None:
     assert repr(many) == repr(score_folder(data, results, tmp_path / "one.csv"))
     assert (tmp_path / "many.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
     assert told == [(i, 4) for i in range(1, 5)]
+
+
+def test_a_killed_process_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, results = study_folder(tmp_path, {str(i): bar(3 + i) for i in range(3)})
+
+    class Killed(ThreadPoolExecutor):
+        def __init__(self, *_: Any, **__: Any) -> None:
+            super().__init__(1)
+
+        def submit(self, *_: Any, **__: Any) -> Future[Any]:
+            ended: Future[Any] = Future()
+            ended.set_exception(BrokenProcessPool())
+            return ended
+
+    monkeypatch.setattr(scoring_score, "ProcessPoolExecutor", Killed)
+    with pytest.raises(errors.ScoringFailedError, match="--jobs 1"):
+        score_folder(data, results, tmp_path / "t.csv", jobs=2)
 
 
 def test_no_jobs_and_no_script() -> None:

@@ -11,7 +11,7 @@ import pytest
 from conftest import Phantom, write_case, write_scan
 
 from wmhseg.datasets import cases
-from wmhseg.errors import InputError, NoCasesError
+from wmhseg.errors import InputError, LabelsError, NoCasesError
 from wmhseg.training import real_data, split
 from wmhseg.training.plan import Augmentation, Run
 from wmhseg.training.real_data import ScanData, ScanSource
@@ -87,6 +87,14 @@ def test_a_case_as_the_network_takes_it(challenge: Path, phantom: Phantom) -> No
         real_data.read_case(replace(case, t1=None), PLAN)
     empty = real_data.read_case(replace(case, t1=None), replace(PLAN, without_t1="zero"))
     assert not empty[0][..., 1].any()
+
+
+def test_wrong_labels_have_an_error_of_their_own(phantom: Phantom, tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "x", phantom)
+    write_scan(folder / "wmh.nii.gz", phantom.lesions.astype(np.uint8) * 3, phantom.spacing_mm)
+    (case,) = cases.find_cases(tmp_path)
+    with pytest.raises(LabelsError, match=r"Received: \[3\]"):
+        real_data.read_case(case, PLAN)
 
 
 # Batches ------------------------------------------------------------------------------------------

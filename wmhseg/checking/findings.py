@@ -32,6 +32,11 @@ class Finding:
         scan: "FLAIR", "T1", or "pair".
         text: A sentence.
         values: The figures behind it.
+
+    >>> import wmhseg
+    >>> finding = wmhseg.check("FLAIR.nii.gz")[0]
+    >>> finding.scan, finding.topic, finding.level == "ok"
+    ('FLAIR', 'type', True)
     """
 
     topic: str

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
+from typing import Any
+
+from wmhseg import records
 
 
 class Console:
     """Prints to the right place, no more than was asked for."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
-        """Make a console.
+        """Makes a console.
 
         Args:
             quiet: Print results, warnings and errors only.
@@ -37,17 +41,29 @@ class Console:
             doing: Such as "segmenting".
             unit: What is counted, such as "slices".
         """
-        told = 0
+        quarters = 0
 
         def show(done: int, total: int) -> None:
-            nonlocal told
+            nonlocal quarters
             if self._bar:
                 filled = round(30 * done / total)
                 end = "\n" if done == total else ""
                 bar = "#" * filled + "-" * (30 - filled)
                 print(f"\r[{bar}] {done}/{total} {unit}", end=end, file=sys.stderr, flush=True)
-            elif 4 * done // total > told:
-                told = 4 * done // total
-                self.say(f"{doing}: {25 * told} %")
+            elif 4 * done // total > quarters:
+                quarters = 4 * done // total
+                self.say(f"{doing}: {25 * quarters} %")
 
         return show
+
+
+def console_of(arguments: argparse.Namespace) -> Console:
+    """The console that ``--quiet`` and ``--verbose`` ask for."""
+    return Console(quiet=arguments.quiet, verbose=arguments.verbose)
+
+
+def print_json(content: Any) -> None:
+    """Prints plain values as JSON."""
+    # File names may hold what UTF-8 cannot express.
+    text = records.json_text(content).encode("utf-8", "backslashreplace").decode("utf-8")
+    print(text, end="")

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wmhseg import errors
+from wmhseg.cli.console import Console, console_of, print_json
 
 if TYPE_CHECKING:
-    from wmhseg.cli.console import Console
     from wmhseg.scoring.summary import Overview
     from wmhseg.scoring.table import Score
-
-Command = Callable[[str, str, Callable[..., int]], argparse.ArgumentParser]
 
 _MOST_NOTES = 10  # on a screen; the summary has them all
 
 
-def add_commands(command: Command) -> None:
-    """Add the commands of this module to the command line.
-
-    Args:
-        command: Makes a sub-command of a name, a sentence and the function that runs it.
-    """
-    scoring = command("evaluate", "Score results against their references.", _evaluate)
-    one = scoring.add_argument_group("one result")
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_evaluate)
+    one = parser.add_argument_group("one result")
     one.add_argument("--reference", metavar="NIFTI", help="reference mask, 2 = left out")
     one.add_argument("--result", metavar="NIFTI", help="mask to score")
-    many = scoring.add_argument_group("a folder of results")
+    many = parser.add_argument_group("a folder of results")
     many.add_argument("--data", metavar="DIR", help="cases with references")
     many.add_argument("--results", metavar="DIR", help="masks to score")
     many.add_argument("--output", metavar="DIR", help="default: RESULTS/evaluation")
@@ -51,38 +44,29 @@ def add_commands(command: Command) -> None:
         help="what the data are; only data that chose nothing are test data",
     )
     many.add_argument("--no-plots", action="store_true", help="draw no plots")
-    scoring.add_argument(
+    parser.add_argument(
         "--official",
         metavar="EVALUATION.PY",
         help="run the organisers' script as well and stop if it finds other numbers",
     )
-    scoring.add_argument("--json", action="store_true", help="print the figures as JSON")
-
-    about = "Say where a table of scores would stand among the teams published in 2017."
-    placing = command("rank", about, _rank)
-    placing.add_argument("table", metavar="METRICS.CSV", help="as evaluate writes it")
-    placing.add_argument("--name", default="this result", help="what to call it")
-    placing.add_argument("--json", action="store_true", help="print JSON")
-
-    comparing = command("compare", "Compare two tables of scores case by case.", _compare)
-    comparing.add_argument("first", metavar="A.CSV", help="as evaluate writes it")
-    comparing.add_argument("second", metavar="B.CSV", help="the same cases, another method")
-    comparing.add_argument("--metrics", metavar="M,M,…", help="default: the challenge's five")
-    comparing.add_argument("--resamples", type=int, default=9999, help="of the bootstrap")
-    comparing.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    comparing.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
-def _console(arguments: argparse.Namespace) -> Console:
-    from wmhseg.cli.console import Console
+def _add_rank(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_rank)
+    parser.add_argument("table", metavar="METRICS.CSV", help="as evaluate writes it")
+    parser.add_argument("--name", default="this result", help="what to call it")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
-    return Console(quiet=arguments.quiet, verbose=arguments.verbose)
 
-
-def _print_json(content: Any) -> None:
-    from wmhseg.scoring.summary_files import json_text
-
-    print(json_text(content), end="")
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_compare)
+    parser.add_argument("first", metavar="A.CSV", help="as evaluate writes it")
+    parser.add_argument("second", metavar="B.CSV", help="the same cases, another method")
+    parser.add_argument("--metrics", metavar="M,M,…", help="default: the challenge's five")
+    parser.add_argument("--resamples", type=int, default=9999, help="of the bootstrap")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -103,7 +87,7 @@ def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) 
     from wmhseg.scoring.score import Scoring, score_masks
     from wmhseg.scoring.table import COUNTS
 
-    console = _console(arguments)
+    console = console_of(arguments)
     scoring = Scoring(script=Path(arguments.official) if arguments.official else None)
     values, notes = score_masks(reference, result)
     for note in notes:
@@ -114,14 +98,14 @@ def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) 
         official.check(result.name, values, theirs, " ".join(notes))
     if arguments.json:
         own = {"metrics": values, "notes": list(notes)}
-        _print_json(own | ({"official": dict(theirs.values)} if theirs else {}))
+        print_json(own | ({"official": dict(theirs.values)} if theirs else {}))
     else:
         for name, value in values.items():
             shown = f"{value:.0f}" if name in COUNTS else markdown.number(value)
             print(f"{summary.LABELS.get(name, name.replace('_', ' ')):<24}{shown}")
         if theirs is not None:
-            found = "stopped: " + theirs.stopped if theirs.stopped else "same five numbers"
-            print(f"{'official script':<24}{found}")
+            verdict = "stopped: " + theirs.stopped if theirs.stopped else "same five numbers"
+            print(f"{'official script':<24}{verdict}")
     if values["reference_lesions"] == 0:
         raise errors.CasesFailedError(
             "A reference with at least one voxel of label 1 was expected",
@@ -138,7 +122,7 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     from wmhseg.scoring import figures, summary, summary_files
     from wmhseg.scoring.score import Scoring, check_all_scored, score_pairs
 
-    console = _console(arguments)
+    console = console_of(arguments)
     scoring = Scoring(
         jobs=arguments.jobs,
         force=arguments.force,
@@ -158,14 +142,14 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
         scoring,
         console.progress("scoring", "cases"),
     )
-    found = summary.overview(summary.Study(title, arguments.role, tuple(scores)))
-    plots = {} if arguments.no_plots else figures.draw_all({title: scores}, found.study.heading)
-    summary_files.write(found, output, plots)
+    overview = summary.overview(summary.Study(title, arguments.role, tuple(scores)))
+    plots = {} if arguments.no_plots else figures.draw_all({title: scores}, overview.study.heading)
+    summary_files.write(overview, output, plots)
     _tell_notes(console, scores)
     if arguments.json:
-        print(summary_files.to_json(found), end="")
+        print(summary_files.to_json(overview), end="")
     else:
-        _print_overview(found, output)
+        _print_overview(overview, output)
     check_all_scored(scores, str(output / "summary.md"))
     return errors.EXIT_OK
 
@@ -188,16 +172,16 @@ def _tell_notes(console: Console, scores: Sequence[Score]) -> None:
         console.warn(f"{len(notes) - _MOST_NOTES} more notes are in the summary.")
 
 
-def _print_overview(found: Overview, output: Path) -> None:
+def _print_overview(overview: Overview, output: Path) -> None:
     from wmhseg.scoring.markdown import number
     from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES
 
-    study = found.study
+    study = overview.study
     print(study.heading)
     print(ROLES[study.role])
     print(f"{len(study.scored)} of {len(study.scores)} cases scored")
     for metric in CHALLENGE:
-        s = found.groups["all"]["all"][metric]
+        s = overview.groups["all"]["all"][metric]
         print(
             f"{LABELS[metric]:<16}{number(s.mean):>8}  (95 % {number(s.mean_low)} to "
             f"{number(s.mean_high)}; median {number(s.median)}, SD {number(s.sd)}, n = {s.n}, "
@@ -211,7 +195,7 @@ def _rank(arguments: argparse.Namespace) -> int:
 
     placed = comparison.place(table.read_table(Path(arguments.table)), arguments.name)
     if arguments.json:
-        _print_json(placed.to_dict())
+        print_json(placed.to_dict())
     else:
         print("\n".join(placed.to_markdown()).rstrip())
     return errors.EXIT_OK
@@ -223,30 +207,30 @@ def _compare(arguments: argparse.Namespace) -> int:
     from wmhseg.scoring.summary import CHALLENGE
 
     paths = Path(arguments.first), Path(arguments.second)
-    found = comparison.compare(
+    compared = comparison.compare(
         table.read_table(paths[0]),
         table.read_table(paths[1]),
         _different_names(*paths),
         arguments.metrics.split(",") if arguments.metrics else CHALLENGE,
         Bootstrap(resamples=arguments.resamples, seed=arguments.seed),
     )
-    console = _console(arguments)
-    for case in found.other_references:
+    console = console_of(arguments)
+    for case in compared.other_references:
         console.warn(f"case {case}: the reference volumes differ: not the same reference")
     if arguments.json:
-        _print_json(found.to_dict())
+        print_json(compared.to_dict())
     else:
-        print("\n".join(found.to_markdown()).rstrip())
-    if any(found.only):
+        print("\n".join(compared.to_markdown()).rstrip())
+    if any(compared.only):
         parts = [
             f"{len(cases)} only in {name} ({', '.join(cases)})"
-            for name, cases in zip(found.names, found.only, strict=True)
+            for name, cases in zip(compared.names, compared.only, strict=True)
             if cases
         ]
         raise errors.CasesFailedError(
             "The same scored cases in both tables were expected",
             received=", ".join(parts),
-            advice=f"Compared on the {len(found.cases)} common ones.",
+            advice=f"Compared on the {len(compared.cases)} common ones.",
         )
     return errors.EXIT_OK
 
@@ -259,3 +243,6 @@ def _different_names(first: Path, second: Path) -> tuple[str, str]:
         if names[0] != names[1]:
             return names[0], names[1]
     return str(first), str(second)
+
+
+COMMANDS = {"evaluate": _add_evaluate, "rank": _add_rank, "compare": _add_compare}

@@ -5,30 +5,24 @@ from __future__ import annotations
 import argparse
 import shlex
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wmhseg import errors
-from wmhseg.cli.console import Console
+from wmhseg.cli.console import Console, console_of
+from wmhseg.cli.models import print_made
+from wmhseg.cli.options import add_choice
+from wmhseg.segmentation.options import Options
 
 if TYPE_CHECKING:
     from wmhseg.training.fit import Running
     from wmhseg.training.plan import Augmentation, Plan
     from wmhseg.training.session import Data, Session
 
-Command = Callable[[str, str, Callable[..., int]], argparse.ArgumentParser]
 
-
-def add_commands(command: Command) -> None:
-    """Add the command of this module to the command line.
-
-    Args:
-        command: Makes a sub-command of a name, a sentence and the function that runs it.
-    """
-    about = "Train a model on scans with masks, or on synthetic scans; run again to go on."
-    training = command("train", about, _train)
-    what = training.add_argument_group("what")
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_train)
+    what = parser.add_argument_group("what")
     what.add_argument(
         "--preset",
         help="published, published-stack (with --data; default: published), synthetic or "
@@ -43,7 +37,7 @@ def add_commands(command: Command) -> None:
         help="change a value of the plan, such as runs.*.batch=10; may be given again",
     )
     what.add_argument("--print-plan", action="store_true", help="print the plan and stop")
-    data = training.add_argument_group("data")
+    data = parser.add_argument_group("data")
     data.add_argument("--data", metavar="DIR", help="cases with masks, as evaluate takes them")
     data.add_argument("--labels", metavar="DIR", help="whole-head label maps to draw scans from")
     data.add_argument("--patients", metavar="TSV", help="table with the columns case and patient")
@@ -56,9 +50,9 @@ def add_commands(command: Command) -> None:
     data.add_argument("--fold", type=int, default=1, metavar="N", help="which part, from 1")
     data.add_argument("--check", action="store_true", help="read all data, report, and stop")
     data.add_argument("--validation", metavar="DIR", help="cases to look at while it trains")
-    how = training.add_argument_group("how to run")
+    how = parser.add_argument_group("how to run")
     how.add_argument("--output", metavar="DIR", help="checkpoints, logs and the model folder")
-    how.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    add_choice(how, Options, "device")
     how.add_argument("--threads", type=int, metavar="N", help="default: all available")
     how.add_argument("--producers", type=int, metavar="N", help="processes that draw batches")
     for name, steps in (("checkpoint", 250), ("log", 50), ("look", 1000)):
@@ -78,7 +72,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if not arguments.output:
         raise errors.UsageError("--output DIR was expected", received="none")
     running = _running(arguments)
-    console = Console(quiet=arguments.quiet, verbose=arguments.verbose)
+    console = console_of(arguments)
     if plan.augmentation is not None:
         return _train_on_scans(arguments, plan, plan.augmentation, running, console)
     assert plan.synthesis is not None
@@ -149,8 +143,7 @@ def _session(
 def _finish(session: Session, running: Running, console: Console) -> None:
     from wmhseg.training.session import train
 
-    made = train(session, running, console.say)
-    print(f"{made.preset.name}: {len(made.preset.members)} members in {made.folder}")
+    print_made(train(session, running, console.say))
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
@@ -195,3 +188,6 @@ def _running(arguments: argparse.Namespace) -> Running:
             option = "--" + name.replace("_", "-")
             raise errors.UsageError(f"{option} of at least 1 was expected", received=value)
     return Running(device=arguments.device, **numbers)
+
+
+COMMANDS = {"train": _add_arguments}

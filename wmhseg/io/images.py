@@ -72,6 +72,13 @@ class Scan:
         grid: Where its voxels lie.
         name: How to call it in messages, such as "FLAIR".
         header: What its file says, None if it came from memory.
+
+    >>> import numpy as np
+    >>> import wmhseg
+    >>> array = np.random.default_rng(0).random((4, 5, 6), np.float32)
+    >>> grid = wmhseg.Grid((4, 5, 6), spacing_mm=(3, 1, 1))  # slices, rows, columns
+    >>> wmhseg.Scan(array, grid, "FLAIR").grid.orientation
+    'LPS'
     """
 
     array: npt.NDArray[np.float32]

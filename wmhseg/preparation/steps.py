@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args, get_type_hints
 
 from wmhseg.errors import UsageError
 
-SWITCHES: dict[str, tuple[str, ...]] = {
-    "reorient": ("auto", "off"),
-    "pixel_size": ("auto", "off"),
-    "bias_correction": ("auto", "on", "off"),
-    "registration": ("auto", "on", "header", "off"),
-    "on_registration_failure": ("error", "flair-only"),
-}
-"""Step -> what it may be set to."""
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Steps:
-    """Which steps are taken.
+    """Which steps are taken on scans as the scanner gave them.
 
     Attributes:
         reorient: "auto" turns axes to the model's; "off" takes the array as it is stored.
@@ -29,6 +20,13 @@ class Steps:
             grid; "header" believes the headers and only resamples; "off" refuses two grids.
         on_registration_failure: What happens when the pair does not match: "error", or
             "flair-only" to go on without T1, with a warning.
+
+    >>> import wmhseg
+    >>> wmhseg.Steps(bias_correction="on").registration
+    'auto'
+    >>> wmhseg.Steps(pixel_size="2 mm")
+    Traceback (most recent call last):
+    wmhseg.errors.UsageError: pixel_size "auto" or "off" was expected. Received: 2 mm.
     """
 
     reorient: Literal["auto", "off"] = "auto"
@@ -50,6 +48,11 @@ class Steps:
                     received=getattr(self, name),
                 )
 
+
+SWITCHES: dict[str, tuple[str, ...]] = {
+    name: get_args(hint) for name, hint in get_type_hints(Steps).items()
+}
+"""Step -> what it may be set to."""
 
 PREPARED = Steps(pixel_size="off", bias_correction="off", registration="off")
 """For scans that are known to be prepared, as in the challenge's layout: nothing is done that the

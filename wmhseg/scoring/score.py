@@ -23,10 +23,10 @@ from wmhseg.datasets.cases import Case, Kind, Problem
 from wmhseg.datasets.results import Pair
 from wmhseg.errors import (
     CasesFailedError,
-    EvaluationError,
     GridMismatchError,
     InputError,
     MissingFileError,
+    ScoringFailedError,
     TableError,
     UsageError,
 )
@@ -273,7 +273,7 @@ def _results(
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool:
-        raise EvaluationError(
+        raise ScoringFailedError(
             "Scoring processes that live until their work is done were expected",
             received="one that was killed, perhaps for want of memory",
             advice="Run again with --jobs 1: it goes on where this stopped.",

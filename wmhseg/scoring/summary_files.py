@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from wmhseg import records
 from wmhseg.io import files
 from wmhseg.scoring.markdown import to_markdown
 from wmhseg.scoring.summary import ROLES, Overview
@@ -70,17 +68,4 @@ def to_json(overview: Overview) -> str:
         "recall_by_lesion_size": [asdict(size) for size in overview.sizes],
         "versions": {"wmhseg": __version__},
     }
-    return json_text(content)
-
-
-def json_text(content: Any) -> str:
-    """Plain values as JSON; NaN becomes null."""
-    return json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return records.json_text(content)

@@ -1,25 +1,18 @@
-"""How to run. Light: the command line reads its choices from here."""
+"""How to run. Light: the command line takes its choices and defaults from here."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy.typing as npt
+from typing import Literal, get_args
 
 from wmhseg.engines import runtime
 from wmhseg.errors import UsageError
-from wmhseg.io.images import Scan
 from wmhseg.preparation.steps import Steps
 
-if TYPE_CHECKING:
-    import SimpleITK as sitk
-
-    Source = str | os.PathLike[str] | sitk.Image | npt.NDArray[Any] | Scan
+IntensityScale = Literal["adapt", "keep"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """How to run; what the method is stands in the model's preset.
 
@@ -39,13 +32,21 @@ class Options:
         threshold: Replaces the preset's threshold on the probability.
         min_lesion_mm3: Replaces the preset's smallest lesion volume; 0 keeps all.
         lesion_peak: Replaces the probability that a lesion has to exceed somewhere; 0 keeps all.
-        steps: What is done to scans as the scanner gave them; see ``wmhseg.preparation.one_grid``.
+        steps: What is done to scans as the scanner gave them; see ``wmhseg.Steps``.
+
+    >>> import wmhseg
+    >>> options = wmhseg.Options(engine="openvino", threads=2, min_lesion_mm3=0)
+    >>> options.precision, options.steps.registration
+    ('f32', 'auto')
+    >>> wmhseg.Options(device="tpu")
+    Traceback (most recent call last):
+    wmhseg.errors.UsageError: A device out of auto, cpu, gpu was expected. Received: tpu.
     """
 
     device: runtime.Device = "auto"
     threads: int | None = None
     batch: int | None = None
-    intensity_scale: Literal["adapt", "keep"] = "adapt"
+    intensity_scale: IntensityScale = "adapt"
     threshold: float | None = None
     min_lesion_mm3: float | None = None
     lesion_peak: float | None = None
@@ -59,7 +60,7 @@ class Options:
         Raises:
             UsageError: If a value is not one of the documented ones.
         """
-        if self.intensity_scale not in ("adapt", "keep"):
+        if self.intensity_scale not in get_args(IntensityScale):
             raise UsageError(
                 'intensity_scale "adapt" or "keep" was expected', received=self.intensity_scale
             )

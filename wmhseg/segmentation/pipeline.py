@@ -10,19 +10,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
 
 from wmhseg.checking import examine, findings
 from wmhseg.engines import interface, runtime
 from wmhseg.engines.start import start_engine
-from wmhseg.errors import UsageError
-from wmhseg.io import images
+from wmhseg.geometry import Triple
+from wmhseg.io import sources
 from wmhseg.io.images import Scan
 from wmhseg.io.progress import Progress
+from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
 from wmhseg.preparation import network_input, one_grid
 from wmhseg.preparation.network_input import Prepared
@@ -32,11 +28,6 @@ from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import preset, store
 from wmhseg.weights.store import Model
-
-if TYPE_CHECKING:
-    import SimpleITK as sitk
-
-    Source = str | os.PathLike[str] | sitk.Image | npt.NDArray[Any] | Scan
 
 
 class _Stopwatch:
@@ -52,32 +43,6 @@ class _Stopwatch:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - started
-
-
-def _read(source: Source, name: str, spacing_mm: tuple[float, float, float] | None) -> Scan:
-    if isinstance(source, np.ndarray):
-        if spacing_mm is None or np.shape(spacing_mm) != (3,):
-            raise UsageError(
-                f"spacing_mm=(slice, row, column) was expected with the {name} array",
-                received=spacing_mm if spacing_mm is not None else "none",
-                advice="Give the voxel size in mm, or a path or a SimpleITK image.",
-            )
-        return images.scan_from_array(source, spacing_mm, name=name)
-    if spacing_mm is not None:
-        raise UsageError(
-            "spacing_mm was expected with arrays only: paths and images know theirs",
-            received=f"{type(source).__name__} for {name}, and spacing_mm={spacing_mm}",
-        )
-    if isinstance(source, Scan):
-        return source
-    if isinstance(source, (str, os.PathLike)):
-        return images.read_scan(Path(source), name=name)
-    if not hasattr(source, "GetPixelIDTypeAsString"):
-        raise UsageError(
-            f"A path, a SimpleITK image or a NumPy array was expected as {name}",
-            received=f"{type(source).__module__}.{type(source).__name__}",
-        )
-    return images.scan_from_image(source, name=name)
 
 
 @dataclass(frozen=True)
@@ -104,6 +69,13 @@ class Segmenter:
 
     ``load`` reads and prepares a scan without the engine, so that a second thread may do it for
     the next scan while ``compute`` works on this one. ``compute`` is for one thread at a time.
+
+    >>> import wmhseg
+    >>> segmenter = wmhseg.Segmenter("unet-synthetic", wmhseg.Options(device="cpu"))
+    >>> pairs = [("FLAIR.nii.gz", "T1.nii.gz"), ("FLAIR.nii.gz", None)]  # T1 or not
+    >>> results = [segmenter.segment(flair, t1) for flair, t1 in pairs]
+    >>> [result.report.lesions.volume_ml > 0 for result in results]
+    [True, True]
     """
 
     def __init__(
@@ -150,13 +122,13 @@ class Segmenter:
         flair: Source,
         t1: Source | None = None,
         *,
-        spacing_mm: tuple[float, float, float] | None = None,
+        spacing_mm: Triple | None = None,
     ) -> Loaded:
         """Reads and prepares a scan; arguments and errors as those of ``segment``."""
         watch = _Stopwatch()
         with watch.stage("read"):
-            flair_scan = _read(flair, "FLAIR", spacing_mm)
-            t1_scan = None if t1 is None else _read(t1, "T1", spacing_mm)
+            flair_scan = sources.read(flair, spacing_mm, name="FLAIR")
+            t1_scan = None if t1 is None else sources.read(t1, spacing_mm, name="T1")
         with watch.stage("check"):
             doubts = findings.warnings(examine.examine(flair_scan, t1_scan))
         with watch.stage("raw"):
@@ -177,7 +149,7 @@ class Segmenter:
         flair: Source,
         t1: Source | None = None,
         *,
-        spacing_mm: tuple[float, float, float] | None = None,
+        spacing_mm: Triple | None = None,
         progress: Progress | None = None,
     ) -> Segmentation:
         """``load``, then ``compute``; arguments and errors as those of ``wmhseg.segment``."""
@@ -248,7 +220,7 @@ def segment(
     flair: Source,
     t1: Source | None = None,
     *,
-    spacing_mm: tuple[float, float, float] | None = None,
+    spacing_mm: Triple | None = None,
     model: str | os.PathLike[str] | Model = store.DEFAULT_MODEL,
     options: Options | None = None,
     progress: Progress | None = None,
@@ -270,6 +242,13 @@ def segment(
         engine once.
 
     Raises:
-        WmhsegError: One of the errors in ``wmhseg.errors``, each with one clear sentence.
+        WmhsegError: One of its children, each with one clear sentence.
+
+    >>> import wmhseg
+    >>> result = wmhseg.segment("FLAIR.nii.gz", "T1.nii.gz")
+    >>> result.mask.dtype, result.mask.shape == result.probability.shape
+    (dtype('uint8'), True)
+    >>> result.report.lesions.volume_ml > 0
+    True
     """
     return Segmenter(model, options).segment(flair, t1, spacing_mm=spacing_mm, progress=progress)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +15,10 @@ from wmhseg.geometry import Grid
 from wmhseg.io import files, images
 from wmhseg.io.images import Scan
 from wmhseg.io.pictures import write_picture
+from wmhseg.io.sources import Image
 from wmhseg.preparation import registration
 from wmhseg.reporting import pictures, report
 from wmhseg.reporting.report import Report
-
-if TYPE_CHECKING:
-    import SimpleITK as sitk
-
-    Source = str | os.PathLike[str] | sitk.Image | npt.NDArray[Any] | Scan
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,13 @@ class Segmentation:
         report: Volume, count, model, versions, timings, warnings.
         flair: The FLAIR scan, for overlays.
         t1_place: T1's own grid and the move from FLAIR to T1, None when no T1 was used.
+
+    >>> import wmhseg
+    >>> result = wmhseg.segment("FLAIR.nii.gz")
+    >>> result.save("out/wmh.nii.gz", overlay="out/wmh.png")  # and out/wmh.json
+    >>> volume_ml = float(result.mask.sum()) * result.grid.voxel_ml
+    >>> abs(volume_ml - result.report.lesions.volume_ml) < 1e-6
+    True
     """
 
     mask: npt.NDArray[np.uint8]
@@ -47,7 +49,7 @@ class Segmentation:
     flair: Scan = field(repr=False)
     t1_place: tuple[Grid, registration.Rigid] | None = field(default=None, repr=False)
 
-    def to_image(self) -> sitk.Image:
+    def to_image(self) -> Image:
         """Returns the mask as a SimpleITK image."""
         return images.to_image(self.mask, self.grid)
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from wmhseg import geometry
-from wmhseg.errors import InputError, MissingFileError
+from wmhseg.errors import LabelsError, MissingFileError, UnreadableFileError
 from wmhseg.io import files, images
 from wmhseg.synthesis.arrays import Array, Arrays
 
@@ -152,7 +152,7 @@ def load_head(labels: npt.NDArray[np.integer]) -> Head:
     brain = (tissue > 0) & (tissue < N_BRAIN) & (tissue != INDEX["csf"])
     rows = np.flatnonzero(brain.sum((1, 2)) > 1500)
     if rows.size < 2:
-        raise InputError(
+        raise LabelsError(
             "A whole-head label map at 1 mm, numbered as in TISSUES, was expected",
             received=f"{rows.size} slices with more than 15 cm2 of brain",
         )
@@ -267,13 +267,13 @@ def read_head(path: Path) -> Head:
             given = {name: stored[name] for name in names if name in stored}
         shapes = Shapes(**given) if given else None
     except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
-        raise InputError(
+        raise UnreadableFileError(
             f"A prepared head was expected in {path.name}",
             received=str(error) or type(error).__name__,
             advice="Make it again with python -m wmhseg.synthesis.make_heads.",
         ) from error
     if maps.ndim != 4 or maps.shape[3] != len(MAPS) or maps.dtype != np.uint8:
-        raise InputError(
+        raise UnreadableFileError(
             f"A prepared head of {len(MAPS)} maps was expected in {path.name}",
             received=f"shape {maps.shape}, {maps.dtype}",
             advice="Make it again with python -m wmhseg.synthesis.make_heads.",

@@ -16,7 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.datasets.cases import Case
-from wmhseg.errors import GridMismatchError, InputError, MissingFileError, NoCasesError
+from wmhseg.errors import (
+    GridMismatchError,
+    InputError,
+    LabelsError,
+    MissingFileError,
+    NoCasesError,
+)
 from wmhseg.io import checksums, files
 from wmhseg.io.progress import Progress
 from wmhseg.preparation import labelled, network_input
@@ -204,7 +210,7 @@ def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDAr
         raise GridMismatchError("FLAIR and mask on one grid were expected", received=difference)
     other = sorted(set(np.unique(scans.labels).tolist()) - {0, 1, 2})
     if other:
-        raise InputError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
+        raise LabelsError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
     scale = plans.intensity_scale(plan, challenge=case.in_challenge_layout)
     prepared = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
     (stack,) = prepared.stacks.values()  # plans have one input layer

@@ -1,4 +1,4 @@
-"""The commands check and batch: arguments, outputs, exit codes."""
+"""The command check: arguments, outputs, exit codes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from heads import head
 from nifti_files import nifti1, saved
 
 from wmhseg import errors
-from wmhseg.cli import scans
 from wmhseg.cli.main import main
 from wmhseg.io import images, nifti
 
@@ -48,15 +47,7 @@ def test_check_finds_exchanged_scans(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_check_refuses_what_segment_refuses(tmp_path: Path) -> None:
     flair = stored(tmp_path, "FLAIR")
-    assert main(["check", str(tmp_path / "none.nii")]) == 10
-    assert main(["check", str(saved(tmp_path, nifti1()[:400], "cut.nii"))]) == 13
+    assert main(["check", str(tmp_path / "none.nii")]) == 80
+    assert main(["check", str(saved(tmp_path, nifti1()[:400], "cut.nii"))]) == 83
     assert main(["check", str(flair), "--json", str(flair)]) == 2
     assert images.read_scan(flair, name="FLAIR").array.any()
-
-
-def test_batch_needs_subjects(tmp_path: Path) -> None:
-    out = str(tmp_path / "out")
-    assert main(["batch", str(tmp_path), "--output", out]) == errors.NoCasesError.exit_code
-    assert main(["batch", str(tmp_path / "none.tsv"), "--output", out]) == 10
-    assert not (tmp_path / "out").exists()
-    assert scans.__doc__

@@ -1,0 +1,91 @@
+"""Options of several commands: their choices and defaults are those of the records."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import pytest
+
+from wmhseg.cli import options
+from wmhseg.preparation.steps import PREPARED, Steps
+from wmhseg.segmentation.options import Options
+
+
+def parser(**how: bool) -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser()
+    options.add_running(made, **how)
+    return made
+
+
+def choices(record: type[Any]) -> dict[str, tuple[str, ...]]:
+    """Field -> what it may be, of the fields that have choices."""
+    hints = get_type_hints(record)
+    return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+
+
+def offered(made: argparse.ArgumentParser) -> dict[str, tuple[str, ...]]:
+    return {action.dest: tuple(action.choices) for action in made._actions if action.choices}
+
+
+def test_every_choice_is_offered() -> None:
+    assert len(choices(Steps)) == 5
+    assert offered(parser()) == choices(Options) | choices(Steps)
+    assert offered(parser(prepared=True)) == choices(Options)
+
+
+def test_without_arguments_all_is_as_in_python() -> None:
+    assert options.options_of(parser().parse_args([])) == Options()
+    prepared = options.options_of(parser(prepared=True).parse_args([]))
+    assert prepared == Options(intensity_scale="keep", steps=PREPARED)
+
+
+def test_every_option_arrives() -> None:
+    wanted = Options(
+        device="cpu",
+        threads=3,
+        batch=2,
+        intensity_scale="keep",
+        threshold=0.25,
+        min_lesion_mm3=7.0,
+        lesion_peak=0.5,
+        engine="keras",
+        precision="bf16",
+        steps=Steps(
+            reorient="off",
+            pixel_size="off",
+            bias_correction="on",
+            registration="header",
+            on_registration_failure="flair-only",
+        ),
+    )
+    given = asdict(wanted)
+    given |= given.pop("steps")
+    given["min_lesion"] = given.pop("min_lesion_mm3")
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    assert options.options_of(parser().parse_args(words)) == wanted
+    # None of them is left at its default, or the test would not see that it got lost.
+    assert not any(getattr(wanted, f.name) == getattr(Options(), f.name) for f in fields(Options))
+    assert not any(getattr(wanted.steps, f.name) == f.default for f in fields(Steps))
+
+
+def test_what_only_heavy_modules_know_is_repeated_rightly() -> None:
+    """The help of a command does not wait for NumPy."""
+    from wmhseg.cli import scoring, training
+    from wmhseg.scoring import summary
+    from wmhseg.training.fit import Running
+
+    made = argparse.ArgumentParser()
+    scoring.COMMANDS["evaluate"](made)
+    assert offered(made)["role"] == tuple(summary.ROLES)
+    made = argparse.ArgumentParser()
+    training.COMMANDS["train"](made)
+    given = vars(made.parse_args([]))
+    assert given.items() >= asdict(Running()).items()
+
+
+@pytest.mark.parametrize("words", [["--registration", "on"], ["--reorient", "off"]])
+def test_prepared_scans_have_no_switches(words: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser(prepared=True).parse_args(words)

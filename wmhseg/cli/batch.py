@@ -1,0 +1,62 @@
+"""The command that segments many subjects: batch."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wmhseg import errors
+from wmhseg.cli.console import console_of, print_json
+from wmhseg.cli.options import add_running, model_of, options_of
+
+if TYPE_CHECKING:
+    from wmhseg.batch.summary import Row
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_batch)
+    parser.add_argument(
+        "subjects", metavar="TABLE|DIR", help="columns subject, flair, t1; or scans"
+    )
+    parser.add_argument("--output", required=True, metavar="DIR", help="one folder a subject in it")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="at once; default: 1")
+    parser.add_argument("--force", action="store_true", help="segment again what is done")
+    add_running(parser)
+
+
+def _batch(arguments: argparse.Namespace) -> int:
+    from wmhseg.batch import run, summary
+    from wmhseg.datasets.subjects import find_subjects, read_subjects
+    from wmhseg.reporting import report
+
+    console = console_of(arguments)
+    source, output = Path(arguments.subjects), Path(arguments.output)
+    subjects = find_subjects(source) if source.is_dir() else read_subjects(source)
+
+    def tell(done: int, total: int, row: Row) -> None:
+        if row.error:
+            console.warn(f"{done}/{total} {row.subject}: {row.error}")
+            return
+        load = f"{row.volume_ml:.2f} ml, {row.lesion_count} lesions"
+        console.say(f"{done}/{total} {row.subject}: {load}")
+        for warning in row.warnings:
+            console.warn(f"{row.subject}: {warning}")
+
+    settings = run.BatchOptions(
+        model_of(arguments), options_of(arguments), arguments.jobs, arguments.force
+    )
+    rows = run.run(subjects, output, settings, tell)
+    if arguments.json:
+        print_json([asdict(row) for row in rows])
+    else:
+        for status in (summary.DONE, summary.SKIPPED, summary.FAILED):
+            print(f"{status:<13}{sum(row.status == status for row in rows)} of {len(rows)}")
+        print(f"{'written':<13}{output / summary.SUMMARY}")
+    console.say(report.NOT_A_DEVICE)
+    summary.check_all_done(rows, output / summary.SUMMARY)
+    return errors.EXIT_OK
+
+
+COMMANDS = {"batch": _add_arguments}

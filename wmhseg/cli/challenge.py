@@ -1,0 +1,56 @@
+"""The command for a case in the challenge's layout: challenge."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from wmhseg import errors
+from wmhseg.cli.console import console_of
+from wmhseg.cli.options import add_running, model_of, options_of
+from wmhseg.cli.segment import CaseFiles, segment_case
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_challenge)
+    parser.add_argument("--input", default="/input", metavar="DIR", help="default: /input")
+    parser.add_argument("--output", default="/output", metavar="DIR", help="default: /output")
+    add_running(parser, prepared=True)
+
+
+def _challenge(arguments: argparse.Namespace) -> int:
+    from wmhseg.weights import store
+
+    pre = Path(arguments.input) / "pre"
+    if not pre.is_dir():
+        raise errors.MissingFileError(
+            "A case in the challenge's layout was expected: a folder with pre/FLAIR.nii.gz and "
+            "pre/T1.nii.gz",
+            received=f"no folder {pre}",
+            advice="Mount the case's folder: docker run -v CASE:/input -v OUT:/output wmhseg.",
+        )
+    flair, t1, output = (
+        pre / "FLAIR.nii.gz",
+        pre / "T1.nii.gz",
+        Path(arguments.output) / "result.nii.gz",
+    )
+    preset = store.find(model_of(arguments)).preset
+    needs_t1 = preset.takes_t1
+    if needs_t1 and not t1.exists() and flair.exists():
+        alone = f"To use FLAIR alone: wmhseg segment --flair {flair} --output {output}"
+        raise errors.MissingFileError(
+            f"FLAIR.nii.gz and T1.nii.gz were expected in {pre}",
+            received="no T1.nii.gz",
+            advice=alone if preset.works_without_t1 else "",
+        )
+    segment_case(
+        CaseFiles(flair, t1 if needs_t1 else None, output),
+        model_of(arguments),
+        options_of(arguments),
+        console_of(arguments),
+        arguments.json,
+    )
+    return errors.EXIT_OK
+
+
+COMMANDS = {"challenge": _add_arguments}

@@ -1,0 +1,108 @@
+"""The commands about models: models, and models import."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wmhseg import errors
+from wmhseg.cli.console import console_of, print_json
+from wmhseg.cli.parser import Parser, add_general, positive
+
+if TYPE_CHECKING:
+    from wmhseg.weights.store import Model
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_models)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
+    importing = actions.add_parser(
+        "import", help="import the authors' public Keras-2 weights (HDF5)"
+    )
+    importing.set_defaults(run=_import)
+    add_general(importing)
+    importing.add_argument("files", nargs="+", metavar="HDF5", help="one file a member")
+    importing.add_argument("--name", required=True, help="name of the new model")
+    importing.add_argument("--preset", default="released", help="pre- and post-processing")
+    importing.add_argument("--network", default="unet", help="unet or stacknet")
+    importing.add_argument("--kernel", type=positive, help="kernel of the first stage(s)")
+    importing.add_argument("--channels", type=int, choices=[1, 2], default=2)
+    importing.add_argument("--licence", default="unknown: see where the files come from")
+    importing.add_argument("--into", metavar="DIR", help="folder of models; default: the user's")
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from wmhseg.weights import store
+
+    rows = []
+    broken = []
+    for folder in store.installed():
+        try:
+            rows.append(_describe(store.find(folder.name)))
+        except errors.WmhsegError as error:
+            broken.append((folder.name, str(error)))
+    if arguments.json:
+        print_json(rows)
+    elif not rows:
+        print("No model is installed.")
+    else:
+        for row in rows:
+            default = "  (default)" if row["name"] == store.DEFAULT_MODEL else ""
+            print(f"{row['name']}{default}")
+            for key in list(row)[1:]:
+                print(f"    {key:<14}{row[key]}")
+    console = console_of(arguments)
+    for name, message in broken:
+        console.warn(f"model {name} is broken: {message}")
+    return errors.PresetError.exit_code if broken else errors.EXIT_OK
+
+
+def _describe(model: Model) -> dict[str, str]:
+    from wmhseg.weights import methods
+
+    preset = model.preset
+    networks = sorted({f"{m.network} {m.options or ''}".strip() for m in preset.members})
+    scans = "FLAIR and T1" if preset.takes_t1 else "FLAIR"
+    return {
+        "name": preset.name,
+        "what": preset.description,
+        "members": f"{len(preset.members)} x {', '.join(networks)}",
+        "input": f"{scans}, or FLAIR alone"
+        if preset.takes_t1 and preset.works_without_t1
+        else scans,
+        "preset": methods.method_name(preset),
+        "trained on": preset.training_data,
+        "licence": preset.licence,
+        "reference": preset.reference,
+        "folder": str(model.folder),
+    }
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from wmhseg.weights import importing
+    from wmhseg.weights.inputs import inputs_of_channels
+
+    made = importing.import_keras2(
+        [Path(name) for name in arguments.files],
+        importing.Import(
+            name=arguments.name,
+            method=arguments.preset,
+            network=arguments.network,
+            options={} if arguments.kernel is None else {"kernel": arguments.kernel},
+            inputs=inputs_of_channels(arguments.channels, "error"),
+            licence=arguments.licence,
+        ),
+        into=Path(arguments.into) if arguments.into else None,
+    )
+    print_made(made)
+    return errors.EXIT_OK
+
+
+def print_made(model: Model) -> None:
+    """Prints where a new model is."""
+    print(f"{model.preset.name}: {len(model.preset.members)} members in {model.folder}")
+
+
+COMMANDS = {"models": _add_arguments}

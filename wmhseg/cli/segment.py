@@ -1,0 +1,125 @@
+"""The command that segments one pair of scans: segment."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from wmhseg import errors
+from wmhseg.cli.console import Console, console_of
+from wmhseg.cli.options import add_running, model_of, options_of
+from wmhseg.segmentation.options import Options
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_segment)
+    parser.add_argument("--flair", required=True, metavar="F", help="FLAIR scan, NIfTI")
+    parser.add_argument("--t1", metavar="T1", help="T1 scan of the same head, NIfTI")
+    parser.add_argument(
+        "--output", required=True, metavar="O", help="mask to write, .nii.gz or .nii"
+    )
+    parser.add_argument("--probability", metavar="P", help="probability map to write as well")
+    parser.add_argument("--overlay", metavar="PNG", help="picture of the result to write as well")
+    parser.add_argument("--mask-on-t1", metavar="M", help="mask on the T1 grid to write as well")
+    add_running(parser)
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """The files of one segmentation.
+
+    Attributes:
+        flair: Scan to read.
+        t1: Scan to read, None for FLAIR alone.
+        output: Mask to write; the report goes beside it.
+        probability: Probability map to write, if any.
+        overlay: Picture to write, if any.
+        mask_on_t1: Mask on the T1 scan's grid to write, if any.
+    """
+
+    flair: Path
+    t1: Path | None
+    output: Path
+    probability: Path | None = None
+    overlay: Path | None = None
+    mask_on_t1: Path | None = None
+
+    def inputs(self) -> Iterator[Path]:
+        """All scans."""
+        yield from (path for path in (self.flair, self.t1) if path is not None)
+
+    def outputs(self) -> Iterator[Path]:
+        """All that is written beside the report, the mask first."""
+        extra = (self.probability, self.overlay, self.mask_on_t1)
+        yield from (path for path in (self.output, *extra) if path is not None)
+
+
+def _segment(arguments: argparse.Namespace) -> int:
+    names = ("t1", "probability", "overlay", "mask_on_t1")
+    given = {name: getattr(arguments, name) for name in names}
+    case = CaseFiles(
+        flair=Path(arguments.flair),
+        output=Path(arguments.output),
+        **{name: Path(path) if path else None for name, path in given.items()},
+    )
+    segment_case(
+        case, model_of(arguments), options_of(arguments), console_of(arguments), arguments.json
+    )
+    return errors.EXIT_OK
+
+
+def segment_case(
+    case: CaseFiles, model: str, options: Options, console: Console, as_json: bool = False
+) -> None:
+    """Segments a case, writes the result and prints the report.
+
+    Args:
+        case: The files.
+        model: Name or folder of a model.
+        options: How to run.
+        console: For all but the report.
+        as_json: Print the report as JSON.
+
+    Raises:
+        WmhsegError: One of its children; nothing is written then.
+    """
+    from wmhseg.io import files, images, pictures
+    from wmhseg.reporting import report
+    from wmhseg.segmentation import pipeline
+    from wmhseg.weights import store
+
+    for volume in (case.output, case.probability, case.mask_on_t1):
+        if volume is not None:
+            images.check_volume_name(volume)
+    if case.overlay is not None:
+        pictures.check_picture_name(case.overlay)
+    files.check_outputs(
+        [*case.outputs(), report.path_beside(case.output)], inputs=list(case.inputs())
+    )
+    chosen = store.find(model)
+    if console.verbose:
+        console.say(f"model        {chosen.preset.name} in {chosen.folder}")
+        console.say(f"FLAIR        {case.flair}")
+        console.say(f"T1           {case.t1 or 'none'}")
+    result = pipeline.segment(
+        case.flair,
+        case.t1,
+        model=chosen,
+        options=options,
+        progress=console.progress("segmenting", "slices"),
+    )
+    for warning in result.report.warnings:
+        console.warn(warning)
+    result.save(case.output, case.probability, case.overlay, case.mask_on_t1)
+    if as_json:
+        print(result.report.to_json(), end="")
+    else:
+        for line in result.report.to_lines():
+            print(line)
+        print(f"written      {case.output}")
+    console.say(report.NOT_A_DEVICE)
+
+
+COMMANDS = {"segment": _add_arguments}
