@@ -29,18 +29,18 @@ from wmhseg.weights import store
 def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
     chosen = store.find(store.DEFAULT_MODEL).preset
     scan = images.read_scan(flair, name="FLAIR")
-    prepared = network_input.prepare(scan, images.read_scan(t1, name="T1"), chosen)
+    inputs = network_input.prepare(scan, images.read_scan(t1, name="T1"), chosen)
     member = chosen.members[0]
     field = chosen.preprocessing.field
     network = catalogue.build(member.network, field, chosen.channels, member.options)
     files = sorted(folder.glob("*.weights.h5"))
-    total = np.zeros(prepared.stack.shape[:3], np.float32)
+    total = np.zeros(inputs.stack.shape[:3], np.float32)
     for file in files:
         network.load_weights(str(file))
-        total += network.predict(prepared.stack, batch_size=1, verbose=0)[..., 0]
+        total += network.predict(inputs.stack, batch_size=1, verbose=0)[..., 0]
     probability = total / np.float32(len(files))
     mask = postprocessing.find(probability, scan.grid.voxel_ml, chosen.postprocessing)
-    images.write_mask(output, prepared.conformation.restore(mask), scan.grid)
+    images.write_mask(output, inputs.way.restore(mask), scan.grid)
 
 
 def save_weights(folder: Path) -> None:

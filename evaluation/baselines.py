@@ -98,13 +98,13 @@ class _Baselines:
         return forest.grow(self.learned.voxels, self.learned.wmh, self.sources.settings.seed)
 
     def segment(self, name: str, case: Case, target: Path) -> None:
-        subject, way = subjects.read(case, self.known)
+        subject, turn = subjects.read(case, self.known)
         found: Float
         if name == "forest":
             found = forest.scores(self.trees, subject, self.known)
-            subjects.write(target, found, self.learned.probability, way)
+            subjects.write(target, found, self.learned.probability, turn)
         else:
-            subjects.write(target, threshold.scores(subject), self.learned.deviations, way)
+            subjects.write(target, threshold.scores(subject), self.learned.deviations, turn)
 
     def about(self, name: str) -> str:
         found = self.learned

@@ -26,9 +26,11 @@ import numpy.typing as npt
 from wmhseg import errors
 from wmhseg.engines import start
 from wmhseg.engines.interface import Engine
+from wmhseg.geometry import Grid, Way, turn_to
 from wmhseg.io import files, pictures
 from wmhseg.measures import lesions
-from wmhseg.segmentation import ensemble, postprocessing
+from wmhseg.preparation.network_input import NetworkInput
+from wmhseg.segmentation import prediction
 from wmhseg.synthesis import contact_sheet
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.synthesis.scan import Head, as_seen, draw_scan, load_heads
@@ -80,14 +82,12 @@ def measure(
             "are drawn for it",
             received=model.preset.name,
         )
-    post = model.preset.postprocessing
     inputs = scan.inputs[..., : model.preset.channels]
-    kept = postprocessing.kept_slices(len(inputs), post)
-    probability = np.zeros(inputs.shape[:3], np.float32)
-    probability[kept] = ensemble.mean_probability(inputs[kept], model, engine)
-    voxel_ml = float(np.prod(drawing.spacing_mm)) / 1000
-    mask = postprocessing.find(probability, voxel_ml, post)
-    summary = lesions.summarise(mask, voxel_ml)
+    slices, rows, columns, _ = inputs.shape
+    grid = Grid((slices, rows, columns), drawing.spacing_mm)
+    way = Way((turn_to(grid, "stored"),))
+    mask = prediction.predict(NetworkInput(inputs, way, {}, ()), model, engine).mask
+    summary = lesions.summarise(mask, grid.voxel_ml)
     has_t1 = inputs.shape[-1] > 1 and bool(inputs[..., 1].any())
     return Found(summary.volume_ml, summary.count, drawing.spacing_mm, inputs[..., 0], mask, has_t1)
 

@@ -41,7 +41,6 @@ import numpy.typing as npt
 
 from wmhseg.errors import (
     ConstantImageError,
-    DimensionError,
     NotNiftiError,
     UnreadableFileError,
     UsageError,
@@ -195,7 +194,7 @@ def to_image(array: Array, grid: Grid) -> Image:
     """
     from SimpleITK import GetImageFromArray
 
-    _check_on_grid(array, grid)
+    grid.check_shape(array)
     image = GetImageFromArray(array.astype(np.uint8) if array.dtype == bool else array)
     image.SetSpacing(grid.spacing_mm[::-1])
     image.SetOrigin(grid.origin_mm)
@@ -218,13 +217,6 @@ def _checked(array: Array, label: str) -> npt.NDArray[np.float32]:
             advice="Check that this is the right file.",
         )
     return array
-
-
-def _check_on_grid(array: Array, grid: Grid) -> None:
-    if array.shape != grid.shape:
-        raise DimensionError(
-            f"An array of the grid's shape {grid.shape} was expected", received=array.shape
-        )
 
 
 def _read(
@@ -396,7 +388,7 @@ def check_volume_name(path: PathLike) -> None:
 def _write_nifti(path: PathLike, array: Array, grid: Grid) -> None:
     check_volume_name(path)
     text = os.fspath(path)
-    _check_on_grid(array, grid)
+    grid.check_shape(array)
     nifti.checked_shape(array.shape[::-1], "result")
 
     def write_plain(file: BinaryIO) -> None:

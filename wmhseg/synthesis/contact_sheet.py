@@ -109,11 +109,9 @@ def real(folder: Path) -> list[Picture]:
         flair, t1 = (
             images.read_scan(case / "pre" / f"{name}.nii.gz", name=name) for name in ("FLAIR", "T1")
         )
-        prepared = network_input.prepare(flair, t1, chosen)
+        inputs = network_input.prepare(flair, t1, chosen)
         marked, _ = images.read_labels(case / "wmh.nii.gz")
-        way = prepared.conformation
-        target = way.pad(way.crop(way.orient(marked)), 0) == 1
-        rows.append(row(prepared.stack, target))
+        rows.append(row(inputs.stack, inputs.way.forward(marked) == 1))
     return rows
 
 

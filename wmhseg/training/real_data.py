@@ -208,12 +208,10 @@ def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDAr
     if other:
         raise InputError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
     scale = plans.intensity_scale(plan, challenge=case.in_challenge_layout)
-    found = network_input.prepare(
+    inputs = network_input.prepare(
         flair, t1, model_folder.preset_of(plan, ()), intensity_scale=scale
     )
-    way = found.conformation
-    target = way.pad(way.crop(way.orient((labels == 1).astype(np.uint8))), 0)
-    return found.stack, target
+    return inputs.stack, inputs.way.forward((labels == 1).astype(np.uint8))
 
 
 def prepare(

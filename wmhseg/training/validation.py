@@ -18,17 +18,15 @@ from wmhseg.datasets.cases import Case
 from wmhseg.engines import keras_engine
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import InputError, MissingFileError
-from wmhseg.geometry import Conformation
 from wmhseg.io import images
 from wmhseg.networks import variables
 from wmhseg.preparation import network_input
+from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.scoring import metrics
-from wmhseg.segmentation import ensemble, postprocessing
+from wmhseg.segmentation import prediction
 from wmhseg.training import model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Plan, Run
-from wmhseg.weights import store
-from wmhseg.weights.preset import Preset
 
 Scores = list[tuple[str, float, float]]
 """Name, DSC and lesion F1 of each case."""
@@ -39,8 +37,7 @@ class _Prepared:
     """A case as the network takes it, and its reference."""
 
     name: str
-    stack: Any
-    way: Conformation
+    inputs: NetworkInput
     reference: Any
 
 
@@ -76,7 +73,7 @@ class Look:
             flair = images.read_scan(case.flair, name="FLAIR")
             t1 = images.read_scan(case.t1, name="T1") if case.t1 and chosen.channels == 2 else None
             scale = plans.intensity_scale(self._plan, challenge=case.in_challenge_layout)
-            found = network_input.prepare(flair, t1, chosen, intensity_scale=scale)
+            inputs = network_input.prepare(flair, t1, chosen, intensity_scale=scale)
             labels, _ = images.read_labels(case.reference)
             metrics.binarise(labels, np.zeros(flair.grid.shape, np.uint8))  # sizes agree
         except InputError as error:
@@ -85,7 +82,7 @@ class Look:
                 received=error.received,
                 advice=error.advice,
             ) from error
-        return _Prepared(case.name, found.stack, found.conformation, labels)
+        return _Prepared(case.name, inputs, labels)
 
     def scores(self, run: Run, tensors: variables.Tensors) -> Scores:
         """Segments all cases with one network and scores them.
@@ -104,15 +101,8 @@ class Look:
                 dtype="float32",
             )
             for case in self._cases:
-                mask = self._segment(case, model, model.preset)
+                mask = prediction.predict(case.inputs, model, self._engine).mask
                 truth, result = metrics.binarise(case.reference, mask)
                 f1 = metrics.match_lesions(truth, result).f1
                 found.append((case.name, metrics.dsc(truth, result), f1))
         return found
-
-    def _segment(self, case: _Prepared, model: store.Model, chosen: Preset) -> Any:
-        post = chosen.postprocessing
-        kept = postprocessing.kept_slices(case.way.slices, post)
-        probability = np.zeros(case.stack.shape[:3], np.float32)
-        probability[kept] = ensemble.mean_probability(case.stack[kept], model, self._engine)
-        return case.way.restore(postprocessing.find(probability, case.way.source.voxel_ml, post))
