@@ -47,11 +47,8 @@ from wmhseg.errors import (
 )
 from wmhseg.geometry import Grid, Triple
 from wmhseg.io import nifti
-from wmhseg.io.files import (
-    PathLike,
-    reading,
-    write_atomically,
-)
+from wmhseg.io.files import PathLike, reading, write_atomically
+from wmhseg.io.quiet import without_chatter
 
 if TYPE_CHECKING:
     from SimpleITK import Image
@@ -60,6 +57,13 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 _ONE_READER = threading.Lock()
+# ITK was seen to print of numbers below 4e-19 of the largest; here with a margin.
+_TINY = 1e-14
+_CHATTER = re.compile(
+    rb"\S*vnl_svd\.hxx: suspicious return value .*\n\S*vnl_svd\.hxx: M is .*\n"
+    rb"M = \[ \.\.\.\n(?:(?:[-+ .\d]|e|nan|inf)*\n)*(?:[-+ .\d]|e|nan|inf)*\]\n"
+)
+"""What ITK's matrix code prints of a matrix."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +231,7 @@ def _read(
     with reading(path, label, advice=advice) as file:
         header = nifti.inspect(file, label)
         with _suitable(path, file, header, label) as suitable:
-            return *_taken(_read_image(suitable, label), label, dtype), header
+            return *_taken(_read_image(suitable, header, label), label, dtype), header
 
 
 @contextlib.contextmanager
@@ -263,35 +267,45 @@ def _suitable(path: PathLike, file: BinaryIO, header: nifti.Header, label: str) 
         yield name
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps what compiled code prints from the user, for the moment of reading.
+def _reading_prints(header: nifti.Header) -> bool:
+    """Whether reading may print pages about ordinary rounding errors, such as 1e-30 for 0.
 
-    Matrix code below SimpleITK writes pages about ordinary rounding errors in rotations (1e-17)
-    straight to standard error; SimpleITK's own switch for warnings does not reach it.
+    ITK's matrix code does where a qform and an sform that is not the scanner's are compared, and
+    numbers in them are so small that products of them are beyond float32.
     """
-    try:
-        saved = os.dup(2)
-    except OSError:  # no standard error at all
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+    record = header.record
+    if int(record["qform_code"]) <= 0 or int(record["sform_code"]) <= nifti.SCANNER:
+        return False
+    matrix = np.abs(np.array(record["srow"].tolist())[:, :3])
+    quaternion = np.abs(np.array(record["quatern"].tolist()))
+    products = np.outer(quaternion, quaternion)
+    return any(
+        bool(((numbers > 0) & (numbers < _TINY * largest)).any())
+        for numbers, largest in ((matrix, matrix.max(0)), (quaternion, 1.0), (products, 1.0))
+    )
 
 
-def _read_image(name: str, label: str) -> Image:
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Switches ITK's warnings off, which belongs to the whole process: for one thread at a time."""
+    from SimpleITK import ProcessObject
+
+    with _ONE_READER:
+        shown = ProcessObject.GetGlobalWarningDisplay()
+        ProcessObject.SetGlobalWarningDisplay(False)
+        try:
+            yield
+        finally:
+            ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+def _read_image(name: str, header: nifti.Header, label: str) -> Image:
     """Has SimpleITK read a checked file, without its warnings."""
-    from SimpleITK import ProcessObject, ReadImage
+    from SimpleITK import ReadImage
 
-    shown = ProcessObject.GetGlobalWarningDisplay()
-    ProcessObject.SetGlobalWarningDisplay(False)
+    prints = _reading_prints(header)
     try:
-        with _ONE_READER, _quiet():
+        with _without_warnings(), without_chatter(_CHATTER) if prints else contextlib.nullcontext():
             image = ReadImage(name, imageIO="NiftiImageIO")
     except RuntimeError as error:
         if "orthonormal" in str(error):
@@ -307,8 +321,6 @@ def _read_image(name: str, label: str) -> Image:
             received=reason,
             advice=nifti.CONVERT,
         ) from error
-    finally:
-        ProcessObject.SetGlobalWarningDisplay(shown)
     return image
 
 
