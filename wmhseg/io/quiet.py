@@ -26,20 +26,22 @@ def without_chatter(chatter: re.Pattern[bytes] | None = None) -> Iterator[None]:
             block ends. None drops everything.
     """
     with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
-        if sys.stderr is not None:
-            sys.stderr.flush()
         try:
-            held = stack.enter_context(tempfile.TemporaryFile())
             kept = os.dup(2)
-        except OSError:  # nowhere to hold it, or standard error is closed
+            stack.callback(os.close, kept)
+            held = stack.enter_context(tempfile.TemporaryFile())
+        except OSError:  # standard error is closed, or there is nowhere to hold it
             yield
             return
+        with contextlib.suppress(
+            AttributeError, OSError, ValueError
+        ):  # what waits to be written is no chatter
+            sys.stderr.flush()
         os.dup2(held.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(kept, 2)
-            os.close(kept)
             if chatter is not None:
                 held.seek(0)
                 _write_all(chatter.sub(b"", held.read()))
