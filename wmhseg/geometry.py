@@ -349,6 +349,13 @@ class Way:
 
     Attributes:
         parts: At least one; each begins on the grid on which the one before ends.
+
+    Example:
+        >>> turn = turn_to(Grid((2, 3, 4), (5.0, 1.0, 1.0)), "RAS")
+        >>> way = Way((turn, Fit(turn.target, (6, 6))))
+        >>> stack = way.forward(np.ones((2, 3, 4)))
+        >>> stack.shape, way.restore(stack).shape
+        ((2, 6, 6), (2, 3, 4))
     """
 
     parts: tuple[GridTransform, ...]

@@ -33,9 +33,8 @@ def without_chatter(chatter: re.Pattern[bytes] | None = None) -> Iterator[None]:
         except OSError:  # standard error is closed, or there is nowhere to hold it
             yield
             return
-        with contextlib.suppress(
-            AttributeError, OSError, ValueError
-        ):  # what waits to be written is no chatter
+        # What waits to be written is no chatter; there may be no such stream, or a full disk.
+        with contextlib.suppress(AttributeError, OSError, ValueError):
             sys.stderr.flush()
         os.dup2(held.fileno(), 2)
         try:
