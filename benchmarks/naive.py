@@ -29,10 +29,10 @@ from wmhseg.weights import store
 def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
     chosen = store.find(store.DEFAULT_MODEL).preset
     scan = images.read_scan(flair, name="FLAIR")
-    prepared = network_input.prepare(scan, images.read_scan(t1, name="T1"), chosen)
+    inputs = network_input.prepare(scan, images.read_scan(t1, name="T1"), chosen)
     member = chosen.members[0]
     network = catalogue.build(member.network, chosen.signature, member.options)
-    (stack,) = prepared.stacks.values()
+    (stack,) = inputs.stacks.values()
     files = sorted(folder.glob("*.weights.h5"))
     total = np.zeros(stack.shape[:3], np.float32)
     for file in files:
@@ -40,7 +40,7 @@ def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
         total += network.predict(stack, batch_size=1, verbose=0)[..., 0]
     probability = total / np.float32(len(files))
     mask = postprocessing.find(probability, scan.grid.voxel_ml, chosen.postprocessing)
-    images.write_mask(output, prepared.conformation.restore(mask), scan.grid)
+    images.write_mask(output, inputs.way.restore(mask), scan.grid)
 
 
 def save_weights(folder: Path) -> None:

@@ -26,10 +26,12 @@ import numpy.typing as npt
 from wmhseg import errors
 from wmhseg.engines.interface import Engine
 from wmhseg.engines.start import start_engine
+from wmhseg.geometry import Grid, Way, turn_to
 from wmhseg.io import files, pictures
 from wmhseg.measures import lesions
+from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.reporting.pictures import MARKED
-from wmhseg.segmentation import ensemble, postprocessing
+from wmhseg.segmentation import prediction
 from wmhseg.synthesis import contact_sheet
 from wmhseg.synthesis.heads import Head, load_heads
 from wmhseg.synthesis.recipe import Recipe
@@ -83,12 +85,12 @@ def measure(
             "are drawn for it",
             received=model.preset.name,
         )
-    post = model.preset.postprocessing
     stacks = synthetic_data.stacks_of(scan, model.preset.inputs)
-    probability = ensemble.wmh_probability(stacks, model, engine)
-    voxel_ml = float(np.prod(drawing.spacing_mm)) / 1000
-    mask = postprocessing.find(probability, voxel_ml, post)
-    summary = lesions.summarise(mask, voxel_ml)
+    slices, rows, columns, _ = scan.inputs.shape
+    grid = Grid((slices, rows, columns), drawing.spacing_mm)
+    way = Way((turn_to(grid, "stored"),))
+    mask = prediction.predict(NetworkInput(stacks, way, {}, ()), model, engine).mask
+    summary = lesions.summarise(mask, grid.voxel_ml)
     flair, t1 = scan.inputs[..., 0], scan.inputs[..., 1]
     has_t1 = model.preset.takes_t1 and bool(t1.any())
     return MarkedScan(summary.volume_ml, summary.count, drawing.spacing_mm, flair, mask, has_t1)

@@ -50,14 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             images.scan_from_image(sitk.DICOMOrient(image, code), name=name)
             for image, name in zip(straight, ("FLAIR", "T1"), strict=True)
         )
-        ready = one_grid.ready(flair, t1, model.preset, steps.Steps())
-        prepared = network_input.prepare(ready.flair, ready.t1, ready.preset)
+        aligned = one_grid.align(flair, t1, model.preset, steps.Steps())
+        prepared = network_input.prepare(aligned.flair, aligned.t1, aligned.preset)
         (stack,) = prepared.stacks.values()
         wanted = stack if wanted is None else wanted
-        back = ready.to_file_order(ready.way.restore(ready.flair.array))
+        back = aligned.way.restore(aligned.flair.array)
         same = np.array_equal(stack, wanted)
-        returned = not ready.way.changes and np.array_equal(back, flair.array)
-        wrong += not (same and (returned or ready.way.changes))
+        resampled = aligned.resampling.changes
+        wrong += not (same and (resampled or np.array_equal(back, flair.array)))
         line = f"{code} input {'equal' if same else 'DIFFERS'}"
         if code == ORDERS[0] or code in arguments.full:
             result = wmhseg.segment(flair, t1, model=model)

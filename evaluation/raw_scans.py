@@ -28,14 +28,14 @@ from wmhseg.weights import store
 
 def edges_over(flair: images.Scan, t1: images.Scan, move: Rigid, panels: int = 8) -> np.ndarray:
     """FLAIR with the edges of the registered T1 drawn over it, as an RGB sheet."""
-    way = geometry.conform(flair.grid, (1, 1), "LPS")
+    turn = geometry.turn_to(flair.grid, "LPS")
     placed = registration.resample(t1, flair.grid, move).array
-    smooth = ndimage.gaussian_filter(way.orient(placed), (0, 1, 1))
+    smooth = ndimage.gaussian_filter(turn.forward(placed), (0, 1, 1))
     slope = np.hypot(np.gradient(smooth, axis=1), np.gradient(smooth, axis=2))
     edges = slope > np.percentile(slope, 93)
-    _, row_mm, column_mm = way.oriented_spacing_mm
+    _, row_mm, column_mm = turn.target.spacing_mm
     picture: np.ndarray = pictures.overlay(
-        way.orient(flair.array), edges.astype(np.uint8), (row_mm, column_mm), panels=panels
+        turn.forward(flair.array), edges.astype(np.uint8), (row_mm, column_mm), panels=panels
     )
     return picture
 
@@ -60,14 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             t1_mask=target / "result_on_t1.nii.gz",
         )
         assert result.t1_place is not None
-        _, move = result.t1_place
+        move = result.t1_place.move
         write_picture(target / "registration.png", edges_over(flair, t1, move))
-        steps, marked = result.report.steps, result.report.lesions
+        registered, marked = result.report.steps.registration.result, result.report.lesions
+        agreement = registered.agreement if registered else float("nan")
         print(
             f"{folder.name:14} {marked.volume_ml:7.2f} ml {marked.count:4} lesions; "
-            f"edge agreement {steps['registration']['edge_agreement']:.3f}, "
-            f"{steps['registration']['angle_deg']:.1f} degrees, "
-            f"{np.linalg.norm(steps['registration']['shift_mm']):.1f} mm; seconds: "
+            f"edge agreement {agreement:.3f}, "
+            f"{move.angle_deg:.1f} degrees, {move.distance_mm:.1f} mm; seconds: "
             f"{ {k: round(v, 1) for k, v in result.report.seconds.items()} }",
             flush=True,
         )

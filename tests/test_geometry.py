@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from wmhseg.errors import DimensionError, UsageError
-from wmhseg.geometry import Conformation, Grid, conform
+from wmhseg.geometry import Fit, Grid, Turn, Way, turn_to
 
 AXES = ("RL", "AP", "IS")
 # All 48: one side of each axis, in any order.
@@ -73,25 +73,25 @@ def test_each_stored_orientation(code: str) -> None:
     reference = SimpleITK.DICOMOrientImageFilter
     assert where.orientation == code
     assert reference.GetOrientationFromDirectionCosines(where.direction) == code
-    way = conform(where, (5, 3), "LPS")
-    turned = way.orient(array)
+    way = turn_to(where, "LPS")
+    turned = way.forward(array)
     np.testing.assert_array_equal(
         turned, SimpleITK.GetArrayFromImage(SimpleITK.DICOMOrient(image(array, where), "LPS"))
     )
-    assert turned.shape == way.oriented_shape
-    assert way.slices == len(turned)
-    assert_restores(way, array)
+    assert turned.shape == way.target.shape
+    assert_restores(way, Fit(way.target, (5, 3)), array)
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_each_wanted_orientation(code: str) -> None:
     where = grid((2, 3, 4), direction_of("PIR"))
     array = numbered(where.shape)
-    way = conform(where, (4, 4), code)
+    way = turn_to(where, code)
     reference = SimpleITK.DICOMOrient(image(array, where), code)
-    np.testing.assert_array_equal(way.orient(array), SimpleITK.GetArrayFromImage(reference))
-    assert conform(where, (4, 4), code.lower()) == way
-    assert_restores(way, array)
+    np.testing.assert_array_equal(way.forward(array), SimpleITK.GetArrayFromImage(reference))
+    assert turn_to(where, code.lower()) == way
+    assert way.target.orientation == code
+    assert_restores(way, Fit(way.target, (4, 4)), array)
 
 
 @given(directions(), st.sampled_from(CODES))
@@ -100,7 +100,7 @@ def test_oblique_grids_turn_as_in_itk(direction: tuple[float, ...], code: str) -
     array = numbered(where.shape)
     reference = SimpleITK.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(direction)
     assert where.orientation == reference
-    turned = conform(where, (4, 4), code).orient(array)
+    turned = turn_to(where, code).forward(array)
     expected = SimpleITK.GetArrayFromImage(SimpleITK.DICOMOrient(image(array, where), code))
     np.testing.assert_array_equal(turned, expected)
 
@@ -109,7 +109,7 @@ def test_orientation_by_hand() -> None:
     """A sagittal scan: slices run to the right, rows down, columns to the back."""
     where = grid((2, 3, 4), direction_of("PIR"))
     array = numbered((2, 3, 4))
-    stack = conform(where, (4, 2), "LPS").orient(array)
+    stack = turn_to(where, "LPS").forward(array)
     assert stack.shape == (3, 4, 2)  # S is against the rows, P the columns, L against the slices
     # The first voxel of the stack is the rightmost, foremost, lowest one.
     assert stack[0, 0, 0] == array[1, 2, 0]
@@ -120,16 +120,20 @@ def test_orientation_by_hand() -> None:
 
 def test_spacing_turns_with_the_axes() -> None:
     """The sagittal scan above: 3 mm from slice to slice, 1 mm rows, 0.5 mm columns."""
-    way = conform(grid((2, 3, 4), direction_of("PIR")), (4, 2), "LPS")
-    assert way.oriented_spacing_mm == (1.0, 0.5, 3.0)
+    way = turn_to(grid((2, 3, 4), direction_of("PIR")), "LPS")
+    assert way.target.spacing_mm == (1.0, 0.5, 3.0)
 
 
 def test_stored_leaves_arrays_alone() -> None:
     where = grid((2, 3, 4), direction_of("PIR"))
     array = numbered(where.shape)
-    way = conform(where, (3, 4), "stored")
-    assert np.shares_memory(way.orient(array), array)
-    for step in (way.orient, way.crop, lambda x: way.pad(x, 9), way.restore):
+    way = turn_to(where, "stored")
+    assert way.target == where
+    fit = Fit(way.target, (3, 4))
+    assert fit.target == where
+    assert np.shares_memory(way.forward(array), array)
+    steps = (way.forward, fit.crop, lambda x: fit.pad(x, 9), fit.restore, way.restore)
+    for step in steps:
         np.testing.assert_array_equal(step(array), array)
 
 
@@ -138,27 +142,28 @@ def test_stored_leaves_arrays_alone() -> None:
 )
 def test_wrong_code(code: str) -> None:
     with pytest.raises(UsageError, match="LPS") as caught:
-        conform(grid((2, 3, 4)), (4, 4), code)
+        turn_to(grid((2, 3, 4)), code)
     assert f'"{code}"' in str(caught.value)
 
 
 # Cropping, padding, restoring -------------------------------------------------------------------
 
 
-def assert_restores(way: Conformation, array: np.ndarray) -> None:
+def assert_restores(turn: Turn, fit: Fit, array: np.ndarray) -> None:
     """What the field holds comes back to its place; the rest is 0."""
-    cropped = way.crop(way.orient(array))
-    stack = way.pad(cropped, -7)
-    assert stack.shape == (way.slices, *way.field)
+    cropped = fit.crop(turn.forward(array))
+    stack = fit.pad(cropped, -7)
+    assert stack.shape == fit.target.shape == (turn.target.shape[0], *fit.field)
     assert (stack != -7).sum() == cropped.size
-    back = way.restore(stack)
+    back = Way((turn, fit)).restore(stack)
     assert back.shape == array.shape
     assert back.dtype == array.dtype
     assert back.flags.c_contiguous
-    rows, columns = (min(f, n) for f, n in zip(way.field, way.oriented_shape[1:], strict=True))
-    assert (back != 0).sum() == way.slices * rows * columns
+    slices, *sides = turn.target.shape
+    rows, columns = (min(f, n) for f, n in zip(fit.field, sides, strict=True))
+    assert (back != 0).sum() == slices * rows * columns
     np.testing.assert_array_equal(back[back != 0], array[back != 0])
-    np.testing.assert_array_equal(way.crop(way.orient(back)), cropped)
+    np.testing.assert_array_equal(fit.crop(turn.forward(back)), cropped)
 
 
 @given(SHAPES, FIELDS, st.sampled_from([*CODES, "stored"]), directions())
@@ -166,16 +171,19 @@ def assert_restores(way: Conformation, array: np.ndarray) -> None:
 def test_restore_undoes_every_way(
     shape: tuple[int, int, int], field: tuple[int, int], code: str, direction: tuple[float, ...]
 ) -> None:
-    assert_restores(conform(grid(shape, direction), field, code), numbered(shape))
+    turn = turn_to(grid(shape, direction), code)
+    assert_restores(turn, Fit(turn.target, field), numbered(shape))
 
 
 @given(SHAPES, st.sampled_from(CODES), directions())
 def test_restore_is_the_inverse_where_nothing_is_cropped(
     shape: tuple[int, int, int], code: str, direction: tuple[float, ...]
 ) -> None:
-    way = conform(grid(shape, direction), (9, 9), code)
+    turn = turn_to(grid(shape, direction), code)
+    fit = Fit(turn.target, (9, 9))
     array = numbered(shape)
-    np.testing.assert_array_equal(way.restore(way.pad(way.crop(way.orient(array)), 5)), array)
+    stack = fit.pad(fit.crop(turn.forward(array)), 5)
+    np.testing.assert_array_equal(turn.restore(fit.restore(stack)), array)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +203,7 @@ def test_cropping_by_hand(size: int, field: int, first: int, last: int) -> None:
     for axis in (1, 2):
         shape = [1, 3, 3]
         shape[axis] = size
-        way = conform(grid((shape[0], shape[1], shape[2])), (field, field), "stored")
+        way = Fit(grid((shape[0], shape[1], shape[2])), (field, field))
         index = np.indices(shape)[axis]
         kept = way.crop(index)
         assert (kept.min(), kept.max(), kept.shape[axis]) == (first, last, field)
@@ -209,7 +217,7 @@ def test_padding_by_hand(size: int, field: int, before: int, after: int) -> None
     for axis in (1, 2):
         shape = [1, 3, 3]
         shape[axis] = size
-        way = conform(grid((shape[0], shape[1], shape[2])), (field, field), "stored")
+        way = Fit(grid((shape[0], shape[1], shape[2])), (field, field))
         line = np.moveaxis(way.pad(np.ones(shape), -1.5), axis, 0)[:, 0].max(1)
         expected = [-1.5] * before + [1.0] * size + [-1.5] * after
         np.testing.assert_array_equal(line, expected)
@@ -220,31 +228,101 @@ def test_padding_by_hand(size: int, field: int, before: int, after: int) -> None
 )
 def test_rows_and_columns_are_independent(rows: int, columns: int) -> None:
     """One axis is cropped while the other is padded."""
-    way = conform(grid((2, rows, columns)), (200, 200), "stored")
+    fit = Fit(grid((2, rows, columns)), (200, 200))
     array = numbered((2, rows, columns))
-    stack = way.pad(way.crop(way.orient(array)), 0)
+    stack = fit.forward(array)
     assert stack.shape == (2, 200, 200)
     r, c = 150, 99
     in_rows = r + (rows - 200) // 2 if rows > 200 else r - (200 - rows) // 2
     in_columns = c + (columns - 200) // 2 if columns > 200 else c - (200 - columns) // 2
     assert stack[1, r, c] == array[1, in_rows, in_columns]
-    assert_restores(way, array)
+    assert_restores(turn_to(fit.source, "stored"), fit, array)
 
 
 def test_only_views_until_padding() -> None:
-    way = conform(grid((2, 30, 40), direction_of("RAI")), (20, 20), "LPS")
+    turn = turn_to(grid((2, 30, 40), direction_of("RAI")), "LPS")
     array = numbered((2, 30, 40))
-    assert np.shares_memory(way.crop(way.orient(array)), array)
+    assert np.shares_memory(Fit(turn.target, (20, 20)).crop(turn.forward(array)), array)
 
 
 def test_wrong_shapes_are_refused() -> None:
-    way = conform(grid((2, 3, 4)), (5, 5), "LPS")
-    with pytest.raises(DimensionError, match=r"\(2, 3, 4\).*\(2, 4, 3\)"):
-        way.orient(np.zeros((2, 4, 3)))
+    turn = turn_to(grid((2, 3, 4)), "LPS")
+    fit = Fit(turn.target, (5, 5))
+    for forward in (turn.forward, fit.crop, fit.forward, Way((turn, fit)).forward):
+        with pytest.raises(DimensionError, match=r"\(2, 3, 4\).*\(2, 4, 3\)"):
+            forward(np.zeros((2, 4, 3)))
+    with pytest.raises(DimensionError, match=r"\(2, 3, 4\).*\(1, 3, 4\)"):
+        turn.restore(np.zeros((1, 3, 4)))
     # NumPy would spread the single slice over both.
     for wrong in ((1, 5, 5), (2, 5, 4), (2, 5, 5, 1), (2, 6, 6)):
-        with pytest.raises(DimensionError, match=r"\(2, 5, 5\)"):
-            way.restore(np.ones(wrong, np.uint8))
+        for restore in (fit.restore, Way((turn, fit)).restore):
+            with pytest.raises(DimensionError, match=r"\(2, 5, 5\)"):
+                restore(np.ones(wrong, np.uint8))
+
+
+# Composed ---------------------------------------------------------------------------------------
+
+
+def place_of(where: Grid, index: tuple[int, ...]) -> np.ndarray:
+    """LPS position of a voxel, by ITK."""
+    shown = image(np.zeros(where.shape, np.uint8), where)
+    return np.array(shown.TransformContinuousIndexToPhysicalPoint([float(i) for i in index[::-1]]))
+
+
+@pytest.mark.parametrize("code", CODES)
+@given(SHAPES, FIELDS, directions(), st.sampled_from(CODES))
+@settings(max_examples=10)
+def test_a_way_of_turns_and_fits_that_pad(
+    code: str,
+    shape: tuple[int, int, int],
+    more: tuple[int, int],
+    direction: tuple[float, ...],
+    again: str,
+) -> None:
+    """Nothing is lost on a way that cuts nothing off, and every voxel stays in its place."""
+    first = turn_to(grid(shape, direction), code)
+    _, rows, columns = first.target.shape
+    fit = Fit(first.target, (rows + more[0], columns + more[1]))
+    last = turn_to(fit.target, again)
+    way = Way((first, fit, last))
+    array = numbered(shape)
+    stack = way.forward(array)
+    assert stack.shape == way.target.shape
+    np.testing.assert_array_equal(way.restore(stack), array)
+    assert way == Way((first,)).then(Way((fit, last)))
+    for value in (1, array.size):
+        (before,), (after,) = np.argwhere(array == value), np.argwhere(stack == value)
+        np.testing.assert_allclose(
+            place_of(way.source, tuple(before)), place_of(way.target, tuple(after)), atol=1e-3
+        )
+
+
+@given(SHAPES, FIELDS, st.sampled_from(CODES), directions())
+def test_the_way_back_can_be_gone_in_parts(
+    shape: tuple[int, int, int], field: tuple[int, int], code: str, direction: tuple[float, ...]
+) -> None:
+    turn = turn_to(grid(shape, direction), code)
+    fit = Fit(turn.target, field)
+    way = Way((turn, fit))
+    stack = numbered(fit.target.shape)
+    part = way.restore(stack, to=turn.target)
+    np.testing.assert_array_equal(part, fit.restore(stack))
+    np.testing.assert_array_equal(turn.restore(part), way.restore(stack))
+    np.testing.assert_array_equal(way.restore(stack, to=way.source), way.restore(stack))
+    np.testing.assert_array_equal(way.forward(way.restore(stack)), fit.forward(part))
+
+
+def test_ways_that_do_not_join_are_refused() -> None:
+    turn = turn_to(grid((2, 3, 4), direction_of("PIR")), "LPS")
+    fit = Fit(turn.target, (9, 9))
+    with pytest.raises(UsageError, match="none"):
+        Way(())
+    with pytest.raises(UsageError, match=r"Part 3 .* part 2 .*9 x 9 x 3 and 4 x 3 x 2"):
+        Way((turn, fit, turn))
+    with pytest.raises(UsageError, match="Part 2"):
+        Way((fit,)).then(Way((turn,)))
+    with pytest.raises(UsageError, match="on the way"):
+        Way((turn, fit)).restore(np.zeros(fit.target.shape), to=grid((5, 5, 5)))
 
 
 # Grids ------------------------------------------------------------------------------------------

@@ -1,25 +1,28 @@
-"""Voxel grids, and the way from a scan to a stack of network-sized axial slices and back.
+"""Voxel grids, and the ways between them and back.
 
 Axis order: arrays are (slice, row, column), which is (z, y, x) of a SimpleITK image. Physical
 coordinates are LPS millimetres (x to the Left, y to the Posterior, z to the Superior), as in
 DICOM and SimpleITK. A grid in orientation "LPS" therefore has rows running from front to back
 and columns from the patient's right to left: the usual radiological view.
 
-Every forward step is undone by the frozen record it returns; a step that cannot be undone does
-not exist.
+What changes an array's grid is a frozen record that can undo it: ``Turn`` (order of axes), ``Fit``
+(size of the slices), ``preparation.resampling.Resampling`` (voxel size). Each does one thing, and
+``Way`` composes them.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from wmhseg.errors import DimensionError, UsageError
 
+Array = npt.NDArray[Any]
 Triple = tuple[float, float, float]
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 _LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))
@@ -68,6 +71,17 @@ class Grid:
         cosines = [abs(cosine) for _, _, cosine in _nearest_axes(self.direction)]
         return math.degrees(math.acos(min(1.0, *cosines)))
 
+    def check_shape(self, array: Array) -> None:
+        """Checks that an array has the grid's shape: NumPy would spread one slice over all.
+
+        Raises:
+            DimensionError: If it has another.
+        """
+        if array.shape != self.shape:
+            raise DimensionError(
+                f"An array of the grid's shape {self.shape} was expected", received=array.shape
+            )
+
     def difference(self, other: Grid, *, tolerance_mm: float = 0.05) -> str:
         """Says how another grid differs, "" if both are the same.
 
@@ -114,143 +128,113 @@ def _nearest_axes(direction: tuple[float, ...]) -> list[tuple[int, int, float]]:
     return sorted(pairs)
 
 
-@dataclass(frozen=True)
-class Conformation:
-    """The way from a scan's array to a stack of axial slices of one size, and back.
+# From one grid to another and back ---------------------------------------------------------------
 
-    ``orient``, ``crop`` and ``pad`` go forward and are applied in this order; intensities may be
-    changed between them. ``restore`` undoes all three: cropped borders come back as zeros.
+
+class GridTransform(Protocol):
+    """What brings arrays from one grid to another, and back."""
+
+    @property
+    def source(self) -> Grid:
+        """Grid of what ``forward`` takes and ``restore`` returns."""
+
+    @property
+    def target(self) -> Grid:
+        """Grid of what ``forward`` returns and ``restore`` takes."""
+
+    def forward(self, array: Array, /) -> Array:
+        """Brings an array from the source to the target grid."""
+
+    def restore(self, array: Array, /) -> Array:
+        """Brings an array from the target back to the source grid."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Axes permuted and flipped: the same voxels in the same places, in another order.
 
     Attributes:
-        source: Grid of the scan.
-        axes: For each axis of the stack, the axis of the scan it comes from.
-        flips: For each axis of the stack, whether it runs against the scan's.
-        field: Rows and columns of the stack.
+        source: Grid before.
+        axes: For each axis of the target, the axis of the source it comes from.
+        flips: For each axis of the target, whether it runs against the source's.
     """
 
     source: Grid
     axes: tuple[int, int, int]
     flips: tuple[bool, bool, bool]
-    field: tuple[int, int]
 
     @property
-    def oriented_shape(self) -> tuple[int, int, int]:
-        """Slices, rows, columns after ``orient``."""
-        a, b, c = (self.source.shape[axis] for axis in self.axes)
-        return a, b, c
-
-    @property
-    def oriented_spacing_mm(self) -> Triple:
-        """Distance between slices, rows and columns after ``orient``."""
-        a, b, c = (self.source.spacing_mm[axis] for axis in self.axes)
-        return a, b, c
-
-    @property
-    def oriented_grid(self) -> Grid:
-        """Grid of what ``orient`` returns: the same voxels in the same places, in other order."""
+    def target(self) -> Grid:
+        """Grid after."""
         corner = [0, 0, 0]
         matrix = np.array(self.source.direction, float).reshape(3, 3)
-        columns = []
+        cosines = []
         for axis, flip in zip(self.axes, self.flips, strict=True):
             corner[axis] = int(flip)
-            columns.append(matrix[:, 2 - axis] * (-1.0 if flip else 1.0))
+            cosines.append(matrix[:, 2 - axis] * (-1.0 if flip else 1.0))
         x, y, z = _position(self.source, tuple(corner))
-        direction = tuple(float(v) for v in np.column_stack(columns[::-1]).ravel())
-        origin = (float(x), float(y), float(z))
-        return Grid(self.oriented_shape, self.oriented_spacing_mm, origin, direction)
-
-    @property
-    def slices(self) -> int:
-        """Number of slices of the stack."""
-        return self.oriented_shape[0]
-
-    @property
-    def _cropping(self) -> tuple[slice, slice, slice]:
-        # An odd difference leaves the larger half at the end, as the authors' program does.
-        starts = [
-            max(0, (n - f) // 2) for n, f in zip(self.oriented_shape[1:], self.field, strict=True)
-        ]
-        rows, columns = (
-            slice(s, s + min(f, n))
-            for s, f, n in zip(starts, self.field, self.oriented_shape[1:], strict=True)
+        direction = tuple(float(v) for v in np.column_stack(cosines[::-1]).ravel())
+        slices, rows, columns = (self.source.shape[axis] for axis in self.axes)
+        slice_mm, row_mm, column_mm = (self.source.spacing_mm[axis] for axis in self.axes)
+        return Grid(
+            (slices, rows, columns),
+            (slice_mm, row_mm, column_mm),
+            (float(x), float(y), float(z)),
+            direction,
         )
-        return slice(None), rows, columns
 
     @property
-    def _padding(self) -> tuple[tuple[int, int], ...]:
-        pairs: list[tuple[int, int]] = [(0, 0)]
-        for n, f in zip(self.oriented_shape[1:], self.field, strict=True):
-            missing = max(0, f - n)
-            pairs.append((missing // 2, missing - missing // 2))
-        return tuple(pairs)
+    def _strides(self) -> tuple[slice, ...]:
+        return tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)
 
-    def orient(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Permutes and flips the scan's array into (slice, row, column) of the stack; a view."""
-        if array.shape != self.source.shape:
-            raise DimensionError(
-                f"An array of the scan's shape {self.source.shape} was expected",
-                received=array.shape,
-            )
-        steps = tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)
-        return array.transpose(self.axes)[steps]
-
-    def crop(self, oriented: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Cuts rows and columns beyond the field away, centred; a view."""
-        return oriented[self._cropping]
-
-    def pad(self, cropped: npt.NDArray[Any], value: float) -> npt.NDArray[Any]:
-        """Adds rows and columns of ``value`` up to the field, centred."""
-        return np.pad(cropped, self._padding, constant_values=value)
-
-    def restore(self, stack: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Brings a stack back to the scan's matrix.
+    def forward(self, array: Array) -> Array:
+        """Permutes and flips an array.
 
         Args:
-            stack: (slice, row, column) with the field's rows and columns.
+            array: (slice, row, column) of the source.
 
         Returns:
-            Array of the scan's shape and the stack's type; 0 outside the field.
+            (slice, row, column) of the target; a view.
 
         Raises:
-            DimensionError: If the stack is of another shape.
+            DimensionError: If the array is not of the source's shape.
         """
-        # Asked, as NumPy would spread a stack of one slice over all.
-        if stack.shape != (self.slices, *self.field):
-            raise DimensionError(
-                f"A stack of the shape {(self.slices, *self.field)} was expected",
-                received=stack.shape,
-            )
-        inner = tuple(
-            slice(before, before + min(f, n))
-            for (before, _), f, n in zip(
-                self._padding, (self.slices, *self.field), self.oriented_shape, strict=True
-            )
-        )
-        oriented = np.zeros(self.oriented_shape, stack.dtype)
-        oriented[self._cropping] = stack[inner]
-        steps = tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)
-        inverse = np.argsort(self.axes)
-        return np.ascontiguousarray(oriented[steps].transpose(inverse))
+        self.source.check_shape(array)
+        return array.transpose(self.axes)[self._strides]
+
+    def restore(self, array: Array) -> Array:
+        """Permutes and flips an array back.
+
+        Args:
+            array: (slice, row, column) of the target.
+
+        Returns:
+            (slice, row, column) of the source, contiguous; the array itself where nothing turns.
+
+        Raises:
+            DimensionError: If the array is not of the target's shape.
+        """
+        self.target.check_shape(array)
+        return np.ascontiguousarray(array[self._strides].transpose(np.argsort(self.axes)))
 
 
-def conform(grid: Grid, field: tuple[int, int], orientation: str) -> Conformation:
-    """Plans the way from a scan to a stack of axial slices.
+def turn_to(grid: Grid, orientation: str) -> Turn:
+    """Plans how to turn the axes of a grid to named sides of the body.
 
     Args:
         grid: Grid of the scan.
-        field: Rows and columns that the network takes, in pixels.
         orientation: "stored" takes the array as it lies in the file, as the published programs
             do. A code such as "LPS" permutes and flips axes (never resamples) so that column,
             row and slice index rise to the named sides.
 
     Returns:
-        The conformation, to be applied to every image on this grid.
+        The turn, for every array on this grid.
 
     Raises:
         UsageError: If the code does not name three different axes.
     """
     if orientation == "stored":
-        return Conformation(grid, (0, 1, 2), (False, False, False), field)
+        return Turn(grid, (0, 1, 2), (False, False, False))
     wanted = orientation.upper()
     sides = {
         letter: (axis, side)
@@ -265,11 +249,192 @@ def conform(grid: Grid, field: tuple[int, int], orientation: str) -> Conformatio
         raise UsageError(
             'An orientation such as "LPS", or "stored", was expected', received=f'"{orientation}"'
         )
-    found = {axis: (index, sign > 0) for index, axis, sign in _nearest_axes(grid.direction)}
+    nearest = {axis: (index, sign > 0) for index, axis, sign in _nearest_axes(grid.direction)}
     axes, flips = [], []
     for letter in reversed(wanted):  # array order: slice, row, column
         axis, side = sides[letter]
-        index, positive = found[axis]
+        index, positive = nearest[axis]
         axes.append(2 - index)
         flips.append(positive != bool(side))
-    return Conformation(grid, (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]), field)
+    return Turn(grid, (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Rows and columns cropped and padded, centred, to the field of a network.
+
+    Attributes:
+        source: Grid before.
+        field: Rows and columns after.
+    """
+
+    source: Grid
+    field: tuple[int, int]
+
+    @property
+    def target(self) -> Grid:
+        """Grid after: the voxels stay where they are, some are cut off and some are added."""
+        shape = (self.source.shape[0], *self.field)
+        first = [
+            (kept.start - before) * mm
+            for kept, (before, _), mm in zip(
+                self._cropping, self._padding, self.source.spacing_mm, strict=True
+            )
+        ]
+        matrix = np.array(self.source.direction, float).reshape(3, 3)
+        x, y, z = np.array(self.source.origin_mm) + matrix @ np.array(first[::-1], float)
+        return replace(self.source, shape=shape, origin_mm=(float(x), float(y), float(z)))
+
+    @property
+    def _cropping(self) -> tuple[slice, slice, slice]:
+        """What of the source is kept."""
+        slices, *sides = self.source.shape
+        # An odd difference leaves the larger half at the end, as the authors' program does.
+        starts = (max(0, (n - f) // 2) for n, f in zip(sides, self.field, strict=True))
+        rows, columns = (
+            slice(start, start + min(f, n))
+            for start, f, n in zip(starts, self.field, sides, strict=True)
+        )
+        return slice(0, slices), rows, columns
+
+    @property
+    def _padding(self) -> tuple[tuple[int, int], ...]:
+        """How many are added before and after, along each axis."""
+        pairs = [(0, 0)]
+        for n, f in zip(self.source.shape[1:], self.field, strict=True):
+            missing = max(0, f - n)
+            pairs.append((missing // 2, missing - missing // 2))
+        return tuple(pairs)
+
+    def crop(self, array: Array) -> Array:
+        """Cuts off rows and columns beyond the field; a view.
+
+        Raises:
+            DimensionError: If the array is not of the source's shape.
+        """
+        self.source.check_shape(array)
+        return array[self._cropping]
+
+    def pad(self, cropped: Array, value: float) -> Array:
+        """Adds rows and columns of ``value`` up to the field, to what ``crop`` returned."""
+        return np.pad(cropped, self._padding, constant_values=value)
+
+    def forward(self, array: Array) -> Array:
+        """Crops, then pads with zeros. Intensities may be changed between: see ``crop``, ``pad``.
+
+        Raises:
+            DimensionError: If the array is not of the source's shape.
+        """
+        return self.pad(self.crop(array), 0)
+
+    def restore(self, array: Array) -> Array:
+        """Takes padding off, and brings what was cropped back as zeros.
+
+        Args:
+            array: (slice, row, column) with the field's rows and columns.
+
+        Returns:
+            A new array of the source's shape and the array's type.
+
+        Raises:
+            DimensionError: If the array is not of the target's shape.
+        """
+        self.target.check_shape(array)
+        cropping = self._cropping
+        inner = tuple(
+            slice(before, before + kept.stop - kept.start)
+            for (before, _), kept in zip(self._padding, cropping, strict=True)
+        )
+        restored = np.zeros(self.source.shape, array.dtype)
+        restored[cropping] = array[inner]
+        return restored
+
+
+@dataclass(frozen=True)
+class Way:
+    """Several transforms, one after the other, as one.
+
+    Attributes:
+        parts: At least one; each begins on the grid on which the one before ends.
+
+    Example:
+        >>> turn = turn_to(Grid((2, 3, 4), (5.0, 1.0, 1.0)), "RAS")
+        >>> way = Way((turn, Fit(turn.target, (6, 6))))
+        >>> stack = way.forward(np.ones((2, 3, 4)))
+        >>> stack.shape, way.restore(stack).shape
+        ((2, 6, 6), (2, 3, 4))
+    """
+
+    parts: tuple[GridTransform, ...]
+
+    def __post_init__(self) -> None:
+        """Checks that the parts join.
+
+        Raises:
+            UsageError: If there is none, or one begins on another grid.
+        """
+        if not self.parts:
+            raise UsageError("At least one transform was expected on a way", received="none")
+        for number, (one, other) in enumerate(pairwise(self.parts), 1):
+            if one.target != other.source:
+                raise UsageError(
+                    f"Part {number + 1} of the way was expected to begin where part {number} ends",
+                    received=one.target.difference(other.source) or "slightly different grids",
+                )
+
+    @property
+    def source(self) -> Grid:
+        """Grid at the beginning."""
+        return self.parts[0].source
+
+    @property
+    def target(self) -> Grid:
+        """Grid at the end."""
+        return self.parts[-1].target
+
+    def then(self, further: Way) -> Way:
+        """Goes on along another way.
+
+        Raises:
+            UsageError: If that one does not begin where this one ends.
+        """
+        return Way(self.parts + further.parts)
+
+    def forward(self, array: Array) -> Array:
+        """Brings an array from the source to the target.
+
+        Args:
+            array: (slice, row, column) of the source.
+
+        Raises:
+            DimensionError: If the array is not of the source's shape.
+        """
+        for part in self.parts:
+            array = part.forward(array)
+        return array
+
+    def restore(self, array: Array, *, to: Grid | None = None) -> Array:
+        """Brings an array from the target back to the source, or only a part of the way.
+
+        Args:
+            array: (slice, row, column) of the target.
+            to: Grid between two parts at which to stop, the first one on the way that is equal;
+                None for the source.
+
+        Returns:
+            (slice, row, column) on that grid.
+
+        Raises:
+            DimensionError: If the array is not of the target's shape.
+            UsageError: If the way does not lead over that grid.
+        """
+        stops = [self.source, *(part.target for part in self.parts)]
+        if to is not None and to not in stops:
+            raise UsageError(
+                "A grid on the way was expected",
+                received=to.difference(self.source) or "a slightly different grid",
+            )
+        first = 0 if to is None else stops.index(to)
+        for part in reversed(self.parts[first:]):
+            array = part.restore(array)
+        return array

@@ -95,12 +95,12 @@ class _Baselines:
         return forest.grow(self.learned.voxels, self.learned.wmh, self.sources.settings.seed)
 
     def segment(self, name: str, case: Case, target: Path) -> None:
-        placed, way = placed_scan.read(case, self.maps)
+        placed, turn = placed_scan.read(case, self.maps)
         if name == "forest":
             probability = forest.scores(self.trees, placed, self.maps)
-            placed_scan.write(target, probability, self.learned.probability, way)
+            placed_scan.write(target, probability, self.learned.probability, turn)
         else:
-            placed_scan.write(target, threshold.scores(placed), self.learned.deviations, way)
+            placed_scan.write(target, threshold.scores(placed), self.learned.deviations, turn)
 
     def about(self, name: str) -> str:
         learned = self.learned

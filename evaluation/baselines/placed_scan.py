@@ -17,7 +17,7 @@ from evaluation.baselines.atlas import BrainMaps, Float, Mask, Placement
 from wmhseg import geometry
 from wmhseg.datasets.cases import Case
 from wmhseg.errors import EmptyMaskError, GridMismatchError, MissingFileError, MissingT1Error
-from wmhseg.geometry import Conformation, Triple
+from wmhseg.geometry import Triple, Turn
 from wmhseg.io import images
 from wmhseg.preparation import intensity
 from wmhseg.segmentation import postprocessing
@@ -92,11 +92,11 @@ def distance_in_plane_mm(mask: Mask, spacing_mm: Triple) -> Float:
     return distance_mm.astype(np.float32)
 
 
-def read(case: Case, maps: BrainMaps) -> tuple[PlacedScan, Conformation]:
+def read(case: Case, maps: BrainMaps) -> tuple[PlacedScan, Turn]:
     """Reads and prepares the scan of a case.
 
     Returns:
-        The scan, and the way back to the voxels of the file.
+        The scan, and how its axes were turned.
 
     Raises:
         InputError: If a scan is missing or unreadable, or the two are on different grids.
@@ -110,16 +110,15 @@ def read(case: Case, maps: BrainMaps) -> tuple[PlacedScan, Conformation]:
     if difference:
         raise GridMismatchError("FLAIR and T1 on one voxel grid were expected", received=difference)
     grid = scans[0].grid
-    whole = geometry.conform(grid, (1, 1), "LPS").oriented_shape[1:]
-    way = geometry.conform(grid, whole, "LPS")
+    turn = geometry.turn_to(grid, "LPS")
     flair, t1 = (
-        way.orient(intensity.unwrap(s.array) if intensity.is_wrapped(s.array) else s.array)
+        turn.forward(intensity.unwrap(s.array) if intensity.is_wrapped(s.array) else s.array)
         for s in scans
     )
-    return prepare(flair, t1, way.oriented_spacing_mm, maps), way
+    return prepare(flair, t1, turn.target.spacing_mm, maps), turn
 
 
-def write(target: Path, scores: Float, threshold: float, way: Conformation) -> None:
+def write(target: Path, scores: Float, threshold: float, turn: Turn) -> None:
     """Thresholds scores, empties the end slices as the networks do, and writes the mask.
 
     Small lesions stay: the size below which the networks' are removed was chosen on real scans.
@@ -128,8 +127,8 @@ def write(target: Path, scores: Float, threshold: float, way: Conformation) -> N
         target: File to write.
         scores: (slice, row, column) as ``read`` gave the scan.
         threshold: Voxels above it are WMH.
-        way: As ``read`` gave it.
+        turn: As ``read`` gave it.
     """
     post = Postprocessing(0.5, METHODS["synthetic"].postprocessing.end_slices)
     mask = postprocessing.to_mask((scores > threshold).astype(np.float32), post)
-    images.write_mask(target, way.restore(mask), way.source)
+    images.write_mask(target, turn.restore(mask), turn.source)

@@ -32,14 +32,14 @@ def test_the_scale_does_not_matter(factor: float) -> None:
 def test_the_orientation_does_not_matter(code: str) -> None:
     """Stored with other axes, the head is seen from above all the same."""
     scan = head("FLAIR")
-    way = geometry.conform(scan.grid, (1, 1), code)
+    way = geometry.turn_to(scan.grid, code)
     straight = voxels.look(scan)
     image = images.to_image(scan.array, scan.grid)
     turned = voxels.look(images.scan_from_image(sitk.DICOMOrient(image, code), name="FLAIR"))
     assert turned.kind == straight.kind
     assert turned.extent_mm == pytest.approx(straight.extent_mm, abs=2)
     assert turned.snr == pytest.approx(straight.snr, rel=0.05)
-    assert way.oriented_shape != SHAPE or code == "RAS"
+    assert way.target.shape != SHAPE or code == "RAS"
 
 
 def test_extent_noise_and_cuts_by_hand() -> None:

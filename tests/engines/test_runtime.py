@@ -225,17 +225,17 @@ def test_start_up_lines_are_silenced_and_no_others(
     """TensorFlow writes them from C++, past Python's sys.stderr."""
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-    with backends._without_chatter():
+    with backends._quiet_start():
         os.write(2, b"chatter\n")
     os.write(2, b"after\n")
-    with suppress(ImportError), backends._without_chatter():
+    with suppress(ImportError), backends._quiet_start():
         os.write(2, b"chatter\n")
         raise ImportError
     os.write(2, b"after an error\n")
     assert capfd.readouterr().err == "after\nafter an error\n"
     # A user who asks for TensorFlow's messages gets them.
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    with backends._without_chatter():
+    with backends._quiet_start():
         os.write(2, b"asked for\n")
     assert capfd.readouterr().err == "asked for\n"
 

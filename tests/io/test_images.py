@@ -8,11 +8,13 @@ import errno
 import gzip
 import math
 import os
+import re
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -218,6 +220,37 @@ def test_nothing_is_printed_by_compiled_code(
     os.write(2, b"still there")
     assert capfd.readouterr().err == "still there"
     assert SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_lines_of_other_threads_are_not_lost(
+    noisy: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Standard error stays that of the others, whether the header makes ITK print or not."""
+    tiny = 1e-41 if noisy else 0
+    path = saved(tmp_path, nifti1(codes=(1, 4), sform=((1, tiny, 0, 10), *PLAIN_SFORM[1:])))
+    done = threading.Event()
+    written = []
+
+    def write() -> None:
+        while not done.is_set():
+            os.write(2, f"line {len(written)}\n".encode())
+            written.append(1)
+            time.sleep(1e-4)
+
+    with ThreadPoolExecutor(3) as pool:
+        writer = pool.submit(write)
+        readers = [pool.submit(images.read_scan, path, name="T1") for _ in range(200)]
+        for reader in readers:
+            reader.result()
+        done.set()
+        writer.result()
+    shown = capfd.readouterr().err
+    assert len(written) > 100
+    numbers = [int(n) for n in re.findall(r"line (\d+)\n", shown)]
+    assert sorted(numbers) == list(range(len(written)))
+    # Only a page that a line has fallen into stays: it cannot be told from something else.
+    assert noisy or len(shown.splitlines()) == len(written)
 
 
 def test_readers_in_threads_give_standard_error_back(tmp_path: Path) -> None:

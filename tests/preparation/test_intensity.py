@@ -389,7 +389,7 @@ def scan(array: np.ndarray, name: str) -> images.Scan:
 
 def prepared(
     flair: np.ndarray, t1: np.ndarray | None, method: Preprocessing
-) -> network_input.Prepared:
+) -> network_input.NetworkInput:
     return network_input.prepare(
         scan(flair, "FLAIR"),
         None if t1 is None else scan(t1, "T1"),
@@ -500,10 +500,10 @@ def test_released_as_the_authors_compute_it(number: int, shared: Path) -> None:
     with np.load(shared / "pipeline_vectors" / f"{number}.npz") as stored:
         vector = dict(stored)
     method = METHODS["released"]
-    ready = prepared(vector["flair"], vector["t1"], method.preprocessing)
+    inputs = prepared(vector["flair"], vector["t1"], method.preprocessing)
     # The 512 x 512 vector loses part of its head, which is said.
-    assert all("outside the 200 x 200" in line for line in ready.warnings)
-    values = ready.stacks["scan"][tuple(vector["pre_index"].T.astype(int))]
+    assert all("outside the 200 x 200" in line for line in inputs.warnings)
+    values = inputs.stacks["scan"][tuple(vector["pre_index"].T.astype(int))]
     np.testing.assert_allclose(values, vector["pre_value"], rtol=0, atol=1e-4)
     assert vector["pre_value"].std() > 0.5
 
@@ -512,9 +512,9 @@ def test_released_as_the_authors_compute_it(number: int, shared: Path) -> None:
         return np.unpackbits(vector[f"{name}_mask"])[: np.prod(shape)].reshape(shape)
 
     network = unpacked("network")[..., 0]
-    assert network.shape == ready.stacks["scan"].shape[:3]
+    assert network.shape == inputs.stacks["scan"].shape[:3]
     mask = postprocessing.to_mask(network.astype(np.float32), method.postprocessing)
-    restored = ready.conformation.restore(mask)
+    restored = inputs.way.restore(mask)
     assert restored.dtype == np.uint8
     np.testing.assert_array_equal(restored, unpacked("restored"))
     assert restored.any()

@@ -12,7 +12,7 @@ from conftest import Phantom, write_case
 from wmhseg import geometry
 from wmhseg.datasets.cases import Case, Kind, Problem
 from wmhseg.errors import DimensionError, MissingFileError
-from wmhseg.geometry import Grid
+from wmhseg.geometry import Fit, Grid, Way
 from wmhseg.preparation import labelled
 
 
@@ -50,15 +50,16 @@ def test_what_is_missing_is_named(case: Case) -> None:
 
 def test_the_target_follows_its_scan_into_the_stack() -> None:
     """3 slices of 4 x 6 become 3 of 6 x 4: a row more at either end, a column less."""
-    way = geometry.conform(Grid((3, 4, 6), (1.0, 1.0, 1.0)), (6, 4), "LPS")
+    turn = geometry.turn_to(Grid((3, 4, 6), (1.0, 1.0, 1.0)), "LPS")
+    way = Way((turn, Fit(turn.target, (6, 4))))
     labels = np.zeros((3, 4, 6), np.int16)
     labels[1, 0, 2] = 1
     labels[2, 3, 0] = 1  # cut off
     labels[0, 1, 1] = 2  # other pathology
     expected = np.zeros((3, 6, 4), np.uint8)
     expected[1, 1, 1] = 1
-    made = labelled.target(labels, way)
+    made = way.forward((labels == 1).astype(np.uint8))
     np.testing.assert_array_equal(made, expected)
     assert made.dtype == np.uint8
     with pytest.raises(DimensionError):
-        labelled.target(labels[1:], way)
+        way.forward(labels[1:])

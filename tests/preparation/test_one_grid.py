@@ -20,7 +20,7 @@ from wmhseg.io import images
 from wmhseg.io.images import Scan
 from wmhseg.preparation import network_input, one_grid, registration
 from wmhseg.preparation.steps import PREPARED, SWITCHES, Steps
-from wmhseg.segmentation import pipeline
+from wmhseg.segmentation import ensemble
 from wmhseg.segmentation.options import Options
 from wmhseg.weights.preset import Preprocessing
 
@@ -44,20 +44,21 @@ def test_a_prepared_pair_is_left_alone(phantom: Phantom) -> None:
         for a, n in ((phantom.flair, "FLAIR"), (phantom.t1, "T1"))
     )
     for steps in (Steps(), PREPARED):
-        ready = one_grid.ready(flair, t1, LPS, steps)
-        np.testing.assert_array_equal(ready.flair.array, phantom.flair)
-        assert ready.t1 is not None
-        np.testing.assert_array_equal(ready.t1.array, phantom.t1)
-        assert ready.flair.grid == flair.grid
-        assert ready.warnings == ()
-        assert [name for name, found in ready.findings.items() if found["applied"]] == []
+        aligned = one_grid.align(flair, t1, LPS, steps)
+        np.testing.assert_array_equal(aligned.flair.array, phantom.flair)
+        assert aligned.t1 is not None
+        np.testing.assert_array_equal(aligned.t1.array, phantom.t1)
+        assert aligned.flair.grid == flair.grid
+        assert aligned.warnings == ()
+        steps_taken = aligned.steps.to_dict()
+        assert [name for name, taken in steps_taken.items() if taken["applied"]] == []
 
 
 def test_every_order_of_axes_gives_the_same_numbers() -> None:
     """48 ways to store one pair, one input of the networks."""
     flair, t1 = pair()
     straight = [images.to_image(s.array, s.grid) for s in (flair, t1)]
-    first = one_grid.ready(flair, t1, LPS, Steps())
+    first = one_grid.align(flair, t1, LPS, Steps())
     wanted = network_input.prepare(first.flair, first.t1, LPS).stacks["scan"]
     tried = 0
     for axes in itertools.permutations("RAI"):
@@ -68,10 +69,10 @@ def test_every_order_of_axes_gives_the_same_numbers() -> None:
                 images.scan_from_image(sitk.DICOMOrient(i, code), name=n)
                 for i, n in zip(straight, ("FLAIR", "T1"), strict=True)
             ]
-            ready = one_grid.ready(turned[0], turned[1], LPS, Steps())
-            stack = network_input.prepare(ready.flair, ready.t1, ready.preset).stacks["scan"]
+            aligned = one_grid.align(turned[0], turned[1], LPS, Steps())
+            stack = network_input.prepare(aligned.flair, aligned.t1, aligned.preset).stacks["scan"]
             np.testing.assert_array_equal(stack, wanted, err_msg=code)
-            back = ready.to_file_order(ready.turn.orient(turned[0].array))
+            back = aligned.turn.restore(aligned.turn.forward(turned[0].array))
             np.testing.assert_array_equal(back, turned[0].array, err_msg=code)
             tried += 1
     assert tried == 48
@@ -79,64 +80,65 @@ def test_every_order_of_axes_gives_the_same_numbers() -> None:
 
 def test_t1_on_another_grid_is_registered_and_bias_corrected() -> None:
     flair, t1 = pair()
-    ready = one_grid.ready(flair, shifted(t1, 7.0), LPS, Steps())
-    found = ready.findings["registration"]
+    aligned = one_grid.align(flair, shifted(t1, 7.0), LPS, Steps())
+    found = aligned.steps.registration.to_dict()
     assert found["applied"]
     assert found["succeeded"]
     assert found["shift_mm"] == pytest.approx([7, 0, 0], abs=0.7)
     assert found["head_covered_by_t1"] > 0.9
-    assert ready.findings["bias_correction"]["applied"]
-    assert set(ready.findings["bias_correction"]) >= {"FLAIR", "T1", "seconds", "why"}
-    assert ready.t1 is not None
-    assert ready.t1.grid == ready.flair.grid
+    corrected = aligned.steps.bias_correction
+    assert corrected.applied
+    assert set(corrected.to_dict()) >= {"FLAIR", "T1", "seconds", "why"}
+    assert aligned.t1 is not None
+    assert aligned.t1.grid == aligned.flair.grid
     # In place: the registered T1 is the T1 that was never moved (pixels are 3 mm, made 1 mm).
-    truth = registration.resample(t1, ready.flair.grid).array
+    truth = registration.resample(t1, aligned.flair.grid).array
     inside = truth > 100
-    assert np.corrcoef(ready.t1.array[inside], truth[inside])[0, 1] > 0.9
+    assert np.corrcoef(aligned.t1.array[inside], truth[inside])[0, 1] > 0.9
 
 
 def test_switches() -> None:
     flair, t1 = pair()
     other = shifted(t1, 3.0)
-    off = one_grid.ready(flair, t1, LPS, Steps(pixel_size="off", bias_correction="off"))
+    off = one_grid.align(flair, t1, LPS, Steps(pixel_size="off", bias_correction="off"))
     np.testing.assert_array_equal(off.flair.array, flair.array)
-    believed = one_grid.ready(
+    believed = one_grid.align(
         flair, other, LPS, Steps(registration="header", bias_correction="off", pixel_size="off")
     )
-    assert not believed.findings["registration"]["applied"]
+    assert not believed.steps.registration.applied
     assert believed.t1 is not None
     np.testing.assert_allclose(believed.t1.array[..., 1:], t1.array[..., :-1], atol=1e-2)
     with pytest.raises(errors.GridMismatchError, match=r"3\.00 mm"):
-        one_grid.ready(flair, other, LPS, Steps(registration="off"))
-    on = one_grid.ready(flair, t1, LPS, Steps(bias_correction="on", pixel_size="off"))
-    assert on.findings["bias_correction"]["applied"]
+        one_grid.align(flair, other, LPS, Steps(registration="off"))
+    on = one_grid.align(flair, t1, LPS, Steps(bias_correction="on", pixel_size="off"))
+    assert on.steps.bias_correction.applied
     assert not np.array_equal(on.flair.array, flair.array)
-    stored = one_grid.ready(flair, t1, LPS, Steps(reorient="off"))
+    stored = one_grid.align(flair, t1, LPS, Steps(reorient="off"))
     assert stored.preset.preprocessing.orientation == "stored"
 
 
 def test_pixels_out_of_range_are_brought_to_1_mm() -> None:
     flair, t1 = pair()
-    ready = one_grid.ready(flair, t1, LPS, Steps())
-    assert ready.flair.grid.spacing_mm == (4.0, 1.0, 1.0)
-    assert ready.findings["pixel_size"]["applied"]
-    assert ready.findings["pixel_size"]["from_mm"] == [4.0, 3.0, 3.0]
-    assert ready.way.restore(ready.flair.array).shape == flair.array.shape
+    aligned = one_grid.align(flair, t1, LPS, Steps())
+    assert aligned.flair.grid.spacing_mm == (4.0, 1.0, 1.0)
+    assert aligned.steps.pixel_size.applied
+    assert aligned.steps.pixel_size.to_dict()["from_mm"] == [4.0, 3.0, 3.0]
+    assert aligned.way.restore(aligned.flair.array).shape == flair.array.shape
 
 
 def test_a_mismatch_is_an_error_or_flair_alone() -> None:
     flair, _ = pair(0)
     other = shifted(pair(1)[1], 2.0)
     with pytest.raises(errors.RegistrationError, match=r"edge agreement.*flair-only") as caught:
-        one_grid.ready(flair, other, LPS, Steps(bias_correction="off"))
+        one_grid.align(flair, other, LPS, Steps(bias_correction="off"))
     assert caught.value.exit_code == 91
-    alone = one_grid.ready(
+    alone = one_grid.align(
         flair, other, LPS, Steps(bias_correction="off", on_registration_failure="flair-only")
     )
     assert alone.t1 is None
-    assert alone.t1_grid is None
+    assert alone.t1_place is None
     assert any("NOT USED" in line for line in alone.warnings)
-    assert alone.findings["registration"]["fallback"] == "flair-only"
+    assert alone.steps.registration.to_dict()["fallback"] == "flair-only"
 
 
 def test_wrapped_numbers_are_repaired_before_they_are_interpolated() -> None:
@@ -146,11 +148,11 @@ def test_wrapped_numbers_are_repaired_before_they_are_interpolated() -> None:
     wrapped = np.where(big > 32767, big - 65536, big).astype(np.float32)
     wrapped[3, 30, 31] = 32000
     stored = Scan(wrapped, t1.grid, "T1")
-    ready = one_grid.ready(flair, stored, LPS, Steps())
-    assert any("stored as signed" in line for line in ready.warnings)
-    assert ready.t1 is not None
-    assert ready.t1.array.min() > -400
-    untouched = one_grid.ready(flair, stored, LPS, PREPARED)
+    aligned = one_grid.align(flair, stored, LPS, Steps())
+    assert any("stored as signed" in line for line in aligned.warnings)
+    assert aligned.t1 is not None
+    assert aligned.t1.array.min() > -400
+    untouched = one_grid.align(flair, stored, LPS, PREPARED)
     assert untouched.t1 is not None
     np.testing.assert_array_equal(untouched.t1.array, wrapped)
 
@@ -160,11 +162,11 @@ def test_oblique_and_sagittal_slices_are_warned_of() -> None:
     turn = sitk.Euler3DTransform((0, 0, 0), np.radians(40), 0, 0)
     oblique = Scan(flair.array, Grid(flair.grid.shape, (4.0, 1.0, 1.0), (0, 0, 0),
                                      tuple(turn.GetMatrix())), "FLAIR")  # fmt: skip
-    told = one_grid.ready(oblique, None, LPS, Steps()).warnings
+    told = one_grid.align(oblique, None, LPS, Steps()).warnings
     assert any("40 degrees" in line for line in told)
     sagittal = sitk.DICOMOrient(images.to_image(flair.array, flair.grid), "PSR")
     sagittal.SetSpacing((1.0, 1.0, 5.0))
-    told = one_grid.ready(
+    told = one_grid.align(
         images.scan_from_image(sagittal, name="FLAIR"), None, LPS, Steps()
     ).warnings
     assert any("not acquired in axial slices" in line for line in told)
@@ -237,7 +239,7 @@ def test_a_lesion_that_nowhere_peaks_goes(
         probability[8, 28:36, 28:36] = 0.9
         return probability
 
-    monkeypatch.setattr(pipeline.ensemble, "mean_probability", said)
+    monkeypatch.setattr(ensemble, "mean_probability", said)
     kept, gone = (
         wmhseg.segment(
             phantom.flair,

@@ -13,7 +13,7 @@ from scipy import ndimage
 from wmhseg.geometry import Grid
 from wmhseg.io.images import Scan
 from wmhseg.preparation import registration
-from wmhseg.preparation.registration import Rigid
+from wmhseg.preparation.registration import Rigid, T1Place
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_there_and_back_between_grids(moved: tuple[Scan, Scan, Rigid]) -> None:
     flair, t1, move = moved
     blob = np.zeros(SHAPE, np.float32)
     blob[10:16, 20:30, 20:30] = 1
-    there = registration.on_other_grid(blob, flair.grid, t1.grid, move)
+    there = registration.on_t1_grid(blob, flair.grid, T1Place(t1.grid, move))
     assert there.shape == t1.grid.shape
 
     def centre(values: np.ndarray, grid: Grid) -> np.ndarray:

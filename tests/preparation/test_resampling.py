@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wmhseg import errors
+from wmhseg import errors, geometry
 from wmhseg.geometry import Grid
 from wmhseg.io import images
 from wmhseg.preparation import resampling
@@ -94,3 +94,22 @@ def test_another_shape_is_refused() -> None:
     way = resampling.plan(Grid((4, 40, 30), (3.0, 0.5, 0.5)))
     with pytest.raises(errors.DimensionError):
         way.restore(np.zeros((4, 40, 30), np.float32))
+
+
+@pytest.mark.parametrize("spacing", [(3.0, 1.0, 1.0), (3.0, 0.5, 0.6), (0.5, 2.0, 2.0)])
+def test_a_part_of_a_way(spacing: tuple[float, float, float]) -> None:
+    """Turned, resampled and fitted: one way there and back, and a stop between."""
+    stored = Grid((9, 8, 7), spacing[::-1], direction=(0, 0, 1, 0, 1, 0, 1, 0, 0))
+    turn = geometry.turn_to(stored, "LPS")
+    assert turn.target.spacing_mm == spacing
+    step = resampling.plan(turn.target)
+    fit = geometry.Fit(step.target, (30, 30))
+    way = geometry.Way((turn, step, fit))
+    volume = np.random.default_rng(0).random(stored.shape, np.float32)
+    stack = way.forward(volume)
+    assert stack.shape == (step.target.shape[0], 30, 30)
+    own = way.restore(stack, to=turn.target)
+    np.testing.assert_array_equal(own, step.restore(fit.restore(stack)))
+    np.testing.assert_array_equal(way.restore(stack), turn.restore(own))
+    if not step.changes:
+        np.testing.assert_array_equal(way.restore(stack), volume)

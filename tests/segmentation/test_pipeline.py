@@ -327,7 +327,7 @@ def test_t1_is_not_kept_while_the_networks_compute(phantom: Phantom) -> None:
     segmenter = wmhseg.Segmenter("bright")
     for t1 in (phantom.t1, None):
         loaded = segmenter.load(phantom.flair, t1, spacing_mm=phantom.spacing_mm)
-        assert loaded.ready.t1 is None
+        assert loaded.aligned.t1 is None
         assert loaded.has_t1 == (t1 is not None)
         told = segmenter.compute(loaded).report.to_dict()
         assert told["t1_used"] == (t1 is not None)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wmhseg.errors import PresetError, UsageError
-from wmhseg.geometry import Grid, conform
+from wmhseg.geometry import Grid, turn_to
 from wmhseg.networks.signature import Signature
 from wmhseg.weights import methods, preset
 from wmhseg.weights.inputs import Input, Labels, inputs_of_channels
@@ -598,7 +598,7 @@ def test_format_1_of_impossible_values(changes: dict[str, Any]) -> None:
 def test_orientations_are_those_that_geometry_takes(code: str) -> None:
     """Else a preset would be valid and fail when it is used."""
     try:
-        conform(Grid((1, 1, 1), (1, 1, 1)), (16, 16), code)
+        turn_to(Grid((1, 1, 1), (1, 1, 1)), code)
         possible = True
     except UsageError:
         possible = False

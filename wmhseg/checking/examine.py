@@ -20,11 +20,14 @@ from wmhseg.geometry import Grid
 from wmhseg.io.images import Scan
 from wmhseg.io.nifti import Header
 from wmhseg.preparation import intensity
+from wmhseg.preparation.one_grid import MOST_TILT_DEG
+from wmhseg.weights.methods import METHODS
 
 # Thresholds of the brain masks on the challenge's scale: what "on scale" is measured by.
-_MASK_THRESHOLDS = {"FLAIR": 70.0, "T1": 30.0}
+_PUBLISHED = METHODS["published"].preprocessing
+_MASK_THRESHOLDS = {"FLAIR": _PUBLISHED.flair_threshold, "T1": _PUBLISHED.t1_threshold}
 
-_OBLIQUE_DEGREES = (1.0, 30.0)
+_OBLIQUE_DEG = (1.0, MOST_TILT_DEG)
 _THICK_RATIO, _ISOTROPIC_RATIO = 2.0, 1.6
 _FORMS_MM = (0.5, 5.0)  # below the first, rounding; above the second, another place
 # A head, or a brain without its skull: those of adults, with room for children and large heads.
@@ -33,7 +36,7 @@ _TOP_CUT = (0.25, 0.6)
 _SIDE_CUT = 0.08
 _FEW_VALUES, _LABEL_VALUES = 64, 8
 _LOW_SNR = 10.0
-_GHOST_LIMIT = 0.025  # of the phantom test that ``contrast`` names
+_GHOST_LIMIT = 0.025  # of the phantom test that ``voxels`` names
 _SAMPLE_VOX, _GLANCE_VOX = 10_000_000, 200_000
 _AXES = {"L": "sagittal", "R": "sagittal", "A": "coronal", "P": "coronal"}
 
@@ -128,9 +131,8 @@ def _header(header: Header, name: str) -> Iterator[Finding]:
 
 def _grid(grid: Grid, name: str) -> Iterator[Finding]:
     code = grid.orientation
-    cosines = np.abs(np.array(grid.direction).reshape(3, 3))
-    degrees = float(np.degrees(np.arccos(np.clip(cosines.max(0).min(), 0, 1))))
-    low, high = _OBLIQUE_DEGREES
+    degrees = grid.tilt_deg
+    low, high = _OBLIQUE_DEG
     oblique = f", {degrees:.0f} degrees oblique" if degrees > low else ""
     spacing = grid.spacing_mm
     # The largest distance is the one between slices, whatever the order in the file.

@@ -10,7 +10,10 @@ from typing import Any
 
 from wmhseg.errors import UnsuitableScanError
 
-_REPORTED_BY_THE_PIPELINE = ("scale", "wrapped", "grid")
+# What the preparation of a scan says itself, with what it did about it.
+_SAID_BY_PREPARATION = ("scale", "wrapped", "grid", "orientation")
+# Signs of one cause: the scan does not show the whole brain.
+_COVERAGE = ("coverage", "top", "bottom")
 
 
 class Level(StrEnum):
@@ -46,16 +49,30 @@ class Finding:
     values: dict[str, Any] = field(default_factory=dict)
 
 
-def warnings(findings: Sequence[Finding]) -> list[str]:
-    """The sentences that a segmentation's report should repeat.
+def warnings(findings: Sequence[Finding], *, t1_coverage_known: bool = False) -> list[str]:
+    """The sentences that a segmentation's report should repeat, one for each cause.
 
-    Warnings and errors, but for what the pipeline itself reports.
+    Args:
+        findings: As ``examine`` returns them, FLAIR's first.
+        t1_coverage_known: Whether registration has measured, and says, how much of the head T1
+            shows.
+
+    Returns:
+        Warnings and errors, but for what the preparation itself says. Of the signs that a part of
+        the brain is missing, a scan's first one; T1's if FLAIR has none like it.
     """
-    return [
-        f.text
+    doubts = [
+        f
         for f in findings
-        if f.level in (Level.WARNING, Level.ERROR) and f.topic not in _REPORTED_BY_THE_PIPELINE
+        if f.level in (Level.WARNING, Level.ERROR) and f.topic not in _SAID_BY_PREPARATION
     ]
+    flair, t1 = (
+        [f for f in doubts if f.topic in _COVERAGE and f.scan == name] for name in ("FLAIR", "T1")
+    )
+    missing = flair[:1]
+    if not t1_coverage_known and not {f.topic for f in flair} & {f.topic for f in t1}:
+        missing += t1[:1]
+    return [f.text for f in doubts if f.topic not in _COVERAGE or f in missing]
 
 
 def to_dict(findings: Sequence[Finding]) -> dict[str, Any]:

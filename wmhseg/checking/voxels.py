@@ -123,8 +123,8 @@ def look(scan: Scan) -> Look:
 
 
 def _thinned(scan: Scan) -> _Thin:
-    way = geometry.conform(scan.grid, (1, 1), "LPS")
-    array, spacing_mm = way.orient(scan.array), way.oriented_spacing_mm
+    turn = geometry.turn_to(scan.grid, "LPS")
+    array, spacing_mm = turn.forward(scan.array), turn.target.spacing_mm
     steps = [
         max(1, min(round(_STEP_MM / size), n // 8), -(-n // _MOST_VOX))
         for size, n in zip(spacing_mm, array.shape, strict=True)

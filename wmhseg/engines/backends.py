@@ -19,6 +19,7 @@ from typing import Any
 
 from wmhseg.engines.runtime import Device, Precision, Runtime, check_choice
 from wmhseg.errors import DeviceError
+from wmhseg.io.quiet import without_chatter
 from wmhseg.processors import available_processors, processor_name
 
 BACKENDS = ("tensorflow", "torch", "jax")
@@ -99,36 +100,22 @@ def _choose_backend() -> str:
 
 
 @contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Silences TensorFlow's start-up lines, which come from C++ before any level is looked at.
+def _quiet_start() -> Iterator[None]:
+    """Drops TensorFlow's start-up lines, which come from C++ before any level is looked at.
 
-    What is raised still says what went wrong. A program that has TensorFlow loaded already, or
-    asks for its messages, is left alone.
+    A program that has TensorFlow loaded already, or asks for its messages, is left alone.
     """
     if "tensorflow" in sys.modules or os.environ["TF_CPP_MIN_LOG_LEVEL"] < "3":
         yield
         return
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # closed: nothing can be printed anyway
+    with without_chatter():
         yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _prepare(backend: str, threads: int) -> bool:
     """Sets the number of threads and says whether the backend sees a GPU."""
     if backend == "tensorflow":
-        with _without_chatter():
+        with _quiet_start():
             import tensorflow as tf
 
         # Once TensorFlow has computed in this process, the host program's settings stay.

@@ -41,18 +41,14 @@ import numpy.typing as npt
 
 from wmhseg.errors import (
     ConstantImageError,
-    DimensionError,
     NotNiftiError,
     UnreadableFileError,
     UsageError,
 )
 from wmhseg.geometry import Grid, Triple
 from wmhseg.io import nifti
-from wmhseg.io.files import (
-    PathLike,
-    reading,
-    write_atomically,
-)
+from wmhseg.io.files import PathLike, reading, write_atomically
+from wmhseg.io.quiet import without_chatter
 
 if TYPE_CHECKING:
     from SimpleITK import Image
@@ -61,6 +57,13 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 _ONE_READER = threading.Lock()
+# ITK was seen to print of numbers below 4e-19 of the largest; here with a margin.
+_TINY = 1e-14
+_CHATTER = re.compile(
+    rb"\S*vnl_svd\.hxx: suspicious return value .*\n\S*vnl_svd\.hxx: M is .*\n"
+    rb"M = \[ \.\.\.\n(?:(?:[-+ .\d]|e|nan|inf)*\n)*(?:[-+ .\d]|e|nan|inf)*\]\n"
+)
+"""What ITK's matrix code prints of a matrix."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,7 @@ def to_image(array: Array, grid: Grid) -> Image:
     """
     from SimpleITK import GetImageFromArray
 
-    _check_on_grid(array, grid)
+    grid.check_shape(array)
     image = GetImageFromArray(array.astype(np.uint8) if array.dtype == bool else array)
     image.SetSpacing(grid.spacing_mm[::-1])
     image.SetOrigin(grid.origin_mm)
@@ -227,13 +230,6 @@ def _checked(array: Array, label: str) -> npt.NDArray[np.float32]:
     return array
 
 
-def _check_on_grid(array: Array, grid: Grid) -> None:
-    if array.shape != grid.shape:
-        raise DimensionError(
-            f"An array of the grid's shape {grid.shape} was expected", received=array.shape
-        )
-
-
 def _read(
     path: PathLike, label: str, dtype: np.dtype[Any] | None
 ) -> tuple[Array, Grid, nifti.Header]:
@@ -242,7 +238,7 @@ def _read(
     with reading(path, label, advice=advice) as file:
         header = nifti.inspect(file, label)
         with _suitable(path, file, header, label) as suitable:
-            return *_taken(_read_image(suitable, label), label, dtype), header
+            return *_taken(_read_image(suitable, header, label), label, dtype), header
 
 
 @contextlib.contextmanager
@@ -278,35 +274,45 @@ def _suitable(path: PathLike, file: BinaryIO, header: nifti.Header, label: str) 
         yield name
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps what compiled code prints from the user, for the moment of reading.
+def _reading_prints(header: nifti.Header) -> bool:
+    """Whether reading may print pages about ordinary rounding errors, such as 1e-30 for 0.
 
-    Matrix code below SimpleITK writes pages about ordinary rounding errors in rotations (1e-17)
-    straight to standard error; SimpleITK's own switch for warnings does not reach it.
+    ITK's matrix code does where a qform and an sform that is not the scanner's are compared, and
+    numbers in them are so small that products of them are beyond float32.
     """
-    try:
-        saved = os.dup(2)
-    except OSError:  # no standard error at all
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+    record = header.record
+    if int(record["qform_code"]) <= 0 or int(record["sform_code"]) <= nifti.SCANNER:
+        return False
+    matrix = np.abs(np.array(record["srow"].tolist())[:, :3])
+    quaternion = np.abs(np.array(record["quatern"].tolist()))
+    products = np.outer(quaternion, quaternion)
+    return any(
+        bool(((numbers > 0) & (numbers < _TINY * largest)).any())
+        for numbers, largest in ((matrix, matrix.max(0)), (quaternion, 1.0), (products, 1.0))
+    )
 
 
-def _read_image(name: str, label: str) -> Image:
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Switches ITK's warnings off, which belongs to the whole process: for one thread at a time."""
+    from SimpleITK import ProcessObject
+
+    with _ONE_READER:
+        shown = ProcessObject.GetGlobalWarningDisplay()
+        ProcessObject.SetGlobalWarningDisplay(False)
+        try:
+            yield
+        finally:
+            ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+def _read_image(name: str, header: nifti.Header, label: str) -> Image:
     """Has SimpleITK read a checked file, without its warnings."""
-    from SimpleITK import ProcessObject, ReadImage
+    from SimpleITK import ReadImage
 
-    shown = ProcessObject.GetGlobalWarningDisplay()
-    ProcessObject.SetGlobalWarningDisplay(False)
+    prints = _reading_prints(header)
     try:
-        with _ONE_READER, _quiet():
+        with _without_warnings(), without_chatter(_CHATTER) if prints else contextlib.nullcontext():
             image = ReadImage(name, imageIO="NiftiImageIO")
     except RuntimeError as error:
         if "orthonormal" in str(error):
@@ -322,8 +328,6 @@ def _read_image(name: str, label: str) -> Image:
             received=reason,
             advice=nifti.CONVERT,
         ) from error
-    finally:
-        ProcessObject.SetGlobalWarningDisplay(shown)
     return image
 
 
@@ -403,7 +407,7 @@ def check_volume_name(path: PathLike) -> None:
 def _write_nifti(path: PathLike, array: Array, grid: Grid) -> None:
     check_volume_name(path)
     text = os.fspath(path)
-    _check_on_grid(array, grid)
+    grid.check_shape(array)
     nifti.checked_shape(array.shape[::-1], "result")
 
     def write_plain(file: BinaryIO) -> None:

@@ -97,7 +97,10 @@ _SAME_FIELDS = (
     "datatype", "bitpix", "pixdim", "scl_slope", "scl_inter", "xyzt_units", "quatern", "qoffset",
     "srow",
 )  # fmt: skip
-_SCANNER, _ALIGNED, _MILLIMETRE = 1, 2, 2
+SCANNER = 1
+"""Code of a form that is the scanner's own."""
+
+_ALIGNED, _MILLIMETRE = 2, 2
 
 _VOXEL_TYPES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8",
@@ -361,7 +364,7 @@ def _check_form(record: np.void, label: str) -> None:
     lengths = [math.hypot(*column) for column in matrix[:, :3].T]
     agree = all(math.isclose(a, b, rel_tol=0.01) for a, b in zip(lengths, pixdim, strict=True))
     # SimpleITK uses no sheared one, and itself refuses the file if there is no qform instead.
-    used = (sform == _SCANNER or not qform) and _right_angled(matrix[:, :3])
+    used = (sform == SCANNER or not qform) and _right_angled(matrix[:, :3])
     if used and not agree:
         raise NotNiftiError(
             f"The sform of the {label} and its pixdim should name the same voxel size",
@@ -456,7 +459,7 @@ def _encode(grid: Grid, dtype: np.dtype[Any]) -> bytes:
     header["pixdim"] = (handedness, *spacing, 0, 0, 0, 0)
     header["scl_slope"] = 1
     header["xyzt_units"] = _MILLIMETRE
-    header["qform_code"] = header["sform_code"] = _SCANNER
+    header["qform_code"] = header["sform_code"] = SCANNER
     header["quatern"] = _quaternion(rotation * [1, 1, handedness])
     header["qoffset"] = origin
     header["srow"] = np.column_stack([rotation * spacing, origin])

@@ -1,24 +1,16 @@
 """Pictures out: PNG, complete or not at all."""
 
-# mypy: untyped-calls-exclude="SimpleITK"
-
 from __future__ import annotations
 
 import os
 import struct
 import zlib
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg.errors import (
-    UsageError,
-)
+from wmhseg.errors import UsageError
 from wmhseg.io.files import PathLike, write_bytes
-
-if TYPE_CHECKING:
-    pass
 
 
 def write_picture(path: PathLike, picture: npt.NDArray[np.uint8]) -> None:

@@ -1,4 +1,4 @@
-"""From probability to mask, and from mask to lesions.
+"""How much a mask holds: volume, lesions and the largest one.
 
 Arrays are (slice, row, column).
 """

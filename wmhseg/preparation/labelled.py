@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from wmhseg.datasets.cases import Case
 from wmhseg.errors import MissingFileError
-from wmhseg.geometry import Conformation, Grid
+from wmhseg.geometry import Grid
 from wmhseg.io import images
 from wmhseg.io.images import Scan
 
@@ -55,20 +54,3 @@ def read_labelled(case: Case, *, with_t1: bool) -> LabelledScans:
     t1 = images.read_scan(case.t1, name="T1") if with_t1 and case.t1 else None
     labels, grid = images.read_labels(case.reference)
     return LabelledScans(flair, t1, labels, grid)
-
-
-def target(labels: npt.NDArray[Any], way: Conformation) -> npt.NDArray[np.uint8]:
-    """The reference of a network's input stack: 1 where the label is 1, else 0.
-
-    Args:
-        labels: Label map on the scan's matrix.
-        way: How the scan became the stack.
-
-    Returns:
-        (slice, row, column) as the stack.
-
-    Raises:
-        DimensionError: If the label map has another shape than the scan.
-    """
-    marked = (labels == 1).astype(np.uint8)
-    return way.pad(way.crop(way.orient(marked)), 0)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from wmhseg import geometry
 from wmhseg.errors import GridMismatchError, MissingT1Error
-from wmhseg.geometry import Conformation
+from wmhseg.geometry import Fit, Grid, Way
 from wmhseg.io.images import Scan
 from wmhseg.preparation import intensity
 from wmhseg.weights import store
@@ -23,27 +23,30 @@ from wmhseg.weights.preset import Preprocessing, Preset
 
 Float = npt.NDArray[np.float32]
 
-# What a user is warned of: a share of the head outside the network's field, and pixels outside the
-# sizes of the challenge's scanners (0.95 to 1.21 mm) and of our training, with some room.
 LOST_SHARE = 0.02
-PIXEL_MM = (0.8, 1.25)
+"""A larger share of the head outside the network's field is warned of."""
 
 
 @dataclass(frozen=True)
-class Prepared:
+class NetworkInput:
     """A scan as the networks take it.
 
     Attributes:
         stacks: Port of the networks -> (slice, row, column, channel) float32.
-        conformation: The way back to the scan's matrix.
+        way: From the scan's array to the stack, and back; its first part turns the axes.
         scales: The finding about each modality's intensity scale, by name.
         warnings: Sentences for the report.
     """
 
     stacks: dict[str, Float]
-    conformation: Conformation
+    way: Way
     scales: dict[str, intensity.ScaleFinding]
     warnings: tuple[str, ...]
+
+    @property
+    def turned(self) -> Grid:
+        """Grid of the scan's own voxels in the model's axes: where a mask is cut."""
+        return self.way.parts[0].target
 
 
 def _check_t1(chosen: Preset, flair: Scan, t1: Scan | None) -> None:
@@ -74,44 +77,37 @@ def _scaled(
     volume: npt.NDArray[np.float32], name: str, threshold: float, mode: Literal["adapt", "keep"]
 ) -> tuple[npt.NDArray[np.float32], intensity.ScaleFinding, list[str]]:
     """Brings a volume to the challenge's scale, or only says that it is not on it."""
-    told = []
+    warnings = []
     if intensity.is_wrapped(volume):
         defect = f"The {name} image holds unsigned 16-bit numbers stored as signed ones"
         if mode == "adapt":
             volume = intensity.unwrap(volume)
-            told.append(f"{defect}: 65536 was added to its negative, really brightest, voxels.")
+            warnings.append(f"{defect}: 65536 was added to its negative, really brightest, voxels.")
         else:
-            told.append(f"{defect}; --intensity-scale adapt would repair its brightest voxels.")
-    found = intensity.check_scale(volume, threshold)
-    if not found.on_scale and mode == "adapt":
-        volume = intensity.rescale(volume, found.factor)
-    elif not found.on_scale:
-        told.append(
+            warnings.append(f"{defect}; --intensity-scale adapt would repair its brightest voxels.")
+    scale = intensity.check_scale(volume, threshold)
+    if not scale.on_scale and mode == "adapt":
+        volume = intensity.rescale(volume, scale.factor)
+    elif not scale.on_scale:
+        warnings.append(
             f"The {name} image is not on the challenge's intensity scale (masks agree to DSC "
-            f"{found.agreement:.2f}) and was not adapted; --intensity-scale adapt would multiply "
-            f"it by {found.factor:.4g}."
+            f"{scale.agreement:.2f}) and was not adapted; --intensity-scale adapt would multiply "
+            f"it by {scale.factor:.4g}."
         )
-    return volume, found, told
+    return volume, scale, warnings
 
 
-def _field_warnings(way: Conformation, flair: npt.NDArray[np.float32], chosen: Preset) -> list[str]:
-    """Says when the network's field cuts part of the head off, or pixels are unusual."""
-    told = []
+def _field_warnings(fit: Fit, flair: npt.NDArray[np.float32]) -> list[str]:
+    """Says when the network's field cuts part of the head off."""
     head = intensity.foreground(flair)
-    lost = 1 - int(way.crop(head).sum()) / max(1, int(head.sum()))
-    if lost > LOST_SHARE:
-        rows, columns = chosen.preprocessing.field
-        told.append(
-            f"{lost:.0%} of the head lies outside the {rows} x {columns} pixels that the network "
-            "sees, and is left empty: resample the scan to pixels of about 1 mm."
-        )
-    spacing = way.oriented_spacing_mm[1:]
-    if not all(PIXEL_MM[0] <= size <= PIXEL_MM[1] for size in spacing):
-        told.append(
-            f"Pixels of {spacing[0]:.2f} x {spacing[1]:.2f} mm are unusual: networks see "
-            f"{PIXEL_MM[0]} to {PIXEL_MM[1]} mm in training. Look at the mask."
-        )
-    return told
+    lost = 1 - int(fit.crop(head).sum()) / max(1, int(head.sum()))
+    if lost <= LOST_SHARE:
+        return []
+    rows, columns = fit.field
+    return [
+        f"{lost:.0%} of the head lies outside the {rows} x {columns} pixels that the network "
+        "sees, and is left empty: resample the scan to pixels of about 1 mm."
+    ]
 
 
 # How channels are made ---------------------------------------------------------------------------
@@ -122,24 +118,22 @@ Volumes = dict[str, Float]
 Made = Mapping[How, Mapping[str, npt.NDArray[Any]]]
 
 
-def _z_scores(volumes: Volumes, way: Conformation, method: Preprocessing) -> Volumes:
+def _z_scores(volumes: Volumes, fit: Fit, method: Preprocessing) -> Volumes:
     """Intensities normalised within the brain mask, on the network's field."""
     names = list(volumes)
     if method.order == "crop-normalise":
-        scores = intensity.normalise([way.crop(v) for v in volumes.values()], names, method)
+        scores = intensity.normalise([fit.crop(v) for v in volumes.values()], names, method)
     else:
         whole = intensity.normalise(list(volumes.values()), names, method)
-        scores = [way.crop(volume) for volume in whole]
+        scores = [fit.crop(volume) for volume in whole]
     made = {}
     for name, volume in zip(names, scores, strict=True):
         border = float(volume.min()) if method.padding == "background" else 0.0
-        made[name] = way.pad(volume, border)
+        made[name] = fit.pad(volume, border)
     return made
 
 
-_MAKERS: dict[How, Callable[[Volumes, Conformation, Preprocessing], Volumes]] = {
-    "z-score": _z_scores
-}
+_MAKERS: dict[How, Callable[[Volumes, Fit, Preprocessing], Volumes]] = {"z-score": _z_scores}
 
 
 def stacked(made: Made, inputs: Sequence[Input]) -> dict[str, Float]:
@@ -171,14 +165,14 @@ def prepare(
     chosen: Preset,
     *,
     intensity_scale: Literal["adapt", "keep"] = "adapt",
-) -> Prepared:
+) -> NetworkInput:
     """Turns a scan into the network's input: orient, scale, crop, normalise, pad.
 
     Args:
         flair: The FLAIR scan.
-        t1: The T1 scan on the same grid, or None.
+        t1: The T1 scan on the same grid, or None; a model that takes FLAIR alone ignores it.
         chosen: What to do.
-        intensity_scale: See ``segmentation.options.Options``.
+        intensity_scale: "adapt" or "keep", see ``segmentation.options.Options``.
 
     Returns:
         The stacks of all slices, and the way back.
@@ -191,31 +185,27 @@ def prepare(
     """
     _check_t1(chosen, flair, t1)
     method = chosen.preprocessing
-    way = geometry.conform(flair.grid, method.field, method.orientation)
+    turn = geometry.turn_to(flair.grid, method.orientation)
+    fit = Fit(turn.target, method.field)
     warnings = []
     scans = [flair] if t1 is None or not chosen.takes_t1 else [flair, t1]
-    if t1 is not None and not chosen.takes_t1:
-        warnings.append(f"T1 was given but not used: model {chosen.name} takes FLAIR alone.")
     if t1 is None and chosen.takes_t1:
         warnings.append("No T1 was given: its channel was left empty.")
-    if method.orientation == "stored" and flair.grid.orientation[2] not in "SI":
-        warnings.append(
-            f"Slices are not axial (orientation {flair.grid.orientation}) and this model takes "
-            "scans as they are stored: do not trust the result."
-        )
 
     volumes, scales = {}, {}
     for scan, threshold in zip(scans, (method.flair_threshold, method.t1_threshold), strict=False):
-        volume = way.orient(scan.array)
+        volume = turn.forward(scan.array)
         # A modality without a threshold of its own has no scale either: z-scores undo any factor.
         if scan is flair or method.mask == "each":
-            volume, scales[scan.name], told = _scaled(volume, scan.name, threshold, intensity_scale)
-            warnings += told
+            volume, scales[scan.name], doubts = _scaled(
+                volume, scan.name, threshold, intensity_scale
+            )
+            warnings += doubts
         if method.ceiling is not None:
             volume = intensity.limit(volume, method.ceiling)
         volumes["FLAIR" if scan is flair else "T1"] = volume
-    warnings += _field_warnings(way, volumes["FLAIR"], chosen)
+    warnings += _field_warnings(fit, volumes["FLAIR"])
     ways = dict.fromkeys(one.how for one in chosen.inputs)
-    made = {how: _MAKERS[how](volumes, way, method) for how in ways}
+    made = {how: _MAKERS[how](volumes, fit, method) for how in ways}
     del volumes, volume  # the largest scans need the room
-    return Prepared(stacked(made, chosen.inputs), way, scales, tuple(warnings))
+    return NetworkInput(stacked(made, chosen.inputs), Way((turn, fit)), scales, tuple(warnings))

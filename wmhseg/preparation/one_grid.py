@@ -1,4 +1,4 @@
-"""From scans as the scanner gives them to what the networks' preparation takes, and back.
+"""From scans as the scanner gives them to one grid that suits the networks, and back.
 
 The steps, each of which can be switched and says in the report what it did and why:
 
@@ -9,26 +9,33 @@ The steps, each of which can be switched and says in the report what it did and 
 4. registration (``registration``) of T1 to FLAIR, resampled once, to the grid of step 3.
 
 A pair on one grid has been prepared by somebody: steps 2 and 4 leave it alone unless told
-otherwise. With every step off scans pass through untouched.
+otherwise. With every step off scans pass through untouched. All warnings about grids are given
+here, each for one cause.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from wmhseg import geometry
 from wmhseg.errors import GridMismatchError, RegistrationError
-from wmhseg.geometry import Conformation, Grid
+from wmhseg.geometry import Grid, Turn, Way
 from wmhseg.io.images import Scan
 from wmhseg.preparation import bias, intensity, registration, resampling
-from wmhseg.preparation.registration import Rigid
+from wmhseg.preparation.registration import Rigid, T1Place
 from wmhseg.preparation.resampling import Resampling
 from wmhseg.preparation.steps import Steps
+from wmhseg.preparation.steps_taken import (
+    BiasCorrection,
+    PixelSize,
+    Reorienting,
+    StepsTaken,
+    T1Registration,
+)
+from wmhseg.weights.methods import TRAINING_PIXEL_MM
 from wmhseg.weights.preset import Preset, with_changes
 
 MOST_TILT_DEG = 30.0
@@ -41,37 +48,36 @@ _THIN_MM = 2.0
 
 
 @dataclass(frozen=True)
-class Ready:
-    """Scans on the networks' grid, and the way back.
+class Aligned:
+    """Scans on one grid that suits the networks, and the way back.
 
     Attributes:
         flair: FLAIR on the working grid.
-        t1: T1 on the working grid, None without one.
+        t1: T1 on the working grid; None where the networks see none.
         preset: The model's preset; its orientation is "stored" when reorienting is off.
-        turn: From the file's array to the model's axes.
-        way: From there to the working grid.
-        t1_grid: T1's own grid, None without one.
-        move: From FLAIR to T1.
-        findings: Step -> what was done, why, parameters, seconds; for the report.
+        turn: From the file's axes to the model's.
+        resampling: From there to the working grid.
+        t1_place: Where T1's own voxels lie; None where the networks see no T1.
+        steps: What each step did.
         warnings: Sentences for the report.
     """
 
     flair: Scan
     t1: Scan | None
     preset: Preset
-    turn: Conformation
-    way: Resampling
-    t1_grid: Grid | None
-    move: Rigid
-    findings: dict[str, dict[str, Any]]
+    turn: Turn
+    resampling: Resampling
+    t1_place: T1Place | None
+    steps: StepsTaken
     warnings: tuple[str, ...]
 
-    def to_file_order(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Brings an array on the FLAIR scan's voxels, in the model's axes, to the file's axes."""
-        return self.turn.restore(array)
+    @property
+    def way(self) -> Way:
+        """From the FLAIR scan's file to the working grid, and back."""
+        return Way((self.turn, self.resampling))
 
 
-def ready(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Ready:
+def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned:
     """Takes the steps.
 
     Args:
@@ -81,36 +87,32 @@ def ready(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Ready:
         steps: Which steps.
 
     Returns:
-        The scans for ``preparation.prepare``, and the way back.
+        The scans for ``network_input.prepare``, and the way back.
 
     Raises:
         GridMismatchError: If the grids differ and registration is off.
         RegistrationError: If T1 does not match FLAIR, unless FLAIR alone will do.
     """
     used = t1 if chosen.takes_t1 else None
-    one_grid = used is None or not flair.grid.difference(used.grid)
-    if steps.registration == "off" and used is not None and not one_grid:
+    difference = "" if used is None else flair.grid.difference(used.grid)
+    if difference and steps.registration == "off":
         raise GridMismatchError(
             "FLAIR and T1 on one voxel grid were expected",
-            received=flair.grid.difference(used.grid),
+            received=difference,
             advice="Let wmhseg register them (--registration auto), or resample T1 to the FLAIR "
             "grid first.",
         )
-    findings: dict[str, dict[str, Any]] = {}
-    warnings: list[str] = []
+    one_grid = not difference
     own_grid = None if used is None else used.grid
-    turn, preset = _turn(flair.grid, chosen, steps)
-    findings["reorient"] = _reorienting(flair.grid, turn, steps)
-    warnings += _tilt(turn.oriented_grid)
-    flair = _turned(flair, turn)
-    if used is not None and one_grid:
-        used = replace(_turned(used, turn), grid=flair.grid)
-    elif used is not None:
-        used = _turned(used, _own_turn(used.grid))
 
-    way = resampling.plan(flair.grid)
+    turn, preset = _turn(flair.grid, chosen, steps)
+    reorienting = _reorienting(turn, steps)
+    way = resampling.plan(turn.target)
     if steps.pixel_size == "off":
-        way = Resampling(flair.grid, flair.grid)
+        way = Resampling(turn.target, turn.target)
+    warnings = _grid_warnings(way, preset)
+    flair, used = _turned(flair, turn), used and _turned_t1(used, turn, one_grid)
+
     correct = steps.bias_correction == "on" or (steps.bias_correction == "auto" and not one_grid)
     searching = used is not None and (
         steps.registration == "on" or (steps.registration == "auto" and not one_grid)
@@ -118,84 +120,95 @@ def ready(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Ready:
     if correct or searching or not one_grid or way.changes:
         # Interpolating numbers that wrapped around makes nonsense of them.
         flair, used = _unwrapped(flair, warnings), used and _unwrapped(used, warnings)
-    findings["bias_correction"] = {"applied": correct, "why": _why_bias(t1, one_grid, steps)}
+    correction = BiasCorrection(_why_bias(t1, one_grid, steps))
     if correct:
-        flair, used = _corrected(flair, used, findings["bias_correction"])
-    move = Rigid()
-    findings["registration"] = {"applied": searching, "why": _why_move(used, one_grid, steps)}
+        flair, used, correction = _corrected(flair, used, correction.why)
+    registered = T1Registration(_why_move(used, one_grid, steps))
     if searching and used is not None:
-        move, kept = _registered(flair, used, steps, findings["registration"], warnings)
-        used = used if kept else None
-    findings["pixel_size"] = _pixels(way, steps)
+        registered = _registered(flair, used, registered.why)
+        warnings += _registration_warnings(registered, steps)
+        used = None if registered.failed else used
     started = time.perf_counter()
     if used is not None:
-        if one_grid and not searching:
-            used = Scan(way.forward(used.array), way.target, used.name)
-        else:
-            used = registration.resample(used, way.target, move)
-    flair = Scan(way.forward(flair.array), way.target, flair.name)
-    findings["pixel_size"]["seconds"] = round(time.perf_counter() - started, 3)
-    # A model for FLAIR alone is told that a T1 was given, which it says it does not use.
-    passed = used if chosen.takes_t1 else t1
-    grid = own_grid if used is not None else None
-    return Ready(flair, passed, preset, turn, way, grid, move, findings, tuple(warnings))
+        apart = not one_grid or searching
+        used = _resampled(used, way, registered.move if apart else None)
+    flair = _resampled(flair, way)
+    pixels = PixelSize(_why_pixels(way, steps), way, time.perf_counter() - started)
+    if t1 is not None and not chosen.takes_t1:
+        warnings.append(f"T1 was given but not used: model {chosen.name} takes FLAIR alone.")
+    place = T1Place(own_grid, registered.move) if used is not None and own_grid else None
+    taken = StepsTaken(reorienting, correction, registered, pixels)
+    return Aligned(flair, used, preset, turn, way, place, taken, tuple(warnings))
 
 
 # Orientation ------------------------------------------------------------------------------------
 
 
-def _turn(grid: Grid, chosen: Preset, steps: Steps) -> tuple[Conformation, Preset]:
-    """The way to the model's axes, and the preset for a scan that lies so."""
+def _turn(grid: Grid, chosen: Preset, steps: Steps) -> tuple[Turn, Preset]:
+    """The turn to the model's axes, and the preset for a scan that lies so."""
     method = chosen.preprocessing
-    orientation = method.orientation
-    if steps.reorient == "off" and orientation != "stored":
-        chosen = with_changes(chosen, preprocessing=replace(method, orientation="stored"))
-    if steps.reorient == "off":
-        orientation = "stored"
-    way = geometry.conform(grid, (1, 1), orientation)
-    _, rows, columns = way.oriented_shape
-    return replace(way, field=(rows, columns)), chosen
+    if steps.reorient == "off" and method.orientation != "stored":
+        method = replace(method, orientation="stored")
+        chosen = with_changes(chosen, preprocessing=method)
+    return geometry.turn_to(grid, method.orientation), chosen
 
 
-def _own_turn(grid: Grid) -> Conformation:
-    """The way to LPS: so a scan gives the same numbers in whatever order it is stored."""
-    way = geometry.conform(grid, (1, 1), "LPS")
-    _, rows, columns = way.oriented_shape
-    return replace(way, field=(rows, columns))
+def _turned(scan: Scan, turn: Turn) -> Scan:
+    return Scan(np.ascontiguousarray(turn.forward(scan.array)), turn.target, scan.name)
 
 
-def _turned(scan: Scan, way: Conformation) -> Scan:
-    return Scan(np.ascontiguousarray(way.orient(scan.array)), way.oriented_grid, scan.name)
+def _turned_t1(t1: Scan, flair_turn: Turn, one_grid: bool) -> Scan:
+    """T1 turned as FLAIR where they share a grid, which headers may round in two ways."""
+    if one_grid:
+        return replace(_turned(t1, flair_turn), grid=flair_turn.target)
+    # Turned to known axes, so that a scan gives the same numbers in whatever order it is stored.
+    return _turned(t1, geometry.turn_to(t1.grid, "LPS"))
 
 
-def _reorienting(grid: Grid, way: Conformation, steps: Steps) -> dict[str, Any]:
-    changed = way.oriented_grid.orientation != grid.orientation
-    why = "axes differ from the model's" if changed else "axes are the model's"
+def _resampled(scan: Scan, way: Resampling, move: Rigid | None = None) -> Scan:
+    """The scan on the working grid; a T1 with a move of its own is interpolated only once."""
+    if move is not None:
+        return registration.resample(scan, way.target, move)
+    return Scan(way.forward(scan.array), way.target, scan.name)
+
+
+def _reorienting(turn: Turn, steps: Steps) -> Reorienting:
+    before, after = turn.source.orientation, turn.target.orientation
+    why = "axes differ from the model's" if before != after else "axes are the model's"
     if steps.reorient == "off":
         why = "switched off"
-    return {
-        "applied": changed,
-        "why": why,
-        "from": grid.orientation,
-        "to": way.oriented_grid.orientation,
-        "oblique_deg": round(grid.tilt_deg, 2),
-    }
+    return Reorienting(why, before, after, turn.source.tilt_deg)
 
 
-def _tilt(grid: Grid) -> list[str]:
-    told = []
+def _grid_warnings(way: Resampling, preset: Preset) -> list[str]:
+    """Says what is unusual about FLAIR's slices and pixels, one sentence for one cause."""
+    grid = way.source
+    warnings = []
     if grid.tilt_deg > MOST_TILT_DEG:
-        told.append(
+        warnings.append(
             f"The FLAIR slices are {grid.tilt_deg:.0f} degrees off the axes of the body, more than "
             "in training, and were not resampled: look at the mask."
         )
     slices, rows, columns = grid.spacing_mm
-    if max(rows, columns) > _THIN_MM and slices < max(rows, columns):
-        told.append(
+    low, high = TRAINING_PIXEL_MM
+    pixel_mm = way.target.spacing_mm[1:]
+    coarse = max(rows, columns) > _THIN_MM and slices < max(rows, columns)
+    if preset.preprocessing.orientation == "stored" and grid.orientation[2] not in "SI":
+        warnings.append(
+            f"Slices are not axial (orientation {grid.orientation}) and this model takes "
+            "scans as they are stored: do not trust the result."
+        )
+    elif coarse:
+        warnings.append(
             f"FLAIR was not acquired in axial slices: its axial pixels are {rows:.1f} x "
             f"{columns:.1f} mm, coarser than any in training. Do not trust the result unseen."
         )
-    return told
+    if not coarse and not all(low <= size <= high for size in pixel_mm):
+        warnings.append(
+            f"Pixels of {pixel_mm[0]:.2f} x {pixel_mm[1]:.2f} mm are unusual: networks see "
+            f"{low} to {high} mm in training. Look at the mask."
+        )
+    return warnings
 
 
 # Bias, pixels, registration ---------------------------------------------------------------------
@@ -221,30 +234,23 @@ def _why_bias(t1: Scan | None, one_grid: bool, steps: Steps) -> str:
     return "FLAIR and T1 on one grid: prepared"
 
 
-def _corrected(flair: Scan, t1: Scan | None, finding: dict[str, Any]) -> tuple[Scan, Scan | None]:
+def _corrected(flair: Scan, t1: Scan | None, why: str) -> tuple[Scan, Scan | None, BiasCorrection]:
     started = time.perf_counter()
-    finding["method"] = "N4"
-    finding["voxels_mm"] = bias.SHRUNK_MM
-    done = []
-    for scan in [flair] if t1 is None else [flair, t1]:
-        corrected, field = bias.correct(scan)
-        finding[scan.name] = {"field_p2": round(field.low, 3), "field_p98": round(field.high, 3)}
-        done.append(corrected)
-    finding["seconds"] = round(time.perf_counter() - started, 3)
-    return done[0], done[1] if len(done) == 2 else None
+    flair, field = bias.correct(flair)
+    fields = {flair.name: field}
+    if t1 is not None:
+        t1, fields[t1.name] = bias.correct(t1)
+    return flair, t1, BiasCorrection(why, fields, time.perf_counter() - started)
 
 
-def _pixels(way: Resampling, steps: Steps) -> dict[str, Any]:
-    low, high = resampling.PIXEL_MM
-    why = f"pixels of {low} to {high} mm and slices from {resampling.LEAST_SLICE_MM} mm are kept"
+def _why_pixels(way: Resampling, steps: Steps) -> str:
+    if steps.pixel_size == "off":
+        return "switched off"
+    low, high = resampling.KEPT_PIXEL_MM
+    least = resampling.LEAST_SLICE_MM
     if way.changes:
-        why = f"outside the {low} to {high} mm (slices: {resampling.LEAST_SLICE_MM} mm) of training"
-    return {
-        "applied": way.changes,
-        "why": "switched off" if steps.pixel_size == "off" else why,
-        "from_mm": [round(s, 4) for s in way.source.spacing_mm],
-        "to_mm": [round(s, 4) for s in way.target.spacing_mm],
-    }
+        return f"outside the {low} to {high} mm (slices: {least} mm) of training"
+    return f"pixels of {low} to {high} mm and slices from {least} mm are kept"
 
 
 def _why_move(t1: Scan | None, one_grid: bool, steps: Steps) -> str:
@@ -257,31 +263,19 @@ def _why_move(t1: Scan | None, one_grid: bool, steps: Steps) -> str:
     return "FLAIR and T1 on one grid: prepared" if one_grid else "FLAIR and T1 on two grids"
 
 
-def _registered(
-    flair: Scan, t1: Scan, steps: Steps, finding: dict[str, Any], warnings: list[str]
-) -> tuple[Rigid, bool]:
-    """Registers, and tells the move and whether T1 is to be used."""
+def _registered(flair: Scan, t1: Scan, why: str) -> T1Registration:
     started = time.perf_counter()
-    found = registration.register(flair, t1)
-    covered = registration.covered_share(flair, t1, found.move)
-    finding |= {
-        "method": "rigid, Mattes mutual information",
-        "succeeded": found.succeeded,
-        "edge_agreement": round(found.agreement, 4),
-        "least_edge_agreement": registration.LEAST_AGREEMENT,
-        "rotation_rad": [round(v, 6) for v in found.move.rotation_rad],
-        "shift_mm": [round(v, 4) for v in found.move.shift_mm],
-        "centre_mm": [round(v, 4) for v in found.move.centre_mm],
-        "angle_deg": round(found.move.angle_deg, 3),
-        "start": found.start,
-        "starts_tried": found.starts,
-        "head_covered_by_t1": round(covered, 3),
-        "seconds": round(time.perf_counter() - started, 3),
-    }
-    if not found.succeeded:
+    result = registration.register(flair, t1)
+    covered = registration.covered_share(flair, t1, result.move)
+    return T1Registration(why, result, covered, time.perf_counter() - started)
+
+
+def _registration_warnings(registered: T1Registration, steps: Steps) -> list[str]:
+    """Says when T1 is not used or shows too little; raises where it has to be used."""
+    if registered.failed and registered.result is not None:
         received = (
-            f"an edge agreement of {found.agreement:.3f}, below {registration.LEAST_AGREEMENT}, "
-            f"after {found.starts} starts"
+            f"an edge agreement of {registered.result.agreement:.3f}, below "
+            f"{registration.LEAST_AGREEMENT}, after {registered.result.starts} starts"
         )
         if steps.on_registration_failure == "error":
             raise RegistrationError(
@@ -291,11 +285,10 @@ def _registered(
                 "--on-registration-failure flair-only; to believe the headers: "
                 "--registration header.",
             )
-        finding["fallback"] = "flair-only"
-        warnings.append(f"T1 does not match FLAIR ({received}) and was NOT USED: FLAIR alone.")
-        return Rigid(), False
-    if covered < LEAST_COVERED:
-        warnings.append(
-            f"T1 shows only {covered:.0%} of the head in FLAIR; the rest of its channel is empty."
-        )
-    return found.move, True
+        return [f"T1 does not match FLAIR ({received}) and was NOT USED: FLAIR alone."]
+    if registered.covered < LEAST_COVERED:
+        return [
+            f"T1 shows only {registered.covered:.0%} of the head in FLAIR; the rest of its channel "
+            "is empty."
+        ]
+    return []

@@ -89,6 +89,19 @@ class Rigid:
 
 
 @dataclass(frozen=True)
+class T1Place:
+    """Where the voxels of a T1 scan lie in the head that FLAIR shows.
+
+    Attributes:
+        grid: T1's own grid.
+        move: From FLAIR to T1.
+    """
+
+    grid: Grid
+    move: Rigid
+
+
+@dataclass(frozen=True)
 class Registration:
     """A finished search.
 
@@ -173,19 +186,21 @@ def resample(scan: Scan, grid: Grid, move: Rigid | None = None) -> Scan:
     return Scan(sampled, grid, scan.name)
 
 
-def on_other_grid(
-    values: npt.NDArray[np.float32], grid: Grid, other: Grid, move: Rigid | None = None
+def on_t1_grid(
+    values: npt.NDArray[np.float32], grid: Grid, place: T1Place
 ) -> npt.NDArray[np.float32]:
     """Brings values from FLAIR's grid to T1's, linearly; 0 outside.
 
     Args:
         values: (slice, row, column) on ``grid``.
         grid: FLAIR's.
-        other: T1's.
-        move: From FLAIR to T1; None for none.
+        place: T1's.
+
+    Returns:
+        (slice, row, column) on T1's grid.
     """
-    back = (move or Rigid()).transform().GetInverse()
-    return _sampled(images.to_image(values, grid), other, back, 0.0)
+    back = place.move.transform().GetInverse()
+    return _sampled(images.to_image(values, grid), place.grid, back, 0.0)
 
 
 def covered_share(flair: Scan, t1: Scan, move: Rigid) -> float:

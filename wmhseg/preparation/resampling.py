@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from wmhseg.errors import DimensionError
 from wmhseg.geometry import Grid
 
 FloatArray = npt.NDArray[np.float32]
 
-PIXEL_MM = (0.85, 1.2)
-"""Pixels that are left alone: those of the training and of the challenge's scanners."""
+KEPT_PIXEL_MM = (0.85, 1.2)
+"""Pixels that are left alone: those of the challenge's scanners, with room to the sizes at the rim
+of what networks see in training (``methods.TRAINING_PIXEL_MM``)."""
 
 LEAST_SLICE_MM = 0.8
 """Slices nearer to each other than this are averaged; thick ones are never cut into thinner."""
@@ -75,7 +75,7 @@ def plan(grid: Grid) -> Resampling:
         The way; both pixel sides become 1 mm when one of them is out of range.
     """
     slices, rows, columns = grid.spacing_mm
-    low, high = PIXEL_MM
+    low, high = KEPT_PIXEL_MM
     # A hair of room: headers round.
     if not all(low - 1e-3 <= size <= high + 1e-3 for size in (rows, columns)):
         rows = columns = TARGET_MM
@@ -104,10 +104,7 @@ def plan(grid: Grid) -> Resampling:
 
 
 def _resampled(volume: FloatArray, source: Grid, target: Grid) -> FloatArray:
-    if volume.shape != source.shape:
-        raise DimensionError(
-            f"An array of the grid's shape {source.shape} was expected", received=volume.shape
-        )
+    source.check_shape(volume)
     for axis in range(3):
         before = source.shape[axis], source.spacing_mm[axis]
         after = target.shape[axis], target.spacing_mm[axis]

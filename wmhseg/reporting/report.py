@@ -1,19 +1,19 @@
-"""What is told about a result: the JSON report, lines for a terminal, and pictures.
-
-Nothing here computes a mask.
-"""
+"""What is told about a result: the JSON report, and lines for a terminal."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from wmhseg.engines import runtime
 from wmhseg.engines.runtime import Runtime
 from wmhseg.geometry import Grid
 from wmhseg.measures.lesions import LesionSummary
+from wmhseg.preparation import registration
+from wmhseg.preparation.intensity import ScaleFinding
+from wmhseg.preparation.steps_taken import StepsTaken
 from wmhseg.version import __version__
 from wmhseg.weights.methods import method_name
 from wmhseg.weights.preset import Preset
@@ -32,6 +32,34 @@ def path_beside(result: Path) -> Path:
 
 
 @dataclass(frozen=True)
+class IntensityScale:
+    """How intensities were brought to the challenge's scale.
+
+    Attributes:
+        mode: "adapt" or "keep", see ``segmentation.options.Options``.
+        scans: Name of the scan -> whether it was on that scale, and the factor to it.
+    """
+
+    mode: Literal["adapt", "keep"]
+    scans: dict[str, ScaleFinding]
+
+    def applied(self, name: str) -> bool:
+        """Whether a scan was multiplied by its factor."""
+        return not self.scans[name].on_scale and self.mode == "adapt"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values."""
+        values: dict[str, Any] = {"mode": self.mode}
+        for name, scale in self.scans.items():
+            values[name] = {
+                "on_scale": scale.on_scale,
+                "factor": scale.factor,
+                "applied": self.applied(name),
+            }
+        return values
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything that is known about a segmentation besides its voxels.
 
@@ -40,10 +68,9 @@ class Report:
         grid: Grid of scan and mask.
         model: The preset that was used.
         runtime: Backend, device and threads.
-        options: What the user chose.
-        intensity_scale: For each modality whether it was on the challenge's scale, the factor
-            that would bring it there, and whether that was applied.
-        steps: For each step on raw scans whether it was taken, why, and its findings.
+        t1_used: Whether the networks saw a T1 scan.
+        intensity_scale: How intensities were brought to the challenge's scale.
+        steps: What each step on scans as the scanner gave them did, and why.
         slices_computed: Slices that the networks see, of equal empty ones the first; the rest is
             emptied by post-processing.
         versions: Package -> version.
@@ -55,9 +82,9 @@ class Report:
     grid: Grid
     model: Preset
     runtime: Runtime
-    options: dict[str, Any]
-    intensity_scale: dict[str, dict[str, Any]]
-    steps: dict[str, dict[str, Any]]
+    t1_used: bool
+    intensity_scale: IntensityScale
+    steps: StepsTaken
     slices_computed: int
     versions: dict[str, str]
     seconds: dict[str, float]
@@ -82,9 +109,9 @@ class Report:
                 for m in self.model.members
             ],
             "training_data": self.model.training_data,
-            "t1_used": bool(self.options["t1"]) and self.model.takes_t1,
-            "intensity_scale": {"mode": self.options["intensity_scale"], **self.intensity_scale},
-            "steps": self.steps,
+            "t1_used": self.t1_used,
+            "intensity_scale": self.intensity_scale.to_dict(),
+            "steps": self.steps.to_dict(),
             "grid": {
                 "slices_rows_columns": list(self.grid.shape),
                 "spacing_mm": [round(s, 6) for s in self.grid.spacing_mm],
@@ -121,9 +148,9 @@ class Report:
             f"sha256       {checksums}",
             f"versions     wmhseg {__version__}, {packages}",
             *(
-                f"intensity    {name} multiplied by {found['factor']:.4g} (--intensity-scale adapt)"
-                for name, found in self.intensity_scale.items()
-                if found["applied"]
+                f"intensity    {name} multiplied by {scale.factor:.4g} (--intensity-scale adapt)"
+                for name, scale in self.intensity_scale.scans.items()
+                if self.intensity_scale.applied(name)
             ),
             *self._step_lines(),
             f"run on       {self.runtime.engine}, {self.runtime.device}, "
@@ -133,22 +160,24 @@ class Report:
 
     def _step_lines(self) -> list[str]:
         """One line for each step that was taken on raw scans, with its main number."""
-        taken = {name: found for name, found in self.steps.items() if found["applied"]}
         lines = []
-        if "reorient" in taken:
-            lines.append("reoriented   {from} to {to}".format(**taken["reorient"]))
-        if "bias_correction" in taken:
-            lines.append("bias         corrected (N4)")
-        if "pixel_size" in taken:
-            sizes = (
-                " x ".join(f"{s:.2f}" for s in taken["pixel_size"][k]) for k in ("from_mm", "to_mm")
-            )
-            lines.append("resampled    {} to {} mm (slice, row, column)".format(*sizes))
-        if "registration" in taken:
-            found = taken["registration"]
+        if self.steps.reorient.applied:
             lines.append(
-                f"registered   T1 by {found['angle_deg']:.1f} degrees, "
-                f"{sum(s * s for s in found['shift_mm']) ** 0.5:.1f} mm; edge agreement "
-                f"{found['edge_agreement']:.3f} ({found['least_edge_agreement']} is the least)"
+                f"reoriented   {self.steps.reorient.before} to {self.steps.reorient.after}"
+            )
+        if self.steps.bias_correction.applied:
+            lines.append("bias         corrected (N4)")
+        if self.steps.pixel_size.applied:
+            way = self.steps.pixel_size.resampling
+            before, after = (
+                " x ".join(f"{s:.2f}" for s in grid.spacing_mm) for grid in (way.source, way.target)
+            )
+            lines.append(f"resampled    {before} to {after} mm (slice, row, column)")
+        registered = self.steps.registration.result
+        if registered is not None:
+            lines.append(
+                f"registered   T1 by {registered.move.angle_deg:.1f} degrees, "
+                f"{registered.move.distance_mm:.1f} mm; edge agreement {registered.agreement:.3f} "
+                f"({registration.LEAST_AGREEMENT} is the least)"
             )
         return lines

@@ -1,6 +1,7 @@
-"""The pipeline: read, prepare, predict, restore, label, write.
+"""The pipeline: read, check, align, prepare, predict, report.
 
-It calls the other modules in this order and does no arithmetic of its own.
+Here stand the order, the times, the forms in which a scan may be given, and what is put into the
+report; how each step works stands in a module of its own.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from wmhseg.io.progress import Progress
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
 from wmhseg.preparation import network_input, one_grid
-from wmhseg.preparation.network_input import Prepared
-from wmhseg.reporting import report
-from wmhseg.segmentation import ensemble, postprocessing
+from wmhseg.preparation.network_input import NetworkInput
+from wmhseg.reporting.report import IntensityScale, Report
+from wmhseg.segmentation import prediction
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import preset, store
@@ -51,17 +52,20 @@ class Loaded:
 
     Attributes:
         flair: The FLAIR scan as it was given.
-        ready: What was done to it before preparation, and the way back; without T1.
-        has_t1: Whether the networks see a T1 scan.
-        prepared: What the networks take.
+        aligned: What was done to it before preparation; without the voxels of T1.
+        inputs: What the networks take, the whole way back to ``flair``, and all warnings.
         seconds: Stage -> wall-clock seconds so far.
     """
 
     flair: Scan
-    ready: one_grid.Ready
-    has_t1: bool
-    prepared: Prepared
+    aligned: one_grid.Aligned
+    inputs: NetworkInput
     seconds: dict[str, float]
+
+    @property
+    def has_t1(self) -> bool:
+        """Whether the networks see a T1 scan."""
+        return self.aligned.t1_place is not None
 
 
 class Segmenter:
@@ -130,19 +134,22 @@ class Segmenter:
             flair_scan = sources.read(flair, spacing_mm, name="FLAIR")
             t1_scan = None if t1 is None else sources.read(t1, spacing_mm, name="T1")
         with watch.stage("check"):
-            doubts = findings.warnings(examine.examine(flair_scan, t1_scan))
+            found = examine.examine(flair_scan, t1_scan)
         with watch.stage("raw"):
-            ready = one_grid.ready(flair_scan, t1_scan, self.model.preset, self.options.steps)
+            aligned = one_grid.align(flair_scan, t1_scan, self.model.preset, self.options.steps)
         with watch.stage("prepare"):
             scale = self.options.intensity_scale
-            prepared = network_input.prepare(
-                ready.flair, ready.t1, ready.preset, intensity_scale=scale
+            inputs = network_input.prepare(
+                aligned.flair, aligned.t1, aligned.preset, intensity_scale=scale
             )
-            told = (*doubts, *ready.warnings, *prepared.warnings)
-            prepared = replace(prepared, warnings=told)
+        doubts = findings.warnings(found, t1_coverage_known=aligned.steps.registration.applied)
+        inputs = replace(
+            inputs,
+            way=aligned.way.then(inputs.way),
+            warnings=(*doubts, *aligned.warnings, *inputs.warnings),
+        )
         # The voxels of T1 have done their work, and the largest scans need the room.
-        has_t1 = ready.t1 is not None
-        return Loaded(flair_scan, replace(ready, t1=None), has_t1, prepared, watch.seconds)
+        return Loaded(flair_scan, replace(aligned, t1=None), inputs, watch.seconds)
 
     def segment(
         self,
@@ -170,50 +177,31 @@ class Segmenter:
         watch.seconds.update(loaded.seconds)
         with watch.stage("start engine"):
             engine = self.start()
-        prepared, ready = loaded.prepared, loaded.ready
-        chosen = Model(self.model.folder, ready.preset)
-        post, way = chosen.preset.postprocessing, prepared.conformation
-        with watch.stage("predict"):
-            kept = postprocessing.kept_slices(way.slices, post)
-            probability = ensemble.wmh_probability(
-                prepared.stacks, chosen, engine, batch=self.options.batch, progress=progress
-            )
+        aligned, inputs = loaded.aligned, loaded.inputs
+        chosen = Model(self.model.folder, aligned.preset)
+        made = prediction.predict(
+            inputs, chosen, engine, batch=self.options.batch, progress=progress
+        )
+        watch.seconds.update(made.seconds)
+        grid = loaded.flair.grid
         with watch.stage("restore"):
-            # Peaks are judged on the network's voxels, as interpolation flattens them; the mask is
-            # cut on the scan's own: one that is resampled loses its small lesions.
-            sure = postprocessing.without_doubtful(probability, post)
-            original = ready.way.restore(way.restore(sure))
-            mask = ready.to_file_order(postprocessing.to_mask(original, post))
-            mask = postprocessing.without_small(mask, loaded.flair.grid.voxel_ml, post)
-            if sure is not probability:
-                del original  # the largest scans need the room
-                original = ready.way.restore(way.restore(probability))
-            restored = ready.to_file_order(original)
-            del original, sure
-            found = lesions.summarise(mask, loaded.flair.grid.voxel_ml)
-        scale = self.options.intensity_scale
-        written = report.Report(
-            lesions=found,
-            grid=loaded.flair.grid,
+            summary = lesions.summarise(made.mask, grid.voxel_ml)
+        written = Report(
+            lesions=summary,
+            grid=grid,
             model=chosen.preset,
             runtime=engine.runtime,
-            options={"intensity_scale": scale, "t1": loaded.has_t1},
-            steps=ready.findings,
-            intensity_scale={
-                name: {
-                    "on_scale": f.on_scale,
-                    "factor": f.factor,
-                    "applied": not f.on_scale and scale == "adapt",
-                }
-                for name, f in prepared.scales.items()
-            },
-            slices_computed=kept.stop - kept.start,
+            t1_used=loaded.has_t1,
+            intensity_scale=IntensityScale(self.options.intensity_scale, inputs.scales),
+            steps=aligned.steps,
+            slices_computed=made.slices_computed,
             versions=runtime.versions(engine.runtime.backend),
             seconds=watch.seconds,
-            warnings=prepared.warnings,
+            warnings=inputs.warnings,
         )
-        place = None if ready.t1_grid is None else (ready.t1_grid, ready.move)
-        return Segmentation(mask, restored, loaded.flair.grid, written, loaded.flair, place)
+        return Segmentation(
+            made.mask, made.probability, grid, written, loaded.flair, aligned.t1_place
+        )
 
 
 def segment(

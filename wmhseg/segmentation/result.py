@@ -17,6 +17,7 @@ from wmhseg.io.images import Scan
 from wmhseg.io.pictures import write_picture
 from wmhseg.io.sources import Image
 from wmhseg.preparation import registration
+from wmhseg.preparation.registration import T1Place
 from wmhseg.reporting import pictures, report
 from wmhseg.reporting.report import Report
 
@@ -32,7 +33,7 @@ class Segmentation:
         grid: Where the voxels lie.
         report: Volume, count, model, versions, timings, warnings.
         flair: The FLAIR scan, for overlays.
-        t1_place: T1's own grid and the move from FLAIR to T1, None when no T1 was used.
+        t1_place: Where T1's own voxels lie, None when no T1 was used.
 
     >>> import wmhseg
     >>> result = wmhseg.segment("FLAIR.nii.gz")
@@ -47,7 +48,7 @@ class Segmentation:
     grid: Grid
     report: Report
     flair: Scan = field(repr=False)
-    t1_place: tuple[Grid, registration.Rigid] | None = field(default=None, repr=False)
+    t1_place: T1Place | None = field(default=None, repr=False)
 
     def to_image(self) -> Image:
         """Returns the mask as a SimpleITK image."""
@@ -61,16 +62,15 @@ class Segmentation:
         """
         if self.t1_place is None:
             raise UsageError("A mask on the T1 grid needs a T1 image", received="none, or not used")
-        grid, move = self.t1_place
-        there = registration.on_other_grid(self.mask.astype(np.float32), self.grid, grid, move)
-        return (there > 0.5).astype(np.uint8), grid
+        there = registration.on_t1_grid(self.mask.astype(np.float32), self.grid, self.t1_place)
+        return (there > 0.5).astype(np.uint8), self.t1_place.grid
 
     def overlay(self) -> npt.NDArray[np.uint8]:
         """Draws slices of the FLAIR scan with the mask outlined, RGB (row, column, 3) uint8."""
-        way = geometry.conform(self.grid, (1, 1), "LPS")
-        _, row_mm, column_mm = way.oriented_spacing_mm
+        turn = geometry.turn_to(self.grid, "LPS")
+        _, row_mm, column_mm = turn.target.spacing_mm
         return pictures.overlay(
-            way.orient(self.flair.array), way.orient(self.mask), (row_mm, column_mm)
+            turn.forward(self.flair.array), turn.forward(self.mask), (row_mm, column_mm)
         )
 
     def save(

@@ -110,7 +110,7 @@ def real(folder: Path) -> list[Picture]:
         files = Case(case.name, reference=case / "wmh.nii.gz", flair=flair, t1=t1)
         scans = labelled.read_labelled(files, with_t1=True)
         prepared = network_input.prepare(scans.flair, scans.t1, chosen)
-        target = labelled.target(scans.labels, prepared.conformation) == 1
+        target = prepared.way.forward(scans.labels) == 1
         (stack,) = prepared.stacks.values()  # published models have one input layer
         rows.append(row(stack, target))
     return rows

@@ -241,7 +241,7 @@ def read_labels(path: Path) -> npt.NDArray[np.int32]:
         InputError: If it cannot be read.
     """
     stored, grid = images.read_labels(path)
-    return geometry.conform(grid, (16, 16), "LPS").orient(stored).astype(np.int32)
+    return geometry.turn_to(grid, "LPS").forward(stored).astype(np.int32)
 
 
 def write_head(path: Path, head: Head) -> None:

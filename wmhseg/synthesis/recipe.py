@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wmhseg.weights.methods import METHODS
+from wmhseg.weights.methods import METHODS, TRAINING_PIXEL_MM
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Recipe:
     slices: int = 24
     thickness_mm: tuple[float, ...] = (0.9, 1.0, 1.2, 3.0, 3.0, 4.0, 5.0, 6.5)
     gap: tuple[float, float] = (0.0, 0.3)  # between thick slices, relative to their thickness
-    pixel_mm: tuple[float, float] = (0.8, 1.25)
+    pixel_mm: tuple[float, float] = TRAINING_PIXEL_MM
     tilt_deg: float = 12.0
     zoom: tuple[float, float] = (0.87, 1.13)
     warp_mm: float = 2.5

@@ -214,7 +214,7 @@ def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDAr
     scale = plans.intensity_scale(plan, challenge=case.in_challenge_layout)
     prepared = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
     (stack,) = prepared.stacks.values()  # plans have one input layer
-    return stack, labelled.target(scans.labels, prepared.conformation)
+    return stack, prepared.way.forward((scans.labels == 1).astype(np.uint8))
 
 
 def prepare(

@@ -18,16 +18,15 @@ from wmhseg.datasets.cases import Case
 from wmhseg.engines import keras_engine
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import InputError
-from wmhseg.geometry import Conformation
 from wmhseg.networks import variables
 from wmhseg.preparation import labelled, network_input
+from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.scoring import masks, metrics
-from wmhseg.segmentation import ensemble, postprocessing
+from wmhseg.segmentation import prediction
 from wmhseg.training import model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Plan, Run
 from wmhseg.weights import store
-from wmhseg.weights.preset import Preset
 
 Scores = list[tuple[str, float, float]]
 """Name, DSC and lesion F1 of each case."""
@@ -38,8 +37,7 @@ class _ValidationCase:
     """A case as the network takes it, and its reference."""
 
     name: str
-    stacks: dict[str, Any]
-    way: Conformation
+    inputs: NetworkInput
     reference: Any
 
 
@@ -71,7 +69,7 @@ class ValidationCases:
         try:
             scans = labelled.read_labelled(case, with_t1=chosen.takes_t1)
             scale = plans.intensity_scale(self._plan, challenge=case.in_challenge_layout)
-            prepared = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
+            inputs = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
             # Raises if the sizes differ: better now than after hours of training.
             masks.binarise(scans.labels, np.zeros(scans.flair.grid.shape, np.uint8))
         except InputError as error:
@@ -80,7 +78,7 @@ class ValidationCases:
                 received=error.received,
                 advice=error.advice,
             ) from error
-        return _ValidationCase(case.name, prepared.stacks, prepared.conformation, scans.labels)
+        return _ValidationCase(case.name, inputs, scans.labels)
 
     def scores(self, run: Run, tensors: variables.Tensors) -> Scores:
         """Segments all cases with one network and scores them.
@@ -99,13 +97,8 @@ class ValidationCases:
                 dtype="float32",
             )
             for case in self._cases:
-                mask = self._segment(case, model, model.preset)
+                mask = prediction.predict(case.inputs, model, self._engine).mask
                 truth, result = masks.binarise(case.reference, mask)
                 f1 = metrics.match_lesions(truth, result).f1
                 scores.append((case.name, metrics.dsc(truth, result), f1))
         return scores
-
-    def _segment(self, case: _ValidationCase, model: store.Model, chosen: Preset) -> Any:
-        post = chosen.postprocessing
-        probability = ensemble.wmh_probability(case.stacks, model, self._engine)
-        return case.way.restore(postprocessing.find(probability, case.way.source.voxel_ml, post))

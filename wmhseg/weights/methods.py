@@ -56,6 +56,11 @@ METHODS: dict[str, Method] = {
 }
 
 
+TRAINING_PIXEL_MM = (0.8, 1.25)
+"""Pixel sizes of the scans that the method "synthetic" trains on, which also hold those of the
+challenge's scanners (0.95 to 1.21 mm). Scans with others are warned of."""
+
+
 def method_name(preset: Preset) -> str:
     """Name of the method in METHODS that a preset follows, or "custom"."""
     for name, method in METHODS.items():

@@ -30,7 +30,7 @@ class Preprocessing:
     Attributes:
         field: Rows and columns of the network's input.
         orientation: "stored" takes arrays as they lie in the file, as the published programs do;
-            a code such as "LPS" turns them first (see ``wmhseg.geometry.conform``).
+            a code such as "LPS" turns them first (see ``wmhseg.geometry.turn_to``).
         order: Whether mean and standard deviation come from the cropped field or the full one.
         mask: "each" makes one brain mask a modality, "flair" one from FLAIR for both.
         flair_threshold: Lowest FLAIR intensity inside the brain mask, on the challenge's scale.
@@ -256,7 +256,7 @@ def _check_members(members: tuple[Member, ...]) -> None:
 
 
 def _is_orientation(text: str) -> bool:
-    """Whether ``wmhseg.geometry.conform`` takes it: "stored", or one side of each axis."""
+    """Whether ``wmhseg.geometry.turn_to`` takes it: "stored", or one side of each axis."""
     sides = sorted("RAI".find(letter) + "LPS".find(letter) + 1 for letter in text.upper())
     return text == "stored" or sides == [0, 1, 2]
 

@@ -1,0 +1,76 @@
+"""From a network's input to a mask, with networks that say what a test wants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import make_preset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wmhseg.geometry import Fit, Grid, Way, turn_to
+from wmhseg.preparation.network_input import NetworkInput
+from wmhseg.preparation.resampling import Resampling
+from wmhseg.segmentation import ensemble, postprocessing, prediction
+from wmhseg.weights.preset import Postprocessing
+from wmhseg.weights.store import Model
+
+SAGITTAL = Grid((12, 10, 14), (0.9, 1.0, 1.1), (3, 4, 5), (0, 0, -1, 1, 0, 0, 0, -1, 0))
+
+
+def inputs_of(way: Way) -> NetworkInput:
+    return NetworkInput(np.zeros((*way.target.shape, 2), np.float32), way, {}, ())
+
+
+def predicted(way: Way, probability: np.ndarray, post: Postprocessing) -> prediction.Prediction:
+    """What is made of a probability on the network's voxels."""
+
+    def said(stack: np.ndarray, *_: object, **__: object) -> np.ndarray:
+        kept = postprocessing.kept_slices(len(probability), post)
+        assert len(stack) == kept.stop - kept.start
+        return probability[kept]
+
+    engine: Any = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble, "mean_probability", said)
+        model: Any = Model(engine, make_preset(postprocessing=post))
+        return prediction.predict(inputs_of(way), model, engine)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 2.5]), st.sampled_from([0.0, 0.9]))
+@settings(max_examples=100)
+def test_without_resampling_it_is_the_post_processing_turned_back(
+    seed: int, smallest_mm3: float, peak: float
+) -> None:
+    turn = turn_to(SAGITTAL, "LPS")
+    way = Way((turn, Fit(turn.target, (9, 16))))
+    post = Postprocessing(0.6, 0.2, smallest_mm3, peak)
+    # Nothing in the padding, which is no part of the scan and joins no lesions there.
+    probability = way.forward(np.random.default_rng(seed).random(SAGITTAL.shape, np.float32))
+    made = predicted(way, probability, post)
+    wanted = postprocessing.find(probability, SAGITTAL.voxel_ml, post)
+    np.testing.assert_array_equal(made.mask, way.restore(wanted))
+    probability[:2] = probability[-2:] = 0  # a fifth of ten slices
+    np.testing.assert_array_equal(made.probability, way.restore(probability))
+    assert made.mask.shape == SAGITTAL.shape
+    assert made.slices_computed == 6
+    assert list(made.seconds) == ["predict", "restore"]
+
+
+def test_the_mask_is_cut_on_the_scan_s_own_voxels() -> None:
+    """Pixels of 2 mm on a scan of 1 mm: half of a pixel's probability reaches the next ones."""
+    grid = Grid((4, 8, 8), (3.0, 1.0, 1.0))
+    coarse = Grid((4, 4, 4), (3.0, 2.0, 2.0), (0.5, 0.5, 0.0))
+    turn = turn_to(grid, "LPS")
+    way = Way((turn, Resampling(grid, coarse), Fit(coarse, (4, 4))))
+    probability = np.zeros((4, 4, 4), np.float32)
+    probability[1, 1, 1] = 1
+    made = predicted(way, probability, Postprocessing(0.5, 0.0))
+    # Own pixels lie a quarter of a coarse one off its centre: 0.75 * 0.75 is above the threshold.
+    assert made.probability[1].max() == pytest.approx(0.75**2)
+    assert np.argwhere(made.mask).tolist() == [[1, 2, 2], [1, 2, 3], [1, 3, 2], [1, 3, 3]]
+    # On the network's voxels it peaks at 1, which no own voxel reaches.
+    sure = predicted(way, probability, Postprocessing(0.5, 0.0, 0.0, 0.99))
+    np.testing.assert_array_equal(sure.mask, made.mask)
