@@ -262,7 +262,9 @@ def test_hardware_names_the_processor() -> None:
 def test_training_takes_the_backend_that_sees_a_gpu(
     seeing: str, chosen: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    # Set first, so that what the function sets is taken back even where nothing was set before.
+    monkeypatch.setenv("KERAS_BACKEND", "")
+    monkeypatch.delenv("KERAS_BACKEND")
     monkeypatch.delitem(sys.modules, "keras", raising=False)
     monkeypatch.setattr(backends.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
     monkeypatch.setattr(backends.importlib.util, "find_spec", lambda name: object())

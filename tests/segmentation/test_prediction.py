@@ -21,16 +21,16 @@ SAGITTAL = Grid((12, 10, 14), (0.9, 1.0, 1.1), (3, 4, 5), (0, 0, -1, 1, 0, 0, 0,
 
 
 def inputs_of(way: Way) -> NetworkInput:
-    return NetworkInput(np.zeros((*way.target.shape, 2), np.float32), way, {}, ())
+    return NetworkInput({"scan": np.zeros((*way.target.shape, 2), np.float32)}, way, {}, ())
 
 
 def predicted(way: Way, probability: np.ndarray, post: Postprocessing) -> prediction.Prediction:
     """What is made of a probability on the network's voxels."""
 
-    def said(stack: np.ndarray, *_: object, **__: object) -> np.ndarray:
+    def said(stacks: dict[str, np.ndarray], *_: object, **__: object) -> np.ndarray:
         kept = postprocessing.kept_slices(len(probability), post)
-        assert len(stack) == kept.stop - kept.start
-        return probability[kept]
+        assert len(stacks["scan"]) == kept.stop - kept.start
+        return probability[kept][..., None]  # one label
 
     engine: Any = None
     with pytest.MonkeyPatch.context() as patch:

@@ -20,6 +20,7 @@ from wmhseg.io.images import Scan
 from wmhseg.preparation import one_grid, resampling
 from wmhseg.preparation.steps import Steps
 from wmhseg.synthesis.recipe import Recipe
+from wmhseg.weights.inputs import inputs_of_channels
 from wmhseg.weights.methods import METHODS
 
 # Topic -> words of every sentence that there is about it.
@@ -101,8 +102,9 @@ def test_t1_is_not_used_by_a_model_of_flair_alone(use_models: Path) -> None:
     with pytest.raises(errors.UsageError, match="T1"):
         result.mask_on_t1()
     elsewhere = replace(t1, grid=Grid(SHAPE, (1.0, 1.0, 1.0), (500.0, 0.0, 0.0)))
+    alone = make_preset(inputs=inputs_of_channels(1, "error"))
     for scan in (t1, elsewhere):
-        aligned = one_grid.align(flair, scan, make_preset(channels=1), Steps())
+        aligned = one_grid.align(flair, scan, alone, Steps())
         assert aligned.t1 is None
         assert aligned.t1_place is None
 

@@ -65,9 +65,9 @@ def wmh_probability(
     """
     preset = model.preset
     kept = postprocessing.kept_slices(_length(stacks), preset.postprocessing)
-    probability = np.zeros((_length(stacks), *preset.preprocessing.field), np.float32)
     part = {port: stack[kept] for port, stack in stacks.items()}
     mean = mean_probability(part, model, engine, batch=batch, progress=progress)
+    probability = np.zeros((_length(stacks), *mean.shape[1:3]), np.float32)
     probability[kept] = mean[..., preset.labels.wmh]
     return probability
 
