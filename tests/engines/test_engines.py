@@ -378,7 +378,7 @@ from wmhseg.cli.main import main
 code = main(["segment", "--model", "bright-flair", "--quiet", "--flair", {flair!r}, "--output",
              {output!r}, *{words!r}])
 heavy = {{"keras", "tensorflow", "torch", "jax", "h5py", "matplotlib", "openvino_telemetry",
-         "openvino.tools.ovc"}}
+         "openvino.tools.ovc", "scipy.sparse"}}
 print("LOADED", sorted(heavy & set(sys.modules)), "SOCKETS", sockets, "EXIT", code)
 """
 # No engine may talk to anybody, neither from Python nor after the run is over.

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from wmhseg.geometry import Grid
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -115,6 +118,8 @@ def _resampled(volume: FloatArray, source: Grid, target: Grid) -> FloatArray:
 
 def _weights(before: tuple[int, float], after: tuple[int, float]) -> sparse.csr_matrix:
     """One row a new voxel: what it takes of each old one."""
+    from scipy import sparse  # here: most scans are left alone, and it takes a while to load
+
     (n_old, old_mm), (n_new, new_mm) = before, after
     position = (np.arange(n_new) - (n_new - 1) / 2) * (new_mm / old_mm) + (n_old - 1) / 2
     reach = max(1.0, new_mm / old_mm)
