@@ -45,7 +45,7 @@ RUN for model in ${LEFT_OUT}; do rm -r "models/${model}" || exit 1; done \
 # layer alone, and the tools that built the package stay behind.
 FROM dependencies
 ARG BASE
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0.dev0
 LABEL org.opencontainers.image.title="wmhseg" \
       org.opencontainers.image.description="Segments white matter hyperintensities on FLAIR and T1 brain MRI. For research; not a medical device." \
       org.opencontainers.image.licenses="Apache-2.0" \
