@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wmhseg.engines import backends, interface
+from wmhseg.engines import backends, interface, sharing
 from wmhseg.engines.interface import Batch, Float
 from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import catalogue, variables
@@ -31,12 +31,14 @@ class KerasEngine:
 
     def __init__(self, machine: Runtime) -> None:
         """Takes the backend, the device and the precision to compute with."""
+        sharing.note_started()
         self.runtime = machine
         self._built: dict[tuple[Any, ...], Any] = {}
         self._network: Any = None
 
     def load(self, model: Model, member: Member) -> None:
         """See Engine."""
+        sharing.check_not_forked()
         tensors = store.load(model, member)
         interface.describe(model, member)
         with self.scope():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wmhseg.engines import interface, openvino_core
+from wmhseg.engines import interface, openvino_core, sharing
 from wmhseg.engines.interface import Batch, Float
 from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import graph, rewriting, variables
@@ -37,6 +37,7 @@ class OpenVinoEngine:
             change: Applied to each member's OpenVINO model before it is compiled, to try
                 something out. Reports do not tell of it.
         """
+        sharing.note_started()
         self.runtime = machine
         self._change = change
         self._core = openvino_core.openvino_core()
@@ -45,6 +46,7 @@ class OpenVinoEngine:
 
     def load(self, model: Model, member: Member) -> None:
         """See Engine."""
+        sharing.check_not_forked()
         key = (
             member.sha256,
             member.network,

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.engines import sharing
 from wmhseg.engines.interface import Batch, Engine
 from wmhseg.io.progress import Progress
 from wmhseg.segmentation import postprocessing
@@ -108,11 +109,12 @@ def mean_probability(
     total = np.zeros((slices, *signature.field, signature.labels), np.float32)
     size = max(1, min(batch or engine.batch, slices))
     for number, member in enumerate(members):
-        engine.load(model, member)
-        for where, part in _batches(stacks, size):
-            total[where] += engine.predict(part)[: where.stop - where.start]
-            if progress is not None:
-                progress(number * slices + where.stop, len(members) * slices)
+        with sharing.alone(engine):
+            engine.load(model, member)
+            for where, part in _batches(stacks, size):
+                total[where] += engine.predict(part)[: where.stop - where.start]
+                if progress is not None:
+                    progress(number * slices + where.stop, len(members) * slices)
     mean = total / np.float32(len(members))
     return mean[copied_to] if repeated else mean
 

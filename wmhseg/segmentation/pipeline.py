@@ -7,6 +7,7 @@ report; how each step works stands in a module of its own.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,7 +73,9 @@ class Segmenter:
     """A model and a started engine for one scan after another.
 
     ``load`` reads and prepares a scan without the engine, so that a second thread may do it for
-    the next scan while ``compute`` works on this one. ``compute`` is for one thread at a time.
+    the next scan while ``compute`` works on this one. Several threads may segment with one
+    segmenter: they share its engine, one member of one scan at a time. A process that is forked
+    after an engine has started cannot compute and says so; start processes by "spawn".
 
     >>> import wmhseg
     >>> segmenter = wmhseg.Segmenter("unet-synthetic", wmhseg.Options(device="cpu"))
@@ -109,6 +112,7 @@ class Segmenter:
         )
         self.model = Model(chosen.folder, changed)
         self._engine = engine
+        self._starting = threading.Lock()
 
     def start(self) -> interface.Engine:
         """Starts the engine, once.
@@ -116,10 +120,11 @@ class Segmenter:
         Raises:
             DeviceError: If the engine, device or precision asked for is not there.
         """
-        if self._engine is None:
-            want = self.options
-            self._engine = start_engine(want.engine, want.device, want.threads, want.precision)
-        return self._engine
+        with self._starting:
+            if self._engine is None:
+                want = self.options
+                self._engine = start_engine(want.engine, want.device, want.threads, want.precision)
+            return self._engine
 
     def load(
         self,
