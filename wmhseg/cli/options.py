@@ -96,7 +96,7 @@ def _add_steps(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("scans as the scanner gave them (docs/raw-scans.md)")
     for name, about in (
         ("reorient", "turn axes to the model's"),
-        ("pixel_size", "bring pixels outside the training's range to 1 mm"),
+        ("pixel_size", "bring unusual pixels to 1 mm"),
         ("bias_correction", "N4; auto: when FLAIR and T1 lie on two grids"),
         ("registration", "T1 to FLAIR; auto: when they lie on two grids; header: only resample"),
         ("on_registration_failure", "when T1 does not match FLAIR"),

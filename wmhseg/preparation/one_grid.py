@@ -249,7 +249,7 @@ def _why_pixels(way: Resampling, steps: Steps) -> str:
     low, high = resampling.KEPT_PIXEL_MM
     least = resampling.LEAST_SLICE_MM
     if way.changes:
-        return f"outside the {low} to {high} mm (slices: {least} mm) of training"
+        return f"outside the {low} to {high} mm (slices: {least} mm) that are kept"
     return f"pixels of {low} to {high} mm and slices from {least} mm are kept"
 
 

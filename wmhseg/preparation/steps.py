@@ -14,7 +14,7 @@ class Steps:
 
     Attributes:
         reorient: "auto" turns axes to the model's; "off" takes the array as it is stored.
-        pixel_size: "auto" brings pixels outside the training's range to 1 mm; "off" never.
+        pixel_size: "auto" brings unusual pixels to 1 mm; "off" never.
         bias_correction: "auto" corrects a pair on two grids; "on" always, "off" never.
         registration: "auto" registers T1 on another grid than FLAIR's; "on" also T1 on the same
             grid; "header" believes the headers and only resamples; "off" refuses two grids.

@@ -1,7 +1,7 @@
 """The pipeline: read, check, align, prepare, predict, report.
 
-Here stand the order, the times, the forms in which a scan may be given, and what is put into the
-report; how each step works stands in a module of its own.
+Here stand the order, the times, and what is put into the report; how each step works stands in a
+module of its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The recipes (plans of training) that come with the program, published ones and our own.
 
-Every number of a published recipe stands here and nowhere else.
+The defaults of ``plan.Augmentation`` and ``plan.Restart`` are the published ones; all other numbers
+of a published recipe stand here.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def import_keras2(files: Sequence[Path], what: Import, *, into: Path | None = No
     Args:
         files: The HDF5 files.
         what: What they are.
-        into: Folder that holds models; None for the user's own (``weights.user_folder``).
+        into: Folder that holds models; None for the user's own (``store.user_folder``).
 
     Returns:
         The new model.

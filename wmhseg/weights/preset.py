@@ -1,6 +1,7 @@
 """What a model is besides its weights: frozen records that are read from and written to JSON.
 
-Every number of a published method lives here and nowhere else. Reading is strict: an unknown or a
+The defaults are the numbers of the published U-Net ensemble; what other methods differ in stands in
+``methods``, and no number of either stands anywhere else. Reading is strict: an unknown or a
 missing key, a wrong type or an impossible value is an error.
 """
 
