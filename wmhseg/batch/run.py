@@ -2,7 +2,8 @@
 
 ``OUTPUT/<subject>/`` holds ``result.nii.gz``, ``result.json`` and, written after both,
 ``done.json``: the fingerprint of what they were made from. A second run skips a subject whose
-fingerprint is still the same. ``OUTPUT/summary.tsv`` is brought up to date after every subject.
+fingerprint is still the same. ``OUTPUT/summary.tsv`` is brought up to date after every subject;
+rows of subjects of other runs stay in it.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def run(
             for task, s in zip(tasks, subjects, strict=True)]  # fmt: skip
     waiting = [index for index, row in enumerate(rows) if row.status == WAITING]
     done = len(rows) - len(waiting)
-    write_summary(output / SUMMARY, rows)
+    write_summary(output / SUMMARY, rows, look=True)
     work_list = [tasks[index] for index in waiting]
     if batch.jobs == 1:  # with more, nobody knows which process takes the next one
         following = [task.subject for task in work_list[1:]]
@@ -126,7 +127,7 @@ def run(
                 if on_row is not None:
                     on_row(done, len(rows), rows[index])
     finally:
-        write_summary(output / SUMMARY, rows)
+        write_summary(output / SUMMARY, rows, look=True)
     return rows
 
 

@@ -39,7 +39,7 @@ def _batch(arguments: argparse.Namespace) -> int:
         if row.error:
             console.warn(f"{done}/{total} {row.subject}: {row.error}")
             return
-        load = f"{row.volume_ml:.2f} ml, {row.lesion_count} lesions"
+        load = f"{row.volume_ml:.2f} ml, {row.lesion_count} lesions, from {row.scans}"
         console.say(f"{done}/{total} {row.subject}: {load}")
         for warning in row.warnings:
             console.warn(f"{row.subject}: {warning}")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wmhseg import records
+from wmhseg.io import files
 
 
 class Console:
@@ -65,5 +66,4 @@ def console_of(arguments: argparse.Namespace) -> Console:
 def print_json(content: Any) -> None:
     """Prints plain values as JSON."""
     # File names may hold what UTF-8 cannot express.
-    text = records.json_text(content).encode("utf-8", "backslashreplace").decode("utf-8")
-    print(text, end="")
+    print(files.printable(records.json_text(content)), end="")

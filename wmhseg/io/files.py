@@ -12,6 +12,7 @@ import errno
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from wmhseg.errors import (
 
 PathLike = str | os.PathLike[str]
 
+_PATIENCE_S = 10.0
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -99,6 +101,11 @@ def _unreadable(error: OSError, label: str) -> UnreadableFileError:
     )
 
 
+def printable(text: str) -> str:
+    """Text that UTF-8 can express: parts of odd file names are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 # Writing ----------------------------------------------------------------------------------------
 
 
@@ -113,7 +120,7 @@ def write_text(path: PathLike, text: str) -> None:
         OutputNotWritableError: If the place cannot be written to.
         DiskFullError: If the disk has no room.
     """
-    content = text.encode("utf-8", "backslashreplace")
+    content = printable(text).encode("utf-8")
     write_atomically(path, lambda file: file.write(content))
 
 
@@ -197,6 +204,28 @@ def check_writable(folder: PathLike) -> None:
         os.makedirs(folder, exist_ok=True)
         with _temporary(Path(folder), lambda file: file.write(bytes(4096))):
             pass
+
+
+@contextlib.contextmanager
+def locked(folder: PathLike) -> Iterator[None]:
+    """Keeps other processes that ask for the same folder waiting, for a moment's work on a file.
+
+    As far as the disk can: where folders cannot be locked, and when another process does not let
+    go of it within seconds, the work is done all the same.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, ImportError):
+            import fcntl  # not everywhere
+
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            until = time.monotonic() + _PATIENCE_S
+            while time.monotonic() < until:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(0.01)
+        yield
 
 
 def check_outputs(targets: Sequence[Path], *, inputs: Sequence[Path]) -> None:
