@@ -73,9 +73,16 @@ def check_names(subjects: Sequence[Subject]) -> None:
     if twice:
         raise errors.UsageError(
             "Every subject once was expected",
-            received=f"more than one called {', '.join(twice[:10])}",
+            received=f"more than one called {', '.join(twice[:10])}: "
+            + _places(subjects, twice[0]),
             advice="Give them different names in a table: subject, flair, t1.",
         )
+
+
+def _places(subjects: Sequence[Subject], name: str) -> str:
+    """Where those of one name stand, in a message."""
+    namesakes = [s for s in subjects if s.name.casefold() == name.casefold()]
+    return " and ".join(s.where or str(s.flair or s.problem) for s in namesakes[:10])
 
 
 def run(

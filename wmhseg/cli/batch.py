@@ -33,7 +33,7 @@ def _batch(arguments: argparse.Namespace) -> int:
 
     console = console_of(arguments)
     source, output = Path(arguments.subjects), Path(arguments.output)
-    subjects = find_subjects(source) if source.is_dir() else read_subjects(source)
+    subjects = find_subjects(source, console.warn) if source.is_dir() else read_subjects(source)
 
     def tell(done: int, total: int, row: Row) -> None:
         if row.error:

@@ -130,8 +130,8 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     )
     if not arguments.no_plots:
         figures.check_available()
-    cases = select(find_cases(data), arguments.only)
-    matched, unmatched = pair_results(cases, results)
+    cases = select(find_cases(data, console.warn), arguments.only)
+    matched, unmatched = pair_results(cases, results, console.warn)
     _tell_unmatched(console, unmatched)
     output = Path(arguments.output) if arguments.output else results / "evaluation"
     files.check_writable(output)

@@ -98,7 +98,8 @@ def _train_on_scans(
     output = Path(arguments.output)
     files.check_writable(output)
     table = Path(arguments.patients) if arguments.patients else None
-    patient_cases = split.with_patients(cases.find_cases(Path(arguments.data)), table)
+    found = cases.find_cases(Path(arguments.data), console.warn)
+    patient_cases = split.with_patients(found, table)
     folder = output / "prepared"
     try:
         prepared = real_data.prepare(
