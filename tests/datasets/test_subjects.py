@@ -162,7 +162,7 @@ def test_a_table_of_subjects(tmp_path: Path, suffix: str, mark: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"subject\ta\ns1\tb\n", b"subject,flair\ns1,f\n", b"subject\tflair\ns1\n",
+    [b"", b"subject\ta\ns1\tb\n", b"subject,flair\ns1,f\n", b"subject\tflair\tFLAIR\ns1\tf\tg\n",
      b"subject\tflair\ns1\tf\tg\th\n", b"subject\tflair\n\xff\xfe\t\x00\n", b'subject\tflair\n"'],
 )  # fmt: skip
 def test_what_is_no_table(tmp_path: Path, content: bytes) -> None:
@@ -171,6 +171,34 @@ def test_what_is_no_table(tmp_path: Path, content: bytes) -> None:
         batch_run.check_names(read_subjects(tmp_path / "t.tsv"))
     with pytest.raises(errors.MissingFileError):
         read_subjects(tmp_path / "none.tsv")
+
+
+def test_cells_that_an_editor_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("subject\tflair\tt1\n01\tF.nii\n02\n\t\t\n")
+    first, second = read_subjects(tmp_path / "t.tsv")
+    assert first == Subject("01", tmp_path / "F.nii")
+    assert "line 3" in second.problem
+    assert second.flair is None
+
+
+def test_the_line_of_a_table_is_named(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("subject,flair\n,f.nii\n")
+    assert "line 2" in failing(errors.TableError, read_subjects, table)
+    table.write_text("subject,flair\na,f\nb/c,f\n")
+    assert "line 3" in failing(errors.UsageError, batch_run.check_names, read_subjects(table))
+    table.write_text("subject,flair\na,f\n\na,g\n")
+    line = failing(errors.UsageError, batch_run.check_names, read_subjects(table))
+    assert f"line 2 of {table} and line 4 of {table}" in line
+
+
+def test_fault_21(shared: Path) -> None:
+    fault = shared / "faults" / "21-table-row-with-two-cells"
+    for name in ("subjects.tsv", "blank-rows.csv"):
+        found = read_subjects(fault / name)
+        assert found
+        assert all(s.problem == "" and s.flair == fault / "F.nii.gz" for s in found)
+        batch_run.check_names(found)
 
 
 def test_a_column_without_a_name_is_not_t1(tmp_path: Path) -> None:

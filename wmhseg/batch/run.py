@@ -59,12 +59,13 @@ def check_names(subjects: Sequence[Subject]) -> None:
     """
     if not subjects:
         raise errors.NoCasesError("At least one subject was expected", received="none")
-    for name in (subject.name for subject in subjects):
+    for subject in subjects:
+        name = subject.name
         plain = name.isprintable() and not set(name) & set('/\\:*?"<>|')
         if not name or not plain or name[0] == "." or len(name.encode()) > _MAX_NAME_BYTES:
             raise errors.UsageError(
                 "Subjects with names that a folder can have were expected",
-                received=f'"{name}"',
+                received=f'"{name}"' + (f" in {subject.where}" if subject.where else ""),
                 advice="Use letters, digits, - and _.",
             )
     # Folders that differ in case alone are one on some disks.

@@ -22,8 +22,9 @@ from wmhseg.datasets.scans import (
     is_derived,
 )
 from wmhseg.datasets.tables import read_table
-from wmhseg.errors import NoCasesError
+from wmhseg.errors import NoCasesError, TableError
 
+_COLUMNS = ("subject", "flair", "t1")
 _NOT_AVAILABLE = ("", "n/a")
 _MOST_NAMES = 5
 
@@ -107,8 +108,8 @@ def read_subjects(path: Path) -> list[Subject]:
     """Reads a table of subjects.
 
     Args:
-        path: Comma-separated if its name ends in .csv, otherwise tab-separated; with the columns
-            subject, flair and, if wanted, t1 (empty or n/a: none). Paths are relative to it.
+        path: See ``tables`` for its form; with the columns subject, flair and, if wanted, t1
+            (empty or n/a: none). Paths are relative to it.
 
     Returns:
         The subjects in their order.
@@ -118,14 +119,27 @@ def read_subjects(path: Path) -> list[Subject]:
         TableError: It is not of this form.
     """
     table = read_table(path)
-    columns = {name.strip().lower(): name for name in table.columns}
-    if table.rows and not {"subject", "flair"} <= set(columns):
-        raise table.lacking("subject", "flair")
+    columns: dict[str, str] = {}
+    for name in table.columns:
+        plain = name.strip().lower()
+        if plain in _COLUMNS and plain in columns:
+            raise TableError(
+                f"One column called {plain} was expected in {path}", received="more than one"
+            )
+        columns[plain] = name
+    if table.rows and not set(_COLUMNS[:2]) <= set(columns):
+        raise table.lacking(*_COLUMNS[:2])
     subjects = []
-    for row in table.rows:
+    for line, row in zip(table.lines, table.rows, strict=True):
         values = {name: row[column].strip() for name, column in columns.items()}
-        scans = (values.get(name, "") for name in ("flair", "t1"))
+        where = f"line {line} of {path}"
+        if not values["subject"]:
+            raise TableError(
+                f"The name of a subject was expected in {where}",
+                received=f"an empty cell before {values['flair'] or 'no FLAIR scan'}",
+            )
+        scans = (values.get(name, "") for name in _COLUMNS[1:])
         flair, t1 = (None if s.lower() in _NOT_AVAILABLE else path.parent / s for s in scans)
-        problem = "" if flair else "no FLAIR scan is named in the table"
-        subjects.append(Subject(values["subject"], flair, t1, problem))
+        problem = "" if flair else f"no FLAIR scan is named in {where}"
+        subjects.append(Subject(values["subject"], flair, t1, problem, where))
     return subjects
