@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from wmhseg import records
@@ -56,6 +58,25 @@ class Console:
                 self.say(f"{doing}: {25 * quarters} %")
 
         return show
+
+
+@contextlib.contextmanager
+def everything_printable() -> Iterator[None]:
+    """What a terminal's encoding cannot express is printed as an escape, and is no error.
+
+    Names of files hold what they hold: Latin-1 in an UTF-8 terminal, umlauts in an ASCII one.
+    """
+    changed: list[tuple[io.TextIOWrapper, str]] = []
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            changed.append((stream, stream.errors or "strict"))
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:  # a program that called main() keeps its own ways
+        for stream, before in changed:
+            with contextlib.suppress(OSError, ValueError):  # a full disk, or closed meanwhile
+                stream.reconfigure(errors=before)
 
 
 def console_of(arguments: argparse.Namespace) -> Console:

@@ -22,11 +22,13 @@ from wmhseg.datasets.scans import (
     is_derived,
 )
 from wmhseg.datasets.tables import read_table
-from wmhseg.errors import NoCasesError, TableError
+from wmhseg.errors import InputError, NoCasesError, TableError
+from wmhseg.io import files
 
 _COLUMNS = ("subject", "flair", "t1")
 _NOT_AVAILABLE = ("", "n/a")
 _MOST_NAMES = 5
+_BEGINNING_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,23 @@ def find_subjects(data: Path, warn: Warn = warned) -> list[Subject]:
             f"T1 scans without a FLAIR scan of the same subject are left out, {len(alone)}: {names}"
         )
     return subjects
+
+
+def why_not(subject: Subject) -> str:
+    """Why somebody cannot be segmented, as far as names and the beginnings of files tell; or ""."""
+    if subject.problem:
+        return subject.problem
+    for contrast, path in ((FLAIR, subject.flair), (T1, subject.t1)):
+        if path is not None:
+            label = f'{contrast} scan "{path}"'
+            try:
+                with files.reading(path, label, advice="Name a file.") as file:
+                    what, advice = files.pointer(file.read(_BEGINNING_BYTES))
+            except InputError as error:
+                return str(error)
+            if what:
+                return f"The {label} is {what}. {advice}"
+    return ""
 
 
 def _subjects_of_bids(group: Group) -> list[Subject]:

@@ -126,7 +126,7 @@ def read_labels(path: PathLike) -> tuple[Array, Grid]:
 
     Returns:
         (slice, row, column) in the type of the file (floating when it has a slope), and its grid.
-        What is within ``labels.TOLERANCE`` of a whole number is that number.
+        If all is within ``labels.TOLERANCE`` of whole numbers, it is these numbers.
 
     Raises:
         InputError: As ``read_scan``, but for ConstantImageError.

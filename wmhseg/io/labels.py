@@ -18,10 +18,10 @@ def nearest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         values: As they are stored.
 
     Returns:
-        In the same type. Real fractions, such as probabilities, stay what they are; so does an
-        array of whole numbers, which is not copied.
+        In the same type. An array with real fractions, such as probabilities, is returned as it
+        is: it holds no labels.
     """
     if not np.issubdtype(values.dtype, np.floating):
         return values
     whole = np.rint(values)
-    return np.where(np.abs(values - whole) <= TOLERANCE, whole, values)
+    return whole if np.all(np.abs(values - whole) <= TOLERANCE) else values
