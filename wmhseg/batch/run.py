@@ -61,8 +61,10 @@ def check_names(subjects: Sequence[Subject]) -> None:
         raise errors.NoCasesError("At least one subject was expected", received="none")
     for subject in subjects:
         name = subject.name
-        plain = name.isprintable() and not set(name) & set('/\\:*?"<>|')
-        if not name or not plain or name[0] == "." or len(name.encode()) > _MAX_NAME_BYTES:
+        # Names in another encoding than the terminal's are names of folders all the same.
+        shown = files.printable(name)
+        plain = shown.isprintable() and not set(name) & set('/\\:*?"<>|')
+        if not name or not plain or name[0] == "." or len(shown.encode()) > _MAX_NAME_BYTES:
             raise errors.UsageError(
                 "Subjects with names that a folder can have were expected",
                 received=f'"{name}"' + (f" in {subject.where}" if subject.where else ""),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from wmhseg import records
-from wmhseg.io import files
 
 
 class Console:
@@ -86,5 +86,14 @@ def console_of(arguments: argparse.Namespace) -> Console:
 
 def print_json(content: Any) -> None:
     """Prints plain values as JSON."""
-    # File names may hold what UTF-8 cannot express.
-    print(files.printable(records.json_text(content)), end="")
+    print_json_text(records.json_text(content))
+
+
+def print_json_text(text: str) -> None:
+    """Prints JSON that is JSON in a terminal of any encoding."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:  # an escape of Python's, such as "\xe4", is none of JSON's
+        text = "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in text)
+    print(text, end="")

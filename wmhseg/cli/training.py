@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wmhseg import errors
-from wmhseg.cli.console import Console, console_of
+from wmhseg.cli.console import Console, console_of, print_json_text
 from wmhseg.cli.models import print_made
 from wmhseg.cli.options import add_choice
 from wmhseg.segmentation.options import Options
@@ -67,7 +67,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
     plan = _plan(arguments)
     if arguments.print_plan:
-        print(plan_files.to_json(plan), end="")
+        print_json_text(plan_files.to_json(plan))
         return errors.EXIT_OK
     if not arguments.output:
         raise errors.UsageError("--output DIR was expected", received="none")
