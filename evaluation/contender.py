@@ -61,7 +61,9 @@ def network(
         if mode == "auto":
             mode = "keep" if case.in_challenge_layout else "adapt"
         if case.flair is None:
-            raise errors.MissingFileError("A FLAIR scan was expected", received="none")
+            raise errors.MissingFileError(
+                "A FLAIR scan was expected", received=case.scan_problem or "none"
+            )
         t1 = case.t1 if chosen.takes_t1 and not flair_only else None
         # What stands in a folder "pre" has been prepared; it is measured as it is.
         steps = PREPARED if case.flair.parent.name == "pre" else options.steps

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from batch_work import by_name
+from batch_work import by_name, stamped
 from conftest import ROOT, Phantom, write_scan
 from nifti_files import failing
 
@@ -111,14 +111,15 @@ def test_real_subjects_are_done_once(
     assert table["s3"]["exit_code"] == "82"
     assert "No T1" in table["s2"]["warnings"]
     printed = capsys.readouterr()
-    assert "1/3 s1: 0.15 ml, 2 lesions" in printed.err
+    assert "1/3 s1: 0.15 ml, 2 lesions, from FLAIR and T1\n" in printed.err
     assert "SubjectsFailed" not in printed.err
     expected = phantom.lesions.copy()
     expected[:2] = expected[-2:] = False
     mask = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "s1" / "result.nii.gz")))
     np.testing.assert_array_equal(mask, expected)
     stamp = json.loads((out / "s1" / "done.json").read_text())
-    assert list(stamp) == ["fingerprint", *table["s1"]]  # as version 0.1 wrote it
+    assert list(stamp) == ["fingerprint", *table["s1"]]  # version 0.1 wrote all but the last
+    assert [table[n]["scans"] for n in ("s1", "s2", "s3")] == ["FLAIR and T1", "FLAIR", "n/a"]
     before = (out / "s1" / "result.json").stat().st_mtime_ns
 
     # Inputs that went bad take the old result along: it would be another scan's.
@@ -148,6 +149,95 @@ def test_force_and_damaged_stamps(tmp_path: Path) -> None:
     stamp.write_text(good)
     task.mask.unlink()
     assert batch_run.run(people, out, BRIGHT, work=by_name)[0].status == "done"
+
+
+def test_a_stamp_of_an_older_version_still_counts(tmp_path: Path) -> None:
+    people, out = subjects(tmp_path, "a"), tmp_path / "out"
+    task = batch_run._tasks(people, out, BRIGHT)[0]
+    for path in task.stamp.outputs:
+        scan(path)
+    old = asdict(by_name(task))
+    del old["scans"]
+    task.stamp.write(task.fingerprint, old)
+    (row,) = batch_run.run(people, out, BRIGHT, work=by_name)
+    assert (row.status, row.volume_ml, row.warnings) == ("done before", 1.5, ("a warning",))
+    assert summary(out)["a"]["scans"] == "n/a"
+
+
+# Several batches, one folder of results -----------------------------------------------------------
+
+
+def test_rows_of_other_tables_stay(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for names in (("s1", "bad"), ("s2",), ("s10", "killed")):
+        batch_run.run(subjects(tmp_path, *names), out, BRIGHT, work=stamped)
+    table = summary(out)
+    assert list(table) == ["s10", "killed", "bad", "s1", "s2"]  # those of the last run first
+    assert [row["status"] for row in table.values()] == ["done", "failed", "failed", "done", "done"]
+    assert table["s1"] == {**table["s10"], "subject": "s1"}
+    assert table["bad"]["error"] == "not NIfTI"
+    # Their subjects are not this run's: they decide no exit code, and stand in no result of it.
+    rows = batch_run.run(subjects(tmp_path, "s2"), out, BRIGHT, work=stamped)
+    assert [(row.subject, row.status) for row in rows] == [("s2", "done before")]
+    assert len(summary(out)) == 5
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\x00\t\n", b"subject\nx", b"a\tb\n1\t2\n"])
+def test_a_lost_summary_is_made_again_from_the_folders(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    out = tmp_path / "out"
+    batch_run.run(subjects(tmp_path, "s1", "s3"), out, BRIGHT, work=stamped)
+    for damaged in ("", "[" * 9999, '{"subject": 7}'):
+        for name in ("result.nii.gz", "result.json", "done.json"):
+            scan(out / "odd" / name, damaged.encode())
+        (out / "summary.tsv").unlink()
+        if content is not None:
+            scan(out / "summary.tsv", content)
+        batch_run.run(subjects(tmp_path, "s2"), out, BRIGHT, work=stamped)
+        table = summary(out)
+        assert set(table) - {"x"} == {"s1", "s2", "s3"}
+        assert table["s3"]["volume_ml"] == "1.5"
+
+
+def test_what_was_removed_does_not_stay_done(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    batch_run.run(subjects(tmp_path, "s1", "s2"), out, BRIGHT, work=stamped)
+    (out / "s1" / "result.nii.gz").unlink()
+    (out / "s2").rename(out / "s3")
+    batch_run.run(subjects(tmp_path, "s4"), out, BRIGHT, work=stamped)
+    assert set(summary(out)) == {"s3", "s4"}
+
+
+def test_two_batches_at_once_lose_no_row(tmp_path: Path) -> None:
+    script, out = tmp_path / "run.py", tmp_path / "out"
+    script.write_text("""
+import sys
+from pathlib import Path
+from batch_work import stamped
+from wmhseg.batch import run
+from wmhseg.datasets.subjects import Subject
+
+if __name__ == "__main__":
+    data, out, *names = sys.argv[1:]
+    who = [Subject(name, Path(data, f"{name}.nii")) for name in names]
+    run.run(who, Path(out), run.BatchOptions(model="bright"), work=stamped)
+""")
+    groups = [[f"{letter}{n}" for n in range(12)] + [f"bad-{letter}"] for letter in "pq"]
+    for names in groups:
+        subjects(tmp_path, *names)
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(tmp_path), str(out), *names],
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        )
+        for names in groups
+    ]
+    assert [process.wait(120) for process in running] == [0, 0]
+    table = summary(out)
+    assert {name: row["status"] for name, row in table.items()} == {
+        name: "failed" if name.startswith("bad") else "done" for name in [*groups[0], *groups[1]]
+    }
 
 
 def test_no_jobs_and_no_model(tmp_path: Path) -> None:

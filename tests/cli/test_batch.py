@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+import pytest
+from folders import touch
 
 from wmhseg import errors
 from wmhseg.cli.main import main
@@ -13,3 +17,36 @@ def test_batch_needs_subjects(tmp_path: Path) -> None:
     assert main(["batch", str(tmp_path), "--output", out]) == errors.NoCasesError.exit_code
     assert main(["batch", str(tmp_path / "none.tsv"), "--output", out]) == 80
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_tells_and_runs_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = touch(
+        tmp_path / "data",
+        *("a/FLAIR.nii", "a/T1.nii", "b_FLAIR.nii", "c_T1.nii"),
+        *("sub-1_FLAIR.nii", "sub-1_acq-x_T1w.nii", "sub-1_acq-y_T1w.nii"),
+    )
+    (data / "d_FLAIR.nii.gz").symlink_to("../.git/annex/objects/x.nii.gz")
+    (data / "e_FLAIR.nii.gz").write_text("/annex/objects/x.nii.gz\n")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["batch", str(data), "--dry-run"]) == 0
+    printed = capsys.readouterr()
+    names, *rows = (line.split("\t") for line in printed.out.splitlines())
+    assert names == ["subject", "flair", "t1", "why_not"]
+    told = {row[0]: row[1:] for row in rows}
+    assert told["a"] == [str(data / "a/FLAIR.nii"), str(data / "a/T1.nii"), ""]
+    assert told["b"] == [str(data / "b_FLAIR.nii"), "n/a", ""]
+    assert told["sub-1"][:2] == ["n/a", "n/a"]
+    assert "sub-1_acq-y_T1w.nii" in told["sub-1"][2]
+    assert "a link to a file that is not there" in told["d"][2]
+    assert "git-annex pointer" in told["e"][2]
+    assert set(told) == {"a", "b", "sub-1", "d", "e"}
+    assert "c_T1.nii" in printed.err
+    assert main(["batch", str(data), "--output", str(tmp_path / "o"), "--dry-run", "--json"]) == 0
+    assert [row["subject"] for row in json.loads(capsys.readouterr().out)] == list(told)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_batch_needs_a_place_for_results(tmp_path: Path) -> None:
+    assert main(["batch", str(touch(tmp_path, "FLAIR.nii"))]) == errors.UsageError.exit_code

@@ -31,6 +31,21 @@ def test_commas_by_the_name_of_the_file(tmp_path: Path) -> None:
     assert table.rows == ({"a": "x,y", "b": "2"},)
     assert "separated by commas" in str(table.lacking("c"))
     assert "separated by tabs" in str(read_table(saved(tmp_path, b"a,b\n")).lacking("c", "d"))
+    marked = read_table(saved(tmp_path, b"a;b\n", "t.csv"))
+    assert "separated by semicolons" in str(marked.lacking("c"))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt"])
+def test_semicolons_as_spreadsheets_write_them(tmp_path: Path, name: str) -> None:
+    table = read_table(saved(tmp_path, b'\xef\xbb\xbfa;b\r\n"x;y";1,5\r\n', name))
+    assert table.rows == ({"a": "x;y", "b": "1,5"},)
+
+
+def test_rows_that_are_short_or_empty(tmp_path: Path) -> None:
+    content = b"\n,,\na,b,c\n1\n,,\n , \n\n2,x,y,,\n"
+    table = read_table(saved(tmp_path, content, "t.csv"))
+    assert table.rows == ({"a": "1", "b": "", "c": ""}, {"a": "2", "b": "x", "c": "y"})
+    assert table.lines == (4, 8)
 
 
 def test_an_empty_file_has_no_columns(tmp_path: Path) -> None:
@@ -42,7 +57,6 @@ def test_an_empty_file_has_no_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "row"),
     [
-        (b"a\tb\n1\n", {"a": "1", "b": ""}),
         (b"a\tb\n1\t2\t3\n", {"a": "1", "b": "2"}),
         (b"a\tb\n1\t\xff\n", {"a": "1", "b": "\ufffd"}),
         (b'a\tb\n1\t"x\n', {"a": "1", "b": "x\n"}),
@@ -55,6 +69,14 @@ def test_what_is_odd_is_refused_or_put_up_with(
     with pytest.raises(errors.TableError, match=r"t\.tsv"):
         read_table(path)
     assert read_table(path, lenient=True).rows == (row,)
+
+
+def test_the_line_that_is_wrong_is_named(tmp_path: Path) -> None:
+    long = saved(tmp_path, b"a\tb\n\n1\t2\n1\t2\t3\n")
+    with pytest.raises(errors.TableError, match=r"2 cells, .* a, b, .* line 4 of .*: 3 cells"):
+        read_table(long)
+    with pytest.raises(errors.TableError, match="line 2"):
+        read_table(saved(tmp_path, b'a\tb\n1\t"x\n'))
 
 
 def test_what_is_far_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

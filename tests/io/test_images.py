@@ -289,6 +289,10 @@ BAD_CONTENT = {
     "mgz": (gzip.compress(b"\0\0\0\1" + bytes(400)), errors.NotNiftiError, 82, "MGZ"),
     "twice packed": (gzip.compress(PACKED), errors.NotNiftiError, 82, "gzip inside"),
     "pointer": (b"version https://git-lfs.github.com/spec/v1\n", errors.NotNiftiError, 82, "LFS"),
+    "annex pointer": (b"/annex/objects/MD5E-s7--1.nii\n", errors.NotNiftiError, 82, "datalad get"),
+    "link as text": (
+        b"../../../.git/annex/objects/x/MD5E-s7--1.nii", errors.NotNiftiError, 82, "datalad get"
+    ),
     "pair": (nifti1(magic=b"ni1\0"), errors.NotNiftiError, 82, ".hdr/.img"),
     "analyze": (nifti1(magic=bytes(4)), errors.NotNiftiError, 82, ".hdr/.img"),
     "magic 2": (replaced(nifti2(), 4, "8s", b"n+3"), errors.NotNiftiError, 82, "unknown"),
@@ -379,6 +383,28 @@ def test_refuses_bad_content_in_one_line(tmp_path: Path, case: str) -> None:
     assert str(path) in line
     if kind is not errors.ConstantImageError:
         assert word in failing(kind, images.read_labels, path)
+
+
+def test_links_to_files_that_are_not_there(tmp_path: Path) -> None:
+    link = tmp_path / "scan.nii.gz"
+    link.symlink_to("elsewhere.nii.gz")
+    line = failing(errors.MissingFileError, images.read_scan, link, name="FLAIR")
+    assert "a link to a file that is not there, elsewhere.nii.gz" in line
+    assert "annex" not in line
+    link.unlink()
+    link.symlink_to("../.git/annex/objects/3v/0K/MD5E-s7--1.nii.gz")
+    line = failing(errors.MissingFileError, images.read_scan, link, name="FLAIR")
+    assert "a link to a file that is not there" in line
+    assert "datalad get" in line
+
+
+def test_fault_25(shared: Path) -> None:
+    """The link itself got lost on the way: it is a file that says where it led to."""
+    data = shared / "faults" / "25-dangling-link-message" / "data"
+    scan = data / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz"
+    line = failing(errors.NotNiftiError, images.read_scan, scan, name="FLAIR")
+    assert "a link to a file that is not there" in line
+    assert "datalad get" in line
 
 
 def test_values_beyond_float32(tmp_path: Path) -> None:

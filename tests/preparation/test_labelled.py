@@ -39,9 +39,9 @@ def test_t1_is_read_where_there_is_one_and_it_is_asked_for(case: Case) -> None:
 
 
 def test_what_is_missing_is_named(case: Case) -> None:
-    with pytest.raises(MissingFileError, match=r"FLAIR and mask .*Received: T1, wmh"):
-        labelled.read_labelled(replace(case, flair=None), with_t1=True)
-    with pytest.raises(MissingFileError, match=r"FLAIR and mask .*Received: FLAIR, T1"):
+    with pytest.raises(MissingFileError, match=r"FLAIR scan .* beside .*wmh\.nii\.gz.*none at all"):
+        labelled.read_labelled(replace(case, flair=None, scan_problem="none at all"), with_t1=True)
+    with pytest.raises(MissingFileError, match="mask was expected beside"):
         labelled.read_labelled(replace(case, reference=None), with_t1=True)
     problem = Problem(Kind.DUPLICATE, "one of 2 cases")
     with pytest.raises(MissingFileError, match=r"\(duplicate id\).*Received: one of 2 cases"):

@@ -224,6 +224,19 @@ def test_missing_origin_is_accepted_as_keras_does(small, attribute):
 # --- files of something else ----------------------------------------------------------------
 
 
+@pytest.mark.parametrize("child", [True, False])
+def test_pointers_and_links_in_place_of_a_file(tmp_path, child, monkeypatch):
+    pointer = tmp_path / "pointer.h5"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\n")
+    link = tmp_path / "link.h5"
+    link.symlink_to("nowhere.h5")
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    with pytest.raises(WeightsError, match=r"Git LFS pointer.*git lfs pull"):
+        keras2.read(pointer, [])
+    with pytest.raises(MissingFileError, match=r"a link to a file that is not there.*link\.h5"):
+        keras2.read(link, [])
+
+
 def test_missing_file(tmp_path, child):
     with pytest.raises(MissingFileError, match="absent"):
         keras2.read(tmp_path / "absent.h5", SMALL)

@@ -141,6 +141,26 @@ def test_missing_and_unreadable_weights(tmp_path: Path) -> None:
         store.load(made, made.preset.members[0])
 
 
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n", "git lfs pull"),
+        (b"/annex/objects/MD5E-s3--12.safetensors\n", "datalad get"),
+    ],
+)
+def test_pointers_in_place_of_weights(tmp_path: Path, content: bytes, word: str) -> None:
+    """They are called what they are, not damaged."""
+    made = save(tmp_path / "some-model")
+    path = made.folder / "0.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=rf"0\.safetensors.*pointer.*{word}"):
+        store.load(made, made.preset.members[0])
+    path.unlink()
+    path.symlink_to("../.git/annex/objects/x/y/MD5E-s3--12.safetensors")
+    with pytest.raises(MissingFileError, match=r"a link to a file that is not there.*datalad get"):
+        store.load(made, made.preset.members[0])
+
+
 def test_weights_of_impossible_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = save(tmp_path / "some-model")
     monkeypatch.setattr(tensor_files, "_MAX_WEIGHT_BYTES", 100)

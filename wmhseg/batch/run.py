@@ -2,7 +2,8 @@
 
 ``OUTPUT/<subject>/`` holds ``result.nii.gz``, ``result.json`` and, written after both,
 ``done.json``: the fingerprint of what they were made from. A second run skips a subject whose
-fingerprint is still the same. ``OUTPUT/summary.tsv`` is brought up to date after every subject.
+fingerprint is still the same. ``OUTPUT/summary.tsv`` is brought up to date after every subject;
+rows of subjects of other runs stay in it.
 """
 
 from __future__ import annotations
@@ -58,12 +59,15 @@ def check_names(subjects: Sequence[Subject]) -> None:
     """
     if not subjects:
         raise errors.NoCasesError("At least one subject was expected", received="none")
-    for name in (subject.name for subject in subjects):
-        plain = name.isprintable() and not set(name) & set('/\\:*?"<>|')
-        if not name or not plain or name[0] == "." or len(name.encode()) > _MAX_NAME_BYTES:
+    for subject in subjects:
+        name = subject.name
+        # Names in another encoding than the terminal's are names of folders all the same.
+        shown = files.printable(name)
+        plain = shown.isprintable() and not set(name) & set('/\\:*?"<>|')
+        if not name or not plain or name[0] == "." or len(shown.encode()) > _MAX_NAME_BYTES:
             raise errors.UsageError(
                 "Subjects with names that a folder can have were expected",
-                received=f'"{name}"',
+                received=f'"{name}"' + (f" in {subject.where}" if subject.where else ""),
                 advice="Use letters, digits, - and _.",
             )
     # Folders that differ in case alone are one on some disks.
@@ -72,9 +76,16 @@ def check_names(subjects: Sequence[Subject]) -> None:
     if twice:
         raise errors.UsageError(
             "Every subject once was expected",
-            received=f"more than one called {', '.join(twice[:10])}",
+            received=f"more than one called {', '.join(twice[:10])}: "
+            + _places(subjects, twice[0]),
             advice="Give them different names in a table: subject, flair, t1.",
         )
+
+
+def _places(subjects: Sequence[Subject], name: str) -> str:
+    """Where those of one name stand, in a message."""
+    namesakes = [s for s in subjects if s.name.casefold() == name.casefold()]
+    return " and ".join(s.where or str(s.flair or s.problem) for s in namesakes[:10])
 
 
 def run(
@@ -110,7 +121,7 @@ def run(
             for task, s in zip(tasks, subjects, strict=True)]  # fmt: skip
     waiting = [index for index, row in enumerate(rows) if row.status == WAITING]
     done = len(rows) - len(waiting)
-    write_summary(output / SUMMARY, rows)
+    write_summary(output / SUMMARY, rows, look=True)
     work_list = [tasks[index] for index in waiting]
     if batch.jobs == 1:  # with more, nobody knows which process takes the next one
         following = [task.subject for task in work_list[1:]]
@@ -126,7 +137,7 @@ def run(
                 if on_row is not None:
                     on_row(done, len(rows), rows[index])
     finally:
-        write_summary(output / SUMMARY, rows)
+        write_summary(output / SUMMARY, rows, look=True)
     return rows
 
 

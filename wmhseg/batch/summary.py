@@ -1,19 +1,31 @@
-"""What became of each subject: a row of the summary, and the table of all of them."""
+"""What became of each subject: a row of the summary, and the table of all of them.
+
+Several batches may write into one folder, one after the other or at once. The table is therefore
+never that of one run alone: the rows of other subjects stay, and those that are done are read from
+what their folders say.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from wmhseg import errors
+from wmhseg import errors, records
+from wmhseg.datasets.folders import natural
 from wmhseg.io import files
+from wmhseg.io.stamps import Stamp
 
 SUMMARY = "summary.tsv"
 DONE, SKIPPED, FAILED, WAITING = "done", "done before", "failed", "not run"
 COLUMNS = (
     "subject", "status", "volume_ml", "lesion_count", "seconds", "warnings", "exit_code", "error",
+    "scans",
 )  # fmt: skip
+_NONE = "n/a"
+_MAX_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,8 @@ class Row:
         warnings: Sentences.
         exit_code: What ``wmhseg segment`` would have ended with; None while it has not run.
         error: One line, "" if there was none.
+        scans: What the mask was made from, "FLAIR and T1" or "FLAIR"; "" if there is none, or if
+            an older version made it.
     """
 
     subject: str
@@ -39,24 +53,113 @@ class Row:
     warnings: tuple[str, ...] = ()
     exit_code: int | None = None
     error: str = ""
+    scans: str = records.added("")
 
 
-def write_summary(path: Path, rows: Iterable[Row]) -> None:
+def mask_in(folder: Path) -> Path:
+    """The mask of the subject whose folder it is."""
+    return folder / "result.nii.gz"
+
+
+def stamp_in(folder: Path) -> Stamp:
+    """What says that a subject's mask and report are complete, and what they were made from."""
+    return Stamp(folder / "done.json", (mask_in(folder), folder / "result.json"))
+
+
+def row_of(facts: Any) -> Row | None:
+    """The row that a stamp holds, None if it is somebody else's."""
+    try:
+        return records.parse(Row, facts)
+    except records.MismatchError:
+        return None
+
+
+def write_summary(path: Path, rows: Sequence[Row], *, look: bool = False) -> None:
     """Writes the table of all subjects, complete or not at all.
 
     Args:
-        path: Tab-separated.
-        rows: One a subject.
+        path: Tab-separated. The rows in it of subjects that are not among ``rows`` stay.
+        rows: One a subject of this run.
+        look: Look into the folders beside the table as well: what they hold is in the table
+            afterwards, and what is not there any more does not stand in it as done.
 
     Raises:
         OutputError: It cannot be written.
     """
-    lines = ["\t".join(COLUMNS)]
-    for row in rows:
-        values = {**asdict(row), "warnings": " | ".join(row.warnings)}
-        cells = ["n/a" if values[c] is None else str(values[c]) for c in COLUMNS]
-        lines.append("\t".join(" ".join(cell.split()) for cell in cells))
-    files.write_text(path, "\n".join(lines) + "\n")
+    with files.locked(path.parent):
+        table = {_key(row): row for row in _stored_rows(path)}
+        if look:
+            found = {_key(row): row for row in _finished(path.parent)}
+            kept = {k: row for k, row in table.items() if row.status not in (DONE, SKIPPED)}
+            table = kept | found
+        for row in rows:
+            table.pop(_key(row), None)
+        others = sorted(table.values(), key=lambda row: natural(row.subject))
+        lines = ["\t".join(COLUMNS), *map(_line, rows), *map(_line, others)]
+        files.write_text(path, "\n".join(lines) + "\n")
+
+
+def _key(row: Row) -> str:
+    """A name as the table writes it."""
+    return files.printable(_one_line(row.subject))
+
+
+def _one_line(cell: str) -> str:
+    return " ".join(cell.split())
+
+
+def _line(row: Row) -> str:
+    values = {**asdict(row), "warnings": " | ".join(row.warnings), "scans": row.scans or _NONE}
+    cells = [_NONE if values[c] is None else str(values[c]) for c in COLUMNS]
+    return "\t".join(map(_one_line, cells))
+
+
+def _stored_rows(path: Path) -> Iterator[Row]:
+    """Rows of a table that ``write_summary`` wrote; lines that say nothing are left out."""
+    try:
+        with files.reading(path, f'summary "{path}"', advice="") as file:
+            text = file.read(_MAX_BYTES).decode("utf-8-sig", "replace")
+    except errors.InputError:
+        return  # none yet
+    # Cells are written without quotes or line ends: not a table of csv's.
+    names, *lines = (line.rstrip("\r").split("\t") for line in text.split("\n"))
+    for cells in lines:
+        row = dict(zip(names, cells, strict=False))
+        if row.get("subject"):
+            yield Row(
+                row["subject"],
+                row.get("status", WAITING),
+                _number(row.get("volume_ml")),
+                _whole(row.get("lesion_count")),
+                _number(row.get("seconds")),
+                tuple(filter(None, row.get("warnings", "").split(" | "))),
+                _whole(row.get("exit_code")),
+                row.get("error", ""),
+                row.get("scans", "").replace(_NONE, ""),
+            )
+
+
+def _number(cell: str | None) -> float | None:
+    try:
+        return float(cell or "")
+    except ValueError:
+        return None
+
+
+def _whole(cell: str | None) -> int | None:
+    return int(cell) if cell and cell.isdecimal() else None
+
+
+def _finished(output: Path) -> Iterator[Row]:
+    """The row of every subject's folder that holds a complete result."""
+    try:
+        names = [entry.name for entry in os.scandir(output) if entry.is_dir()]
+    except OSError:
+        return
+    for name in names:
+        row = row_of(stamp_in(output / name).facts())
+        if row is not None:
+            yield replace(row, subject=name)  # a folder may have been given another name
 
 
 def check_all_done(rows: Sequence[Row], summary: Path) -> None:

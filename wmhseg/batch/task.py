@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from wmhseg import errors
-from wmhseg.batch.summary import DONE, FAILED, SKIPPED, Row
+from wmhseg.batch.summary import DONE, FAILED, SKIPPED, Row, mask_in, row_of, stamp_in
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import files
 from wmhseg.io.stamps import Stamp
@@ -40,24 +40,18 @@ class Task:
     @property
     def mask(self) -> Path:
         """The mask to write."""
-        return self.folder / "result.nii.gz"
+        return mask_in(self.folder)
 
     @property
     def stamp(self) -> Stamp:
         """What says that mask and report are complete, and what they were made from."""
-        return Stamp(self.folder / "done.json", (self.mask, self.folder / "result.json"))
+        return stamp_in(self.folder)
 
 
 def done_before(task: Task) -> Row | None:
     """The row of an earlier run on the same inputs, None if there is none."""
-    facts = task.stamp.read(task.fingerprint)
-    if facts is None:
-        return None
-    try:
-        facts["warnings"] = tuple(map(str, facts["warnings"]))
-        return replace(Row(**facts), status=SKIPPED)
-    except (TypeError, KeyError):
-        return None  # somebody else's
+    row = row_of(task.stamp.read(task.fingerprint))
+    return None if row is None else replace(row, status=SKIPPED)
 
 
 def segment_one(task: Task) -> Row:
@@ -86,6 +80,7 @@ def segment_one(task: Task) -> Row:
             round(sum(report.seconds.values()), 1),
             report.warnings,
             errors.EXIT_OK,
+            scans="FLAIR and T1" if report.t1_used else "FLAIR",
         )
         task.stamp.write(task.fingerprint, asdict(row))
     except errors.WmhsegError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from wmhseg.cli.options import add_running, model_of, options_of
 
 if TYPE_CHECKING:
     from wmhseg.batch.summary import Row
+    from wmhseg.datasets.subjects import Subject
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +22,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "subjects", metavar="TABLE|DIR", help="columns subject, flair, t1; or scans"
     )
-    parser.add_argument("--output", required=True, metavar="DIR", help="one folder a subject in it")
+    parser.add_argument("--output", metavar="DIR", help="one folder a subject in it")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="at once; default: 1")
     parser.add_argument("--force", action="store_true", help="segment again what is done")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print who would be segmented from what; run nothing"
+    )
     add_running(parser)
 
 
@@ -32,14 +37,21 @@ def _batch(arguments: argparse.Namespace) -> int:
     from wmhseg.reporting import report
 
     console = console_of(arguments)
-    source, output = Path(arguments.subjects), Path(arguments.output)
-    subjects = find_subjects(source) if source.is_dir() else read_subjects(source)
+    source = Path(arguments.subjects)
+    if not (arguments.output or arguments.dry_run):
+        raise errors.UsageError("A folder for the results was expected", advice="Add --output DIR.")
+    subjects = find_subjects(source, console.warn) if source.is_dir() else read_subjects(source)
+    if arguments.dry_run:
+        run.check_names(subjects)
+        _print_subjects(subjects, as_json=arguments.json)
+        return errors.EXIT_OK
+    output = Path(arguments.output)
 
     def tell(done: int, total: int, row: Row) -> None:
         if row.error:
             console.warn(f"{done}/{total} {row.subject}: {row.error}")
             return
-        load = f"{row.volume_ml:.2f} ml, {row.lesion_count} lesions"
+        load = f"{row.volume_ml:.2f} ml, {row.lesion_count} lesions, from {row.scans}"
         console.say(f"{done}/{total} {row.subject}: {load}")
         for warning in row.warnings:
             console.warn(f"{row.subject}: {warning}")
@@ -57,6 +69,31 @@ def _batch(arguments: argparse.Namespace) -> int:
     console.say(report.NOT_A_DEVICE)
     summary.check_all_done(rows, output / summary.SUMMARY)
     return errors.EXIT_OK
+
+
+def _print_subjects(subjects: Sequence[Subject], *, as_json: bool) -> None:
+    """Prints what was found: a row a subject."""
+    from wmhseg.datasets.subjects import why_not
+
+    rows = [
+        {
+            "subject": s.name,
+            "flair": str(s.flair) if s.flair else None,
+            "t1": str(s.t1) if s.t1 else None,
+            "why_not": why_not(s),
+        }
+        for s in subjects
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    print("\t".join(rows[0]))
+    for row in rows:
+        print(
+            "\t".join(
+                " ".join((cell if cell is not None else "n/a").split()) for cell in row.values()
+            )
+        )
 
 
 COMMANDS = {"batch": _add_arguments}

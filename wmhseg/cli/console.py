@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from wmhseg import records
@@ -57,6 +60,25 @@ class Console:
         return show
 
 
+@contextlib.contextmanager
+def everything_printable() -> Iterator[None]:
+    """What a terminal's encoding cannot express is printed as an escape, and is no error.
+
+    Names of files hold what they hold: Latin-1 in an UTF-8 terminal, umlauts in an ASCII one.
+    """
+    changed: list[tuple[io.TextIOWrapper, str]] = []
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            changed.append((stream, stream.errors or "strict"))
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:  # a program that called main() keeps its own ways
+        for stream, before in changed:
+            with contextlib.suppress(OSError, ValueError):  # a full disk, or closed meanwhile
+                stream.reconfigure(errors=before)
+
+
 def console_of(arguments: argparse.Namespace) -> Console:
     """The console that ``--quiet`` and ``--verbose`` ask for."""
     return Console(quiet=arguments.quiet, verbose=arguments.verbose)
@@ -64,6 +86,14 @@ def console_of(arguments: argparse.Namespace) -> Console:
 
 def print_json(content: Any) -> None:
     """Prints plain values as JSON."""
-    # File names may hold what UTF-8 cannot express.
-    text = records.json_text(content).encode("utf-8", "backslashreplace").decode("utf-8")
+    print_json_text(records.json_text(content))
+
+
+def print_json_text(text: str) -> None:
+    """Prints JSON that is JSON in a terminal of any encoding."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:  # an escape of Python's, such as "\xe4", is none of JSON's
+        text = "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in text)
     print(text, end="")

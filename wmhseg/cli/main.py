@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from wmhseg import errors
+from wmhseg.cli.console import everything_printable
 from wmhseg.cli.parser import Parser, add_general
 from wmhseg.version import __version__
 
@@ -98,7 +99,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; errors have been printed as one line.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    with everything_printable():
+        return _main(list(sys.argv[1:] if argv is None else argv))
+
+
+def _main(words: list[str]) -> int:
     debug = "--debug" in words
     # A container is stopped by SIGTERM: unwind, so that no temporary file stays. Outside the main
     # thread the host program handles signals.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wmhseg import errors
-from wmhseg.cli.console import Console, console_of, print_json
+from wmhseg.cli.console import Console, console_of, print_json, print_json_text
 
 if TYPE_CHECKING:
     from wmhseg.scoring.summary import Overview
@@ -130,8 +130,8 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     )
     if not arguments.no_plots:
         figures.check_available()
-    cases = select(find_cases(data), arguments.only)
-    matched, unmatched = pair_results(cases, results)
+    cases = select(find_cases(data, console.warn), arguments.only)
+    matched, unmatched = pair_results(cases, results, console.warn)
     _tell_unmatched(console, unmatched)
     output = Path(arguments.output) if arguments.output else results / "evaluation"
     files.check_writable(output)
@@ -147,7 +147,7 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     summary_files.write(overview, output, plots)
     _tell_notes(console, scores)
     if arguments.json:
-        print(summary_files.to_json(overview), end="")
+        print_json_text(summary_files.to_json(overview))
     else:
         _print_overview(overview, output)
     check_all_scored(scores, str(output / "summary.md"))

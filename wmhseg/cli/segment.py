@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wmhseg import errors
-from wmhseg.cli.console import Console, console_of
+from wmhseg.cli.console import Console, console_of, print_json_text
 from wmhseg.cli.options import add_running, model_of, options_of
 from wmhseg.segmentation.options import Options
 
@@ -114,7 +114,7 @@ def segment_case(
         console.warn(warning)
     result.save(case.output, case.probability, case.overlay, case.mask_on_t1)
     if as_json:
-        print(result.report.to_json(), end="")
+        print_json_text(result.report.to_json())
     else:
         for line in result.report.to_lines():
             print(line)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wmhseg import errors
-from wmhseg.cli.console import Console, console_of
+from wmhseg.cli.console import Console, console_of, print_json_text
 from wmhseg.cli.models import print_made
 from wmhseg.cli.options import add_choice
 from wmhseg.segmentation.options import Options
@@ -67,7 +67,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
     plan = _plan(arguments)
     if arguments.print_plan:
-        print(plan_files.to_json(plan), end="")
+        print_json_text(plan_files.to_json(plan))
         return errors.EXIT_OK
     if not arguments.output:
         raise errors.UsageError("--output DIR was expected", received="none")
@@ -98,7 +98,8 @@ def _train_on_scans(
     output = Path(arguments.output)
     files.check_writable(output)
     table = Path(arguments.patients) if arguments.patients else None
-    patient_cases = split.with_patients(cases.find_cases(Path(arguments.data)), table)
+    found = cases.find_cases(Path(arguments.data), console.warn)
+    patient_cases = split.with_patients(found, table)
     folder = output / "prepared"
     try:
         prepared = real_data.prepare(

@@ -32,8 +32,16 @@ class BidsName:
     @property
     def case(self) -> str:
         """The entities that tell cases apart: ``sub-…[_ses-…][_run-…]``."""
+        return self._of(_NAMING)
+
+    @property
+    def session(self) -> str:
+        """The entities that tell visits apart: ``sub-…[_ses-…]``."""
+        return self._of(_NAMING[:2])
+
+    def _of(self, keys: tuple[str, ...]) -> str:
         parts = self.entities
-        return "_".join(f"{key}-{parts[key]}" for key in _NAMING if key in parts)
+        return "_".join(f"{key}-{parts[key]}" for key in keys if key in parts)
 
     @property
     def is_lesion_mask(self) -> bool:

@@ -1,20 +1,21 @@
 """Which cases, scans with a reference, a folder holds.
 
-Three layouts are known, and may stand in one folder; hidden files and folders are left out:
+Scans are found as for ``wmhseg batch``: see ``scans`` for the layouts. Their masks:
 
-* The challenge's: ``DATA/training|test/<site>/[<scanner>/]<id>/`` with ``wmh.nii.gz``,
-  ``pre/FLAIR.nii.gz`` and ``pre/T1.nii.gz``.
-* Flat: ``DATA/<id>/`` with the same content. ``DATA`` may be a case itself.
+* Challenge and flat: ``wmh.nii.gz`` in ``<id>/``, whether the scans lie there or in ``pre``.
+  ``DATA/training|test/<site>/[<scanner>/]<id>/`` tells split, site and scanner.
+* Pairs: ``<id>_wmh.nii.gz`` beside ``<id>_FLAIR.nii.gz``.
 * BIDS-like: ``sub-<label>[_ses-<label>][_run-<index>]…_label-WMH_mask.nii.gz`` anywhere; other
   entities are allowed, the label may be WMH or lesion in any case, the suffix mask or dseg. The
-  case is called ``sub-…[_ses-…][_run-…]``; its scans are those of the same subject, session and
-  run, and ``participants.tsv`` may tell its site and scanner.
+  case is called ``sub-…[_ses-…][_run-…]``; its FLAIR scan is matched to it as T1 is to FLAIR, in
+  ``derivatives`` only if there is none elsewhere. ``participants.tsv`` may tell site and scanner.
 
-".nii" will do for references and for scans of BIDS.
+".nii" will do.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +23,27 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from wmhseg.datasets.bids import mask_owner, read_participants
-from wmhseg.datasets.folders import files_below, stem_of
-from wmhseg.datasets.scan_names import PREPARED, challenge_scans, scan_name
+from wmhseg.datasets.bids import mask_owner, parse, read_participants
+from wmhseg.datasets.folders import Warn, files_below, stem_of, warned
+from wmhseg.datasets.scan_names import ORIGINAL, scan_name
+from wmhseg.datasets.scans import (
+    FLAIR,
+    T1,
+    Chosen,
+    Group,
+    Layout,
+    choose,
+    choose_in_bids,
+    closest,
+    groups,
+    is_data,
+    is_derived,
+    sought_in,
+)
 from wmhseg.errors import NoCasesError, UsageError
 
+MASK = "wmh"
+_PAIRED_MASK = re.compile(rf"(.+)[-_]{MASK}", re.IGNORECASE)
 SPLITS = ("training", "test")
 SELECTORS = {"case": "name", "split": "split", "site": "site", "scanner": "scanner"}
 """What cases can be selected by, and the field of ``Case`` that it is."""
@@ -66,6 +83,7 @@ class Case:
         flair: FLAIR scan to segment, None if there is none.
         t1: T1 scan on the FLAIR scan's grid, None if there is none.
         problem: Why the case cannot be scored, None if it can.
+        scan_problem: Why there are no scans, "" if there are. It can be scored all the same.
     """
 
     name: str
@@ -76,6 +94,7 @@ class Case:
     flair: Path | None = None
     t1: Path | None = None
     problem: Problem | None = None
+    scan_problem: str = ""
 
     @property
     def in_challenge_layout(self) -> bool:
@@ -83,41 +102,33 @@ class Case:
         return bool(self.split and self.site)
 
 
-def find_cases(data: Path) -> list[Case]:
+def find_cases(data: Path, warn: Warn = warned) -> list[Case]:
     """Find every case of a data set.
 
     Args:
         data: Its folder; see the layouts above.
+        warn: Is given a sentence about each folder in it that cannot be read.
 
     Returns:
         The cases in natural order of their paths. Those that cannot be scored (no reference, or a
-        name that another case has too) carry a problem.
+        name that another case has too) carry a problem, and so do those whose scans are missing
+        or not the only ones.
 
     Raises:
         MissingFileError: There is no such folder.
-        UnreadableFileError: A folder in it cannot be read.
+        UnreadableFileError: It cannot be read.
         NoCasesError: It holds no case.
     """
-    cases: list[Case] = []
-    scans: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    with_scans: list[Path] = []
-    people: dict[str, Mapping[str, str]] = {}
-    for path in files_below(data):
-        stem = stem_of(path)
-        if stem == "wmh":
-            cases.append(_case_in_folder(data, path.parent, path))
-        elif stem == "FLAIR" and path.parent.name == PREPARED:
-            with_scans.append(path.parent.parent)
-        elif (scan := scan_name(stem)) is not None and scan.bids:
-            scans[scan.owner, scan.contrast].append(path)
-        elif name := mask_owner(stem):
-            cases.append(Case(name, reference=path))
-        elif path.name == "participants.tsv":
-            people.update(read_participants(path))
-    complete = {case.reference.parent for case in cases if case.reference is not None}
-    cases += [
-        _case_in_folder(data, folder, None) for folder in with_scans if folder not in complete
-    ]
+    paths = [path for path in files_below(data, warn) if is_data(data, path)]
+    found = groups(data, paths)
+    cases, people = _with_references(data, paths, found)
+    homes = {case.reference.parent for case in cases if case.reference is not None}
+    for group in found:
+        # orig is not what is segmented, nor a case of its own.
+        home = group.home.parent if group.home.name == ORIGINAL else group.home
+        if group.layout is Layout.FOLDER and group.scans[FLAIR] and home not in homes:
+            chosen = choose(group.scans[FLAIR], group.scans[T1])
+            cases.append(_case_in_folder(data, group.home, None, chosen))
     if not cases:
         raise NoCasesError(
             f"A folder with cases was expected: wmh.nii.gz in a folder for each case, or BIDS "
@@ -125,7 +136,67 @@ def find_cases(data: Path) -> list[Case]:
             received="none",
         )
     counts = Counter(case.name for case in cases)
-    return [_completed(case, counts[case.name], scans, people) for case in cases]
+    return [_completed(case, counts[case.name], people) for case in cases]
+
+
+def _with_references(
+    data: Path, paths: Sequence[Path], found: Sequence[Group]
+) -> tuple[list[Case], dict[str, Mapping[str, str]]]:
+    """Every case that has a mask, with its scans; and what is known about people."""
+    beside = {(g.layout, g.home, g.name): g for g in found if g.layout is Layout.PAIR}
+    folders = {g.home: g for g in found if g.layout is Layout.FOLDER}
+    sessions: dict[str, list[Path]] = defaultdict(list)
+    for group in found:
+        if group.layout is Layout.BIDS:
+            sessions[group.name] += [*group.scans[FLAIR], *group.scans[T1]]
+    cases: list[Case] = []
+    people: dict[str, Mapping[str, str]] = {}
+    for path in paths:
+        stem, folder = stem_of(path), path.parent
+        pair = _PAIRED_MASK.fullmatch(stem)
+        scans = beside.get((Layout.PAIR, folder, pair[1])) if pair else None
+        if stem.lower() == MASK:
+            scans = folders.get(folder, Group(folder.name, folder, Layout.FOLDER))
+            sought = sought_in(folder)
+            chosen = choose(scans.scans[FLAIR], scans.scans[T1], sought)
+            cases.append(_case_in_folder(data, folder, path, chosen))
+        elif scans is not None:
+            chosen = choose(scans.scans[FLAIR], scans.scans[T1], f"none beside {path}")
+            cases.append(_case(scans.name, path, chosen))
+        elif name := mask_owner(stem):
+            chosen = _of_bids(data, stem, sessions)
+            cases.append(_case(name, path, chosen))
+        elif path.name == "participants.tsv":
+            people.update(read_participants(path))
+    return cases, people
+
+
+def _of_bids(data: Path, stem: str, sessions: Mapping[str, Sequence[Path]]) -> Chosen:
+    """The scans of a mask's subject and session."""
+    name = parse(stem)
+    session = name.session if name is not None else ""
+    known = sessions.get(session, ())
+    raw = [path for path in known if not is_derived(data, path)]
+    scans: dict[str, list[Path]] = {FLAIR: [], T1: []}
+    for path in raw if any(_contrast(path) == FLAIR for path in raw) else known:
+        scans[_contrast(path)].append(path)
+    sought = f"no {session}…_FLAIR.nii.gz or .nii below {data}"
+    return choose_in_bids(closest(scans[FLAIR], stem), scans[T1], sought)
+
+
+def _contrast(path: Path) -> str:
+    scan = scan_name(stem_of(path))
+    return scan.contrast if scan is not None else ""
+
+
+def _case(name: str, reference: Path | None, chosen: Chosen) -> Case:
+    return Case(
+        name,
+        reference=reference,
+        flair=chosen.flair,
+        t1=chosen.t1,
+        scan_problem=chosen.problem,
+    )
 
 
 def select(cases: Sequence[Case], only: Iterable[str]) -> list[Case]:
@@ -167,7 +238,7 @@ def select(cases: Sequence[Case], only: Iterable[str]) -> list[Case]:
     return kept
 
 
-def _case_in_folder(data: Path, folder: Path, reference: Path | None) -> Case:
+def _case_in_folder(data: Path, folder: Path, reference: Path | None, chosen: Chosen) -> Case:
     """A case of the challenge's or the flat layout."""
     *above, name = folder.relative_to(data).parts or (data.resolve().name,)
     if data.resolve().name in SPLITS:
@@ -176,25 +247,17 @@ def _case_in_folder(data: Path, folder: Path, reference: Path | None) -> Case:
     split = next((part for part in reversed(above) if part in SPLITS), "")
     if split:
         above = above[len(above) - above[::-1].index(split) :]
-    flair, t1 = (path if path.is_file() else None for path in challenge_scans(folder).values())
-    return Case(
-        name,
+    missing = f"no {MASK}.nii.gz or {MASK}.nii in {folder}"
+    return replace(
+        _case(name, reference, chosen),
         split=split,
         site=above[0] if above else "",
         scanner="/".join(above[1:]),
-        reference=reference,
-        flair=flair,
-        t1=t1,
-        problem=None if reference else Problem(Kind.NO_REFERENCE, f"no wmh.nii.gz in {folder}"),
+        problem=None if reference else Problem(Kind.NO_REFERENCE, missing),
     )
 
 
-def _completed(
-    case: Case,
-    namesakes: int,
-    scans: Mapping[tuple[str, str], list[Path]],
-    people: Mapping[str, Mapping[str, str]],
-) -> Case:
+def _completed(case: Case, namesakes: int, people: Mapping[str, Mapping[str, str]]) -> Case:
     """Adds what is known only after all files have been seen."""
     if namesakes > 1:
         detail = f"one of {namesakes} cases of that name: {case.reference or case.flair}"
@@ -202,10 +265,4 @@ def _completed(
     person = people.get(case.name.split("_")[0])
     if person is not None:
         case = replace(case, site=person.get("site", ""), scanner=person.get("scanner", ""))
-    flair, t1 = (scans.get((case.name, contrast), []) for contrast in ("FLAIR", "T1"))
-    return replace(
-        case,
-        # Of several scans none is guessed.
-        flair=flair[0] if len(flair) == 1 and case.flair is None else case.flair,
-        t1=t1[0] if len(t1) == 1 and case.t1 is None else case.t1,
-    )
+    return case

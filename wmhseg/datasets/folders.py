@@ -4,30 +4,46 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from wmhseg.errors import MissingFileError, UnreadableFileError
 
+Warn = Callable[[str], None]
+"""Takes a sentence about something that was found and is not used."""
+
 _ENDINGS = (".nii.gz", ".nii")
 
 
-def files_below(root: Path) -> Iterator[Path]:
+def warned(sentence: str) -> None:
+    """Gives a sentence as a warning of Python's: what finders do unless told otherwise."""
+    warnings.warn(sentence, stacklevel=3)
+
+
+def files_below(root: Path, warn: Warn = warned) -> Iterator[Path]:
     """Yields every file below a folder in natural order, hidden ones left out.
 
     Links to folders are followed, but no folder is entered twice.
 
+    Args:
+        root: The folder.
+        warn: Is given a sentence about each folder in it that cannot be read and is passed over.
+
     Raises:
         MissingFileError: There is no such folder.
-        UnreadableFileError: It, or a folder in it, cannot be read.
+        UnreadableFileError: It cannot be read.
     """
     if not root.is_dir():
         raise MissingFileError("An existing folder was expected", received=root)
 
     def failed(error: OSError) -> None:
-        raise UnreadableFileError(
-            "A readable folder was expected", received=f"{error.filename}: {error.strerror}"
-        )
+        reason = error.strerror or str(error)
+        if error.filename == os.fspath(root):
+            raise UnreadableFileError(
+                "A readable folder was expected", received=f"{root}: {reason}"
+            ) from error
+        warn(f"{error.filename} is passed over, whatever it holds: {reason}.")
 
     entered = set()
     for folder, subfolders, names in os.walk(root, followlinks=True, onerror=failed):

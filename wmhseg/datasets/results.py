@@ -15,7 +15,7 @@ from pathlib import Path
 
 from wmhseg.datasets.bids import mask_owner
 from wmhseg.datasets.cases import Case, Kind, Problem
-from wmhseg.datasets.folders import files_below, stem_of
+from wmhseg.datasets.folders import Warn, files_below, stem_of, warned
 
 
 @dataclass(frozen=True)
@@ -33,25 +33,28 @@ class Pair:
     problem: Problem | None = None
 
 
-def pair_results(cases: Sequence[Case], results: Path) -> tuple[list[Pair], list[Path]]:
+def pair_results(
+    cases: Sequence[Case], results: Path, warn: Warn = warned
+) -> tuple[list[Pair], list[Path]]:
     """Find the result of each case.
 
     Args:
         cases: The cases.
         results: Folder of results.
+        warn: Is given a sentence about each folder in it that cannot be read.
 
     Returns:
         A pair for each case, in their order, and the results that belong to none of them.
 
     Raises:
         MissingFileError: There is no such folder.
-        UnreadableFileError: A folder in it cannot be read.
+        UnreadableFileError: It cannot be read.
     """
     references = {os.path.realpath(case.reference) for case in cases if case.reference is not None}
     known = {case.name for case in cases}
     candidates: dict[str, list[Path]] = defaultdict(list)
     unmatched = []
-    for path in files_below(results):
+    for path in files_below(results, warn):
         stem = stem_of(path)
         if not stem or os.path.realpath(path) in references:
             continue

@@ -1,25 +1,34 @@
 """Who is to be segmented: found in a folder, or named in a table. No reference is needed.
 
-These layouts may stand in one folder; ".nii" will do for ".nii.gz", and hidden files and folders
-are left out:
-
-* The challenge's: ``<id>/pre/FLAIR.nii.gz`` and ``T1.nii.gz``; ``orig`` beside ``pre`` is left out.
-* Flat: the same without ``pre``. The folder may be a subject itself.
-* Pairs: ``<id>_FLAIR.nii.gz`` and ``<id>_T1.nii.gz`` beside each other.
-* BIDS: ``sub-…[_ses-…]…_FLAIR.nii.gz`` and ``…_T1w.nii.gz``; ``derivatives`` are left out.
+``scans`` says which layouts of folders are known. ``derivatives`` of BIDS are left out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from wmhseg.datasets.folders import files_below, stem_of
-from wmhseg.datasets.scan_names import ORIGINAL, PREPARED, scan_name
+from wmhseg.datasets.bids import parse
+from wmhseg.datasets.folders import Warn, files_below, stem_of, warned
+from wmhseg.datasets.scans import (
+    FLAIR,
+    T1,
+    Chosen,
+    Group,
+    Layout,
+    choose,
+    choose_in_bids,
+    groups,
+    is_derived,
+)
 from wmhseg.datasets.tables import read_table
-from wmhseg.errors import NoCasesError
+from wmhseg.errors import InputError, NoCasesError, TableError
+from wmhseg.io import files
 
+_COLUMNS = ("subject", "flair", "t1")
 _NOT_AVAILABLE = ("", "n/a")
+_MOST_NAMES = 5
+_BEGINNING_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -31,19 +40,23 @@ class Subject:
         flair: FLAIR scan, None if the problem says why there is none.
         t1: T1 scan, None if there is none.
         problem: Why the subject cannot be segmented, "" if it can.
+        where: The line of a table that names the subject, "" if none does.
     """
 
     name: str
     flair: Path | None
     t1: Path | None = None
     problem: str = ""
+    where: str = field(default="", compare=False)
 
 
-def find_subjects(data: Path) -> list[Subject]:
-    """Find everybody with a FLAIR or T1 scan in a folder.
+def find_subjects(data: Path, warn: Warn = warned) -> list[Subject]:
+    """Find everybody with a FLAIR scan in a folder.
 
     Args:
-        data: The folder; see the layouts above.
+        data: The folder; see ``scans`` for its layout.
+        warn: Is given a sentence about what was found and is not used: T1 scans without a FLAIR
+            scan, and folders that cannot be read.
 
     Returns:
         Subjects in natural order of their paths. Of several scans of one kind none is guessed:
@@ -51,31 +64,71 @@ def find_subjects(data: Path) -> list[Subject]:
 
     Raises:
         MissingFileError: There is no such folder.
-        UnreadableFileError: A folder in it cannot be read.
+        UnreadableFileError: It cannot be read.
         NoCasesError: It holds no FLAIR scan.
     """
-    people: dict[tuple[str, Path], dict[str, list[Path]]] = {}
-    for path in files_below(data):
-        scan = _scan_of(data, path)
-        if scan is not None:
-            name, home, contrast = scan
-            people.setdefault((name, home), {"FLAIR": [], "T1": []})[contrast].append(path)
-    if not any(scans["FLAIR"] for scans in people.values()):
+    paths = [path for path in files_below(data, warn) if not is_derived(data, path)]
+    subjects: list[Subject] = []
+    alone: list[Path] = []
+    for group in groups(data, paths):
+        if not group.scans[FLAIR]:
+            alone += group.scans[T1]
+        elif group.layout is Layout.BIDS:
+            subjects += _subjects_of_bids(group)
+        else:
+            subjects.append(_subject(group.name, choose(group.scans[FLAIR], group.scans[T1])))
+    if not subjects:
         raise NoCasesError(
             "FLAIR scans as in the challenge (<id>/pre/FLAIR.nii.gz), in BIDS (sub-01_FLAIR.nii.gz)"
             f" or flat (<id>_FLAIR.nii.gz) were expected below {data}",
-            received="none",
-            advice="Or name a table with the columns subject, flair and t1.",
+            received=f"{len(alone)} T1 scans alone" if alone else "none",
+            advice="Or name a table with the columns subject, flair and t1. Folders called "
+            "sourcedata, code and derivatives are left out.",
         )
-    return [_subject(name, scans["FLAIR"], scans["T1"]) for (name, _), scans in people.items()]
+    if alone:
+        names = ", ".join(map(str, alone[:_MOST_NAMES])) + ", …" * (len(alone) > _MOST_NAMES)
+        warn(
+            f"T1 scans without a FLAIR scan of the same subject are left out, {len(alone)}: {names}"
+        )
+    return subjects
+
+
+def why_not(subject: Subject) -> str:
+    """Why somebody cannot be segmented, as far as names and the beginnings of files tell; or ""."""
+    if subject.problem:
+        return subject.problem
+    for contrast, path in ((FLAIR, subject.flair), (T1, subject.t1)):
+        if path is not None:
+            label = f'{contrast} scan "{path}"'
+            try:
+                with files.reading(path, label, advice="Name a file.") as file:
+                    what, advice = files.pointer(file.read(_BEGINNING_BYTES))
+            except InputError as error:
+                return str(error)
+            if what:
+                return f"The {label} is {what}. {advice}"
+    return ""
+
+
+def _subjects_of_bids(group: Group) -> list[Subject]:
+    """Those of one person and session: one a run."""
+    runs: dict[str, list[Path]] = {}
+    for path in group.scans[FLAIR]:
+        name = parse(stem_of(path))
+        runs.setdefault(name.case if name is not None else group.name, []).append(path)
+    return [_subject(name, choose_in_bids(flair, group.scans[T1])) for name, flair in runs.items()]
+
+
+def _subject(name: str, chosen: Chosen) -> Subject:
+    return Subject(name, chosen.flair, chosen.t1, chosen.problem)
 
 
 def read_subjects(path: Path) -> list[Subject]:
     """Reads a table of subjects.
 
     Args:
-        path: Comma-separated if its name ends in .csv, otherwise tab-separated; with the columns
-            subject, flair and, if wanted, t1 (empty or n/a: none). Paths are relative to it.
+        path: See ``tables`` for its form; with the columns subject, flair and, if wanted, t1
+            (empty or n/a: none). Paths are relative to it.
 
     Returns:
         The subjects in their order.
@@ -85,38 +138,27 @@ def read_subjects(path: Path) -> list[Subject]:
         TableError: It is not of this form.
     """
     table = read_table(path)
-    columns = {name.strip().lower(): name for name in table.columns}
-    if table.rows and not {"subject", "flair"} <= set(columns):
-        raise table.lacking("subject", "flair")
+    columns: dict[str, str] = {}
+    for name in table.columns:
+        plain = name.strip().lower()
+        if plain in _COLUMNS and plain in columns:
+            raise TableError(
+                f"One column called {plain} was expected in {path}", received="more than one"
+            )
+        columns[plain] = name
+    if table.rows and not set(_COLUMNS[:2]) <= set(columns):
+        raise table.lacking(*_COLUMNS[:2])
     subjects = []
-    for row in table.rows:
+    for line, row in zip(table.lines, table.rows, strict=True):
         values = {name: row[column].strip() for name, column in columns.items()}
-        scans = (values.get(name, "") for name in ("flair", "t1"))
+        where = f"line {line} of {path}"
+        if not values["subject"]:
+            raise TableError(
+                f"The name of a subject was expected in {where}",
+                received=f"an empty cell before {values['flair'] or 'no FLAIR scan'}",
+            )
+        scans = (values.get(name, "") for name in _COLUMNS[1:])
         flair, t1 = (None if s.lower() in _NOT_AVAILABLE else path.parent / s for s in scans)
-        problem = "" if flair else "no FLAIR scan is named in the table"
-        subjects.append(Subject(values["subject"], flair, t1, problem))
+        problem = "" if flair else f"no FLAIR scan is named in {where}"
+        subjects.append(Subject(values["subject"], flair, t1, problem, where))
     return subjects
-
-
-def _scan_of(data: Path, path: Path) -> tuple[str, Path, str] | None:
-    """Name of the subject, the folder that tells namesakes apart, and the contrast."""
-    folder = path.parent
-    scan = scan_name(stem_of(path))
-    if scan is None or "derivatives" in folder.relative_to(data).parts:
-        return None
-    if scan.owner or scan.bids:
-        return scan.owner, folder, scan.contrast
-    if folder.name == ORIGINAL and (folder.parent / PREPARED).is_dir():
-        return None
-    home = folder.parent if folder.name == PREPARED else folder
-    return home.name if home != data else data.resolve().name, home, scan.contrast
-
-
-def _subject(name: str, flair: list[Path], t1: list[Path]) -> Subject:
-    for contrast, scans in (("FLAIR", flair), ("T1", t1)):
-        if len(scans) > 1:
-            names = " and ".join(str(path) for path in scans)
-            return Subject(name, None, problem=f"several {contrast} scans: {names}")
-    if not flair:
-        return Subject(name, None, problem=f"no FLAIR scan beside {t1[0]}")
-    return Subject(name, flair[0], t1[0] if t1 else None)

@@ -1,4 +1,10 @@
-"""Tables that people write by hand or save from a spreadsheet: tabs or commas, a line of names."""
+"""Tables that people write by hand or save from a spreadsheet.
+
+A line of names, then rows. A file whose name ends in .csv is separated by commas, semicolons or
+tabs, whichever its line of names has most of; any other one by tabs, or by semicolons if its line
+of names has no tab. Cells may stand in quotes, the file may begin with a byte order mark. Rows
+whose cells are all empty are left out, and cells that are missing at the end of a row are empty.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +17,7 @@ from wmhseg.errors import TableError
 from wmhseg.io import files
 
 _MAX_BYTES = 1 << 26
+_MARKS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 @dataclass(frozen=True)
@@ -20,12 +27,16 @@ class Table:
     Attributes:
         path: Its file.
         columns: Their names, in order, as they are written.
-        rows: Column -> value of each line below the names; empty lines are left out.
+        rows: Column -> value of each line below the names; empty rows are left out.
+        lines: Number of the line that each row ends on, in order.
+        separator: What stands between cells.
     """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[dict[str, str], ...]
+    lines: tuple[int, ...] = ()
+    separator: str = "\t"
 
     def lacking(self, *required: str) -> TableError:
         """The error to raise because columns are missing.
@@ -33,7 +44,7 @@ class Table:
         Args:
             required: Names of the columns that are needed.
         """
-        mark = "commas" if _separator(self.path) == "," else "tabs"
+        mark = _MARKS[self.separator]
         return TableError(
             f"A table with the columns {' and '.join(required)} was expected, separated by {mark}",
             received=", ".join(self.columns) or "an empty file",
@@ -45,10 +56,8 @@ def read_table(path: Path, *, lenient: bool = False) -> Table:
     """Reads a table.
 
     Args:
-        path: UTF-8, with or without a byte order mark. Comma-separated if its name ends in .csv,
-            otherwise tab-separated.
-        lenient: Replace what is no UTF-8, fill up short lines with "" and cut long ones, where it
-            would be an error otherwise.
+        path: UTF-8; see above for its form.
+        lenient: Replace what is no UTF-8 and cut long rows, where it would be an error otherwise.
 
     Returns:
         The table; an empty file has no columns.
@@ -63,25 +72,41 @@ def read_table(path: Path, *, lenient: bool = False) -> Table:
         raise TableError("A table was expected", received=f"more than {_MAX_BYTES} bytes: {path}")
     try:
         text = content.decode("utf-8-sig", "replace" if lenient else "strict")
-        source = io.StringIO(text, newline="")
-        lines = csv.reader(source, delimiter=_separator(path), strict=not lenient)
-        columns = next(lines, [])
-        rows = []
-        for cells in filter(None, lines):
-            if len(cells) != len(columns) and not lenient:
-                raise TableError(
-                    f"A value for each of the columns {', '.join(columns)} was expected",
-                    received=f"{len(cells)} in line {lines.line_num}",
-                    advice=f"The table is {path}.",
-                )
-            cells += [""] * (len(columns) - len(cells))
-            rows.append(dict(zip(columns, cells, strict=False)))
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
         raise TableError(
             "A table in UTF-8 was expected", received=error, advice=f"The table is {path}."
         ) from error
-    return Table(path, tuple(columns), tuple(rows))
+    separator = _separator(path, text)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=not lenient)
+    columns: list[str] = []
+    rows, numbers = [], []
+    try:
+        for cells in lines:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not columns:
+                columns = cells
+                continue
+            if any(cell.strip() for cell in cells[len(columns) :]) and not lenient:
+                raise TableError(
+                    f"At most {len(columns)} cells, one for each of the columns "
+                    f"{', '.join(columns)}, were expected in line {lines.line_num} of {path}",
+                    received=f"{len(cells)} cells",
+                )
+            cells += [""] * (len(columns) - len(cells))
+            rows.append(dict(zip(columns, cells, strict=False)))
+            numbers.append(lines.line_num)
+    except csv.Error as error:
+        raise TableError(
+            f"A table was expected, with quotes around whole cells in line {lines.line_num}",
+            received=error,
+            advice=f"The table is {path}.",
+        ) from error
+    return Table(path, tuple(columns), tuple(rows), tuple(numbers), separator)
 
 
-def _separator(path: Path) -> str:
-    return "," if path.suffix.lower() == ".csv" else "\t"
+def _separator(path: Path, text: str) -> str:
+    names = next((line for line in text.splitlines() if line.strip()), "")
+    if path.suffix.lower() == ".csv":
+        return max(",;\t", key=names.count)
+    return ";" if ";" in names and "\t" not in names else "\t"

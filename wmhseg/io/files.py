@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -28,7 +30,36 @@ from wmhseg.errors import (
 
 PathLike = str | os.PathLike[str]
 
+_PATIENCE_S = 10.0
+_GET_ANNEXED = "Get it with git-annex: datalad get FILE, or git annex get FILE."
+_POINTERS = (
+    (rb"/annex/objects/", "a git-annex pointer instead of the file itself", _GET_ANNEXED),
+    (  # disks and archives that know no links keep where one leads to
+        rb"(\.\./)*\.git/annex/objects/",
+        "a link to a file that is not there, stored as text",
+        _GET_ANNEXED,
+    ),
+    (
+        rb"version https://git-lfs",
+        "a Git LFS pointer instead of the file itself",
+        "Get it with Git LFS: git lfs pull.",
+    ),
+)
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def pointer(content: bytes) -> tuple[str, str]:
+    """The few words that programs for large files leave in the place of one.
+
+    Args:
+        content: A file's, or its beginning.
+
+    Returns:
+        What they are and what to do about it; "" and "" for any other content.
+    """
+    found = (told for beginning, *told in _POINTERS if re.match(beginning, content))
+    what, advice = next(found, ("", ""))
+    return what, advice
 
 
 # Reading ----------------------------------------------------------------------------------------
@@ -47,7 +78,7 @@ def reading(path: PathLike, label: str, *, advice: str) -> Iterator[BinaryIO]:
         The file, at its beginning.
 
     Raises:
-        MissingFileError: If there is no such file.
+        MissingFileError: If there is no such file, or only a link to none.
         UnreadableFileError: If it is no regular file, must not be read, or fails while it is read.
     """
     with _opened(path, label, advice) as file:
@@ -69,11 +100,23 @@ def _opened(path: PathLike, label: str, advice: str) -> BinaryIO:
         _check_regular(os.stat(path).st_mode, label, advice)
         return open(path, "rb", opener=opener)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: odd names
-        raise MissingFileError(
-            f"The {label} should exist", received="no such file", advice="Check the path."
-        ) from error
+        raise _missing(path, label) from error
     except OSError as error:
         raise _unreadable(error, label) from error
+
+
+def _missing(path: PathLike, label: str) -> MissingFileError:
+    expected, link = f"The {label} should exist", ""
+    with contextlib.suppress(OSError, ValueError):  # no link
+        link = os.readlink(path)
+    if not link:
+        return MissingFileError(expected, received="no such file", advice="Check the path.")
+    advice = (
+        _GET_ANNEXED if "annex/objects" in link else "Copy the file as well, not the link alone."
+    )
+    return MissingFileError(
+        expected, received=f"a link to a file that is not there, {link}", advice=advice
+    )
 
 
 def _check_regular(mode: int, label: str, advice: str) -> None:
@@ -99,6 +142,11 @@ def _unreadable(error: OSError, label: str) -> UnreadableFileError:
     )
 
 
+def printable(text: str) -> str:
+    """Text that UTF-8 can express: parts of odd file names are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 # Writing ----------------------------------------------------------------------------------------
 
 
@@ -113,7 +161,7 @@ def write_text(path: PathLike, text: str) -> None:
         OutputNotWritableError: If the place cannot be written to.
         DiskFullError: If the disk has no room.
     """
-    content = text.encode("utf-8", "backslashreplace")
+    content = printable(text).encode("utf-8")
     write_atomically(path, lambda file: file.write(content))
 
 
@@ -197,6 +245,28 @@ def check_writable(folder: PathLike) -> None:
         os.makedirs(folder, exist_ok=True)
         with _temporary(Path(folder), lambda file: file.write(bytes(4096))):
             pass
+
+
+@contextlib.contextmanager
+def locked(folder: PathLike) -> Iterator[None]:
+    """Keeps other processes that ask for the same folder waiting, for a moment's work on a file.
+
+    As far as the disk can: where folders cannot be locked, and when another process does not let
+    go of it within seconds, the work is done all the same.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, ImportError):
+            import fcntl  # not everywhere
+
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            until = time.monotonic() + _PATIENCE_S
+            while time.monotonic() < until:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(0.01)
+        yield
 
 
 def check_outputs(targets: Sequence[Path], *, inputs: Sequence[Path]) -> None:

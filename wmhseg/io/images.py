@@ -46,7 +46,7 @@ from wmhseg.errors import (
     UsageError,
 )
 from wmhseg.geometry import Grid, Triple
-from wmhseg.io import nifti
+from wmhseg.io import labels, nifti
 from wmhseg.io.files import PathLike, reading, write_atomically
 from wmhseg.io.quiet import without_chatter
 
@@ -126,13 +126,14 @@ def read_labels(path: PathLike) -> tuple[Array, Grid]:
 
     Returns:
         (slice, row, column) in the type of the file (floating when it has a slope), and its grid.
+        If all is within ``labels.TOLERANCE`` of whole numbers, it is these numbers.
 
     Raises:
         InputError: As ``read_scan``, but for ConstantImageError.
     """
     label = f'label map "{os.fspath(path)}"'
     array, grid, _ = _read(path, label, None)
-    return _finite(array, label), grid
+    return labels.nearest(_finite(array, label)), grid
 
 
 def scan_from_image(image: Image, *, name: str) -> Scan:

@@ -34,6 +34,7 @@ from wmhseg.errors import (
     TruncatedFileError,
 )
 from wmhseg.geometry import Grid
+from wmhseg.io import files
 from wmhseg.io.gunzip import decompressed
 
 MAX_VOXELS = 512 * 512 * 512
@@ -116,7 +117,6 @@ _OTHER_FORMATS = (
     (0, b"\x89HDF", "an HDF5 or MINC file"),
     (0, b"PK\x03\x04", "a zip archive"),
     (0, b"\x1f\x8b", "gzip inside gzip"),
-    (0, b"version https://git-lfs", "a Git LFS pointer instead of the file itself"),
 )
 
 
@@ -288,6 +288,9 @@ def _parse(content: BinaryIO, compressed: bool, label: str) -> Header:
 def _not_nifti(raw: bytes, label: str) -> TruncatedFileError | NotNiftiError:
     if not raw:
         return _truncated(f"The {label} should hold an image", "an empty file")
+    what, advice = files.pointer(raw)
+    if what:
+        return NotNiftiError(f"The {label} should be a NIfTI file", received=what, advice=advice)
     known = (what for at, magic, what in _OTHER_FORMATS if raw[at : at + len(magic)] == magic)
     return NotNiftiError(
         f"The {label} should be a NIfTI file",

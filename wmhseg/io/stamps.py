@@ -19,6 +19,8 @@ from typing import Any
 from wmhseg.errors import InputError
 from wmhseg.io import checksums, files
 
+_MAX_BYTES = 1 << 22  # of a stamp, which holds a few hundred
+
 
 def fingerprint(salt: str, *inputs: Path | None) -> str:
     """Checksum of what a piece of work is made from.
@@ -72,15 +74,27 @@ class Stamp:
             The facts that ``write`` was given, or None: an output is missing, the stamp is missing
             or damaged, or the outputs were made from something else.
         """
+        content = self._content()
+        if content is None or not same(content.pop("fingerprint", ""), today):
+            return None
+        return content
+
+    def facts(self) -> dict[str, Any] | None:
+        """What was stored, whatever the outputs were made from; None as of ``read``."""
+        content = self._content()
+        if content is not None:
+            content.pop("fingerprint", "")
+        return content
+
+    def _content(self) -> dict[str, Any] | None:
         if not all(path.is_file() for path in self.outputs):
             return None
         try:
-            facts = json.loads(self.path.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError):
+            with files.reading(self.path, "stamp", advice="") as file:
+                content = json.loads(file.read(_MAX_BYTES))
+        except (InputError, ValueError, RecursionError):
             return None
-        if not isinstance(facts, dict) or not same(facts.pop("fingerprint", ""), today):
-            return None
-        return facts
+        return content if isinstance(content, dict) else None
 
     def write(self, fingerprint: str, facts: Mapping[str, Any] | None = None) -> None:
         """Declares the outputs complete.

@@ -46,10 +46,12 @@ def read_labelled(case: Case, *, with_t1: bool) -> LabelledScans:
         raise MissingFileError(
             f"A usable case was expected ({case.problem.kind})", received=case.problem.detail
         )
-    if case.reference is None or case.flair is None:
-        paths = {"FLAIR": case.flair, "T1": case.t1, "wmh": case.reference}
-        names = [name for name, path in paths.items() if path is not None]
-        raise MissingFileError("FLAIR and mask were expected", received=", ".join(names))
+    if case.flair is None:
+        raise MissingFileError(
+            f"A FLAIR scan was expected beside {case.reference}", received=case.scan_problem
+        )
+    if case.reference is None:
+        raise MissingFileError(f"A mask was expected beside {case.flair}", received="none")
     flair = images.read_scan(case.flair, name="FLAIR")
     t1 = images.read_scan(case.t1, name="T1") if with_t1 and case.t1 else None
     labels, grid = images.read_labels(case.reference)

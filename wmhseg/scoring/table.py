@@ -161,7 +161,8 @@ def from_text(text: str, name: str) -> list[Score]:
             f"A table with the columns {', '.join(_REQUIRED)} was expected",
             received=f"{name} without {', '.join(missing)}",
         )
-    scores = [_parsed(name, rows.line_num, row) for row in rows]
+    # Spreadsheets leave empty rows below a table.
+    scores = [_parsed(name, rows.line_num, row) for row in rows if any(row.values())]
     counts = Counter(score.case for score in scores if score.scored)
     twice = [case for case, count in counts.items() if count > 1]
     if twice:

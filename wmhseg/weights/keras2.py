@@ -41,6 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhseg.errors import MissingFileError, UnreadableFileError, WeightsError
+from wmhseg.io import files
 
 Shape = tuple[int, ...]
 
@@ -181,10 +182,14 @@ def _check_readable(path: Path) -> None:
     """Raises unless ``path`` is a regular file that this process may read."""
     try:
         if stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
-            path.open("rb").close()
+            with path.open("rb") as file:
+                what, advice = files.pointer(file.read(64))
+            if what:
+                raise WeightsError(f"Weights were expected in {path}", received=what, advice=advice)
             return
     except FileNotFoundError as error:
-        raise MissingFileError("A weight file was expected", received=path) from error
+        kind = "a link to a file that is not there: " if path.is_symlink() else ""
+        raise MissingFileError("A weight file was expected", received=f"{kind}{path}") from error
     except OSError as error:
         raise UnreadableFileError(
             "A readable weight file was expected", received=f"{path}: {error.strerror}"

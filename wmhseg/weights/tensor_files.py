@@ -30,11 +30,19 @@ def read_tensors(path: Path) -> Tensors:
 
 
 def read_content(path: Path) -> bytes:
-    """Reads a weight file once, so that what is checked is what is used."""
+    """Reads a weight file once, so that what is checked is what is used.
+
+    Raises:
+        InputError: If the file is missing or cannot be read.
+        WeightsError: If it is far too large, or stands for weights that are elsewhere.
+    """
     with files.reading(path, f'weight file "{path}"', advice=GET_AGAIN) as handle:
         content = handle.read(_MAX_WEIGHT_BYTES + 1)
     if len(content) > _MAX_WEIGHT_BYTES:
         raise WeightsError(f"At most 1 GB of weights was expected in {path}", received="more")
+    what, advice = files.pointer(content)
+    if what:
+        raise WeightsError(f"Weights were expected in {path}", received=what, advice=advice)
     return content
 
 
