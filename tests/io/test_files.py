@@ -7,6 +7,8 @@ import os
 import stat
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,6 +215,30 @@ def test_write_bytes_makes_the_folder_and_replaces(tmp_path: Path) -> None:
         files.write_bytes(path, content)
         assert path.read_bytes() == content
     assert [p.name for p in path.parent.iterdir()] == ["scan.nii.gz"]
+
+
+def test_a_folder_is_worked_on_by_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def other() -> None:
+        with files.locked(tmp_path):
+            order.append("other")
+
+    with files.locked(tmp_path):
+        thread = threading.Thread(target=other)
+        thread.start()
+        time.sleep(0.1)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "other"]
+    # Nobody waits for ever, and a folder that cannot be locked is worked on all the same.
+    monkeypatch.setattr(files, "_PATIENCE_S", 0.05)
+    with files.locked(tmp_path), files.locked(tmp_path), files.locked(tmp_path / "none"):
+        order.append("went on")
+    assert order[-1] == "went on"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_outputs_are_checked_and_their_folders_made(tmp_path: Path) -> None:
