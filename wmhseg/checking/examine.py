@@ -17,6 +17,8 @@ from wmhseg.checking import headers, voxels
 from wmhseg.checking.findings import Finding, Level
 from wmhseg.checking.voxels import Look
 from wmhseg.geometry import Grid
+from wmhseg.io import forms
+from wmhseg.io.forms import Forms
 from wmhseg.io.images import Scan
 from wmhseg.io.nifti import Header
 from wmhseg.preparation import intensity
@@ -29,7 +31,8 @@ _MASK_THRESHOLDS = {"FLAIR": _PUBLISHED.flair_threshold, "T1": _PUBLISHED.t1_thr
 
 _OBLIQUE_DEG = (1.0, MOST_TILT_DEG)
 _THICK_RATIO, _ISOTROPIC_RATIO = 2.0, 1.6
-_FORMS_MM = (0.5, 5.0)  # below the first, rounding; above the second, another place
+_FORMS_MM = (0.5, 1.0)  # below the first, rounding; above the second, another place
+_ROUNDED_MM = (0.05, 0.5)  # below the first nobody could tell; above the second half a voxel
 # A head, or a brain without its skull: those of adults, with room for children and large heads.
 _WIDTH_MM, _LENGTH_MM, _HEIGHT_MM = (95, 220), (120, 260), 85
 _TOP_CUT = (0.25, 0.6)
@@ -98,35 +101,53 @@ def _header(header: Header, name: str) -> Iterator[Finding]:
     if said:
         yield found("description", Level.OK, f'the header says "{said}".', description=said)
 
-    forms = headers.forms(header)
-    codes = {"qform_code": forms.qform_code, "sform_code": forms.sform_code}
-    q, s = (headers.code_name(code) for code in codes.values())
-    values = {**codes, "distance_mm": round(min(forms.distance_mm, 1e9), 3)}
+    yield from _forms(forms.forms(header), name)
+
+
+def _forms(said: Forms, name: str) -> Iterator[Finding]:
+    def found(topic: str, level: Level, text: str, **values: Any) -> Finding:
+        return Finding(topic, level, name, f"{name}: {text}", values)
+
+    codes = {"qform_code": said.qform_code, "sform_code": said.sform_code}
+    q, s = (forms.code_name(code) for code in codes.values())
+    values = {**codes, "distance_mm": round(min(said.distance_mm, 1e9), 3)}
     if not any(codes.values()):
         yield found(
             "forms",
             Level.WARNING,
-            "the header holds neither a qform nor an sform, so nobody can know left from right; "
-            "the file is taken to be stored in LPS order.",
+            "the header holds neither a qform nor an sform, so nobody can know left from right nor "
+            "front from back; it is taken to be stored in LAS order, as FSL, SPM and nibabel do. "
+            "The mask has no form either.",
             **values,
         )
     elif not all(codes.values()):
-        only = f"sform ({s})" if forms.sform_code else f"qform ({q})"
+        only = f"sform ({s})" if said.sform_code else f"qform ({q})"
         yield found("forms", Level.OK, f"the {only} alone places the image.", **values)
-    elif forms.mirrored or forms.distance_mm > _FORMS_MM[1]:
-        differ = "are mirror images" if forms.mirrored else f"lie {forms.distance_mm:.4g} mm apart"
+    elif said.mirrored or said.distance_mm > _FORMS_MM[1]:
+        mirrored = "are mirror images and " if said.mirrored else ""
+        sides = " Check left and right." if said.mirrored else ""
         yield found(
             "forms",
             Level.WARNING,
-            f"qform ({q}) and sform ({s}) {differ}; the sform is used if it is marked scanner, "
-            "otherwise the qform. Check left and right.",
+            f"qform ({q}) and sform ({s}) {mirrored}lie {said.distance_mm:.4g} mm apart; the sform "
+            f"is believed, as by FSL, SPM and nibabel, and the mask carries both as the scan "
+            f"does.{sides}",
             **values,
         )
     else:
-        exact = forms.distance_mm <= _FORMS_MM[0]
-        differ = "agree" if exact else f"differ by {forms.distance_mm:.2f} mm"
+        exact = said.distance_mm <= _FORMS_MM[0]
+        differ = "agree" if exact else f"differ by {said.distance_mm:.2f} mm"
         level = Level.OK if exact else Level.NOTE
         yield found("forms", level, f"qform ({q}) and sform ({s}) {differ}.", **values)
+    if said.straightened_mm > _ROUNDED_MM[0]:
+        yield found(
+            "shear",
+            Level.WARNING if said.straightened_mm > _ROUNDED_MM[1] else Level.NOTE,
+            f"the axes of the {said.believed} are not quite at right angles or as long as the "
+            "voxel sizes say, as if rounded; they are made so, which moves a corner by "
+            f"{said.straightened_mm:.2g} mm. The mask carries the form as it is.",
+            straightened_mm=round(said.straightened_mm, 3),
+        )
 
 
 def _grid(grid: Grid, name: str) -> Iterator[Finding]:

@@ -103,7 +103,6 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned
             "grid first.",
         )
     one_grid = not difference
-    own_grid = None if used is None else used.grid
 
     turn, preset = _turn(flair.grid, chosen, steps)
     reorienting = _reorienting(turn, steps)
@@ -136,7 +135,9 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned
     pixels = PixelSize(_why_pixels(way, steps), way, time.perf_counter() - started)
     if t1 is not None and not chosen.takes_t1:
         warnings.append(f"T1 was given but not used: model {chosen.name} takes FLAIR alone.")
-    place = T1Place(own_grid, registered.move) if used is not None and own_grid else None
+    place = None
+    if used is not None and t1 is not None:
+        place = T1Place(t1.grid, registered.move, t1.header)
     taken = StepsTaken(reorienting, correction, registered, pixels)
     return Aligned(flair, used, preset, turn, way, place, taken, tuple(warnings))
 
