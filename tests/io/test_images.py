@@ -772,7 +772,7 @@ def test_writing_a_scans_mask_keeps_its_header(tmp_path: Path) -> None:
     images.write_mask(tmp_path / "mask.nii.gz", MASK, scan.grid)
     again = images.read_labels(tmp_path / "mask.nii.gz")[1]
     close(again, scan.grid)
-    assert again.difference(scan.grid, tolerance_mm=1e-4) == ""
+    assert again.difference(scan.grid, tolerance_vox=1e-4) == ""
     written = gzip.decompress((tmp_path / "mask.nii.gz").read_bytes())
     stored = np.array(struct.unpack_from("<12f", written, 280)).reshape(3, 4)
     np.testing.assert_allclose(stored, sform, rtol=1e-6, atol=1e-5)

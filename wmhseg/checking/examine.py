@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from wmhseg import geometry
 from wmhseg.checking import headers, voxels
 from wmhseg.checking.findings import Finding, Level
 from wmhseg.checking.voxels import Look
@@ -343,10 +344,12 @@ def _pair(scans: Sequence[Scan], looks: Sequence[Look]) -> Iterator[Finding]:
             "FLAIR and T1 are exchanged: the FLAIR file looks like T1, and the T1 file like FLAIR.",
         )
     difference = flair.grid.difference(t1.grid)
-    if difference:
-        yield found("grid", Level.NOTE, f"FLAIR and T1 lie on different grids: {difference}.")
-    else:
+    if not difference:
         yield found("grid", Level.OK, "FLAIR and T1 lie on one grid.")
+    elif geometry.turn_between(t1.grid, flair.grid) is not None:
+        yield found("grid", Level.OK, "FLAIR and T1 lie on one grid, stored in two orders of axes.")
+    else:
+        yield found("grid", Level.NOTE, f"FLAIR and T1 lie on different grids: {difference}.")
     skulls = {seen.skull for seen in looks}
     if skulls == {True, False}:
         yield found("skull", Level.WARNING, "Only one of FLAIR and T1 has its skull removed.")
