@@ -90,7 +90,7 @@ def test_part_of_a_head() -> None:
     half = scan.array[: SHAPE[0] // 2]
     findings = examine.examine(replace(scan, array=half, grid=Grid(half.shape, SPACING_MM)))
     assert {t for t, _ in worst(findings)} >= {"coverage", "top"}
-    tiny = replace(scan, grid=Grid(SHAPE, (0.2, 0.2, 0.2)))
+    tiny = replace(scan, grid=Grid(SHAPE, (0.5, 0.5, 0.5)))
     assert ("size", "warning") in worst(examine.examine(tiny))
 
 

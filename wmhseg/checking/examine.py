@@ -17,12 +17,13 @@ from wmhseg import geometry
 from wmhseg.checking import headers, voxels
 from wmhseg.checking.findings import Finding, Level
 from wmhseg.checking.voxels import Look
+from wmhseg.errors import UnsuitableScanError
 from wmhseg.geometry import Grid
 from wmhseg.io import forms
 from wmhseg.io.forms import Forms
 from wmhseg.io.images import Scan
 from wmhseg.io.nifti import Header
-from wmhseg.preparation import intensity
+from wmhseg.preparation import intensity, sizes
 from wmhseg.preparation.one_grid import MOST_TILT_DEG
 from wmhseg.weights.methods import METHODS
 
@@ -58,13 +59,14 @@ def examine(flair: Scan, t1: Scan | None = None) -> list[Finding]:
     scans = [flair] if t1 is None else [flair, t1]
     # A scan may be called anything by a caller; here it is what it is used as.
     scans = [replace(scan, name=name) for scan, name in zip(scans, _MASK_THRESHOLDS, strict=False)]
+    impossible = [finding for scan in scans for finding in _impossible(scan)]
+    if impossible:  # what else is measured in mm would mean nothing
+        return impossible + [finding for scan in scans for finding in _place(scan)]
     looks = [voxels.look(scan) for scan in scans]
     exchanged = [seen.kind for seen in looks] == ["T1", "FLAIR"]
     found: list[Finding] = []
     for scan, seen in zip(scans, looks, strict=True):
-        if scan.header is not None:
-            found += _header(scan.header, scan.name)
-        found += _grid(scan.grid, scan.name)
+        found += _place(scan)
         found += _voxels(scan)
         found += _head(seen, scan.name)
         found += _quality(seen, scan.name)
@@ -73,6 +75,21 @@ def examine(flair: Scan, t1: Scan | None = None) -> list[Finding]:
     if t1 is not None:
         found += _pair(scans, looks)
     return found
+
+
+def _impossible(scan: Scan) -> Iterator[Finding]:
+    try:
+        sizes.check_size(scan)
+    except UnsuitableScanError as error:
+        spacing_mm = list(scan.grid.spacing_mm)
+        text = f"{scan.name}: {sizes.size(scan.grid)}: no head is of that size. {error.advice}"
+        yield Finding("size", Level.ERROR, scan.name, text, {"spacing_mm": spacing_mm})
+
+
+def _place(scan: Scan) -> Iterator[Finding]:
+    if scan.header is not None:
+        yield from _header(scan.header, scan.name)
+    yield from _grid(scan.grid, scan.name)
 
 
 # Header and grid --------------------------------------------------------------------------------
