@@ -53,6 +53,7 @@ Array = npt.NDArray[Any]
 _ONE_READER = threading.Lock()
 # ITK was seen to print of numbers below 4e-19 of the largest; here with a margin.
 _TINY = 1e-14
+_ONE_FILE = "Name one NIfTI file; convert DICOM folders with dcm2niix; save pipes to a file."
 _SKEW = 1e-6  # cosine of two axes; ITK was seen to refuse from 1e-4
 
 
@@ -123,6 +124,13 @@ def read_labels(path: PathLike) -> tuple[Array, Grid]:
     label = f'label map "{os.fspath(path)}"'
     array, grid, _ = _read(path, label, None)
     return _finite(array, label), grid
+
+
+def read_grid(path: PathLike) -> Grid:
+    """Tells where the voxels of a file lie; path and errors as of ``read_labels``."""
+    label = f'image "{os.fspath(path)}"'
+    with reading(path, label, advice=_ONE_FILE) as file:
+        return forms.grid(nifti.inspect(file, label))
 
 
 def scan_from_image(image: Image, *, name: str) -> Scan:
@@ -227,8 +235,7 @@ def _read(
     path: PathLike, label: str, dtype: np.dtype[Any] | None
 ) -> tuple[Array, Grid, nifti.Header]:
     """Checks a file, then has SimpleITK read it; ``dtype`` None keeps the file's."""
-    advice = "Name one NIfTI file; convert DICOM folders with dcm2niix; save pipes to a file."
-    with reading(path, label, advice=advice) as file:
+    with reading(path, label, advice=_ONE_FILE) as file:
         header = nifti.inspect(file, label)
         with _suitable(path, file, header, label) as suitable:
             array = _voxels(_read_image(suitable, label), label, dtype)
