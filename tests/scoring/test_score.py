@@ -67,6 +67,15 @@ def test_masks_are_compared_in_space(tmp_path: Path, code: str) -> None:
             assert [code in note for note in notes] == [True] * (code != "LPS")
 
 
+def test_a_reference_in_another_order_has_its_score(shared: Path) -> None:
+    found = sorted((shared / "faults").glob("22-*"))
+    if not found:
+        pytest.skip(f"needs {shared}/faults/22-*")
+    for name in ("reference-ras.nii.gz", "reference-same-order.nii.gz"):
+        values, _ = scoring_score.score_masks(found[0] / name, found[0] / "result.nii.gz")
+        assert values["dsc"] == pytest.approx(0.835, abs=0.0005)
+
+
 @pytest.mark.parametrize(
     ("reference_mm", "result_mm", "scan_mm", "words"),
     [
