@@ -67,6 +67,20 @@ def test_masks_are_compared_in_space(tmp_path: Path, code: str) -> None:
             assert [code in note for note in notes] == [True] * (code != "LPS")
 
 
+@pytest.mark.parametrize("side_mm", [0.001, 1000.0])
+def test_voxels_of_no_scan_are_a_problem(tmp_path: Path, side_mm: float) -> None:
+    """Volumes and distances would be a million times off, and overlaps right."""
+    for folder, name in (("data", "wmh"), ("results", "result")):
+        image = sitk.GetImageFromArray(bar(4))
+        image.SetSpacing((side_mm, side_mm, side_mm))
+        (tmp_path / folder / "1").mkdir(parents=True)
+        sitk.WriteImage(image, str(tmp_path / folder / "1" / f"{name}.nii.gz"))
+    (found,) = score_folder(tmp_path / "data", tmp_path / "results", tmp_path / "t.csv")
+    assert not found.scored
+    assert found.problem is not None
+    assert "Voxels of 0.1 to 20 mm were expected of the reference" in found.problem.detail
+
+
 def test_a_reference_in_another_order_has_its_score(shared: Path) -> None:
     found = sorted((shared / "faults").glob("22-*"))
     if not found:

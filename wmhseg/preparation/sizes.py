@@ -37,6 +37,24 @@ def check_size(scan: Scan) -> None:
     )
 
 
+def check_voxel(grid: Grid, name: str) -> None:
+    """Refuses voxels that no scan has, of an image that may show any part of a head.
+
+    Args:
+        grid: Of the image.
+        name: How to call it in the message.
+
+    Raises:
+        UnsuitableScanError: If a side is out of range.
+    """
+    if not all(VOXEL_MM[0] <= side <= VOXEL_MM[1] for side in grid.spacing_mm):
+        raise UnsuitableScanError(
+            f"Voxels of {VOXEL_MM[0]:g} to {VOXEL_MM[1]:g} mm were expected of the {name}",
+            received=size(grid),
+            advice="Correct the voxel sizes, or their unit, in the header.",
+        )
+
+
 def size(grid: Grid) -> str:
     """Voxel size and field in words."""
     sides = (grid.spacing_mm, _field(grid))

@@ -33,6 +33,7 @@ from wmhseg.errors import (
 from wmhseg.geometry import Grid
 from wmhseg.io import checksums, images, stamps
 from wmhseg.io.progress import Progress
+from wmhseg.preparation import sizes
 from wmhseg.scoring import metrics, official
 from wmhseg.scoring.masks import MaskWarning
 from wmhseg.scoring.table import VALUES, Score, read_table, write_table
@@ -208,10 +209,14 @@ def score_masks(
 
     Raises:
         GridMismatchError: The sizes differ, or the places in space.
+        UnsuitableScanError: Voxels have a size that no scan's have.
         InputError: A file cannot be read.
     """
     labels, grid = images.read_labels(reference)
     mask, own_grid = images.read_labels(result)
+    if not as_arrays:
+        sizes.check_voxel(grid, "reference")
+        sizes.check_voxel(own_grid, "result")
     difference = grid.difference(own_grid)
     geometry_notes: tuple[str, ...] = ()
     turn = None if as_arrays else geometry.turn_between(own_grid, grid)
