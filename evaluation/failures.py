@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from evaluation.baselines import atlas
 from evaluation.baselines.atlas import BrainMaps
-from wmhseg import errors
+from wmhseg import errors, geometry
 from wmhseg.datasets import cases
 from wmhseg.errors import GridMismatchError, MissingFileError
 from wmhseg.geometry import Grid
@@ -86,9 +86,12 @@ def draw(results: Path, data: Path, names: Sequence[str], maps: BrainMaps) -> Pi
             raise MissingFileError("A case with a reference was expected", received=name)
         reference, grid = images.read_labels(by_name[name].reference)
         result, there = images.read_labels(results / name / "result.nii.gz")
-        difference = grid.difference(there)
-        if difference:
-            raise GridMismatchError(f"{name}: masks on one grid were expected", received=difference)
+        turn = geometry.turn_between(there, grid)
+        if turn is None:
+            raise GridMismatchError(
+                f"{name}: masks on one grid were expected", received=grid.difference(there)
+            )
+        result = turn.forward(result)
         rows.append(row(background(maps, grid), reference == 1, result == 1))
     width = max(made.shape[1] for made in rows)
     padded = [np.pad(made, ((0, 0), (0, width - made.shape[1]), (0, 0))) for made in rows]

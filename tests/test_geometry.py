@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from wmhseg import geometry
 from wmhseg.errors import DimensionError, UsageError
 from wmhseg.geometry import Fit, Grid, Turn, Way, turn_to
 
@@ -341,8 +344,11 @@ def test_difference() -> None:
     def moved(x: float, y: float, z: float) -> str:
         return here.difference(Grid(here.shape, here.spacing_mm, (1 + x, 2 + y, 3 + z)))
 
-    assert moved(0.049, 0, 0) == moved(0, -0.049, 0) == moved(0, 0, 0.049) == ""
-    assert moved(0, 0.06, 0) == "positions in space, up to 0.06 mm apart"
+    # A tenth of a voxel, which is 0.05 mm along columns, 0.1 mm along rows, 0.3 mm along slices.
+    assert moved(0.049, 0, 0) == moved(0, -0.099, 0) == moved(0, 0, 0.299) == ""
+    assert moved(0.06, 0, 0) == "positions in space, up to 0.06 mm apart"
+    assert moved(0, 0.11, 0) == "positions in space, up to 0.11 mm apart"
+    assert moved(0, 0, 0.31) == "positions in space, up to 0.31 mm apart"
     assert moved(3, 0, 4) == "positions in space, up to 5.00 mm apart"
     assert here.difference(Grid(here.shape, here.spacing_mm, (4.0, 2.0, 3.0))) != ""
     assert "nan" in moved(0, float("nan"), 0)
@@ -367,3 +373,31 @@ def test_difference_is_symmetric(direction: tuple[float, ...], shape: tuple[int,
     one, other = grid(shape, direction), grid(shape)
     assert one.difference(other) == other.difference(one)
     assert one.difference(one) == ""
+
+
+@given(directions(), SHAPES, st.permutations([0, 1, 2]), st.tuples(*[st.booleans()] * 3))
+def test_a_turn_between_two_orders_of_one_grid_is_found(
+    direction: tuple[float, ...], shape: tuple[int, int, int], axes: Any, flips: Any
+) -> None:
+    """Whatever the axes: also at 45 degrees, where no side of the body is nearest."""
+    here = grid(shape, direction)
+    stored = Turn(here, (axes[0], axes[1], axes[2]), flips)
+    x, y, z = stored.target.origin_mm
+    rounded = replace(stored.target, origin_mm=(x + 0.02, y - 0.01, z))
+    for there in (stored.target, rounded):
+        back = geometry.turn_between(there, here)
+        assert back is not None
+        array = np.arange(np.prod(shape)).reshape(shape)
+        np.testing.assert_array_equal(back.forward(stored.forward(array)), array)
+        assert back.target.difference(here) == ""
+
+
+def test_no_turn_between_two_grids() -> None:
+    here = Grid((10, 20, 30), (3.0, 1.0, 0.5))
+    for other in (
+        Grid((10, 20, 31), (3.0, 1.0, 0.5)),
+        Grid((10, 20, 30), (3.0, 1.0, 0.52)),
+        Grid((10, 20, 30), (3.0, 1.0, 0.5), (0.1, 0, 0)),
+        Grid((10, 20, 30), (3.0, 1.0, 0.5), (0, 0, 0), (-1, 0, 0, 0, 1, 0, 0, 0, 1)),  # mirrored
+    ):
+        assert geometry.turn_between(other, here) is None

@@ -127,7 +127,7 @@ class RegistrationError(InputError):
 
 
 class UnsuitableScanError(InputError):
-    """A scan is not what it is given for: another contrast, a mask, exchanged with its partner."""
+    """A scan is not what it is given for: another contrast, a mask, exchanged, too small."""
 
     exit_code = 92
 

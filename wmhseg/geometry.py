@@ -82,22 +82,23 @@ class Grid:
                 f"An array of the grid's shape {self.shape} was expected", received=array.shape
             )
 
-    def difference(self, other: Grid, *, tolerance_mm: float = 0.05) -> str:
-        """Says how another grid differs, "" if both are the same.
+    def difference(self, other: Grid, *, tolerance_vox: float = 0.1) -> str:
+        """Says how another grid differs, "" if both are the same in the same order of axes.
 
         Args:
-            other: Grid to compare with.
-            tolerance_mm: Largest distance between corresponding corner voxels.
+            other: Grid to compare with; see ``turn_between`` for other orders of axes.
+            tolerance_vox: Largest distance of corresponding corner voxels: headers round.
         """
         if self.shape != other.shape:
             return f"sizes {_size(self)} and {_size(other)} (columns x rows x slices)"
-        gap = max(
-            float(np.linalg.norm(_position(self, corner) - _position(other, corner)))
-            for corner in np.ndindex(2, 2, 2)
+        apart = np.array(
+            [_position(self, corner) - _position(other, corner) for corner in np.ndindex(2, 2, 2)]
         )
-        if gap <= tolerance_mm:
-            return ""
-        return f"positions in space, up to {gap:.2f} mm apart"
+        along = apart @ np.array(self.direction, float).reshape(3, 3)
+        gap_vox = np.linalg.norm(along / self.spacing_mm[::-1], axis=1).max()
+        gap_mm = np.linalg.norm(apart, axis=1).max()
+        alike = gap_vox <= tolerance_vox
+        return "" if alike else f"positions in space, up to {gap_mm:.2f} mm apart"
 
 
 def _size(grid: Grid) -> str:
@@ -112,7 +113,7 @@ def _position(grid: Grid, corner: tuple[int, ...]) -> npt.NDArray[np.float64]:
     return position
 
 
-def _nearest_axes(direction: tuple[float, ...]) -> list[tuple[int, int, float]]:
+def _nearest_axes(direction: tuple[float, ...] | Array) -> list[tuple[int, int, float]]:
     """Pairs each index axis (x, y, z) with its nearest physical axis and the sign.
 
     Largest cosines are settled first, so oblique grids get three different axes.
@@ -236,11 +237,7 @@ def turn_to(grid: Grid, orientation: str) -> Turn:
     if orientation == "stored":
         return Turn(grid, (0, 1, 2), (False, False, False))
     wanted = orientation.upper()
-    sides = {
-        letter: (axis, side)
-        for axis, pair in enumerate(_LETTERS)
-        for side, letter in enumerate(pair)
-    }
+    sides = {ax[side]: (n, side) for n, ax in enumerate(_LETTERS) for side in (0, 1)}
     if (
         len(wanted) != 3
         or any(letter not in sides for letter in wanted)
@@ -257,6 +254,17 @@ def turn_to(grid: Grid, orientation: str) -> Turn:
         axes.append(2 - index)
         flips.append(positive != bool(side))
     return Turn(grid, (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
+
+
+def turn_between(source: Grid, target: Grid) -> Turn | None:
+    """Finds the turn after which the voxels of one grid lie where another's do.
+
+    None if there is none: to a tenth of a voxel, see ``Grid.difference``.
+    """
+    own, wanted = (np.array(grid.direction, float).reshape(3, 3) for grid in (source, target))
+    a, b, c = sorted((2 - axis, 2 - i, sign < 0) for i, axis, sign in _nearest_axes(wanted.T @ own))
+    turn = Turn(source, (a[1], b[1], c[1]), (a[2], b[2], c[2]))
+    return None if turn.target.difference(target) else turn
 
 
 @dataclass(frozen=True)

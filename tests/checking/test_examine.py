@@ -90,7 +90,7 @@ def test_part_of_a_head() -> None:
     half = scan.array[: SHAPE[0] // 2]
     findings = examine.examine(replace(scan, array=half, grid=Grid(half.shape, SPACING_MM)))
     assert {t for t, _ in worst(findings)} >= {"coverage", "top"}
-    tiny = replace(scan, grid=Grid(SHAPE, (0.2, 0.2, 0.2)))
+    tiny = replace(scan, grid=Grid(SHAPE, (0.5, 0.5, 0.5)))
     assert ("size", "warning") in worst(examine.examine(tiny))
 
 
@@ -130,11 +130,16 @@ def scan_of(folder: Path, **header: object) -> Scan:
 @pytest.mark.parametrize(
     ("made", "level", "words"),
     [
-        ({"codes": (0, 0)}, "warning", "left from right"),
+        ({"codes": (0, 0)}, "warning", "left from right nor front from back"),
         ({"codes": (0, 1)}, "ok", "sform (scanner) alone"),
         ({"codes": (2, 0)}, "ok", "qform (aligned) alone"),
         ({"codes": (1, 1), "qoffset": (10, 20, 30)}, "ok", "agree"),
         ({"codes": (1, 1), "qoffset": (11, 20, 30)}, "note", "differ by 1.00 mm"),
+        (
+            {"codes": (1, 2), "qoffset": (10, 22, 30)},
+            "warning",
+            "2 mm apart; the sform is believed",
+        ),
         ({"codes": (1, 1), "qoffset": (20, 20, 30)}, "warning", "10 mm apart"),
     ],
 )
@@ -142,6 +147,18 @@ def test_forms(tmp_path: Path, made: dict[str, object], level: str, words: str) 
     finding = only(examine.examine(scan_of(tmp_path, **made)), "forms")
     assert finding.level == level
     assert words in finding.text
+
+
+def test_rounded_axes(tmp_path: Path) -> None:
+    rounded = ((1, 0.007, 0, 10), (0, 1, 0, 20), (0, 0, 1, 30))
+    assert "moves a corner by 0.0" not in str(examine.examine(scan_of(tmp_path)))
+    far = scan_of(
+        tmp_path, sform=rounded, sizes=(40, 40, 6), body=np.arange(9600, dtype="<f4").tobytes()
+    )
+    finding = only(examine.examine(far), "shear")
+    assert finding.level is Level.NOTE
+    # Half of 0.007 over the diagonal of 39 x 39 mm.
+    assert finding.values["straightened_mm"] == pytest.approx(0.0035 * 39 * 2**0.5, rel=0.01)
 
 
 def test_type_slope_and_unit(tmp_path: Path) -> None:

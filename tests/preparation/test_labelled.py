@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from conftest import Phantom, write_case
 
 from wmhseg import geometry
@@ -31,6 +32,16 @@ def test_a_case_is_read_as_it_is_stored(case: Case, phantom: Phantom) -> None:
     np.testing.assert_array_equal(scans.labels == 1, phantom.lesions)
     assert (scans.labels == 2).any()
     assert scans.grid == scans.flair.grid
+
+
+def test_other_orders_of_axes_are_turned_to_those_of_flair(case: Case, phantom: Phantom) -> None:
+    for path in (case.t1, case.reference):
+        sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), "ASR"), str(path))
+    scans = labelled.read_labelled(case, with_t1=True)
+    assert scans.t1 is not None
+    np.testing.assert_array_equal(scans.t1.array, phantom.t1)
+    np.testing.assert_array_equal(scans.labels == 1, phantom.lesions)
+    assert scans.grid == scans.flair.grid == scans.t1.grid
 
 
 def test_t1_is_read_where_there_is_one_and_it_is_asked_for(case: Case) -> None:

@@ -54,6 +54,24 @@ def test_a_prepared_pair_is_left_alone(phantom: Phantom) -> None:
         assert [name for name, taken in steps_taken.items() if taken["applied"]] == []
 
 
+@pytest.mark.parametrize("off_mm", [0.0, 0.06])
+@pytest.mark.parametrize("code", ["LPS", "RAS", "AIR", "PSL"])
+def test_storage_and_rounding_do_not_make_a_prepared_pair_raw(
+    phantom: Phantom, code: str, off_mm: float
+) -> None:
+    flair, t1 = (
+        images.scan_from_array(a, phantom.spacing_mm, name=n)
+        for a, n in ((phantom.flair, "FLAIR"), (phantom.t1, "T1"))
+    )
+    assert min(phantom.spacing_mm) >= 0.9
+    image = sitk.DICOMOrient(images.to_image(t1.array, shifted(t1, off_mm).grid), code)
+    aligned = one_grid.align(flair, images.scan_from_image(image, name="T1"), LPS, Steps())
+    assert not any(taken["applied"] for taken in aligned.steps.to_dict().values())
+    assert aligned.t1 is not None
+    assert aligned.t1.grid == aligned.flair.grid
+    np.testing.assert_array_equal(aligned.t1.array, phantom.t1)
+
+
 def test_every_order_of_axes_gives_the_same_numbers() -> None:
     """48 ways to store one pair, one input of the networks."""
     flair, t1 = pair()

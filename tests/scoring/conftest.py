@@ -16,9 +16,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     calls: list[str] = []
     original = scoring_score.score_masks
 
-    def counting(reference: Path, result: Path) -> Any:
+    def counting(reference: Path, result: Path, **how: Any) -> Any:
         calls.append(reference.parent.name)
-        return original(reference, result)
+        return original(reference, result, **how)
 
     monkeypatch.setattr(scoring_score, "score_masks", counting)
     return calls

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from scored_cases import SHAPE, SHIFTED, bar, score_folder, study_folder, write
 
 from wmhseg import errors
@@ -33,22 +34,101 @@ def test_scores_by_hand(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "shift_mm", "note"),
+    ("result", "note"),
     [
-        (bar(4, label=255), 0.0, "up to 255"),
-        (bar(4, dtype=np.float32) * np.float32(0.7), 0.0, "fractions"),
-        (bar(4), 2.0, "2.00 mm apart"),
-        (np.zeros(SHAPE, np.uint8), 0.0, "result is empty"),
+        (bar(4, label=255), "up to 255"),
+        (bar(4, dtype=np.float32) * np.float32(0.7), "fractions"),
+        (np.zeros(SHAPE, np.uint8), "result is empty"),
     ],
 )
-def test_unusual_results_give_a_note(
-    tmp_path: Path, result: np.ndarray, shift_mm: float, note: str
-) -> None:
+def test_unusual_results_give_a_note(tmp_path: Path, result: np.ndarray, note: str) -> None:
     reference = write(tmp_path / "wmh.nii.gz", bar(4))
-    path = write(tmp_path / "result.nii.gz", result, shift_mm=shift_mm)
+    path = write(tmp_path / "result.nii.gz", result)
     values, (found,) = scoring_score.score_masks(reference, path)
     assert note in found
     assert values["dsc"] == float(result.any())
+
+
+CODES = [f"{x}{y}{z}" for x in "RL" for y in "AP" for z in "IS"]
+
+
+@pytest.mark.parametrize("code", [*CODES, "PSL", "SAR", "ILA"])
+def test_masks_are_compared_in_space(tmp_path: Path, code: str) -> None:
+    """Axes permuted and flipped, by SimpleITK, change no number; spacings are 3, 1 and 1 mm."""
+    straight = [write(tmp_path / n, a) for n, a in (("a.nii", bar(2)), ("b.nii", bar(4)))]
+    turned = tmp_path / "turned.nii.gz"
+    for first, second in (straight, straight[::-1]):
+        sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(second)), code), str(turned))
+        wanted, _ = scoring_score.score_masks(first, second)
+        assert wanted["dsc"] == 0.5
+        for pair in ((first, turned), (turned, first)):
+            values, notes = scoring_score.score_masks(*pair)
+            assert {n: values[n] for n in SHIFTED} == pytest.approx(SHIFTED)
+            assert [code in note for note in notes] == [True] * (code != "LPS")
+
+
+@pytest.mark.parametrize("side_mm", [0.001, 1000.0])
+def test_voxels_of_no_scan_are_a_problem(tmp_path: Path, side_mm: float) -> None:
+    """Volumes and distances would be a million times off, and overlaps right."""
+    for folder, name in (("data", "wmh"), ("results", "result")):
+        image = sitk.GetImageFromArray(bar(4))
+        image.SetSpacing((side_mm, side_mm, side_mm))
+        (tmp_path / folder / "1").mkdir(parents=True)
+        sitk.WriteImage(image, str(tmp_path / folder / "1" / f"{name}.nii.gz"))
+    (found,) = score_folder(tmp_path / "data", tmp_path / "results", tmp_path / "t.csv")
+    assert not found.scored
+    assert found.problem is not None
+    assert "Voxels of 0.1 to 20 mm were expected of the reference" in found.problem.detail
+
+
+def test_a_reference_in_another_order_has_its_score(shared: Path) -> None:
+    found = sorted((shared / "faults").glob("22-*"))
+    if not found:
+        pytest.skip(f"needs {shared}/faults/22-*")
+    for name in ("reference-ras.nii.gz", "reference-same-order.nii.gz"):
+        values, _ = scoring_score.score_masks(found[0] / name, found[0] / "result.nii.gz")
+        assert values["dsc"] == pytest.approx(0.835, abs=0.0005)
+
+
+@pytest.mark.parametrize(
+    ("reference_mm", "result_mm", "scan_mm", "words"),
+    [
+        (0, 2, 0, "the result does not lie on the FLAIR image, the reference does"),
+        (2, 0, 0, "the reference does not lie on the FLAIR image, the result does"),
+        (2, 0, 5, "neither lies on the FLAIR image"),
+        (2, 0, None, "cannot be known"),
+    ],
+)
+def test_masks_in_two_places(
+    tmp_path: Path, reference_mm: float, result_mm: float, scan_mm: float | None, words: str
+) -> None:
+    reference = write(tmp_path / "wmh.nii.gz", bar(4), shift_mm=reference_mm)
+    result = write(tmp_path / "result.nii.gz", bar(4), shift_mm=result_mm)
+    flair = None
+    if scan_mm is not None:
+        flair = write(tmp_path / "FLAIR.nii.gz", bar(0, label=9), shift_mm=scan_mm)
+    with pytest.raises(errors.GridMismatchError, match=r"2\.00 mm apart") as failure:
+        scoring_score.score_masks(reference, result, flair=flair)
+    assert words in str(failure.value)
+    values, (note,) = scoring_score.score_masks(reference, result, flair=flair, as_arrays=True)
+    assert values["dsc"] == 1
+    assert "2.00 mm apart" in note
+    assert words in note
+
+
+def test_the_challenges_layout_is_compared_as_the_organisers_do(tmp_path: Path) -> None:
+    """A problem of its case elsewhere; there, and with the organisers' script, a note."""
+    results = tmp_path / "results"
+    write(results / "1" / "result.nii.gz", bar(4), shift_mm=2)
+    write(tmp_path / "flat" / "1" / "wmh.nii.gz", bar(4))
+    write(tmp_path / "data" / "test" / "Utrecht" / "1" / "wmh.nii.gz", bar(4))
+    (found,) = score_folder(tmp_path / "flat", results, tmp_path / "flat.csv")
+    assert found.problem is not None
+    assert found.problem.kind == Kind.PLACES
+    (found,) = score_folder(tmp_path / "data", results, tmp_path / "data.csv")
+    assert found.problem is None
+    assert found.values["dsc"] == 1
+    assert any("as the organisers do" in note for note in found.notes)
 
 
 def test_every_problem_is_named_and_the_rest_is_scored(tmp_path: Path) -> None:
@@ -121,10 +201,10 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     table = tmp_path / "metrics.csv"
     original = scoring_score.score_masks
 
-    def interrupted(reference: Path, result: Path) -> Any:
+    def interrupted(reference: Path, result: Path, **how: Any) -> Any:
         if reference.parent.name == "2":
             raise KeyboardInterrupt
-        return original(reference, result)
+        return original(reference, result, **how)
 
     monkeypatch.setattr(scoring_score, "score_masks", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -132,7 +212,9 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [score.case for score in read_table(table)] == ["1"]
     calls: list[str] = []
     monkeypatch.setattr(
-        scoring_score, "score_masks", lambda a, b: calls.append(a.parent.name) or original(a, b)
+        scoring_score,
+        "score_masks",
+        lambda a, b, **how: calls.append(a.parent.name) or original(a, b, **how),
     )
     assert len(score_folder(data, results, table)) == 2
     assert calls == ["2"]

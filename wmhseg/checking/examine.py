@@ -13,13 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from wmhseg import geometry
 from wmhseg.checking import headers, voxels
 from wmhseg.checking.findings import Finding, Level
 from wmhseg.checking.voxels import Look
+from wmhseg.errors import UnsuitableScanError
 from wmhseg.geometry import Grid
+from wmhseg.io import forms
+from wmhseg.io.forms import Forms
 from wmhseg.io.images import Scan
 from wmhseg.io.nifti import Header
-from wmhseg.preparation import intensity
+from wmhseg.preparation import intensity, sizes
 from wmhseg.preparation.one_grid import MOST_TILT_DEG
 from wmhseg.weights.methods import METHODS
 
@@ -29,7 +33,8 @@ _MASK_THRESHOLDS = {"FLAIR": _PUBLISHED.flair_threshold, "T1": _PUBLISHED.t1_thr
 
 _OBLIQUE_DEG = (1.0, MOST_TILT_DEG)
 _THICK_RATIO, _ISOTROPIC_RATIO = 2.0, 1.6
-_FORMS_MM = (0.5, 5.0)  # below the first, rounding; above the second, another place
+_FORMS_MM = (0.5, 1.0)  # below the first, rounding; above the second, another place
+_ROUNDED_MM = (0.05, 0.5)  # below the first nobody could tell; above the second half a voxel
 # A head, or a brain without its skull: those of adults, with room for children and large heads.
 _WIDTH_MM, _LENGTH_MM, _HEIGHT_MM = (95, 220), (120, 260), 85
 _TOP_CUT = (0.25, 0.6)
@@ -54,13 +59,14 @@ def examine(flair: Scan, t1: Scan | None = None) -> list[Finding]:
     scans = [flair] if t1 is None else [flair, t1]
     # A scan may be called anything by a caller; here it is what it is used as.
     scans = [replace(scan, name=name) for scan, name in zip(scans, _MASK_THRESHOLDS, strict=False)]
+    impossible = [finding for scan in scans for finding in _impossible(scan)]
+    if impossible:  # what else is measured in mm would mean nothing
+        return impossible + [finding for scan in scans for finding in _place(scan)]
     looks = [voxels.look(scan) for scan in scans]
     exchanged = [seen.kind for seen in looks] == ["T1", "FLAIR"]
     found: list[Finding] = []
     for scan, seen in zip(scans, looks, strict=True):
-        if scan.header is not None:
-            found += _header(scan.header, scan.name)
-        found += _grid(scan.grid, scan.name)
+        found += _place(scan)
         found += _voxels(scan)
         found += _head(seen, scan.name)
         found += _quality(seen, scan.name)
@@ -69,6 +75,21 @@ def examine(flair: Scan, t1: Scan | None = None) -> list[Finding]:
     if t1 is not None:
         found += _pair(scans, looks)
     return found
+
+
+def _impossible(scan: Scan) -> Iterator[Finding]:
+    try:
+        sizes.check_size(scan)
+    except UnsuitableScanError as error:
+        spacing_mm = list(scan.grid.spacing_mm)
+        text = f"{scan.name}: {sizes.size(scan.grid)}: no head is of that size. {error.advice}"
+        yield Finding("size", Level.ERROR, scan.name, text, {"spacing_mm": spacing_mm})
+
+
+def _place(scan: Scan) -> Iterator[Finding]:
+    if scan.header is not None:
+        yield from _header(scan.header, scan.name)
+    yield from _grid(scan.grid, scan.name)
 
 
 # Header and grid --------------------------------------------------------------------------------
@@ -98,35 +119,53 @@ def _header(header: Header, name: str) -> Iterator[Finding]:
     if said:
         yield found("description", Level.OK, f'the header says "{said}".', description=said)
 
-    forms = headers.forms(header)
-    codes = {"qform_code": forms.qform_code, "sform_code": forms.sform_code}
-    q, s = (headers.code_name(code) for code in codes.values())
-    values = {**codes, "distance_mm": round(min(forms.distance_mm, 1e9), 3)}
+    yield from _forms(forms.forms(header), name)
+
+
+def _forms(said: Forms, name: str) -> Iterator[Finding]:
+    def found(topic: str, level: Level, text: str, **values: Any) -> Finding:
+        return Finding(topic, level, name, f"{name}: {text}", values)
+
+    codes = {"qform_code": said.qform_code, "sform_code": said.sform_code}
+    q, s = (forms.code_name(code) for code in codes.values())
+    values = {**codes, "distance_mm": round(min(said.distance_mm, 1e9), 3)}
     if not any(codes.values()):
         yield found(
             "forms",
             Level.WARNING,
-            "the header holds neither a qform nor an sform, so nobody can know left from right; "
-            "the file is taken to be stored in LPS order.",
+            "the header holds neither a qform nor an sform, so nobody can know left from right nor "
+            "front from back; it is taken to be stored in LAS order, as FSL, SPM and nibabel do. "
+            "The mask has no form either.",
             **values,
         )
     elif not all(codes.values()):
-        only = f"sform ({s})" if forms.sform_code else f"qform ({q})"
+        only = f"sform ({s})" if said.sform_code else f"qform ({q})"
         yield found("forms", Level.OK, f"the {only} alone places the image.", **values)
-    elif forms.mirrored or forms.distance_mm > _FORMS_MM[1]:
-        differ = "are mirror images" if forms.mirrored else f"lie {forms.distance_mm:.4g} mm apart"
+    elif said.mirrored or said.distance_mm > _FORMS_MM[1]:
+        mirrored = "are mirror images and " if said.mirrored else ""
+        sides = " Check left and right." if said.mirrored else ""
         yield found(
             "forms",
             Level.WARNING,
-            f"qform ({q}) and sform ({s}) {differ}; the sform is used if it is marked scanner, "
-            "otherwise the qform. Check left and right.",
+            f"qform ({q}) and sform ({s}) {mirrored}lie {said.distance_mm:.4g} mm apart; the sform "
+            f"is believed, as by FSL, SPM and nibabel, and the mask carries both as the scan "
+            f"does.{sides}",
             **values,
         )
     else:
-        exact = forms.distance_mm <= _FORMS_MM[0]
-        differ = "agree" if exact else f"differ by {forms.distance_mm:.2f} mm"
+        exact = said.distance_mm <= _FORMS_MM[0]
+        differ = "agree" if exact else f"differ by {said.distance_mm:.2f} mm"
         level = Level.OK if exact else Level.NOTE
         yield found("forms", level, f"qform ({q}) and sform ({s}) {differ}.", **values)
+    if said.straightened_mm > _ROUNDED_MM[0]:
+        yield found(
+            "shear",
+            Level.WARNING if said.straightened_mm > _ROUNDED_MM[1] else Level.NOTE,
+            f"the axes of the {said.believed} are not quite at right angles or as long as the "
+            "voxel sizes say, as if rounded; they are made so, which moves a corner by "
+            f"{said.straightened_mm:.2g} mm. The mask carries the form as it is.",
+            straightened_mm=round(said.straightened_mm, 3),
+        )
 
 
 def _grid(grid: Grid, name: str) -> Iterator[Finding]:
@@ -322,10 +361,12 @@ def _pair(scans: Sequence[Scan], looks: Sequence[Look]) -> Iterator[Finding]:
             "FLAIR and T1 are exchanged: the FLAIR file looks like T1, and the T1 file like FLAIR.",
         )
     difference = flair.grid.difference(t1.grid)
-    if difference:
-        yield found("grid", Level.NOTE, f"FLAIR and T1 lie on different grids: {difference}.")
-    else:
+    if not difference:
         yield found("grid", Level.OK, "FLAIR and T1 lie on one grid.")
+    elif geometry.turn_between(t1.grid, flair.grid) is not None:
+        yield found("grid", Level.OK, "FLAIR and T1 lie on one grid, stored in two orders of axes.")
+    else:
+        yield found("grid", Level.NOTE, f"FLAIR and T1 lie on different grids: {difference}.")
     skulls = {seen.skull for seen in looks}
     if skulls == {True, False}:
         yield found("skull", Level.WARNING, "Only one of FLAIR and T1 has its skull removed.")

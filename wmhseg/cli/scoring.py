@@ -89,7 +89,7 @@ def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) 
 
     console = console_of(arguments)
     scoring = Scoring(script=Path(arguments.official) if arguments.official else None)
-    values, notes = score_masks(reference, result)
+    values, notes = score_masks(reference, result, as_arrays=scoring.script is not None)
     for note in notes:
         console.warn(note)
     theirs = None

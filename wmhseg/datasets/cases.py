@@ -58,6 +58,7 @@ class Kind(StrEnum):
     NO_RESULT = "missing result"
     SEVERAL_RESULTS = "several results"
     SIZES = "sizes differ"
+    PLACES = "places differ"
     UNREADABLE = "unreadable image"
     EMPTY_REFERENCE = "empty reference"
 

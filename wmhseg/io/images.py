@@ -1,17 +1,12 @@
 """Images in and out: the API over SimpleITK, ``nifti`` and ``files``.
 
-Before SimpleITK sees a file, ``nifti`` has checked its header and counted its voxels. What the
-header says then reaches the user as SimpleITK understands it:
-
-* The sform places the image when it is the only form or is marked "scanner" (code 1), otherwise
-  the qform. A sheared sform gives way to a qform; without one the file is refused.
-* With neither form, the file lies at the origin in LPS order.
-* Metres and micrometres become millimetres. A slope and an intercept are applied; a slope of 0 or
-  NaN counts as 1.
+Before SimpleITK sees a file, ``nifti`` has checked its header and counted its voxels. SimpleITK
+then reads the voxels alone: where they lie is read from the header by ``forms``. A slope and an
+intercept are applied; a slope of 0 or NaN counts as 1.
 
 Content decides, not the name: gzip in "x.nii", plain NIfTI in "x.nii.gz" or a file without any
-suffix are read through a link of the right name in the temporary folder, NIfTI-2 through a
-temporary copy with a NIfTI-1 header, because SimpleITK reads none of them by itself.
+suffix are read through a link of the right name in the temporary folder. NIfTI-2, and files with a
+form that SimpleITK refuses, are read through a temporary copy without forms.
 
 Nothing is written by SimpleITK, which reports success on a full disk. Equal arguments give equal
 bytes.
@@ -46,9 +41,8 @@ from wmhseg.errors import (
     UsageError,
 )
 from wmhseg.geometry import Grid, Triple
-from wmhseg.io import labels, nifti
+from wmhseg.io import forms, labels, nifti
 from wmhseg.io.files import PathLike, reading, write_atomically
-from wmhseg.io.quiet import without_chatter
 
 if TYPE_CHECKING:
     from SimpleITK import Image
@@ -59,11 +53,8 @@ Array = npt.NDArray[Any]
 _ONE_READER = threading.Lock()
 # ITK was seen to print of numbers below 4e-19 of the largest; here with a margin.
 _TINY = 1e-14
-_CHATTER = re.compile(
-    rb"\S*vnl_svd\.hxx: suspicious return value .*\n\S*vnl_svd\.hxx: M is .*\n"
-    rb"M = \[ \.\.\.\n(?:(?:[-+ .\d]|e|nan|inf)*\n)*(?:[-+ .\d]|e|nan|inf)*\]\n"
-)
-"""What ITK's matrix code prints of a matrix."""
+_ONE_FILE = "Name one NIfTI file; convert DICOM folders with dcm2niix; save pipes to a file."
+_SKEW = 1e-6  # cosine of two axes; ITK was seen to accept 1e-4 and to refuse 3e-4
 
 
 @dataclass(frozen=True)
@@ -136,6 +127,13 @@ def read_labels(path: PathLike) -> tuple[Array, Grid]:
     return labels.nearest(_finite(array, label)), grid
 
 
+def read_grid(path: PathLike) -> Grid:
+    """Tells where the voxels of a file lie; path and errors as of ``read_labels``."""
+    label = f'image "{os.fspath(path)}"'
+    with reading(path, label, advice=_ONE_FILE) as file:
+        return forms.grid(nifti.inspect(file, label))
+
+
 def scan_from_image(image: Image, *, name: str) -> Scan:
     """Makes a scan of a SimpleITK image, with the checks of ``read_scan``.
 
@@ -155,8 +153,11 @@ def scan_from_image(image: Image, *, name: str) -> Scan:
     nifti.checked_shape(sizes, label)
     if len(sizes) > 3:
         image = image[(slice(None),) * 3 + (0,) * (len(sizes) - 3)]
-    array, grid = _taken(image, label, np.dtype(np.float32))
-    return Scan(_checked(array, label), grid, name)
+    array = _voxels(image, label, np.dtype(np.float32))
+    slices, rows, columns = array.shape
+    x, y, z = image.GetSpacing()
+    place = Grid((slices, rows, columns), (z, y, x), image.GetOrigin(), tuple(image.GetDirection()))
+    return Scan(_checked(array, label), place, name)
 
 
 def scan_from_array(array: npt.ArrayLike, spacing_mm: Triple, *, name: str) -> Scan:
@@ -235,36 +236,37 @@ def _read(
     path: PathLike, label: str, dtype: np.dtype[Any] | None
 ) -> tuple[Array, Grid, nifti.Header]:
     """Checks a file, then has SimpleITK read it; ``dtype`` None keeps the file's."""
-    advice = "Name one NIfTI file; convert DICOM folders with dcm2niix; save pipes to a file."
-    with reading(path, label, advice=advice) as file:
+    with reading(path, label, advice=_ONE_FILE) as file:
         header = nifti.inspect(file, label)
         with _suitable(path, file, header, label) as suitable:
-            return *_taken(_read_image(suitable, header, label), label, dtype), header
+            array = _voxels(_read_image(suitable, label), label, dtype)
+        return array, forms.grid(header), header
 
 
 @contextlib.contextmanager
 def _suitable(path: PathLike, file: BinaryIO, header: nifti.Header, label: str) -> Iterator[str]:
     """A name under which SimpleITK can read the file.
 
-    SimpleITK goes by the suffix, reads no NIfTI-2, and ends the whole program when a name is not
-    valid Unicode.
+    SimpleITK goes by the suffix, reads no NIfTI-2, minds some forms that are none of its business
+    here, and ends the whole program when a name is not valid Unicode.
     """
     suffix = ".nii.gz" if header.compressed else ".nii"
     text = os.fspath(path)
     usual = len(Path(text).name) > len(suffix) and text.endswith(suffix)
-    if usual and header.version == 1 and text.isprintable():
+    as_it_is = header.version == 1 and not _form_is_minded(header)
+    if usual and as_it_is and text.isprintable():
         yield text
         return
     with contextlib.ExitStack() as stack:
         try:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="wmhseg-"))
-            if header.version == 1:
+            if as_it_is:
                 name = f"{folder}/image{suffix}"
                 os.symlink(os.path.realpath(path), name)
             else:
                 name = f"{folder}/image.nii"
                 with open(name, "xb") as target:
-                    nifti.copy_as_nifti1(file, header, target)
+                    nifti.copy_voxels(file, header, target)
         except OSError as error:
             raise UnreadableFileError(
                 f"A place to prepare the {label} for reading was expected in the temporary folder",
@@ -275,21 +277,26 @@ def _suitable(path: PathLike, file: BinaryIO, header: nifti.Header, label: str) 
         yield name
 
 
-def _reading_prints(header: nifti.Header) -> bool:
-    """Whether reading may print pages about ordinary rounding errors, such as 1e-30 for 0.
+def _form_is_minded(header: nifti.Header) -> bool:
+    """Whether SimpleITK may refuse an sform for rounding, or print pages about it.
 
-    ITK's matrix code does where a qform and an sform that is not the scanner's are compared, and
-    numbers in them are so small that products of them are beyond float32.
+    ITK's matrix code prints where a qform and an sform that is not the scanner's are compared, and
+    numbers in them, such as 1e-30 for 0, are so small that products of them are beyond float32.
     """
     record = header.record
-    if int(record["qform_code"]) <= 0 or int(record["sform_code"]) <= nifti.SCANNER:
+    if int(record["sform_code"]) <= 0:
         return False
-    matrix = np.abs(np.array(record["srow"].tolist())[:, :3])
+    matrix = np.array(record["srow"].tolist())[:, :3]
+    axes = matrix / np.linalg.norm(matrix, axis=0)
+    if np.abs(axes.T @ axes - np.eye(3)).max() > _SKEW:
+        return True
+    if int(record["qform_code"]) <= 0:
+        return False
     quaternion = np.abs(np.array(record["quatern"].tolist()))
     products = np.outer(quaternion, quaternion)
     return any(
         bool(((numbers > 0) & (numbers < _TINY * largest)).any())
-        for numbers, largest in ((matrix, matrix.max(0)), (quaternion, 1.0), (products, 1.0))
+        for numbers, largest in ((np.abs(axes), 1.0), (quaternion, 1.0), (products, 1.0))
     )
 
 
@@ -307,21 +314,14 @@ def _without_warnings() -> Iterator[None]:
             ProcessObject.SetGlobalWarningDisplay(shown)
 
 
-def _read_image(name: str, header: nifti.Header, label: str) -> Image:
+def _read_image(name: str, label: str) -> Image:
     """Has SimpleITK read a checked file, without its warnings."""
     from SimpleITK import ReadImage
 
-    prints = _reading_prints(header)
     try:
-        with _without_warnings(), without_chatter(_CHATTER) if prints else contextlib.nullcontext():
+        with _without_warnings():
             image = ReadImage(name, imageIO="NiftiImageIO")
     except RuntimeError as error:
-        if "orthonormal" in str(error):
-            raise NotNiftiError(
-                f"The axes of the {label} should be at right angles",
-                received="a sheared or empty sform, and no qform",
-                advice="Resample the image onto a grid without shear.",
-            ) from error
         # Addresses in memory and the places in its source code help nobody.
         reason = re.sub(r"\S+\(0x[0-9a-f]+\): ", "", str(error).strip().splitlines()[-1])
         raise NotNiftiError(
@@ -332,8 +332,8 @@ def _read_image(name: str, header: nifti.Header, label: str) -> Image:
     return image
 
 
-def _taken(image: Image, label: str, dtype: np.dtype[Any] | None) -> tuple[Array, Grid]:
-    """Array and grid of a 3D SimpleITK image."""
+def _voxels(image: Image, label: str, dtype: np.dtype[Any] | None) -> Array:
+    """Array of a 3D SimpleITK image; ``dtype`` None keeps its own."""
     from SimpleITK import GetArrayViewFromImage
 
     if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
@@ -343,23 +343,21 @@ def _taken(image: Image, label: str, dtype: np.dtype[Any] | None) -> tuple[Array
             advice="Convert it to an image with one number per voxel.",
         )
     with np.errstate(over="ignore", invalid="ignore"):  # becomes infinite, which is reported
-        array = np.array(GetArrayViewFromImage(image), dtype)
-    a, b, c = array.shape
-    x, y, z = image.GetSpacing()
-    origin = image.GetOrigin()
-    return array, Grid((a, b, c), (z, y, x), origin, tuple(image.GetDirection()))
+        return np.array(GetArrayViewFromImage(image), dtype)
 
 
 # Writing ----------------------------------------------------------------------------------------
 
 
-def write_mask(path: PathLike, mask: Array, grid: Grid) -> None:
+def write_mask(path: PathLike, mask: Array, grid: Grid, header: nifti.Header | None = None) -> None:
     """Writes a mask as uint8 with the values 0 and 1.
 
     Args:
         path: Ends in ".nii.gz" or ".nii"; an existing file (or link) is replaced.
         mask: (slice, row, column), bool or 0 and 1.
         grid: Where its voxels lie.
+        header: Of the file whose voxels these are: its qform and sform, codes, units and voxel
+            sizes are repeated. None, or one that puts them elsewhere: forms are made of the grid.
 
     Raises:
         UsageError: If the suffix is another, or the mask holds other values.
@@ -370,16 +368,19 @@ def write_mask(path: PathLike, mask: Array, grid: Grid) -> None:
     ones = mask == 1
     if not np.all(ones | (mask == 0)):
         raise UsageError("A mask of 0 and 1 was expected", received="other values")
-    _write_nifti(path, ones.astype(np.uint8), grid)
+    _write_nifti(path, ones.astype(np.uint8), grid, header)
 
 
-def write_probability(path: PathLike, probability: Array, grid: Grid) -> None:
+def write_probability(
+    path: PathLike, probability: Array, grid: Grid, header: nifti.Header | None = None
+) -> None:
     """Writes probabilities as float32.
 
     Args:
         path: As of ``write_mask``.
         probability: (slice, row, column) between 0 and 1.
         grid: Where its voxels lie.
+        header: As of ``write_mask``.
 
     Raises:
         UsageError: If the suffix is another, or a value is no probability.
@@ -392,7 +393,7 @@ def write_probability(path: PathLike, probability: Array, grid: Grid) -> None:
         raise UsageError(
             "Probabilities between 0 and 1 were expected", received=f"{low:g} to {high:g}"
         )
-    _write_nifti(path, probability.astype(np.float32), grid)
+    _write_nifti(path, probability.astype(np.float32), grid, header)
 
 
 def check_volume_name(path: PathLike) -> None:
@@ -405,14 +406,17 @@ def check_volume_name(path: PathLike) -> None:
         )
 
 
-def _write_nifti(path: PathLike, array: Array, grid: Grid) -> None:
+def _write_nifti(path: PathLike, array: Array, grid: Grid, header: nifti.Header | None) -> None:
     check_volume_name(path)
     text = os.fspath(path)
     grid.check_shape(array)
     nifti.checked_shape(array.shape[::-1], "result")
 
+    if header is not None and forms.grid(header) != grid:
+        header = None
+
     def write_plain(file: BinaryIO) -> None:
-        nifti.write(file, array, grid)
+        nifti.write(file, array, grid, header)
 
     def write_compressed(file: BinaryIO) -> None:
         # No name and no time in the gzip header: equal images make equal files.

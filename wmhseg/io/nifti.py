@@ -6,12 +6,12 @@ for grey values, and believes any size. Its decisions:
 
 * Only single files are read, NIfTI-1 or NIfTI-2 in either byte order. Content tells gzip.
 * One volume of real numbers is an image, whatever the number of its axes.
-* A qform or sform that is in use must be finite. An sform that would place the image but
-  contradicts pixdim about the voxel size is refused: SimpleITK would take half of each.
+* A qform or sform that is in use must be finite. An sform that is sheared, or contradicts pixdim
+  about the voxel size, is refused; rounding is let pass.
 * A slope of 0 or NaN means none. One beyond float32 is refused, which SimpleITK would ignore.
 
-``write`` and ``copy_as_nifti1`` make NIfTI-1. Source of the layouts: nifti1.h and nifti2.h,
-https://nifti.nimh.nih.gov
+``write`` makes NIfTI-1, or NIfTI-2 where it repeats the forms of such a scan. Source of the
+layouts: nifti1.h and nifti2.h, https://nifti.nimh.nih.gov
 """
 
 from __future__ import annotations
@@ -94,14 +94,15 @@ _EXTENSION_MARK = bytes(4)
 """Between header and voxels of a file without extensions."""
 
 _SINGLE_FILE = {348: b"n+1", 540: b"n+2\0\r\n\x1a\n"}
-_SAME_FIELDS = (
-    "datatype", "bitpix", "pixdim", "scl_slope", "scl_inter", "xyzt_units", "quatern", "qoffset",
-    "srow",
+_FORM_FIELDS = (
+    "pixdim", "xyzt_units", "qform_code", "sform_code", "quatern", "qoffset", "srow",
 )  # fmt: skip
-SCANNER = 1
-"""Code of a form that is the scanner's own."""
+UNIT_BITS = 7
+"""Those of xyzt_units that name the unit of lengths."""
 
-_ALIGNED, _MILLIMETRE = 2, 2
+_SCANNER, _MILLIMETRE = 1, 2
+_SHEAR = 0.008
+"""Largest cosine between two axes of an sform: what rounding to two decimals makes."""
 
 _VOXEL_TYPES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8",
@@ -349,14 +350,14 @@ def _check_form(record: np.void, label: str) -> None:
         raise _damaged(
             f"The voxel sizes (pixdim) of the {label} should be positive", _listed(pixdim)
         )
-    qform, sform = int(record["qform_code"]) > 0, int(record["sform_code"])
+    qform, sform = int(record["qform_code"]) > 0, int(record["sform_code"]) > 0
     quaternion = [float(v) for v in record["quatern"]]
     rotation = [*quaternion, *(float(v) for v in record["qoffset"])]
     if qform and not (_believable(rotation) and math.hypot(*quaternion) < 1.01):
         raise _damaged(
             f"The qform of the {label} should be a rotation and a position", _listed(rotation)
         )
-    if sform <= 0:
+    if not sform:
         return
     matrix = np.array(record["srow"].tolist())  # astype would warn of a signalling NaN
     if not _believable(matrix.ravel().tolist()):
@@ -364,11 +365,15 @@ def _check_form(record: np.void, label: str) -> None:
             f"The sform of the {label} should hold finite numbers",
             "; ".join(_listed(row) for row in matrix),
         )
+    if not _right_angled(matrix[:, :3]):
+        raise NotNiftiError(
+            f"The axes of the {label} should be at right angles",
+            received="a sheared or empty sform",
+            advice="Resample the image onto a grid without shear; if its qform is right, set the "
+            "code of the sform to 0.",
+        )
     lengths = [math.hypot(*column) for column in matrix[:, :3].T]
-    agree = all(math.isclose(a, b, rel_tol=0.01) for a, b in zip(lengths, pixdim, strict=True))
-    # SimpleITK uses no sheared one, and itself refuses the file if there is no qform instead.
-    used = (sform == SCANNER or not qform) and _right_angled(matrix[:, :3])
-    if used and not agree:
+    if not all(math.isclose(a, b, rel_tol=0.01) for a, b in zip(lengths, pixdim, strict=True)):
         raise NotNiftiError(
             f"The sform of the {label} and its pixdim should name the same voxel size",
             received=f"{_listed(lengths)} and {_listed(pixdim)}",
@@ -380,7 +385,7 @@ def _right_angled(matrix: npt.NDArray[np.float64]) -> bool:
     products = matrix.T @ matrix  # at most _MAX_POSITION squared: no overflow
     lengths = np.sqrt(np.diag(products))
     rest = np.abs(products - np.diag(np.diag(products)))
-    return bool(lengths.all() and (rest <= 1e-3 * np.outer(lengths, lengths)).all())
+    return bool(lengths.all() and (rest <= _SHEAR * np.outer(lengths, lengths)).all())
 
 
 def _believable(values: list[float]) -> bool:
@@ -405,8 +410,10 @@ def _listed(values: Iterable[float]) -> str:
 # Writing ----------------------------------------------------------------------------------------
 
 
-def copy_as_nifti1(source: BinaryIO, header: Header, target: BinaryIO) -> None:
-    """Writes a NIfTI-2 file again with the header of NIfTI-1, uncompressed, without extensions.
+def copy_voxels(source: BinaryIO, header: Header, target: BinaryIO) -> None:
+    """Writes the voxels of a file again as NIfTI-1 without forms, uncompressed.
+
+    For a program that reads no NIfTI-2, or refuses a form that is accepted here.
 
     Args:
         source: What ``inspect`` accepted; must be seekable.
@@ -418,13 +425,10 @@ def copy_as_nifti1(source: BinaryIO, header: Header, target: BinaryIO) -> None:
     """
     old = header.record
     new = np.zeros((), _NIFTI1.newbyteorder(header.byte_order))
-    _mark_as_nifti1(new, header.shape)
-    # Fields without a meaning may overflow; the others are checked.
-    with np.errstate(over="ignore", invalid="ignore"):
-        for field in _SAME_FIELDS:
-            new[field] = old[field]
-    for field in ("qform_code", "sform_code"):
-        new[field] = min(max(int(old[field]), 0), _ALIGNED)
+    _mark_as(new, header.shape)
+    new["pixdim"] = 1
+    for field in ("datatype", "bitpix", "scl_slope", "scl_inter"):
+        new[field] = old[field]
     content, _ = decompressed(source)
     for _chunk in _chunks(content, header.offset):
         pass
@@ -432,49 +436,62 @@ def copy_as_nifti1(source: BinaryIO, header: Header, target: BinaryIO) -> None:
     target.writelines(_chunks(content, header.n_bytes))
 
 
-def write(file: BinaryIO, array: npt.NDArray[Any], grid: Grid) -> None:
-    """Writes a plain NIfTI-1 file with both sform and qform.
+def write(file: BinaryIO, array: npt.NDArray[Any], grid: Grid, scan: Header | None = None) -> None:
+    """Writes a plain NIfTI file.
 
     Args:
         file: Where to write.
         array: (slice, row, column) in one of the types that can be read.
         grid: Where its voxels lie; of the array's shape.
+        scan: Header of a file with the same voxels, whose forms, codes, units and voxel sizes are
+            repeated to the bit, in a file of its version; None for sform and qform of the grid.
 
     Raises:
         OSError: If the stream cannot be written.
     """
     dtype = array.dtype.newbyteorder("<")
-    file.write(_encode(grid, dtype))
+    file.write(_encode(grid, dtype, scan))
     for plane in array:
         file.write(plane.astype(dtype).tobytes())
 
 
-def _encode(grid: Grid, dtype: np.dtype[Any]) -> bytes:
+def _encode(grid: Grid, dtype: np.dtype[Any], scan: Header | None) -> bytes:
+    layout = _NIFTI1 if scan is None or scan.version == 1 else _NIFTI2
+    header = np.zeros((), layout.newbyteorder("<"))
+    _mark_as(header, grid.shape)
+    header["datatype"] = {kind: code for code, kind in _VOXEL_TYPES.items()}[dtype.str[1:]]
+    header["bitpix"] = 8 * dtype.itemsize
+    header["scl_slope"] = 1
+    if scan is None:
+        _place(header, grid)
+    else:
+        for field in _FORM_FIELDS:
+            header[field] = scan.record[field]
+    return header.tobytes() + _EXTENSION_MARK
+
+
+def _place(header: npt.NDArray[np.void], grid: Grid) -> None:
+    """Sets qform and sform to those of a grid."""
     flip = np.diag([-1.0, -1.0, 1.0])  # NIfTI is RAS, SimpleITK LPS
     rotation = flip @ np.array(grid.direction, float).reshape(3, 3)
     spacing = np.array(grid.spacing_mm[::-1])
     origin = flip @ np.array(grid.origin_mm)
     handedness = -1.0 if np.linalg.det(rotation) < 0 else 1.0
-    header = np.zeros((), _NIFTI1.newbyteorder("<"))
-    _mark_as_nifti1(header, grid.shape)
-    header["datatype"] = {kind: code for code, kind in _VOXEL_TYPES.items()}[dtype.str[1:]]
-    header["bitpix"] = 8 * dtype.itemsize
     header["pixdim"] = (handedness, *spacing, 0, 0, 0, 0)
-    header["scl_slope"] = 1
     header["xyzt_units"] = _MILLIMETRE
-    header["qform_code"] = header["sform_code"] = SCANNER
+    header["qform_code"] = header["sform_code"] = _SCANNER
     header["quatern"] = _quaternion(rotation * [1, 1, handedness])
     header["qoffset"] = origin
     header["srow"] = np.column_stack([rotation * spacing, origin])
-    return header.tobytes() + _EXTENSION_MARK
 
 
-def _mark_as_nifti1(header: npt.NDArray[np.void], shape: tuple[int, int, int]) -> None:
-    """Sets what every NIfTI-1 file that is written here has in common, and the shape."""
-    header["sizeof_hdr"] = _NIFTI1.itemsize
+def _mark_as(header: npt.NDArray[np.void], shape: tuple[int, int, int]) -> None:
+    """Sets what every file that is written here has in common, and the shape."""
+    size = header.dtype.itemsize
+    header["sizeof_hdr"] = size
     header["dim"] = (3, *shape[::-1], 1, 1, 1, 1)
-    header["vox_offset"] = _NIFTI1.itemsize + len(_EXTENSION_MARK)
-    header["magic"] = _SINGLE_FILE[_NIFTI1.itemsize]
+    header["vox_offset"] = size + len(_EXTENSION_MARK)
+    header["magic"] = _SINGLE_FILE[size]
 
 
 def _quaternion(r: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

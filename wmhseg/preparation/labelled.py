@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
+from wmhseg import geometry
 from wmhseg.datasets.cases import Case
 from wmhseg.errors import MissingFileError
 from wmhseg.geometry import Grid
@@ -32,7 +34,10 @@ class LabelledScans:
 
 
 def read_labelled(case: Case, *, with_t1: bool) -> LabelledScans:
-    """Reads the files of a case. Whether their grids agree is left to the caller.
+    """Reads the files of a case.
+
+    T1 and reference are turned to the order of axes of FLAIR where their voxels lie in the same
+    places. Whether they do is left to the caller.
 
     Args:
         case: Where they are.
@@ -55,4 +60,15 @@ def read_labelled(case: Case, *, with_t1: bool) -> LabelledScans:
     flair = images.read_scan(case.flair, name="FLAIR")
     t1 = images.read_scan(case.t1, name="T1") if with_t1 and case.t1 else None
     labels, grid = images.read_labels(case.reference)
-    return LabelledScans(flair, t1, labels, grid)
+    turn = geometry.turn_between(grid, flair.grid)
+    if turn is not None:
+        labels, grid = np.ascontiguousarray(turn.forward(labels)), flair.grid
+    return LabelledScans(flair, t1 and _like(flair, t1), labels, grid)
+
+
+def _like(flair: Scan, t1: Scan) -> Scan:
+    """T1 in FLAIR's order of axes if they share a grid, as it is otherwise."""
+    turn = geometry.turn_between(t1.grid, flair.grid)
+    if turn is None:
+        return t1
+    return Scan(np.ascontiguousarray(turn.forward(t1.array)), flair.grid, t1.name)

@@ -9,8 +9,9 @@ The steps, each of which can be switched and says in the report what it did and 
 4. registration (``registration``) of T1 to FLAIR, resampled once, to the grid of step 3.
 
 A pair on one grid has been prepared by somebody: steps 2 and 4 leave it alone unless told
-otherwise. With every step off scans pass through untouched. All warnings about grids are given
-here, each for one cause.
+otherwise. One grid it is when the voxels lie in the same places to a tenth of a voxel, in whatever
+order of axes they are stored. With every step off scans pass through untouched. All warnings about
+grids are given here, each for one cause.
 """
 
 from __future__ import annotations
@@ -94,16 +95,15 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned
         RegistrationError: If T1 does not match FLAIR, unless FLAIR alone will do.
     """
     used = t1 if chosen.takes_t1 else None
-    difference = "" if used is None else flair.grid.difference(used.grid)
-    if difference and steps.registration == "off":
+    same = None if used is None else geometry.turn_between(used.grid, flair.grid)
+    one_grid = used is None or same is not None
+    if used is not None and same is None and steps.registration == "off":
         raise GridMismatchError(
             "FLAIR and T1 on one voxel grid were expected",
-            received=difference,
+            received=flair.grid.difference(used.grid),
             advice="Let wmhseg register them (--registration auto), or resample T1 to the FLAIR "
             "grid first.",
         )
-    one_grid = not difference
-    own_grid = None if used is None else used.grid
 
     turn, preset = _turn(flair.grid, chosen, steps)
     reorienting = _reorienting(turn, steps)
@@ -111,7 +111,7 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned
     if steps.pixel_size == "off":
         way = Resampling(turn.target, turn.target)
     warnings = _grid_warnings(way, preset)
-    flair, used = _turned(flair, turn), used and _turned_t1(used, turn, one_grid)
+    flair, used = _turned(flair, turn), used and _turned_t1(used, turn, same)
 
     correct = steps.bias_correction == "on" or (steps.bias_correction == "auto" and not one_grid)
     searching = used is not None and (
@@ -136,7 +136,9 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned
     pixels = PixelSize(_why_pixels(way, steps), way, time.perf_counter() - started)
     if t1 is not None and not chosen.takes_t1:
         warnings.append(f"T1 was given but not used: model {chosen.name} takes FLAIR alone.")
-    place = T1Place(own_grid, registered.move) if used is not None and own_grid else None
+    place = None
+    if used is not None and t1 is not None:
+        place = T1Place(t1.grid, registered.move, t1.header)
     taken = StepsTaken(reorienting, correction, registered, pixels)
     return Aligned(flair, used, preset, turn, way, place, taken, tuple(warnings))
 
@@ -157,10 +159,10 @@ def _turned(scan: Scan, turn: Turn) -> Scan:
     return Scan(np.ascontiguousarray(turn.forward(scan.array)), turn.target, scan.name)
 
 
-def _turned_t1(t1: Scan, flair_turn: Turn, one_grid: bool) -> Scan:
-    """T1 turned as FLAIR where they share a grid, which headers may round in two ways."""
-    if one_grid:
-        return replace(_turned(t1, flair_turn), grid=flair_turn.target)
+def _turned_t1(t1: Scan, flair_turn: Turn, same: Turn | None) -> Scan:
+    """T1 turned as FLAIR where ``same`` brings it onto FLAIR's grid, to known axes elsewhere."""
+    if same is not None:
+        return _turned(Scan(same.forward(t1.array), flair_turn.source, t1.name), flair_turn)
     # Turned to known axes, so that a scan gives the same numbers in whatever order it is stored.
     return _turned(t1, geometry.turn_to(t1.grid, "LPS"))
 

@@ -36,6 +36,7 @@ from scipy import ndimage
 from wmhseg.geometry import Grid, Triple
 from wmhseg.io import images
 from wmhseg.io.images import Scan
+from wmhseg.io.nifti import Header
 from wmhseg.preparation import intensity
 from wmhseg.preparation.itk_threads import one_thread
 
@@ -95,10 +96,12 @@ class T1Place:
     Attributes:
         grid: T1's own grid.
         move: From FLAIR to T1.
+        header: What T1's file says, None if it came from memory.
     """
 
     grid: Grid
     move: Rigid
+    header: Header | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.geometry import Grid
+from wmhseg.io import nifti
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -76,6 +77,9 @@ def plan(grid: Grid) -> Resampling:
 
     Returns:
         The way; both pixel sides become 1 mm when one of them is out of range.
+
+    Raises:
+        TooLargeError: If that would make more voxels than are read from a file.
     """
     slices, rows, columns = grid.spacing_mm
     low, high = KEPT_PIXEL_MM
@@ -91,6 +95,8 @@ def plan(grid: Grid) -> Resampling:
         n if new == size else max(2, math.ceil(n * size / new - 1e-6))
         for n, size, new in zip(grid.shape, grid.spacing_mm, spacing, strict=True)
     )
+    # Before anything is allocated.
+    nifti.checked_shape(shape[::-1], "image, with pixels of the size seen in training,")
     # The centre stays: origin + direction * half the extent is the same for both.
     half = np.array(
         [

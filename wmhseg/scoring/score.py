@@ -18,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from wmhseg import processors
+from wmhseg import geometry, processors
 from wmhseg.datasets.cases import Case, Kind, Problem
 from wmhseg.datasets.results import Pair
 from wmhseg.errors import (
@@ -30,8 +30,10 @@ from wmhseg.errors import (
     TableError,
     UsageError,
 )
+from wmhseg.geometry import Grid
 from wmhseg.io import checksums, images, stamps
 from wmhseg.io.progress import Progress
+from wmhseg.preparation import sizes
 from wmhseg.scoring import metrics, official
 from wmhseg.scoring.masks import MaskWarning
 from wmhseg.scoring.table import VALUES, Score, read_table, write_table
@@ -189,37 +191,74 @@ def _moved(score: Score, case: Case) -> Score:
 # One case -----------------------------------------------------------------------------------------
 
 
-def score_masks(reference: Path, result: Path) -> tuple[dict[str, float], tuple[str, ...]]:
+def score_masks(
+    reference: Path, result: Path, *, flair: Path | None = None, as_arrays: bool = False
+) -> tuple[dict[str, float], tuple[str, ...]]:
     """Score one result.
 
     Args:
         reference: Mask of labels 0, 1 (WMH) and 2 (left out), NIfTI.
-        result: Mask or probability map on the same grid, NIfTI.
+        result: Mask or probability map whose voxels lie where the reference's do, in any order of
+            axes, NIfTI.
+        flair: The scan of both, which tells the one of two that lies elsewhere; None if unknown.
+        as_arrays: Whether voxels are paired as they are stored, wherever they lie, as the
+            challenge's organisers do.
 
     Returns:
         The metrics by name (``VALUES``), and notes on unusual values and geometry.
 
     Raises:
-        GridMismatchError: The sizes differ. Another position in space only gives a note: the
-            reference's is used for both, as the organisers do.
+        GridMismatchError: The sizes differ, or the places in space.
+        UnsuitableScanError: Voxels have a size that no scan's have.
         InputError: A file cannot be read.
     """
     labels, grid = images.read_labels(reference)
     mask, own_grid = images.read_labels(result)
+    if not as_arrays:
+        sizes.check_voxel(grid, "reference")
+        sizes.check_voxel(own_grid, "result")
     difference = grid.difference(own_grid)
-    if grid.shape != own_grid.shape:
-        raise GridMismatchError(
-            "Reference and result of one size were expected",
-            received=difference,
-            advice="Bring the result onto the grid of the reference (the FLAIR image) first.",
+    geometry_notes: tuple[str, ...] = ()
+    turn = None if as_arrays else geometry.turn_between(own_grid, grid)
+    if turn is not None:
+        mask = turn.forward(mask)
+        if difference:
+            geometry_notes = (
+                f"Reference and result are stored in two orders of axes ({grid.orientation} and "
+                f"{own_grid.orientation}): the result was turned to the reference's.",
+            )
+    elif difference:
+        where = _culprit(grid, own_grid, flair)
+        if not as_arrays or grid.shape != own_grid.shape:
+            raise GridMismatchError(
+                "Reference and result in the same place, voxel by voxel, were expected",
+                received=f"{difference}; {where}",
+                advice="Bring both onto the grid of the FLAIR image first.",
+            )
+        geometry_notes = (
+            f"By their headers reference and result lie apart ({difference}); {where}. Voxels were "
+            "compared in the order in which they are stored, as the organisers do.",
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MaskWarning)  # they are in the notes
         values = metrics.evaluate(labels, mask, grid.spacing_mm)
-    notes = values.notes
-    if difference:
-        notes += (f"The result's geometry is wrong ({difference}): the reference's is used.",)
-    return {name: float(getattr(values, name)) for name in VALUES}, notes
+    return {name: float(getattr(values, name)) for name in VALUES}, values.notes + geometry_notes
+
+
+def _culprit(reference: Grid, result: Grid, flair: Path | None) -> str:
+    """Says which of two masks that lie apart is not on their scan, as far as it can be known."""
+    scan = None
+    if flair is not None:
+        with contextlib.suppress(InputError):
+            scan = images.read_grid(flair)
+    if scan is None:
+        return "which of them lies right cannot be known without the scan"
+    on_scan = [geometry.turn_between(grid, scan) is not None for grid in (reference, result)]
+    if on_scan == [True, False]:
+        return "the result does not lie on the FLAIR image, the reference does"
+    if on_scan == [False, True]:
+        return "the reference does not lie on the FLAIR image, the result does"
+    return "neither lies on the FLAIR image"
 
 
 def _score_of(case: Case, **known: object) -> Score:
@@ -240,9 +279,15 @@ def _score(task: _Task) -> Score:
     if case.reference is None or result is None:
         raise UsageError("A pair of reference and result was expected", received=case.name)
     try:
-        values, notes = score_masks(case.reference, result)
+        values, notes = score_masks(
+            case.reference,
+            result,
+            flair=case.flair,
+            as_arrays=case.in_challenge_layout or task.script is not None,
+        )
     except GridMismatchError as error:
-        return _score_of(case, problem=Problem(Kind.SIZES, str(error)))
+        kind = Kind.SIZES if error.received.startswith("sizes") else Kind.PLACES
+        return _score_of(case, problem=Problem(kind, str(error)))
     except InputError as error:
         return _score_of(case, problem=Problem(Kind.UNREADABLE, str(error)))
     empty = values["reference_lesions"] == 0

@@ -22,7 +22,7 @@ from wmhseg.io.images import Scan
 from wmhseg.io.progress import Progress
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
-from wmhseg.preparation import network_input, one_grid
+from wmhseg.preparation import network_input, one_grid, sizes
 from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.reporting.report import IntensityScale, Report
 from wmhseg.segmentation import prediction
@@ -138,6 +138,8 @@ class Segmenter:
         with watch.stage("read"):
             flair_scan = sources.read(flair, spacing_mm, name="FLAIR")
             t1_scan = None if t1 is None else sources.read(t1, spacing_mm, name="T1")
+        for scan in filter(None, (flair_scan, t1_scan)):
+            sizes.check_size(scan)
         with watch.stage("check"):
             found = examine.examine(flair_scan, t1_scan)
         with watch.stage("raw"):

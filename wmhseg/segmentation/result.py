@@ -82,6 +82,9 @@ class Segmentation:
     ) -> None:
         """Writes the mask and the report beside it (``.json``), all files or none.
 
+        Masks and maps of scans that came from files carry the forms of these files to the bit:
+        qform, sform, codes, units and voxel sizes.
+
         Args:
             output: Mask to write, ``.nii.gz`` or ``.nii``; its folder is made if needed.
             probability: Probability map to write as well.
@@ -93,16 +96,17 @@ class Segmentation:
             OutputNotWritableError: If a folder cannot be made or written to.
             DiskFullError: If there is no room.
         """
-        target = Path(output)
+        target, header = Path(output), self.flair.header
         for path in (output, probability, overlay, t1_mask):
             if path is not None:
                 files.check_writable(Path(path).parent)
         with files.together():
             if probability is not None:
-                images.write_probability(probability, self.probability, self.grid)
+                images.write_probability(probability, self.probability, self.grid, header)
             if t1_mask is not None:
-                images.write_mask(t1_mask, *self.mask_on_t1())
+                own = self.t1_place.header if self.t1_place is not None else None
+                images.write_mask(t1_mask, *self.mask_on_t1(), own)
             if overlay is not None:
                 write_picture(overlay, self.overlay())
             files.write_text(report.path_beside(target), self.report.to_json())
-            images.write_mask(target, self.mask, self.grid)
+            images.write_mask(target, self.mask, self.grid, header)

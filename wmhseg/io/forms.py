@@ -1,0 +1,168 @@
+"""The two forms of a NIfTI header, qform and sform, and which of them places the voxels.
+
+Believed is what FSL, SPM and nibabel believe: the sform if its code is above 0, else the qform if
+its code is above 0, else the assumption that these programs make of Analyze files: stored with
+columns to the patient's left, rows to the front and slices upwards (LAS), the middle of the image
+at the origin. SimpleITK, which chooses by other rules, is not asked.
+
+Headers are rounded, so that the axes of an sform may be slightly off right angles: they are taken
+at right angles, as near as can be. ``nifti`` has refused more than that. Results carry both forms
+as the scan does (``nifti.write``), whichever is believed here.
+
+Source of the fields: nifti1.h, https://nifti.nimh.nih.gov
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wmhseg.geometry import Grid
+from wmhseg.io.nifti import UNIT_BITS, Header
+
+Matrix = npt.NDArray[np.float64]
+
+CODES = ("unknown", "scanner", "aligned", "Talairach", "MNI 152", "template")
+UNITS_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
+"""Millimetres in a unit of lengths: metres, millimetres, micrometres."""
+
+_TO_LPS = np.array([-1.0, -1.0, 1.0])  # NIfTI is RAS
+
+
+@dataclass(frozen=True)
+class Forms:
+    """The two ways in which a header places its voxels in space.
+
+    Attributes:
+        qform_code: 0 when there is no qform, else what its space is (``CODES``).
+        sform_code: The same of the sform.
+        distance_mm: Largest distance between the places that both give to one corner of the
+            image; 0 if there are not two.
+        mirrored: Whether one of two is the other's mirror image: left and right are at stake.
+        straightened_mm: How far the believed form puts a corner from where it is taken to be,
+            because its axes are not quite at right angles or as long as pixdim says.
+    """
+
+    qform_code: int
+    sform_code: int
+    distance_mm: float
+    mirrored: bool
+    straightened_mm: float = 0.0
+
+    @property
+    def believed(self) -> str:
+        """Name of the form that places the voxels, "" if there is none."""
+        return "sform" if self.sform_code else "qform" if self.qform_code else ""
+
+
+def code_name(code: int) -> str:
+    """What a form's code means."""
+    return CODES[code] if 0 <= code < len(CODES) else f"code {code}"
+
+
+def forms(header: Header) -> Forms:
+    """Compares the qform and the sform of a header.
+
+    Args:
+        header: As ``nifti.inspect`` returns it.
+
+    Returns:
+        What both say about the corners of the image.
+    """
+    codes = _codes(header)
+    straightened_mm = _gap(_affine(header), _straight(header), header)
+    if not all(codes):
+        return Forms(*codes, 0.0, False, straightened_mm)
+    q, s = _qform(header), _sform(header)
+    signs = [np.sign(np.linalg.det(m[:, :3])) for m in (q, s)]
+    return Forms(*codes, _gap(q, s, header), bool(signs[0] * signs[1] < 0), straightened_mm)
+
+
+def grid(header: Header) -> Grid:
+    """Where the voxels of a file lie.
+
+    Args:
+        header: As ``nifti.inspect`` returns it.
+
+    Returns:
+        The grid of the believed form.
+    """
+    matrix = _straight(header) * _TO_LPS[:, None]
+    sizes = _sizes(header)
+    unit = unit_mm(header)
+    x, y, z = (float(v) for v in matrix[:, 3] * unit)
+    column_mm, row_mm, slice_mm = (float(v) * unit for v in sizes)
+    # Adding 0 makes 0 of -0, which would be another number to those who compare.
+    direction = tuple(float(v) + 0.0 for v in (matrix[:, :3] / sizes).ravel())
+    return Grid(header.shape, (slice_mm, row_mm, column_mm), (x, y, z), direction)
+
+
+def unit_mm(header: Header) -> float:
+    """Millimetres in the header's unit of lengths; what is unnamed counts as millimetres."""
+    return UNITS_MM.get(int(header.record["xyzt_units"]) & UNIT_BITS, 1.0)
+
+
+def _codes(header: Header) -> tuple[int, int]:
+    record = header.record
+    return max(int(record["qform_code"]), 0), max(int(record["sform_code"]), 0)
+
+
+def _sizes(header: Header) -> Matrix:
+    """Sides of a voxel along columns, rows and slices, in the file's unit."""
+    return np.array(header.record["pixdim"][1:4].tolist(), float)
+
+
+def _affine(header: Header) -> Matrix:
+    """The believed form as a matrix of 3 x 4, RAS, as it is written."""
+    qform_code, sform_code = _codes(header)
+    if sform_code:
+        return _sform(header)
+    if qform_code:
+        return _qform(header)
+    sizes = _sizes(header) * [-1.0, 1.0, 1.0]
+    middle = (np.array(header.shape[::-1], float) - 1) / 2
+    return np.column_stack([np.diag(sizes), -middle * sizes])
+
+
+def _straight(header: Header) -> Matrix:
+    """The same with axes at right angles, and voxels of the size that pixdim says."""
+    matrix = _affine(header)
+    axes = matrix[:, :3] / np.linalg.norm(matrix[:, :3], axis=0)
+    if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-12:
+        left, _, right = np.linalg.svd(axes)  # nearest matrix with columns at right angles
+        axes = left @ right
+    return np.column_stack([axes * _sizes(header), matrix[:, 3]])
+
+
+def _gap(one: Matrix, other: Matrix, header: Header) -> float:
+    """Largest distance in mm between the places that two matrices give to a corner."""
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(header.shape[::-1], float) - 1)
+    apart = (corners @ (one[:, :3] - other[:, :3]).T) + (one[:, 3] - other[:, 3])
+    return float(np.linalg.norm(apart, axis=1).max()) * unit_mm(header)
+
+
+def _sform(header: Header) -> Matrix:
+    return np.array(header.record["srow"].tolist(), float).reshape(3, 4)
+
+
+def _qform(header: Header) -> Matrix:
+    """The qform as a matrix of 3 x 4: method 2 of nifti1.h."""
+    record = header.record
+    b, c, d = (float(v) for v in record["quatern"])
+    norm = math.hypot(b, c, d)
+    if norm > 1:  # rounding
+        b, c, d = b / norm, c / norm, d / norm
+    a = math.sqrt(max(0.0, 1 - b * b - c * c - d * d))
+    rotation = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+        ]
+    )
+    handed = np.array([1.0, 1.0, -1.0 if float(record["pixdim"][0]) < 0 else 1.0])
+    offset = np.array(record["qoffset"].tolist(), float)
+    return np.column_stack([rotation * (_sizes(header) * handed), offset])
