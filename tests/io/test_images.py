@@ -873,6 +873,6 @@ def test_real_scans_agree_with_simpleitk(tmp_path: Path, name: str) -> None:
     scan = images.read_scan(found[0], name=name)
     reference = SimpleITK.ReadImage(str(found[0]), SimpleITK.sitkFloat32)
     np.testing.assert_array_equal(scan.array, SimpleITK.GetArrayViewFromImage(reference))
-    close(scan.grid, images.scan_from_image(reference, name=name).grid)
+    assert scan.grid == images.scan_from_image(reference, name=name).grid
     images.write_mask(tmp_path / name, scan.array > scan.array.mean(), scan.grid, scan.header)
     assert images.read_labels(tmp_path / name)[1] == scan.grid

@@ -29,6 +29,7 @@ CODES = ("unknown", "scanner", "aligned", "Talairach", "MNI 152", "template")
 UNITS_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 """Millimetres in a unit of lengths: metres, millimetres, micrometres."""
 
+_SKEW = 1e-6  # cosine of two axes: less is how float32 holds right angles
 _TO_LPS = np.array([-1.0, -1.0, 1.0])  # NIfTI is RAS
 
 
@@ -73,7 +74,9 @@ def forms(header: Header) -> Forms:
         What both say about the corners of the image.
     """
     codes = _codes(header)
-    straightened_mm = _gap(_affine(header), _straight(header), header)
+    written = _affine(header)
+    taken = np.column_stack([_axes(header) * _sizes(header), written[:, 3]])
+    straightened_mm = _gap(written, taken, header)
     if not all(codes):
         return Forms(*codes, 0.0, False, straightened_mm)
     q, s = _qform(header), _sform(header)
@@ -90,13 +93,11 @@ def grid(header: Header) -> Grid:
     Returns:
         The grid of the believed form.
     """
-    matrix = _straight(header) * _TO_LPS[:, None]
-    sizes = _sizes(header)
     unit = unit_mm(header)
-    x, y, z = (float(v) for v in matrix[:, 3] * unit)
-    column_mm, row_mm, slice_mm = (float(v) * unit for v in sizes)
+    x, y, z = (float(v) * unit for v in _affine(header)[:, 3] * _TO_LPS)
+    column_mm, row_mm, slice_mm = (float(v) * unit for v in _sizes(header))
     # Adding 0 makes 0 of -0, which would be another number to those who compare.
-    direction = tuple(float(v) + 0.0 for v in (matrix[:, :3] / sizes).ravel())
+    direction = tuple(float(v) + 0.0 for v in (_axes(header) * _TO_LPS[:, None]).ravel())
     return Grid(header.shape, (slice_mm, row_mm, column_mm), (x, y, z), direction)
 
 
@@ -127,14 +128,14 @@ def _affine(header: Header) -> Matrix:
     return np.column_stack([np.diag(sizes), -middle * sizes])
 
 
-def _straight(header: Header) -> Matrix:
-    """The same with axes at right angles, and voxels of the size that pixdim says."""
-    matrix = _affine(header)
-    axes = matrix[:, :3] / np.linalg.norm(matrix[:, :3], axis=0)
-    if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-12:
+def _axes(header: Header) -> Matrix:
+    """Its axes, at right angles and of length 1."""
+    columns = _affine(header)[:, :3]
+    axes: Matrix = columns / np.linalg.norm(columns, axis=0)
+    if np.abs(axes.T @ axes - np.eye(3)).max() > _SKEW:
         left, _, right = np.linalg.svd(axes)  # nearest matrix with columns at right angles
         axes = left @ right
-    return np.column_stack([axes * _sizes(header), matrix[:, 3]])
+    return axes
 
 
 def _gap(one: Matrix, other: Matrix, header: Header) -> float:
