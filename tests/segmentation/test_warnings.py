@@ -74,7 +74,9 @@ def test_what_registration_measures_is_not_guessed_as_well(use_models: Path) -> 
     slices = slice(4, 20)
     grid = Grid(t1.array[slices].shape, t1.grid.spacing_mm, (x, y, z + 4 * 4.0))
     short = Scan(t1.array[slices], grid, "T1")
-    options = wmhseg.Options(steps=Steps(pixel_size="off", bias_correction="off"))
+    options = wmhseg.Options(
+        steps=Steps(pixel_size="off", bias_correction="off"), on_unsuitable="warn"
+    )
     result = wmhseg.segment(flair, short, model="bright", options=options)
     assert result.report.steps.registration.covered < one_grid.LEAST_COVERED
     assert topics(result).count("coverage") == 1

@@ -28,7 +28,13 @@ from wmhseg.segmentation import prediction
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import preset, store
+from wmhseg.weights.methods import is_published
 from wmhseg.weights.store import Model
+
+_CONSENT = (
+    "Look at the scans and check the names of the files. To segment them all the same: "
+    "--on-unsuitable warn."
+)
 
 
 class _Stopwatch:
@@ -128,13 +134,15 @@ class Segmenter:
         *,
         spacing_mm: Triple | None = None,
     ) -> Loaded:
-        """Reads and prepares a scan; arguments and errors as those of ``segment``."""
+        """Reads, checks and prepares a scan; arguments and errors as those of ``segment``."""
         watch = _Stopwatch()
         with watch.stage("read"):
             flair_scan = sources.read(flair, spacing_mm, name="FLAIR")
             t1_scan = None if t1 is None else sources.read(t1, spacing_mm, name="T1")
         with watch.stage("check"):
-            found = examine.examine(flair_scan, t1_scan)
+            found = examine.examine(flair_scan, t1_scan if self.model.preset.takes_t1 else None)
+            if self.options.on_unsuitable == "error" and not is_published(self.model.preset):
+                findings.check_suitable(found, _CONSENT)
         with watch.stage("raw"):
             aligned = one_grid.align(flair_scan, t1_scan, self.model.preset, self.options.steps)
         with watch.stage("prepare"):

@@ -61,6 +61,17 @@ TRAINING_PIXEL_MM = (0.8, 1.25)
 challenge's scanners (0.95 to 1.21 mm). Scans with others are warned of."""
 
 
+_PUBLISHED = ("published", "published-stack", "released")
+
+
+def is_published(preset: Preset) -> bool:
+    """Whether scans are prepared exactly as a publication, or its authors' program, does.
+
+    Then nothing is adapted to a scan, only told: a thing that differs is another method.
+    """
+    return preset.preprocessing in [METHODS[name].preprocessing for name in _PUBLISHED]
+
+
 def method_name(preset: Preset) -> str:
     """Name of the method in METHODS that a preset follows, or "custom"."""
     for name, method in METHODS.items():
