@@ -34,7 +34,7 @@ TOPICS = {
     "field": r"outside the \d+ x \d+ pixels",
     "wrapped": r"stored as signed",
     "scale": r"intensity scale",
-    "contrast": r"looks like|exchanged",
+    "contrast": r"looks like|could be|exchanged",
     "T1 missing": r"No T1 was given",
     "T1 unused": r"T1 was given but not used|NOT USED",
 }

@@ -44,6 +44,9 @@ _SAMPLE_VOX, _GLANCE_VOX, _GLANCE_SLICES = 10_000_000, 200_000, 8
 # Share of neighbours with one value: about 0.9 in label maps, below 0.3 in scans.
 _PATCHY = 0.7
 _LEAST_HEAD_MM = 30.0
+# Shares of brighter tissue (``Look.brighter``) for which a run is stopped: a FLAIR file below the
+# first, or a pair below the second and above the third. docs/check.md has the figures.
+_SURELY_T1, _EXCHANGED = 0.16, (0.25, 0.45)
 _SAME_IMAGE = 0.9999  # correlation: copies that were only scaled or rounded
 _AXES = {"L": "sagittal", "R": "sagittal", "A": "coronal", "P": "coronal"}
 
@@ -328,9 +331,9 @@ def contrast(seen: Look, name: str) -> Finding:
         return Finding("contrast", Level.NOTE, name, text, values)
     if seen.kind == name:
         return Finding("contrast", Level.OK, name, f"{name}: looks like {name}.", values)
-    if not seen.sure:
-        text = f"{name}: whether this is {name} cannot be told; it could also be {seen.kind}."
-        return Finding("contrast", Level.NOTE, name, text, values)
+    if (seen.kind, name) != ("T1", "FLAIR") or seen.brighter >= _SURELY_T1:
+        text = f"{name}: whether this is {name} cannot be told, it could be {seen.kind}: look at it."
+        return Finding("contrast", Level.WARNING, name, text, values)
     text = f"{name}: this looks like {seen.kind}, not like {name}."
     return Finding("contrast", Level.ERROR, name, text, values)
 
@@ -349,9 +352,11 @@ def _same_image(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) ->
 
 
 def _exchanged(looks: Sequence[Look]) -> bool:
-    """Whether each of two scans looks like the other, at least one of them beyond doubt."""
-    kinds = [seen.kind for seen in looks]
-    return kinds == ["T1", "FLAIR"] and any(seen.sure for seen in looks)
+    """Whether each of two scans looks like the other beyond doubt."""
+    if [seen.kind for seen in looks] != ["T1", "FLAIR"]:
+        return False
+    low, high = _EXCHANGED
+    return looks[0].brighter < low and looks[1].brighter > high
 
 
 def _pair(scans: Sequence[Scan], looks: Sequence[Look]) -> Iterator[Finding]:

@@ -38,8 +38,6 @@ _DEEP_MM = 20.0
 # matter is the darker, in FLAIR the brighter one, and CSF is dark in both, brightest in T2 and PD.
 _BRIGHTER, _DARKER, _DARK, _BRIGHTEST = 1.12, 0.88, 0.55, 1.6
 _T1_BELOW, _FLAIR_ABOVE = 0.32, 0.39
-# What a run is stopped for lies beyond all real scans of the other contrast, with a distance.
-_SURELY_T1, _SURELY_FLAIR, _SURELY_T2 = 0.25, 0.55, 0.05
 _FLUID_SHARE = 0.02
 _ENHANCED_SHARE = 0.02
 # Bone and CSF make a dark shell below the scalp; the surface of a stripped brain has none.
@@ -58,7 +56,6 @@ class Look:
 
     Attributes:
         kind: The likely contrast.
-        sure: Whether the contrast is beyond doubt.
         brighter: Of the deep tissue that is not white matter, the share brighter than it: above
             0.39 in FLAIR, below 0.32 in T1; NaN if there is too little tissue.
         skull: Whether there is a skull, None if it cannot be told.
@@ -73,7 +70,6 @@ class Look:
     """
 
     kind: Kind
-    sure: bool
     brighter: float
     skull: bool | None
     enhanced: bool
@@ -107,14 +103,13 @@ def look(scan: Scan) -> Look:
         What is seen; "unknown", None and NaN where nothing can be told.
     """
     thin = _thinned(scan)
-    kind, sure, brighter, enhanced = _kind(thin.deep)
+    kind, brighter, enhanced = _kind(thin.deep)
     area = thin.head.sum((1, 2))
     largest = max(1, int(area.max()))
     edges = [thin.head[:, 0], thin.head[:, -1], thin.head[:, :, 0], thin.head[:, :, -1]]
     snr, ghost = _noise(thin)
     return Look(
         kind,
-        sure,
         brighter,
         _skull(thin),
         enhanced,
@@ -152,11 +147,11 @@ def _thinned(scan: Scan) -> _Thin:
     return _Thin(array, (a, b, c), head, depth, slab, deep)
 
 
-def _kind(deep: FloatArray) -> tuple[Kind, bool, float, bool]:
-    """Contrast, whether that is sure, share of brighter tissue, whether much is far brighter."""
+def _kind(deep: FloatArray) -> tuple[Kind, float, bool]:
+    """Contrast, share of brighter tissue, and whether much is far brighter."""
     median = float(np.median(deep)) if deep.size >= _LEAST_VOX else 0.0
     if median <= 0:
-        return "unknown", False, float("nan"), False
+        return "unknown", float("nan"), False
     ratio = deep.astype(np.float64) / median
     counts, edges = np.histogram(ratio, bins=96, range=(0, 3))
     peak = int(np.argmax(ndimage.gaussian_filter1d(counts.astype(float), 2)))
@@ -165,14 +160,12 @@ def _kind(deep: FloatArray) -> tuple[Kind, bool, float, bool]:
     below = float(((ratio > _DARK) & (ratio < _DARKER)).mean())
     dark, brightest = float((ratio <= _DARK).mean()), float((ratio > _BRIGHTEST).mean())
     if above + below == 0:
-        return "unknown", False, float("nan"), False
+        return "unknown", float("nan"), False
     share = above / (above + below)
     if brightest > max(_FLUID_SHARE, 2 * dark):
-        sure = brightest > max(_SURELY_T2, 4 * dark)
-        return "T2 or PD", sure, share, False
+        return "T2 or PD", share, False
     kind: Kind = "T1" if share < _T1_BELOW else "FLAIR" if share > _FLAIR_ABOVE else "unknown"
-    sure = share < _SURELY_T1 or share > _SURELY_FLAIR
-    return kind, sure, share, kind == "T1" and brightest > _ENHANCED_SHARE
+    return kind, share, kind == "T1" and brightest > _ENHANCED_SHARE
 
 
 def _skull(thin: _Thin) -> bool | None:
