@@ -22,7 +22,7 @@ from wmhseg.checking.voxels import Look
 from wmhseg.geometry import Grid
 from wmhseg.io.images import Scan
 from wmhseg.io.nifti import Header
-from wmhseg.preparation import intensity
+from wmhseg.preparation import intensity, levels
 from wmhseg.preparation.one_grid import MOST_TILT_DEG
 from wmhseg.weights.methods import METHODS
 
@@ -64,9 +64,15 @@ def examine(flair: Scan, t1: Scan | None = None) -> list[Finding]:
     scans = [flair] if t1 is None else [flair, t1]
     # A scan may be called anything by a caller; here it is what it is used as.
     scans = [replace(scan, name=name) for scan, name in zip(scans, _MASK_THRESHOLDS, strict=False)]
+    found: list[Finding] = []
+    for place, scan in enumerate(scans):
+        level = levels.find(scan.array)
+        if level is not None:
+            text = f"{scan.name}: no plain magnitude image: {level.told()}."
+            found.append(Finding("level", Level.WARNING, scan.name, text))
+            scans[place] = replace(scan, array=level.applied(scan.array))
     looks = [voxels.look(scan) for scan in scans]
     exchanged = _exchanged(looks)
-    found: list[Finding] = []
     for scan, seen in zip(scans, looks, strict=True):
         if scan.header is not None:
             found += _header(scan.header, scan.name)
@@ -332,7 +338,9 @@ def contrast(seen: Look, name: str) -> Finding:
     if seen.kind == name:
         return Finding("contrast", Level.OK, name, f"{name}: looks like {name}.", values)
     if (seen.kind, name) != ("T1", "FLAIR") or seen.brighter >= _SURELY_T1:
-        text = f"{name}: whether this is {name} cannot be told, it could be {seen.kind}: look at it."
+        text = (
+            f"{name}: whether this is {name} cannot be told, it could be {seen.kind}: look at it."
+        )
         return Finding("contrast", Level.WARNING, name, text, values)
     text = f"{name}: this looks like {seen.kind}, not like {name}."
     return Finding("contrast", Level.ERROR, name, text, values)
