@@ -96,7 +96,7 @@ def find(volume: Float) -> Level | None:
     return Level(background, None, negative) if abs(background) > _NEAR * above else None
 
 
-def _brightness(rest: npt.NDArray[np.float64]) -> float:
+def _brightness(rest: npt.NDArray[np.floating]) -> float:
     """What stands for the brightness of tissue."""
     with np.errstate(over="ignore"):
         return intensity.tissue_median(rest.astype(np.float32))

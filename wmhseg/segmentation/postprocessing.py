@@ -60,7 +60,8 @@ def lost_slices(slices: int, post: Postprocessing, head: slice) -> int:
         of the head's own slices at one end.
     """
     cut, held = end_slices(slices, post.end_slices), head.stop - head.start
-    below, above = max(0, cut - head.start), max(0, head.stop - (slices - cut))
+    below: int = max(0, cut - head.start)
+    above: int = max(0, head.stop - (slices - cut))
     intended = end_slices(held, post.end_slices)
     if held > _PADDED * slices or max(below, above) <= _CLEARLY_MORE * intended:
         return 0
