@@ -35,6 +35,7 @@ TOPICS = {
     "wrapped": r"stored as signed",
     "scale": r"intensity scale",
     "contrast": r"looks like|could be|exchanged",
+    "T1 in part": r"T1 has no data",
     "T1 missing": r"No T1 was given",
     "T1 unused": r"T1 was given but not used|NOT USED",
 }
@@ -81,6 +82,8 @@ def test_what_registration_measures_is_not_guessed_as_well(use_models: Path) -> 
     assert result.report.steps.registration.covered < one_grid.LEAST_COVERED
     assert topics(result).count("coverage") == 1
     assert any("T1 shows only" in line for line in result.report.warnings)
+    # What was done about it is another sentence.
+    assert topics(result).count("T1 in part") == 1
     assert len(topics(result)) == len(set(topics(result)))
 
 

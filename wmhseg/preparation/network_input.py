@@ -315,7 +315,7 @@ def _without_unseen(made: Made, unseen: npt.NDArray[np.bool_], chosen: Preset) -
     count = int(unseen[cut : len(unseen) - cut].sum())
     if not count:
         return []
-    nothing = f"T1 has no data in {count} slices of the head"
+    nothing = f"T1 has no data in {count} slice{'s' * (count > 1)} of the head"
     if not adapted:
         return [f"{nothing}, and the networks take that for darkness: do not trust the mask there."]
     return [f"{nothing}: FLAIR alone was used there."]
