@@ -72,6 +72,14 @@ def test_plain_scans_are_left_alone(made: str, skull: bool) -> None:
     assert levels.levelled(scan, adapt=True) == (scan, [])
 
 
+def test_ringing_around_a_filled_background_is_no_shift() -> None:
+    """A tenth of what is not background lies a little below it, as interpolation leaves it."""
+    array = head("T1", skull=False).array.copy()
+    array[30:40, 5:12] = -2
+    assert (array < 0).sum() > 0.01 * (array > 0).sum()
+    assert levels.find(array) is None
+
+
 def test_z_scores_within_the_brain() -> None:
     array = head("FLAIR", skull=False).array
     brain = array > 0
