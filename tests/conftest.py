@@ -40,8 +40,9 @@ class Phantom:
     """A head of nested boxes: every intensity is known.
 
     Attributes:
-        flair: (slice, row, column) float32: air 2, head 300 or 310 in turns, lesion 900.
-        t1: Same shape: air 2, head 200 or 210 in turns, lesion 150.
+        flair: (slice, row, column) float32: air 2 and a hair more from slice to slice, as a scan
+            of a handful of values is taken for a mask; head 300 or 310 in turns, lesion 900.
+        t1: Same shape: air as in FLAIR, head 200 or 210 in turns, lesion 150.
         lesions: Where FLAIR is 900.
         spacing_mm: (slice, row, column).
     """
@@ -55,6 +56,7 @@ class Phantom:
 @pytest.fixture(scope="session")
 def phantom() -> Phantom:
     flair = np.full((20, 60, 72), 2, np.float32)
+    flair += np.arange(20, dtype=np.float32).reshape(-1, 1, 1) / 1024
     t1 = flair.copy()
     checks = np.indices((20, 40, 50)).sum(0) % 2
     head = np.s_[:, 10:50, 12:62]

@@ -274,10 +274,13 @@ class Fit:
     Attributes:
         source: Grid before.
         field: Rows and columns after.
+        shift: How far what is cropped to lies behind the middle, in rows and columns; as far as
+            the source reaches.
     """
 
     source: Grid
     field: tuple[int, int]
+    shift: tuple[int, int] = (0, 0)
 
     @property
     def target(self) -> Grid:
@@ -298,7 +301,10 @@ class Fit:
         """What of the source is kept."""
         slices, *sides = self.source.shape
         # An odd difference leaves the larger half at the end, as the authors' program does.
-        starts = (max(0, (n - f) // 2) for n, f in zip(sides, self.field, strict=True))
+        starts = (
+            min(max(0, (n - f) // 2 + by), max(0, n - f))
+            for n, f, by in zip(sides, self.field, self.shift, strict=True)
+        )
         rows, columns = (
             slice(start, start + min(f, n))
             for start, f, n in zip(starts, self.field, sides, strict=True)

@@ -73,3 +73,29 @@ def test_a_subject_without_flair(tmp_path: Path) -> None:
     assert (row.subject, row.exit_code) == ("s", errors.MissingFileError.exit_code)
     assert "several" in row.error
     assert not task.folder.exists()
+
+
+def test_a_worthless_scan_fails(phantom: Phantom, tmp_path: Path) -> None:
+    """A table of volumes would hide what is only a warning."""
+    path = write_scan(tmp_path / "f.nii.gz", phantom.flair, phantom.spacing_mm)
+    twice = Subject("s", path, path)
+    row = segment_one(Task(twice, tmp_path / "s", "bright", Options(), "1f"))
+    assert (row.status, row.exit_code) == ("failed", errors.UnsuitableScanError.exit_code)
+    assert not list((tmp_path / "s").glob("result*"))
+    insisting = Options(on_unsuitable="warn")
+    row = segment_one(Task(twice, tmp_path / "s", "bright", insisting, "1f"))
+    assert row.status == "done"
+    assert any("one and the same" in line for line in row.warnings)
+
+
+def test_the_worthless_scans_of_a_user(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "faults" / "28-worthless-input-is-done"
+    case = shared / "data" / "cases" / "tabriz-3"
+    for name, flair, t1 in (
+        ("twice", folder / "F.nii.gz", folder / "F.nii.gz"),
+        ("mask", folder / "mask.nii.gz", None),
+        ("labels", case / "wmh.nii.gz", None),
+        ("exchanged", case / "pre" / "T1.nii.gz", case / "pre" / "FLAIR.nii.gz"),
+    ):
+        row = segment_one(Task(Subject(name, flair, t1), tmp_path / name, "bright", Options(), ""))
+        assert row.exit_code == errors.UnsuitableScanError.exit_code, name

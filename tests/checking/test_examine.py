@@ -19,6 +19,10 @@ from wmhseg.checking.findings import Finding, Level, check_suitable, to_dict, wa
 from wmhseg.geometry import Grid
 from wmhseg.io import images
 from wmhseg.io.images import Scan
+from wmhseg.weights import store
+from wmhseg.weights.methods import METHODS
+from wmhseg.weights.preset import with_changes
+from wmhseg.weights.store import Model
 
 
 def only(findings: list[Finding], topic: str, scan: str = "FLAIR") -> Finding:
@@ -46,11 +50,15 @@ def test_exchanged_scans_are_one_error() -> None:
     assert len(warnings(findings)) == 1
 
 
-@pytest.mark.parametrize("made", ["T1", "T2"])
-def test_another_contrast_is_an_error(made: str) -> None:
+@pytest.mark.parametrize(
+    ("made", "level", "words"),
+    [("T1", "error", "looks like T1"), ("T2", "warning", "could be T2")],
+)
+def test_another_contrast_is_told(made: str, level: str, words: str) -> None:
+    """FLAIR with bright fluid looks like T2: only T1 is beyond doubt."""
     findings = examine.examine(head(made))
-    assert worst(findings) == [("contrast", "error")]
-    assert f"looks like {made}" in only(findings, "contrast").text
+    assert worst(findings) == [("contrast", level)]
+    assert words in only(findings, "contrast").text
 
 
 def test_the_same_image_twice() -> None:
@@ -90,8 +98,9 @@ def test_part_of_a_head() -> None:
     half = scan.array[: SHAPE[0] // 2]
     findings = examine.examine(replace(scan, array=half, grid=Grid(half.shape, SPACING_MM)))
     assert {t for t, _ in worst(findings)} >= {"coverage", "top"}
-    tiny = replace(scan, grid=Grid(SHAPE, (0.5, 0.5, 0.5)))
-    assert ("size", "warning") in worst(examine.examine(tiny))
+    for size_mm, level in ((0.5, "warning"), (0.2, "error")):
+        tiny = replace(scan, grid=Grid(SHAPE, (size_mm, size_mm, size_mm)))
+        assert ("size", level) in worst(examine.examine(tiny))
 
 
 def test_noisy_scans() -> None:
@@ -182,12 +191,56 @@ def test_json_of_a_slope_that_is_nan(tmp_path: Path) -> None:
     assert "null" in json.dumps(told, allow_nan=False)
 
 
-def test_a_segmentation_warns(use_models: Path) -> None:
-    """The mask is made all the same; the report says what is doubtful."""
+def test_worthless_scans_stop_a_segmentation(use_models: Path) -> None:
+    """Those who insist get a mask, and a report that says what is wrong."""
     scan = head("T1")
-    result = wmhseg.segment(scan, model="bright-flair")
+    line = failing(errors.UnsuitableScanError, wmhseg.segment, scan, model="bright-flair")
+    assert "looks like T1" in line
+    assert "--on-unsuitable warn" in line
+    insisting = wmhseg.Options(on_unsuitable="warn")
+    result = wmhseg.segment(scan, model="bright-flair", options=insisting)
     assert any("looks like T1" in line for line in result.report.warnings)
     assert "check" in result.report.seconds
+    with pytest.raises(errors.UsageError, match="on_unsuitable"):
+        wmhseg.Options(on_unsuitable="ignore")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["published", "published-stack", "released"])
+def test_published_methods_go_on_and_warn(name: str, use_models: Path) -> None:
+    """Only its preparation makes a model a published one: thresholds are chosen by users."""
+    model = store.find("bright")
+    changed = with_changes(model.preset, preprocessing=METHODS[name].preprocessing)
+    scan = head("FLAIR")
+    segmenter = wmhseg.Segmenter(Model(model.folder, changed))
+    loaded = segmenter.load(scan, replace(scan, name="T1"))
+    assert any("one and the same image" in line for line in loaded.inputs.warnings)
+    ours = wmhseg.Segmenter(model)
+    failing(errors.UnsuitableScanError, ours.load, scan, replace(scan, name="T1"))
+
+
+def test_what_is_not_beyond_doubt_is_a_warning() -> None:
+    """Stopping somebody's work needs more than a hint."""
+    scan = checking_voxels.look(head("T1"))
+    for share, level in ((0.15, Level.ERROR), (0.17, Level.WARNING)):
+        finding = examine.contrast(replace(scan, kind="T1", brighter=share), "FLAIR")
+        assert finding.level is level
+        assert ("cannot be told" in finding.text) == (level is Level.WARNING)
+    unknown = examine.contrast(replace(scan, kind="unknown"), "FLAIR")
+    assert unknown.level is Level.NOTE
+    # T1 of spin echoes may look like anything.
+    assert examine.contrast(replace(scan, kind="FLAIR", brighter=0.9), "T1").level is Level.WARNING
+
+
+def test_copies_and_label_maps_and_no_head() -> None:
+    scan = head("FLAIR")
+    copy = replace(scan, array=np.rint(3 * scan.array + 7), name="T1")
+    assert ("pair", "error") in worst(examine.examine(scan, copy))
+    blocks = np.kron(np.arange(27 * 27 * 24).reshape(27, 27, 24) % 60, np.ones((3, 4, 4)))
+    labels = Scan(blocks[:, :96, :96].astype(np.float32), Grid((81, 96, 96), (2, 2, 2)), "FLAIR")
+    assert ("values", "error") in worst(examine.examine(labels))
+    speck = np.zeros(SHAPE, np.float32)
+    speck[40:44, 40:44, 40:44] = scan.array[40:44, 40:44, 40:44]
+    assert ("size", "error") in worst(examine.examine(replace(scan, array=speck)))
 
 
 def test_real_pairs_in_both_orders(shared: Path) -> None:

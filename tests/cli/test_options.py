@@ -52,6 +52,7 @@ def test_every_option_arrives() -> None:
         lesion_peak=0.5,
         engine="keras",
         precision="bf16",
+        on_unsuitable="warn",
         steps=Steps(
             reorient="off",
             pixel_size="off",

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import Phantom, make_preset
+from heads import SPACING_MM, head
 
+import wmhseg
+from wmhseg.geometry import Grid
 from wmhseg.io import images
+from wmhseg.io.images import Scan
 from wmhseg.preparation import network_input
 from wmhseg.weights.inputs import Input, inputs_of_channels
+from wmhseg.weights.methods import METHODS
 from wmhseg.weights.preset import Preprocessing
 
 FLAIR = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
@@ -50,3 +58,75 @@ def test_every_port_is_made_of_the_same_scans(phantom: Phantom, order: str) -> N
     assert np.abs(known[..., 0] - known[..., 1]).max() > 1
     np.testing.assert_array_equal(found["near"], known)
     np.testing.assert_array_equal(found["far"], known[..., ::-1])
+
+
+OURS = METHODS["synthetic"].preprocessing
+
+
+def prepared(flair: Scan, t1: Scan | None, method: Preprocessing) -> network_input.NetworkInput:
+    return network_input.prepare(flair, t1, make_preset(preprocessing=method))
+
+
+def part_of_t1(shown: slice, skull: bool = True) -> tuple[Scan, Scan]:
+    t1 = head("T1", name="T1", skull=skull)
+    array = np.zeros_like(t1.array)
+    array[shown] = t1.array[shown]
+    return head("FLAIR"), replace(t1, array=array)
+
+
+@pytest.mark.parametrize("shown", [slice(0, 40), slice(30, 84)])
+def test_where_t1_ends_flair_is_alone(shown: slice) -> None:
+    flair, t1 = part_of_t1(shown)
+    alone, both = prepared(flair, None, OURS), prepared(flair, t1, OURS)
+    unseen = np.ones(len(flair.array), bool)
+    unseen[shown] = False
+    unseen[~network_input.head_slices(flair.array)] = False
+    stack = both.stacks["scan"]
+    np.testing.assert_array_equal(stack[unseen], alone.stacks["scan"][unseen])
+    assert stack[shown][..., 1].any()
+    (line,) = (w for w in both.warnings if "no data" in w)
+    inner = unseen[8:-8].sum()  # a tenth is emptied at either end
+    assert f"in {inner} slices" in line
+    published = prepared(flair, t1, METHODS["published"].preprocessing)
+    assert published.stacks["scan"][unseen][..., 1].all()
+    assert any("darkness" in w for w in published.warnings)
+
+
+def test_a_t1_without_skull_ends_by_itself() -> None:
+    """Its last slices hold little; beyond them there is nothing to be missed."""
+    flair, t1 = part_of_t1(slice(0, 84), skull=False)
+    assert not any("no data" in w for w in prepared(flair, t1, OURS).warnings)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_the_field_is_centred_on_the_head(side: int) -> None:
+    """116 x 96 pixels in a field of 120: the empty side is what is cut off."""
+    method = replace(OURS, field=(120, 120), orientation="stored")
+    flair = head("FLAIR")
+    empty = [(0, 0), (0, 0), (0, 0)]
+    empty[2] = (100, 0) if side else (0, 100)
+    array = np.pad(flair.array, empty)
+    wide = Scan(array, Grid(array.shape, SPACING_MM), "FLAIR")
+    made = prepared(wide, None, method)
+    assert made.warnings == ("No T1 was given: its channel was left empty.",)
+    np.testing.assert_array_equal(made.way.restore(made.way.forward(array))[array > 100],
+                                  array[array > 100])  # fmt: skip
+    plain = prepared(flair, None, method)
+    shift = np.abs(made.stacks["scan"]).sum() / np.abs(plain.stacks["scan"]).sum()
+    assert shift == pytest.approx(1, abs=0.05)
+    published = prepared(wide, None, replace(method, centre="matrix"))
+    assert any("crop the scan at its empty sides" in w for w in published.warnings)
+    # A head in the middle is left where it is.
+    assert plain.way.parts[-1].shift == (0, 0)  # type: ignore[attr-defined]
+
+
+def test_faults_of_coverage_and_field(shared: Path) -> None:
+    """What users saw: T1 over half the head, padding below, a head at the side."""
+    segmenter = wmhseg.Segmenter()
+    found = {}
+    for folder in ("08-T1-covers-part", "10-padding-empties-more-brain", "11-head-off-centre"):
+        case = shared / "faults" / folder
+        found[folder[:2]] = segmenter.segment(case / "FLAIR.nii.gz", case / "T1.nii.gz")
+    assert int(found["08"].mask[6:].sum()) == pytest.approx(1954, abs=20)
+    assert found["10"].report.lesions.volume_ml == pytest.approx(8.11, abs=0.02)
+    assert found["11"].report.lesions.volume_ml == pytest.approx(8.11, abs=0.02)

@@ -208,6 +208,7 @@ def test_from_files_to_masks_on_both_grids(
     files = nifti(tmp_path / "f.nii.gz", flair), nifti(tmp_path / "t.nii.gz", shifted(t1, 6.0))
     out = tmp_path / "o.nii.gz"
     words = ["segment", "--model", "bright", "--flair", str(files[0]), "--t1", str(files[1])]
+    words += ["--on-unsuitable", "warn"]  # its folds are no brain's
     # 3 mm pixels in a field of 64 x 64: not brought to 1 mm, where the head would not fit.
     words += ["--output", str(out), "--pixel-size", "off", "--mask-on-t1", str(tmp_path / "m.nii")]
     assert main.main(words) == 0

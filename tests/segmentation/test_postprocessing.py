@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -153,3 +155,40 @@ def test_summary_does_not_depend_on_the_side_one_looks_from(mask: np.ndarray) ->
     assert found == lesions.summarise(np.ascontiguousarray(mask.transpose(2, 0, 1)[::-1]), 0.002)
     assert found.volume_ml == pytest.approx(mask.sum() * 0.002)
     assert found.largest_ml <= found.volume_ml + 1e-12
+
+
+# Padding ----------------------------------------------------------------------------------------
+
+OF_HEAD = Postprocessing(end_slices=0.1, end_slices_of="head")
+
+
+@pytest.mark.parametrize(("below", "above"), [(28, 0), (0, 28), (20, 8), (8, 0), (200, 0)])
+def test_padding_does_not_count(below: int, above: int) -> None:
+    """Of a head of 20 slices two are emptied at either end, wherever it lies."""
+    slices, head = 20 + below + above, slice(below, below + 20)
+    kept = postprocessing.kept_slices(slices, OF_HEAD, head)
+    lost = postprocessing.lost_slices(slices, OF_HEAD, head)
+    if lost:
+        assert kept == slice(below + 2, below + 18)
+    else:  # hardly more than was intended, at either end
+        assert max(0, kept.start - below) <= 3
+        assert max(0, below + 20 - kept.stop) <= 3
+    scan = replace(OF_HEAD, end_slices_of="scan")
+    cut = slices // 10
+    assert postprocessing.kept_slices(slices, scan, head) == slice(cut, slices - cut)
+    told = postprocessing.warnings(slices, scan, head)
+    assert len(told) == bool(lost)
+    assert postprocessing.warnings(slices, OF_HEAD, head) == []
+
+
+@given(st.integers(2, 300), st.integers(0, 3), st.integers(0, 3))
+def test_scans_without_padding_are_cut_as_published(slices: int, below: int, above: int) -> None:
+    head = slice(below * slices // 60, slices - above * slices // 60)
+    plain = postprocessing.kept_slices(slices, replace(OF_HEAD, end_slices_of="scan"))
+    assert postprocessing.kept_slices(slices, OF_HEAD, head) == plain
+
+
+def test_padding_by_a_mask() -> None:
+    probability = np.ones((40, 2, 2), np.float32)
+    mask = postprocessing.to_mask(probability, OF_HEAD, slice(28, 40))
+    assert np.flatnonzero(mask.any((1, 2))).tolist() == list(range(29, 39))

@@ -34,7 +34,8 @@ TOPICS = {
     "field": r"outside the \d+ x \d+ pixels",
     "wrapped": r"stored as signed",
     "scale": r"intensity scale",
-    "contrast": r"looks like|exchanged",
+    "contrast": r"looks like|could be|exchanged",
+    "T1 in part": r"T1 has no data",
     "T1 missing": r"No T1 was given",
     "T1 unused": r"T1 was given but not used|NOT USED",
 }
@@ -74,11 +75,15 @@ def test_what_registration_measures_is_not_guessed_as_well(use_models: Path) -> 
     slices = slice(4, 20)
     grid = Grid(t1.array[slices].shape, t1.grid.spacing_mm, (x, y, z + 4 * 4.0))
     short = Scan(t1.array[slices], grid, "T1")
-    options = wmhseg.Options(steps=Steps(pixel_size="off", bias_correction="off"))
+    options = wmhseg.Options(
+        steps=Steps(pixel_size="off", bias_correction="off"), on_unsuitable="warn"
+    )
     result = wmhseg.segment(flair, short, model="bright", options=options)
     assert result.report.steps.registration.covered < one_grid.LEAST_COVERED
     assert topics(result).count("coverage") == 1
     assert any("T1 shows only" in line for line in result.report.warnings)
+    # What was done about it is another sentence.
+    assert topics(result).count("T1 in part") == 1
     assert len(topics(result)) == len(set(topics(result)))
 
 

@@ -240,18 +240,23 @@ KEYS = [p for p in paths(FULL) if isinstance(p[-1], str) and p[-1] != "depth"]
 
 def test_files_of_version_0_1_mean_no_further_rule() -> None:
     old = copy.deepcopy(FULL)
-    for _, key in ADDED:
-        del old["postprocessing"][key]
-    post = preset.from_json(json.dumps(old)).postprocessing
-    assert (post.min_lesion_mm3, post.lesion_peak) == (0, 0)
+    for part, key in ADDED:
+        del old[part][key]
+    read = preset.from_json(json.dumps(old))
+    post = read.postprocessing
+    assert (post.min_lesion_mm3, post.lesion_peak, post.end_slices_of) == (0, 0, "scan")
+    assert read.preprocessing.centre == "matrix"
 
 
 def test_every_key_is_visited() -> None:
-    assert len(KEYS) == 11 + 2 * 5 + 2 + 10 + 4 + 5
+    assert len(KEYS) == 11 + 2 * 5 + 2 + 11 + 5 + 5
 
 
-# Version 0.1 wrote no such keys.
-ADDED = [("postprocessing", "min_lesion_mm3"), ("postprocessing", "lesion_peak")]
+# Earlier versions wrote no such keys.
+ADDED = [
+    ("preprocessing", "centre"),
+    *(("postprocessing", key) for key in ("min_lesion_mm3", "lesion_peak", "end_slices_of")),
+]
 
 
 @pytest.mark.parametrize("path", [path for path in KEYS if path not in ADDED], ids=str)

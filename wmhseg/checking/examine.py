@@ -1,17 +1,20 @@
 """Looks a scan or a pair over before it is segmented, and says in sentences what was found.
 
 Findings have a level: "ok" and "note" need nothing, a "warning" should be looked at, an "error"
-makes a result worthless: another contrast than asked for, FLAIR and T1 exchanged, one image twice,
-a mask in place of a scan. Nothing here changes a scan or stops a segmentation.
+makes a result worthless and stops a segmentation: another contrast than asked for, FLAIR and T1
+exchanged, one image twice, a mask in place of a scan, nothing like a head. So an error is only what
+is beyond doubt. Nothing here changes a scan.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from wmhseg import geometry
 from wmhseg.checking import headers, voxels
@@ -23,7 +26,7 @@ from wmhseg.io import forms
 from wmhseg.io.forms import Forms
 from wmhseg.io.images import Scan
 from wmhseg.io.nifti import Header
-from wmhseg.preparation import intensity, sizes
+from wmhseg.preparation import intensity, levels, sizes
 from wmhseg.preparation.one_grid import MOST_TILT_DEG
 from wmhseg.weights.methods import METHODS
 
@@ -42,7 +45,14 @@ _SIDE_CUT = 0.08
 _FEW_VALUES, _LABEL_VALUES = 64, 8
 _LOW_SNR = 10.0
 _GHOST_LIMIT = 0.025  # of the phantom test that ``voxels`` names
-_SAMPLE_VOX, _GLANCE_VOX = 10_000_000, 200_000
+_SAMPLE_VOX, _GLANCE_VOX, _GLANCE_SLICES = 10_000_000, 200_000, 8
+# Share of neighbours with one value: about 0.9 in label maps, below 0.3 in scans.
+_PATCHY = 0.7
+_LEAST_HEAD_MM = 30.0
+# Shares of brighter tissue (``Look.brighter``) for which a run is stopped: a FLAIR file below the
+# first, or a pair below the second and above the third. docs/check.md has the figures.
+_SURELY_T1, _EXCHANGED = 0.16, (0.25, 0.45)
+_SAME_IMAGE = 0.9999  # correlation: copies that were only scaled or rounded
 _AXES = {"L": "sagittal", "R": "sagittal", "A": "coronal", "P": "coronal"}
 
 
@@ -62,16 +72,22 @@ def examine(flair: Scan, t1: Scan | None = None) -> list[Finding]:
     impossible = [finding for scan in scans for finding in _impossible(scan)]
     if impossible:  # what else is measured in mm would mean nothing
         return impossible + [finding for scan in scans for finding in _place(scan)]
-    looks = [voxels.look(scan) for scan in scans]
-    exchanged = [seen.kind for seen in looks] == ["T1", "FLAIR"]
     found: list[Finding] = []
+    for place, scan in enumerate(scans):
+        level = levels.find(scan.array)
+        if level is not None:
+            text = f"{scan.name}: no plain magnitude image: {level.told()}."
+            found.append(Finding("level", Level.WARNING, scan.name, text))
+            scans[place] = replace(scan, array=level.applied(scan.array))
+    looks = [voxels.look(scan) for scan in scans]
+    exchanged = _exchanged(looks)
     for scan, seen in zip(scans, looks, strict=True):
         found += _place(scan)
         found += _voxels(scan)
         found += _head(seen, scan.name)
         found += _quality(seen, scan.name)
         if not exchanged:
-            found.append(_contrast(seen, scan.name))
+            found.append(contrast(seen, scan.name))
     if t1 is not None:
         found += _pair(scans, looks)
     return found
@@ -242,6 +258,8 @@ def _voxels(scan: Scan) -> Iterator[Finding]:
             f"there are only {count} different values: a mask or label map, not a scan.",
             count=int(count),
         )
+    elif _is_label_map(sample):
+        yield found("values", Level.ERROR, "this is a label map, not a scan.")
     elif count <= _FEW_VALUES:
         yield found("values", Level.WARNING, f"there are only {count} different values.")
     scale = intensity.check_scale(sample, _MASK_THRESHOLDS[name])
@@ -257,6 +275,17 @@ def _voxels(scan: Scan) -> Iterator[Finding]:
     )
 
 
+def _is_label_map(sample: npt.NDArray[np.float32]) -> bool:
+    """Whether whole numbers come in patches of one value: a scan's noise has none."""
+    step = max(1, len(sample) // _GLANCE_SLICES)
+    planes = sample[::step]
+    if not np.array_equal(planes, np.rint(planes)):
+        return False
+    left, right = planes[:, :, :-1], planes[:, :, 1:]
+    inside = (left != 0) & (right != 0)
+    return bool(inside.any()) and float((left == right)[inside].mean()) > _PATCHY
+
+
 def _head(seen: Look, name: str) -> Iterator[Finding]:
     def found(topic: str, level: Level, text: str, **values: Any) -> Finding:
         return Finding(topic, level, name, f"{name}: {text}", values)
@@ -267,6 +296,9 @@ def _head(seen: Look, name: str) -> Iterator[Finding]:
         seen.skull
     ]
     values = {"extent_mm": [round(mm, 1) for mm in seen.extent_mm], "skull": seen.skull}
+    if min(length, width) < _LEAST_HEAD_MM:
+        yield found("size", Level.ERROR, f"there is no head: {what} is {sizes}.", **values)
+        return
     usual = _WIDTH_MM[0] <= width <= _WIDTH_MM[1] and _LENGTH_MM[0] <= length <= _LENGTH_MM[1]
     if not usual:
         yield found(
@@ -335,7 +367,8 @@ def _quality(seen: Look, name: str) -> Iterator[Finding]:
 # Contrast and pair ------------------------------------------------------------------------------
 
 
-def _contrast(seen: Look, name: str) -> Finding:
+def contrast(seen: Look, name: str) -> Finding:
+    """Says whether a scan looks like what it is given for; an error only beyond doubt."""
     share = None if np.isnan(seen.brighter) else round(seen.brighter, 3)
     values = {"likely": seen.kind, "brighter_share": share}
     if seen.kind == "unknown":
@@ -343,8 +376,34 @@ def _contrast(seen: Look, name: str) -> Finding:
         return Finding("contrast", Level.NOTE, name, text, values)
     if seen.kind == name:
         return Finding("contrast", Level.OK, name, f"{name}: looks like {name}.", values)
+    if (seen.kind, name) != ("T1", "FLAIR") or seen.brighter >= _SURELY_T1:
+        text = (
+            f"{name}: whether this is {name} cannot be told, it could be {seen.kind}: look at it."
+        )
+        return Finding("contrast", Level.WARNING, name, text, values)
     text = f"{name}: this looks like {seen.kind}, not like {name}."
     return Finding("contrast", Level.ERROR, name, text, values)
+
+
+def _same_image(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
+    """Whether two scans hold the same picture, on whatever scale."""
+    if one.shape != other.shape:
+        return False
+    if np.array_equal(one, other):
+        return True
+    step = max(1, one.size // _GLANCE_VOX)
+    a, b = (array.reshape(-1)[::step].astype(np.float64) for array in (one, other))
+    a, b = a - a.mean(), b - b.mean()
+    spread = math.sqrt(float((a**2).mean()) * float((b**2).mean()))
+    return 0 < spread < math.inf and float((a * b).mean()) / spread > _SAME_IMAGE
+
+
+def _exchanged(looks: Sequence[Look]) -> bool:
+    """Whether each of two scans looks like the other beyond doubt."""
+    if [seen.kind for seen in looks] != ["T1", "FLAIR"]:
+        return False
+    low, high = _EXCHANGED
+    return looks[0].brighter < low and looks[1].brighter > high
 
 
 def _pair(scans: Sequence[Scan], looks: Sequence[Look]) -> Iterator[Finding]:
@@ -352,9 +411,9 @@ def _pair(scans: Sequence[Scan], looks: Sequence[Look]) -> Iterator[Finding]:
         return Finding(topic, level, "pair", text)
 
     flair, t1 = scans
-    if flair.array.shape == t1.array.shape and np.array_equal(flair.array, t1.array):
+    if _same_image(flair.array, t1.array):
         yield found("pair", Level.ERROR, "FLAIR and T1 are one and the same image.")
-    elif [seen.kind for seen in looks] == ["T1", "FLAIR"]:
+    elif _exchanged(looks):
         yield found(
             "contrast",
             Level.ERROR,

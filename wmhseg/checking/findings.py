@@ -11,7 +11,7 @@ from typing import Any
 from wmhseg.errors import UnsuitableScanError
 
 # What the preparation of a scan says itself, with what it did about it.
-_SAID_BY_PREPARATION = ("scale", "wrapped", "grid", "orientation")
+_SAID_BY_PREPARATION = ("level", "scale", "wrapped", "grid", "orientation")
 # Signs of one cause: the scan does not show the whole brain.
 _COVERAGE = ("coverage", "top", "bottom")
 
@@ -96,8 +96,15 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def check_suitable(findings: Sequence[Finding]) -> None:
+def check_suitable(
+    findings: Sequence[Finding],
+    advice: str = "Look at the scans and check the names of the files.",
+) -> None:
     """Ends with an error if a finding is one.
+
+    Args:
+        findings: As ``examine`` returns them.
+        advice: What to do about it.
 
     Raises:
         UnsuitableScanError: It repeats the sentences.
@@ -107,5 +114,5 @@ def check_suitable(findings: Sequence[Finding]) -> None:
         raise UnsuitableScanError(
             "Scans that can be segmented were expected",
             received=" ".join(wrong),
-            advice="Look at the scans and check the names of the files.",
+            advice=advice,
         )

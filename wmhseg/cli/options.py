@@ -84,6 +84,12 @@ def add_running(parser: argparse.ArgumentParser, *, prepared: bool = False) -> N
         f"bring scans that are not on the challenge's scale to it (default: {scale})",
         default=scale,
     )
+    add_choice(
+        group,
+        Options,
+        "on_unsuitable",
+        "when wmhseg check finds that a result would be worthless (default: error)",
+    )
     group.add_argument("--json", action="store_true", help="print the report as JSON")
     if prepared:
         parser.set_defaults(**asdict(PREPARED))
@@ -120,6 +126,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
         lesion_peak=arguments.lesion_peak,
         engine=arguments.engine,
         precision=arguments.precision,
+        on_unsuitable=arguments.on_unsuitable,
         steps=Steps(**{name: getattr(arguments, name) for name in SWITCHES}),
     )
 

@@ -6,7 +6,7 @@ This is the one place that makes channels of scans, as the preset's inputs say.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,12 +19,19 @@ from wmhseg.io.images import Scan
 from wmhseg.preparation import intensity
 from wmhseg.weights import store
 from wmhseg.weights.inputs import How, Input
+from wmhseg.weights.methods import is_published
 from wmhseg.weights.preset import Preprocessing, Preset
 
 Float = npt.NDArray[np.float32]
 
 LOST_SHARE = 0.02
 """A larger share of the head outside the network's field is warned of."""
+
+# Of the voxels in the fullest row, column or slice: less of them are specks, or no head.
+_SPECKS, _LEAST_HEAD = 0.01, 0.01
+# Share of FLAIR's head that T1 shows in its last slice if it was cut off there.
+_FULL = 0.3
+_SMALL_PIXEL_MM = 0.9
 
 
 @dataclass(frozen=True)
@@ -36,17 +43,34 @@ class NetworkInput:
         way: From the scan's array to the stack, and back; its first part turns the axes.
         scales: The finding about each modality's intensity scale, by name.
         warnings: Sentences for the report.
+        head: The slices of the stacks that hold the head, from the first to the last; None if
+            nobody looked.
     """
 
     stacks: dict[str, Float]
     way: Way
     scales: dict[str, intensity.ScaleFinding]
     warnings: tuple[str, ...]
+    head: slice | None = None
 
     @property
     def turned(self) -> Grid:
         """Grid of the scan's own voxels in the model's axes: where a mask is cut."""
         return self.way.parts[0].target
+
+    @property
+    def turned_head(self) -> slice | None:
+        """The slices that hold the head, on the grid ``turned``."""
+        slices, own = self.way.target.shape[0], self.turned.shape[0]
+        if self.head is None or slices == own:
+            return self.head
+        # Both grids have one centre.
+        ratio = self.way.target.spacing_mm[0] / self.turned.spacing_mm[0]
+        first, last = (
+            round((place - slices / 2) * ratio + own / 2)
+            for place in (self.head.start, self.head.stop)
+        )
+        return slice(max(0, first), min(own, last))
 
 
 def _check_t1(chosen: Preset, flair: Scan, t1: Scan | None) -> None:
@@ -97,17 +121,80 @@ def _scaled(
     return volume, scale, warnings
 
 
-def _field_warnings(fit: Fit, flair: npt.NDArray[np.float32]) -> list[str]:
-    """Says when the network's field cuts part of the head off."""
-    head = intensity.foreground(flair)
-    lost = 1 - int(fit.crop(head).sum()) / max(1, int(head.sum()))
+def head_slices(flair: Float) -> npt.NDArray[np.bool_]:
+    """Which slices hold the head, (slice,): specks in padding are none."""
+    return _more_than(intensity.foreground(flair).sum((1, 2)))
+
+
+def _more_than(areas: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    held: npt.NDArray[np.bool_] = areas > _LEAST_HEAD * areas.max(initial=1)
+    return held
+
+
+def _lost(fit: Fit, head: npt.NDArray[np.bool_]) -> float:
+    """Share of the head that lies outside the field."""
+    return 1 - int(fit.crop(head).sum()) / max(1, int(head.sum()))
+
+
+def _span(counts: npt.NDArray[np.intp], least: float) -> slice:
+    """From the first to the last place with more than a share of the most."""
+    held = np.flatnonzero(counts > least * counts.max(initial=0))
+    return slice(int(held[0]), int(held[-1]) + 1) if held.size else slice(0, len(counts))
+
+
+def _centred(fit: Fit, head: npt.NDArray[np.bool_]) -> Fit:
+    """The field with its middle on the head, in those directions in which the head fits."""
+    shift = []
+    for axis, (size, field) in enumerate(zip(head.shape[1:], fit.field, strict=True), start=1):
+        span = _span(head.sum(tuple({0, 1, 2} - {axis})), _SPECKS)
+        fits = span.stop - span.start <= field
+        middle = (span.start + span.stop - field) // 2
+        shift.append(middle - (size - field) // 2 if fits and size > field else 0)
+    return replace(fit, shift=(shift[0], shift[1]))
+
+
+def _fit(grid: Grid, head: npt.NDArray[np.bool_], method: Preprocessing) -> tuple[Fit, list[str]]:
+    """The network's field on a scan; says when it cuts part of the head off."""
+    fit = Fit(grid, method.field)
+    lost = _lost(fit, head)
+    centred = _centred(fit, head)
+    better = lost > LOST_SHARE and _lost(centred, head) < lost
+    if better and method.centre == "head":
+        fit, lost = centred, _lost(centred, head)
     if lost <= LOST_SHARE:
-        return []
+        return fit, []
     rows, columns = fit.field
-    return [
+    advice = "resample the scan to pixels of about 1 mm"
+    if better and method.centre != "head":
+        advice = "crop the scan at its empty sides, so that the head lies in the middle"
+    elif min(grid.spacing_mm[1:]) > _SMALL_PIXEL_MM:
+        advice = "crop what is not brain"
+    return fit, [
         f"{lost:.0%} of the head lies outside the {rows} x {columns} pixels that the network "
-        "sees, and is left empty: resample the scan to pixels of about 1 mm."
+        f"sees, and is left empty: {advice}."
     ]
+
+
+# T1 that shows a part of the head ----------------------------------------------------------------
+
+
+def _unseen(flair: npt.NDArray[np.bool_], t1: Float) -> npt.NDArray[np.bool_]:
+    """Slices of the head in which T1 has no data, (slice,).
+
+    A T1 without skull ends where the brain does, in slices with little in them; one that does not
+    reach as far as FLAIR ends in full ones.
+    """
+    head, shown = flair.sum((1, 2)), intensity.foreground(t1).sum((1, 2))
+    empty: npt.NDArray[np.bool_] = np.array([plane.min() == plane.max() for plane in t1])
+    if not empty.any() or empty.all():
+        return np.zeros(len(t1), bool)
+    full = np.flatnonzero(~empty & (shown > _FULL * head))
+    data = np.flatnonzero(~empty)
+    unseen = empty & _more_than(head)
+    for place in np.flatnonzero(unseen):
+        nearest = data[np.argmin(np.abs(data - place))]
+        unseen[place] = nearest in full
+    return unseen
 
 
 # How channels are made ---------------------------------------------------------------------------
@@ -186,7 +273,6 @@ def prepare(
     _check_t1(chosen, flair, t1)
     method = chosen.preprocessing
     turn = geometry.turn_to(flair.grid, method.orientation)
-    fit = Fit(turn.target, method.field)
     warnings = []
     scans = [flair] if t1 is None or not chosen.takes_t1 else [flair, t1]
     if t1 is None and chosen.takes_t1:
@@ -204,8 +290,32 @@ def prepare(
         if method.ceiling is not None:
             volume = intensity.limit(volume, method.ceiling)
         volumes["FLAIR" if scan is flair else "T1"] = volume
-    warnings += _field_warnings(fit, volumes["FLAIR"])
+    head = intensity.foreground(volumes["FLAIR"])
+    fit, doubts = _fit(turn.target, head, method)
+    warnings += doubts
     ways = dict.fromkeys(one.how for one in chosen.inputs)
     made = {how: _MAKERS[how](volumes, fit, method) for how in ways}
+    if "T1" in volumes:
+        warnings += _without_unseen(made, _unseen(head, volumes["T1"]), chosen)
     del volumes, volume  # the largest scans need the room
-    return NetworkInput(stacked(made, chosen.inputs), Way((turn, fit)), scales, tuple(warnings))
+    way, slices = Way((turn, fit)), _span(head.sum((1, 2)), _LEAST_HEAD)
+    return NetworkInput(stacked(made, chosen.inputs), way, scales, tuple(warnings), slices)
+
+
+def _without_unseen(made: Made, unseen: npt.NDArray[np.bool_], chosen: Preset) -> list[str]:
+    """Empties T1's channels where T1 has no data, as those of FLAIR alone; says so."""
+    if not unseen.any():
+        return []
+    adapted = chosen.works_without_t1 and not is_published(chosen)
+    if adapted:
+        for scans in made.values():
+            scans["T1"][unseen] = 0
+    # Of slices that are emptied in the end there is nothing to say.
+    cut = int(len(unseen) * chosen.postprocessing.end_slices)
+    count = int(unseen[cut : len(unseen) - cut].sum())
+    if not count:
+        return []
+    nothing = f"T1 has no data in {count} slice{'s' * (count > 1)} of the head"
+    if not adapted:
+        return [f"{nothing}, and the networks take that for darkness: do not trust the mask there."]
+    return [f"{nothing}: FLAIR alone was used there."]

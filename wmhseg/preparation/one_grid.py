@@ -290,7 +290,7 @@ def _registration_warnings(registered: T1Registration, steps: Steps) -> list[str
         return [f"T1 does not match FLAIR ({received}) and was NOT USED: FLAIR alone."]
     if registered.covered < LEAST_COVERED:
         return [
-            f"T1 shows only {registered.covered:.0%} of the head in FLAIR; the rest of its channel "
-            "is empty."
+            f"T1 shows only {registered.covered:.0%} of the head in FLAIR; look at the mask where "
+            "T1 ends."
         ]
     return []

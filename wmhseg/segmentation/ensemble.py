@@ -45,6 +45,7 @@ def wmh_probability(
     stacks: Mapping[str, Float],
     model: Model,
     engine: Engine,
+    head: slice | None = None,
     *,
     batch: int | None = None,
     progress: Progress | None = None,
@@ -55,6 +56,7 @@ def wmh_probability(
         stacks: Port -> (slice, row, column, channel) float32, as the model's preset prepares it.
         model: The ensemble.
         engine: What computes.
+        head: The slices that hold the head, None for all.
         batch: See ``mean_probability``.
         progress: See ``mean_probability``.
 
@@ -65,7 +67,7 @@ def wmh_probability(
         ModelError: If weights are missing, damaged, or not the network's.
     """
     preset = model.preset
-    kept = postprocessing.kept_slices(_length(stacks), preset.postprocessing)
+    kept = postprocessing.kept_slices(_length(stacks), preset.postprocessing, head)
     part = {port: stack[kept] for port, stack in stacks.items()}
     mean = mean_probability(part, model, engine, batch=batch, progress=progress)
     probability = np.zeros((_length(stacks), *mean.shape[1:3]), np.float32)

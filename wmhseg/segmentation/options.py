@@ -10,6 +10,7 @@ from wmhseg.errors import UsageError
 from wmhseg.preparation.steps import Steps
 
 IntensityScale = Literal["adapt", "keep"]
+OnUnsuitable = Literal["error", "warn"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,9 @@ class Options:
         threshold: Replaces the preset's threshold on the probability.
         min_lesion_mm3: Replaces the preset's smallest lesion volume; 0 keeps all.
         lesion_peak: Replaces the probability that a lesion has to exceed somewhere; 0 keeps all.
+        on_unsuitable: What happens to scans whose result would be worthless, as ``wmhseg.check``
+            finds: "error", or "warn" to go on all the same. Models with a published method always
+            go on.
         steps: What is done to scans as the scanner gave them; see ``wmhseg.Steps``.
 
     >>> import wmhseg
@@ -52,6 +56,7 @@ class Options:
     lesion_peak: float | None = None
     engine: runtime.EngineName = "auto"
     precision: runtime.Precision = "f32"
+    on_unsuitable: OnUnsuitable = "error"
     steps: Steps = field(default_factory=Steps)
 
     def __post_init__(self) -> None:
@@ -63,6 +68,10 @@ class Options:
         if self.intensity_scale not in get_args(IntensityScale):
             raise UsageError(
                 'intensity_scale "adapt" or "keep" was expected', received=self.intensity_scale
+            )
+        if self.on_unsuitable not in get_args(OnUnsuitable):
+            raise UsageError(
+                'on_unsuitable "error" or "warn" was expected', received=self.on_unsuitable
             )
         runtime.check_choice(self.engine, self.device, self.threads, self.precision)
         if self.batch is not None and self.batch < 1:

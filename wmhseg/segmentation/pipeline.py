@@ -22,14 +22,20 @@ from wmhseg.io.images import Scan
 from wmhseg.io.progress import Progress
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
-from wmhseg.preparation import network_input, one_grid, sizes
+from wmhseg.preparation import levels, network_input, one_grid, sizes
 from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.reporting.report import IntensityScale, Report
-from wmhseg.segmentation import prediction
+from wmhseg.segmentation import postprocessing, prediction
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import preset, store
+from wmhseg.weights.methods import is_published
 from wmhseg.weights.store import Model
+
+_CONSENT = (
+    "Look at the scans and check the names of the files. To segment them all the same: "
+    "--on-unsuitable warn."
+)
 
 
 class _Stopwatch:
@@ -133,7 +139,7 @@ class Segmenter:
         *,
         spacing_mm: Triple | None = None,
     ) -> Loaded:
-        """Reads and prepares a scan; arguments and errors as those of ``segment``."""
+        """Reads, checks and prepares a scan; arguments and errors as those of ``segment``."""
         watch = _Stopwatch()
         with watch.stage("read"):
             flair_scan = sources.read(flair, spacing_mm, name="FLAIR")
@@ -141,22 +147,45 @@ class Segmenter:
         for scan in filter(None, (flair_scan, t1_scan)):
             sizes.check_size(scan)
         with watch.stage("check"):
-            found = examine.examine(flair_scan, t1_scan)
+            found = examine.examine(flair_scan, t1_scan if self.model.preset.takes_t1 else None)
+            if self.options.on_unsuitable == "error" and not is_published(self.model.preset):
+                findings.check_suitable(found, _CONSENT)
         with watch.stage("raw"):
-            aligned = one_grid.align(flair_scan, t1_scan, self.model.preset, self.options.steps)
+            flair_level, t1_level, levelling = self._levelled(flair_scan, t1_scan)
+            aligned = one_grid.align(flair_level, t1_level, self.model.preset, self.options.steps)
+            del flair_level, t1_level, t1_scan
         with watch.stage("prepare"):
             scale = self.options.intensity_scale
             inputs = network_input.prepare(
                 aligned.flair, aligned.t1, aligned.preset, intensity_scale=scale
             )
+        post = aligned.preset.postprocessing
         doubts = findings.warnings(found, t1_coverage_known=aligned.steps.registration.applied)
         inputs = replace(
             inputs,
             way=aligned.way.then(inputs.way),
-            warnings=(*doubts, *aligned.warnings, *inputs.warnings),
+            warnings=(
+                *doubts,
+                *levelling,
+                *aligned.warnings,
+                *inputs.warnings,
+                *postprocessing.warnings(
+                    len(next(iter(inputs.stacks.values()))), post, inputs.head
+                ),
+            ),
         )
         # The voxels of T1 have done their work, and the largest scans need the room.
         return Loaded(flair_scan, replace(aligned, t1=None), inputs, watch.seconds)
+
+    def _levelled(self, flair: Scan, t1: Scan | None) -> tuple[Scan, Scan | None, list[str]]:
+        """Scans whose intensities begin at 0, and what is to be said about others."""
+        preset = self.model.preset
+        adapt = self.options.intensity_scale == "adapt" and not is_published(preset)
+        flair, told = levels.levelled(flair, adapt=adapt)
+        if t1 is not None and preset.takes_t1:
+            t1, more = levels.levelled(t1, adapt=adapt)
+            told += more
+        return flair, t1, told
 
     def segment(
         self,

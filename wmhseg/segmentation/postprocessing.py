@@ -27,30 +27,87 @@ def end_slices(slices: int, share: float) -> int:
     return math.floor(Fraction(str(share)) * slices)
 
 
-def kept_slices(slices: int, post: Postprocessing) -> slice:
-    """The slices that post-processing leaves alone; only these need to be computed."""
+# Padding is told from an uncovered vertex by its share of the slices, and counts only where it
+# costs clearly more of the head than intended: scans without it are treated as published.
+_PADDED, _CLEARLY_MORE = 0.9, 1.5
+
+
+def kept_slices(slices: int, post: Postprocessing, head: slice | None = None) -> slice:
+    """The slices that post-processing leaves alone; only these need to be computed.
+
+    Args:
+        slices: Slices of the scan.
+        post: Share of end slices, and of what.
+        head: The slices that hold the head, None for all.
+    """
     cut = end_slices(slices, post.end_slices)
+    if post.end_slices_of == "head" and head is not None and lost_slices(slices, post, head):
+        own = end_slices(head.stop - head.start, post.end_slices)
+        return slice(head.start + own, head.stop - own)
     return slice(cut, slices - cut)
 
 
-def to_mask(probability: npt.NDArray[np.float32], post: Postprocessing) -> npt.NDArray[np.uint8]:
+def lost_slices(slices: int, post: Postprocessing, head: slice) -> int:
+    """Slices of the head that are emptied because of padding, were those of the scan counted.
+
+    Args:
+        slices: Slices of the scan.
+        post: Share of end slices.
+        head: The slices that hold the head.
+
+    Returns:
+        All emptied slices that hold the head; 0 if they are not clearly more than the same share
+        of the head's own slices at one end.
+    """
+    cut, held = end_slices(slices, post.end_slices), head.stop - head.start
+    below: int = max(0, cut - head.start)
+    above: int = max(0, head.stop - (slices - cut))
+    intended = end_slices(held, post.end_slices)
+    if held > _PADDED * slices or max(below, above) <= _CLEARLY_MORE * intended:
+        return 0
+    return below + above
+
+
+def warnings(slices: int, post: Postprocessing, head: slice | None) -> list[str]:
+    """Says when slices of the head are emptied because the scan is padded.
+
+    Args:
+        slices: Slices of the scan.
+        post: Share of end slices, and of what.
+        head: The slices that hold the head, None if nobody looked.
+    """
+    if head is None or post.end_slices_of == "head":
+        return []
+    lost = lost_slices(slices, post, head)
+    if not lost:
+        return []
+    return [
+        f"{lost} slices that this method empties hold the head, as {post.end_slices:.0%} of all "
+        f"{slices} slices are counted at either end: crop the empty ones."
+    ]
+
+
+def to_mask(
+    probability: npt.NDArray[np.float32], post: Postprocessing, head: slice | None = None
+) -> npt.NDArray[np.uint8]:
     """Thresholds a probability map and empties the end slices.
 
     Args:
         probability: (slice, row, column), axial slices, in the order of the network.
         post: Threshold (strictly above counts) and share of end slices.
+        head: The slices that hold the head, None for all.
 
     Returns:
         uint8 mask of the same shape, 0 or 1.
     """
     mask = np.zeros(probability.shape, np.uint8)
-    kept = kept_slices(len(probability), post)
+    kept = kept_slices(len(probability), post, head)
     mask[kept] = probability[kept] > post.threshold
     return mask
 
 
 def without_doubtful(
-    probability: npt.NDArray[np.float32], post: Postprocessing
+    probability: npt.NDArray[np.float32], post: Postprocessing, head: slice | None = None
 ) -> npt.NDArray[np.float32]:
     """Removes the lesions (26-connected) that are nowhere probable enough.
 
@@ -58,13 +115,14 @@ def without_doubtful(
         probability: (slice, row, column), on the voxels that the network saw: interpolation
             flattens peaks.
         post: Threshold, share of end slices, and the probability that a lesion has to exceed.
+        head: The slices that hold the head, None for all.
 
     Returns:
         The map with these lesions set to 0, or the map itself where no such probability is set.
     """
     if post.lesion_peak == 0:
         return probability
-    mask = to_mask(probability, post)
+    mask = to_mask(probability, post, head)
     labels, count = ndimage.label(mask, structure=CONNECTIVITY)
     inside = mask > 0
     peaks = np.zeros(count + 1, np.float32)

@@ -62,17 +62,17 @@ def predict(
     post, way = model.preset.postprocessing, inputs.way
     started = time.perf_counter()
     probability = ensemble.wmh_probability(
-        inputs.stacks, model, engine, batch=batch, progress=progress
+        inputs.stacks, model, engine, inputs.head, batch=batch, progress=progress
     )
-    kept = postprocessing.kept_slices(len(probability), post)
+    kept = postprocessing.kept_slices(len(probability), post, inputs.head)
     computed = time.perf_counter()
     # Peaks are judged on the network's voxels, as interpolation flattens them; the mask is cut on
     # the scan's own: a mask that is resampled loses its small lesions. Slices at the ends are
     # those of the model's axes.
     turn = way.parts[0]
-    sure = postprocessing.without_doubtful(probability, post)
+    sure = postprocessing.without_doubtful(probability, post, inputs.head)
     turned = way.restore(sure, to=inputs.turned)
-    mask = turn.restore(postprocessing.to_mask(turned, post))
+    mask = turn.restore(postprocessing.to_mask(turned, post, inputs.turned_head))
     mask = postprocessing.without_small(mask, way.source.voxel_ml, post)
     if sure is not probability:
         del turned  # the largest scans need the room

@@ -49,8 +49,8 @@ METHODS: dict[str, Method] = {
     # This project's own training: the published steps on turned scans, extremes cut.
     # Ceiling, thresholds and smallest lesion were chosen on the validation scans of the model card.
     "synthetic": Method(
-        Preprocessing(orientation="LPS", ceiling=1.8, clip=(-6.0, 12.0)),
-        Postprocessing(threshold=0.7, min_lesion_mm3=10.0, lesion_peak=0.98),
+        Preprocessing(orientation="LPS", ceiling=1.8, clip=(-6.0, 12.0), centre="head"),
+        Postprocessing(threshold=0.7, min_lesion_mm3=10.0, lesion_peak=0.98, end_slices_of="head"),
         _UNET_PAPER,
     ),
 }
@@ -59,6 +59,17 @@ METHODS: dict[str, Method] = {
 TRAINING_PIXEL_MM = (0.8, 1.25)
 """Pixel sizes of the scans that the method "synthetic" trains on, which also hold those of the
 challenge's scanners (0.95 to 1.21 mm). Scans with others are warned of."""
+
+
+_PUBLISHED = ("published", "published-stack", "released")
+
+
+def is_published(preset: Preset) -> bool:
+    """Whether scans are prepared exactly as a publication, or its authors' program, does.
+
+    Then nothing is adapted to a scan, only told: a thing that differs is another method.
+    """
+    return preset.preprocessing in [METHODS[name].preprocessing for name in _PUBLISHED]
 
 
 def method_name(preset: Preset) -> str:

@@ -42,6 +42,8 @@ class Preprocessing:
             off before masks and z-scores are made, so that very bright fat does not change the
             scale of the brain; null cuts nothing.
         clip: Lowest and highest z-score kept, or null for no clipping.
+        centre: What the field is centred on: "matrix", as published, or "head", where that would
+            cut off a head that fits.
     """
 
     field: tuple[int, int] = (200, 200)
@@ -54,6 +56,7 @@ class Preprocessing:
     padding: Literal["background", "zero"] = "background"
     ceiling: float | None = None
     clip: tuple[float, float] | None = None
+    centre: Literal["matrix", "head"] = records.added("matrix")
 
 
 # More than any single lesion has is a slip of the pen.
@@ -67,6 +70,8 @@ class Postprocessing:
     Attributes:
         threshold: Voxels above (not at) this probability are WMH.
         end_slices: Share of the slices that is emptied at either end, rounded down.
+        end_slices_of: Which slices are counted: those of the "scan", as published, or of the
+            "head", where padding would empty clearly more of it.
         min_lesion_mm3: Lesions of a smaller volume are removed; 0 keeps all, as published.
         lesion_peak: Lesions without a voxel above (not at) this probability are removed; 0 keeps
             all, as published. Above the threshold it is the higher of two thresholds of a
@@ -77,6 +82,7 @@ class Postprocessing:
     end_slices: float = 0.10
     min_lesion_mm3: float = records.added(0.0)
     lesion_peak: float = records.added(0.0)
+    end_slices_of: Literal["scan", "head"] = records.added("scan")
 
 
 @dataclass(frozen=True)
