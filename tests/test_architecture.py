@@ -37,11 +37,8 @@ LEVEL = {wing: level for level, wings in enumerate(LAYERS) for wing in wings}
 
 # Heavy or special packages, and the only wings or modules that may name them.
 ROOMS: dict[str, set[str]] = {
-    "SimpleITK": {"io", "preparation", "segmentation", "synthesis.population"},
-    "keras": {
-        "engines", "networks.catalogue", "networks.keras_model",
-        "networks.variables", "training",
-    },
+    "SimpleITK": {"io", "preparation", "synthesis.population"},
+    "keras": {"engines", "networks.keras_model", "networks.variables", "training"},
     "openvino": {"engines.openvino_core", "engines.openvino_graph"},
     "tensorflow": {"engines.backends"},
     "torch": {"engines.backends", "synthesis.arrays"},
@@ -49,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
     "jax": {"engines.backends"},
     "h5py": {"weights.keras2"},
     "safetensors": {"weights.tensor_files"},
-    "matplotlib": {"scoring.figures", "training.curves", "reporting"},
+    "matplotlib": {"scoring.figures"},
     "sklearn": set(),  # the baselines in evaluation/ only
 }  # fmt: skip
 FORBIDDEN = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "yaml"}

@@ -30,8 +30,10 @@ def computed(
 ) -> np.ndarray:
     """What a network makes of a stack."""
     from wmhseg.networks import variables
+    from wmhseg.networks.keras_model import to_keras
 
-    model = catalogue.build(name, Signature.of_scan((16, 16), stack.shape[-1]), options)
+    signature = Signature.of_scan((16, 16), stack.shape[-1])
+    model = to_keras(catalogue.describe(name, signature, options))
     variables.assign(model, dict(tensors), name=name)
     return np.asarray(model.predict(stack, verbose=0))
 

@@ -24,18 +24,6 @@ def model(tiny: Callable[..., Any], fitting: Fitting) -> Any:
     return made
 
 
-@pytest.mark.parametrize(
-    ("precision", "policy"), [("float32", "float32"), ("bfloat16", "mixed_bfloat16")]
-)
-def test_types_of_number_are_put_back(precision: Any, policy: str) -> None:
-    import keras
-
-    before = keras.config.dtype_policy().name
-    with keras_setup.number_types(precision):
-        assert keras.config.dtype_policy().name == policy
-    assert keras.config.dtype_policy().name == before
-
-
 def test_the_optimizer_is_that_of_the_plan(tiny_network: Callable[..., Any]) -> None:
     fitting = Fitting(optimizer="adamw", weight_decay=0.02, clip_norm=1.5)
     optimizer = model(tiny_network, fitting).optimizer

@@ -69,7 +69,7 @@ def test_same_output_as_keras_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
     paths = [tmp_path / "0.h5", tmp_path / "1.h5"]
     stack = np.random.default_rng(0).normal(size=(3, 32, 32, 2)).astype(np.float32)
     outputs, values = [], []
-    network = catalogue.build("unet", Signature.of_scan((32, 32), 2), {})
+    network = to_keras(catalogue.describe("unet", Signature.of_scan((32, 32), 2), {}))
     for seed, path in enumerate(paths):
         values.append(write(path, network, seed))
         network.load_weights(str(path))  # Keras 3 reads a legacy .h5 in topological order

@@ -130,10 +130,7 @@ def fit(
     if state.step:
         say(f"{job.run.name}: going on after step {state.step} of {job.steps}")
     fitting = job.plan.fitting
-    with (
-        keras_setup.parallel(machine, job.run.batch, say),
-        keras_setup.number_types(fitting.precision),
-    ):
+    with keras_setup.parallel(machine, job.run.batch, say):
         while True:
             model = _build(job, machine, state.attempt, say)
             if state.step:
@@ -176,7 +173,8 @@ def _build(job: TrainingJob, machine: Runtime, attempt: int, say: Callable[[str]
     signature = model_folder.preset_of(job.plan, ()).signature
     if run.crop is not None:
         signature = replace(signature, field=(run.crop, run.crop))
-    model = to_keras(catalogue.describe(run.network, signature, run.options))
+    described = catalogue.describe(run.network, signature, run.options)
+    model = to_keras(described, types=fitting.precision)
     if job.start is not None:
         name, tensors = job.start
         say(f"{run.name}: from {name}, {growth.take_start(model, tensors, name=name)}")
