@@ -23,7 +23,7 @@ from wmhseg.io import images
 from wmhseg.networks import catalogue, variables
 from wmhseg.networks.keras_model import to_keras
 from wmhseg.preparation import network_input
-from wmhseg.segmentation import postprocessing
+from wmhseg.segmentation.prediction import from_probability
 from wmhseg.weights import store
 
 
@@ -40,8 +40,8 @@ def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
         network.load_weights(str(file))
         total += network.predict(stack, batch_size=1, verbose=0)[..., 0]
     probability = total / np.float32(len(files))
-    mask = postprocessing.find(probability, scan.grid.voxel_ml, chosen.postprocessing)
-    images.write_mask(output, inputs.way.restore(mask), scan.grid)
+    mask, _ = from_probability(probability, inputs.way, chosen.postprocessing)
+    images.write_mask(output, mask, scan.grid)
 
 
 def save_weights(folder: Path) -> None:
