@@ -70,6 +70,17 @@ def test_imports_go_down(name: str) -> None:
         assert level(other) < level(name) or same_wing, f"{name} may not import {other}"
 
 
+def test_only_the_command_train_loads_the_training() -> None:
+    """Whoever segments, scores or checks has no use for it."""
+    users = {
+        name
+        for name, others in HOUSE.items()
+        if level(name) == LEVEL["cli"]
+        and any(other.split(".")[0] == "training" for other in others)
+    }
+    assert users == {"cli.training"}
+
+
 def test_no_module_imports_itself_in_a_circle() -> None:
     assert house.circles(HOUSE) == []
 

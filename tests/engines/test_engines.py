@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_preset, random_tensors
+from conftest import make_preset, of_scan, random_tensors
 
 from wmhseg.engines import backends, openvino_core, openvino_engine, runtime
 from wmhseg.engines.interface import Batch, Engine
@@ -21,7 +21,6 @@ from wmhseg.engines.runtime import Runtime
 from wmhseg.engines.start import start_engine
 from wmhseg.errors import ChecksumError, DeviceError, UsageError, WeightsError
 from wmhseg.networks import catalogue
-from wmhseg.networks.signature import Signature
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import store
 from wmhseg.weights.inputs import inputs_of_channels
@@ -48,7 +47,7 @@ VARIANTS = {
 
 def made(folder: Path, variant: str, seeds: tuple[int, ...] = (0,)) -> Model:
     network, options, channels, field = VARIANTS[variant]
-    described = catalogue.describe(network, Signature.of_scan(field, channels), options)
+    described = catalogue.describe(network, of_scan(field, channels), options)
     count = described.parameter_count()
     members = tuple(
         Member(f"{s}.safetensors", "0" * 64, network, dict(options), count) for s in seeds

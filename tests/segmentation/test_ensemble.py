@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_preset
+from conftest import make_preset, of_scan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +19,6 @@ from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import ChecksumError, PresetError, WeightsError
 from wmhseg.networks import catalogue, keras_model, variables
 from wmhseg.networks.graph import Graph
-from wmhseg.networks.signature import Signature
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import store
 from wmhseg.weights.inputs import Input, Labels
@@ -328,7 +327,7 @@ def unet() -> Any:
     import keras
 
     keras.utils.set_random_seed(0)
-    return keras_model.to_keras(catalogue.describe("unet", Signature.of_scan((16, 18), 1), {}))
+    return keras_model.to_keras(catalogue.describe("unet", of_scan((16, 18), 1), {}))
 
 
 @pytest.mark.parametrize("batch", [2, 3, 5, 8])

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_preset
+from conftest import make_preset, of_scan
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wmhseg.networks import catalogue
-from wmhseg.networks.signature import Signature
 from wmhseg.training import growth, plan_files, session
 from wmhseg.training.recipes import PLANS
 from wmhseg.weights import preset
@@ -27,7 +26,7 @@ ALONE = PAIR[:1]
 
 def random_weights(name: str, channels: int = 2, **options: int) -> dict[str, np.ndarray]:
     """Random weights of a network, small enough not to overflow."""
-    described = catalogue.describe(name, Signature.of_scan((16, 16), channels), options)
+    described = catalogue.describe(name, of_scan((16, 16), channels), options)
     return {
         path: (RNG.standard_normal(shape) / max(1, np.prod(shape[:-1])) ** 0.5).astype(np.float32)
         for path, shape in described.variables().items()
@@ -43,7 +42,7 @@ def grown(
     **options: int,
 ) -> tuple[dict[str, np.ndarray], str]:
     """A network of some inputs, grown from weights with some inputs, or from a bare file."""
-    described = catalogue.describe(name, Signature.of_scan((16, 16), len(inputs)), options)
+    described = catalogue.describe(name, of_scan((16, 16), len(inputs)), options)
     known = None if given is None else tuple(given)
     channels = growth.channels_of(described, inputs, growth.Start("start", start, known))
     return growth.grow(random_weights(name, len(inputs), **options), start, channels)
@@ -56,7 +55,7 @@ def computed(
     from wmhseg.networks import variables
     from wmhseg.networks.keras_model import to_keras
 
-    signature = Signature.of_scan((16, 16), stack.shape[-1])
+    signature = of_scan((16, 16), stack.shape[-1])
     model = to_keras(catalogue.describe(name, signature, options))
     variables.assign(model, dict(tensors), name=name)
     return np.asarray(model.predict(stack, verbose=0))

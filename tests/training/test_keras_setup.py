@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import of_scan
 
 from wmhseg.engines import backends
 from wmhseg.networks import variables
 from wmhseg.networks.keras_model import to_keras
-from wmhseg.networks.signature import Signature
 from wmhseg.training import keras_setup
 from wmhseg.training.plan import Fitting, Run
 
@@ -19,7 +19,7 @@ RUN = Run("0", "tiny", steps=1, batch=1, rate=0.05)
 
 
 def model(tiny: Callable[..., Any], fitting: Fitting) -> Any:
-    made = to_keras(tiny(Signature.of_scan((4, 4), 2)))
+    made = to_keras(tiny(of_scan((4, 4), 2)))
     keras_setup.compile_model(made, RUN, fitting, backends.start_keras("cpu", 1))
     return made
 

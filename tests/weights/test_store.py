@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_preset
+from conftest import make_preset, of_scan
 
 from wmhseg.errors import (
     ChecksumError,
@@ -29,7 +29,6 @@ from wmhseg.errors import (
 from wmhseg.io import checksums, files
 from wmhseg.networks import variables
 from wmhseg.networks.keras_model import to_keras
-from wmhseg.networks.signature import Signature
 from wmhseg.weights import preset, store, tensor_files
 from wmhseg.weights.preset import Member, Preset
 from wmhseg.weights.store import Model
@@ -462,7 +461,7 @@ def test_a_preset_cannot_point_outside(tmp_path: Path) -> None:
 
 @pytest.fixture
 def network(tiny_network: Any) -> Any:
-    return to_keras(tiny_network(Signature.of_scan((16, 16), 2), wide=True))
+    return to_keras(tiny_network(of_scan((16, 16), 2), wide=True))
 
 
 def given_tensors() -> Tensors:
