@@ -72,12 +72,8 @@ def test_imports_go_down(name: str) -> None:
 
 def test_only_the_command_train_loads_the_training() -> None:
     """Whoever segments, scores or checks has no use for it."""
-    users = {
-        name
-        for name, others in HOUSE.items()
-        if level(name) == LEVEL["cli"]
-        and any(other.split(".")[0] == "training" for other in others)
-    }
+    used = {name: {other.split(".")[0] for other in others} for name, others in HOUSE.items()}
+    users = {name for name in used if name.split(".")[0] == "cli" and "training" in used[name]}
     assert users == {"cli.training"}
 
 

@@ -120,6 +120,22 @@ def test_float32_is_asked_for_and_threads_are_free_to_move(tmp_path: Path) -> No
     assert compiled.get_property("ENABLE_CPU_PINNING") is False
 
 
+def test_openvino_is_held_to_what_the_variable_says(tmp_path: Path) -> None:
+    """``make test-avx2`` computes as processors without AVX-512 do."""
+    if os.environ.get("ONEDNN_MAX_CPU_ISA") != "AVX2":
+        pytest.skip("ONEDNN_MAX_CPU_ISA is not AVX2: see make test-avx2")
+    model = made(tmp_path / "some-model", "unet")
+    _, compiled = computed(model, openvino_engine.OpenVinoEngine(CPU))
+    kernels = [
+        node.get_rt_info()["primitiveType"].astype(str)
+        for node in compiled.get_runtime_model().get_ops()
+        if node.get_rt_info()["layerType"].astype(str) == "Convolution"
+    ]
+    assert kernels
+    assert all("avx2" in kernel and "avx512" not in kernel for kernel in kernels), kernels
+
+
+@pytest.mark.asks_the_processor
 def test_bfloat16_is_asked_for_and_is_not_float32(tmp_path: Path) -> None:
     try:
         machine = openvino_core.start_openvino(2, "bf16")
@@ -156,7 +172,8 @@ def test_a_model_can_be_changed_before_it_is_compiled(tmp_path: Path, variant: s
     [
         ("gpu", "f32", [False, False]),
         ("gpu", "tf32", [True, True]),
-        ("gpu", "bf16", [True, True]),
+        # Keras computes it on the CPU here, where there is no GPU.
+        pytest.param("gpu", "bf16", [True, True], marks=pytest.mark.asks_the_processor),
         ("cpu", "f32", []),
     ],
 )
