@@ -23,9 +23,7 @@ import numpy as np
 
 from benchmarks.machine import ROOT, has_gpu
 from wmhseg.engines import backends, interface, keras_engine, runtime
-from wmhseg.engines.keras_engine import POLICIES
 from wmhseg.engines.start import start_engine
-from wmhseg.networks import catalogue
 from wmhseg.networks.graph import Convolution, Graph, Input, Layer
 from wmhseg.weights import store
 from wmhseg.weights.store import Model
@@ -48,12 +46,13 @@ def peak_gflops(
     engine: keras_engine.KerasEngine, described: Graph, batch: int, repeats: int
 ) -> float:
     """The fastest that a chain of convolutions runs."""
-    from wmhseg.networks.keras_model import to_keras
+    from wmhseg.networks.keras_model import Types, to_keras
 
     scan = np.random.default_rng(0).standard_normal((batch, *described.inputs[0].size), np.float32)
     best = float("inf")
-    with engine.scope(), catalogue.computing_in(POLICIES[engine.runtime.precision]):
-        network = to_keras(described)
+    types: Types = "bfloat16" if engine.runtime.precision == "bf16" else "float32"
+    with engine.scope():
+        network = to_keras(described, types=types)
         network.predict_on_batch(scan)
         for _ in range(repeats):
             started = time.perf_counter()

@@ -21,8 +21,9 @@ import numpy as np
 
 from wmhseg.io import images
 from wmhseg.networks import catalogue, variables
+from wmhseg.networks.keras_model import to_keras
 from wmhseg.preparation import network_input
-from wmhseg.segmentation import postprocessing
+from wmhseg.segmentation.prediction import from_probability
 from wmhseg.weights import store
 
 
@@ -31,7 +32,7 @@ def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
     scan = images.read_scan(flair, name="FLAIR")
     inputs = network_input.prepare(scan, images.read_scan(t1, name="T1"), chosen)
     member = chosen.members[0]
-    network = catalogue.build(member.network, chosen.signature, member.options)
+    network = to_keras(catalogue.describe(member.network, chosen.signature, member.options))
     (stack,) = inputs.stacks.values()
     files = sorted(folder.glob("*.weights.h5"))
     total = np.zeros(stack.shape[:3], np.float32)
@@ -39,15 +40,22 @@ def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
         network.load_weights(str(file))
         total += network.predict(stack, batch_size=1, verbose=0)[..., 0]
     probability = total / np.float32(len(files))
-    mask = postprocessing.find(probability, scan.grid.voxel_ml, chosen.postprocessing)
-    images.write_mask(output, inputs.way.restore(mask), scan.grid)
+    mask, _ = from_probability(
+        probability,
+        inputs.way,
+        chosen.postprocessing,
+        head=inputs.head,
+        turned_head=inputs.turned_head,
+    )
+    images.write_mask(output, mask, scan.grid)
 
 
 def save_weights(folder: Path) -> None:
     """Writes the default model's weights the way ``main`` reads them."""
     model = store.find(store.DEFAULT_MODEL)
     for number, member in enumerate(model.preset.members):
-        network = catalogue.build(member.network, model.preset.signature, member.options)
+        described = catalogue.describe(member.network, model.preset.signature, member.options)
+        network = to_keras(described)
         variables.assign(network, store.load(model, member), name=member.file)
         network.save_weights(str(folder / f"{number}.weights.h5"))
         keras.utils.clear_session()

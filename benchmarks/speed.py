@@ -109,17 +109,6 @@ def whole_process(folder: Path, rounds: int, slices: int | None, gpu: bool) -> l
     return lines
 
 
-def first_member() -> tuple[Any, Any]:
-    """Network and weights of the default model's first member, as OpenVINO takes them."""
-    from wmhseg.engines import interface
-    from wmhseg.networks import rewriting
-    from wmhseg.weights import store
-
-    model = store.find(store.DEFAULT_MODEL)
-    member = model.preset.members[0]
-    return rewriting.merge_doublings(interface.describe(model, member), store.load(model, member))
-
-
 def worker(slices: int, members: int, threads: int, precision: str) -> None:
     """Computes a random stack in this process and prints what it took, as JSON."""
     import resource

@@ -17,6 +17,7 @@ import SimpleITK as sitk
 from wmhseg.preparation import intensity
 from wmhseg.synthesis import heads, scan
 from wmhseg.synthesis.recipe import Recipe
+from wmhseg.weights.methods import METHODS
 
 SEED = 13
 
@@ -48,10 +49,12 @@ def main() -> None:
     drawing = scan.draw_scan(rng, [heads.load_head(labels)], recipe)
     arguments.output.mkdir(parents=True, exist_ok=True)
     # Coarse steps keep the files small; they stay well below the noise.
-    # Both scans are on the challenge's scale: the mask thresholds are 70 and 30.
+    # Both scans are on the challenge's scale, which the mask thresholds are made for.
+    method = METHODS["published"].preprocessing
+    flair, t1 = method.flair_threshold, method.t1_threshold
     scans = {
-        "FLAIR": (drawing.flair, intensity.scale_factor(drawing.flair, 70), np.int16),
-        "T1": (drawing.t1, intensity.scale_factor(drawing.t1, 30), np.int16),
+        "FLAIR": (drawing.flair, intensity.scale_factor(drawing.flair, flair), np.int16),
+        "T1": (drawing.t1, intensity.scale_factor(drawing.t1, t1), np.int16),
         "wmh": (drawing.target, 1, np.uint8),
     }
     for name, (volume, factor, kind) in scans.items():

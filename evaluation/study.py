@@ -38,9 +38,10 @@ from evaluation.variants import (
 from wmhseg import errors
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case, find_cases
+from wmhseg.geometry import Fit, Way
 from wmhseg.io import files, images
 from wmhseg.scoring.score import Scoring
-from wmhseg.segmentation import postprocessing
+from wmhseg.segmentation.prediction import from_probability
 from wmhseg.training import plan as plans
 from wmhseg.training import session
 from wmhseg.training.fit import Running
@@ -94,7 +95,9 @@ def mean(model: Model, alone: Sequence[Model], output: Path) -> Contender:
         scans = [images.read_labels(output / name / case.name / PROBABILITY) for name in names]
         probability = np.mean([array for array, _ in scans], axis=0, dtype=np.float32)
         grid = scans[0][1]
-        images.write_mask(target, postprocessing.find(probability, grid.voxel_ml, post), grid)
+        # The maps are on the scan's own voxels already: a way that changes nothing.
+        stay = Way((Fit(grid, grid.shape[1:]),))
+        images.write_mask(target, from_probability(probability, stay, post)[0], grid)
 
     return replace(network(model, wmhseg.Options(), "adapt"), segment=run)
 

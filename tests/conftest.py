@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from hypothesis import settings
 
 from wmhseg.networks.graph import Graph
+from wmhseg.networks.signature import SCAN, Signature
 from wmhseg.weights.inputs import WMH_ALONE, inputs_of_channels
 from wmhseg.weights.preset import Member, Postprocessing, Preprocessing, Preset
 
@@ -24,6 +25,11 @@ settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def of_scan(field: tuple[int, int], channels: int) -> Signature:
+    """One input layer of some channels, and the probability of one label."""
+    return Signature(field, ((SCAN, channels),))
 
 
 @pytest.fixture(scope="session")
@@ -97,10 +103,9 @@ def threshold_network(channels: int, z: float) -> dict[str, np.ndarray]:
     FLAIR's positive part is passed through channel 0 of the first stage, over the skip
     connection, to the output; all else is 0.
     """
-    from wmhseg.networks.signature import Signature
     from wmhseg.networks.unet import unet
 
-    shapes = unet(Signature.of_scan((64, 64), channels)).variables()
+    shapes = unet(of_scan((64, 64), channels)).variables()
     weights = {path: np.zeros(shape, np.float32) for path, shape in shapes.items()}
     weights["enc1_conv1/kernel"][2, 2, 0, 0] = 1
     weights["enc1_conv2/kernel"][2, 2, 0, 0] = 1
@@ -119,7 +124,6 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "bright": FLAIR and T1, members at z = 2 and z = 3. "bright-needs-t1": the same, but T1 must
     be there. "bright-flair": FLAIR alone, one member at z = 2.
     """
-    from wmhseg.networks.signature import Signature
     from wmhseg.networks.unet import unet
     from wmhseg.weights import preset, store
 
@@ -130,7 +134,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("bright-needs-t1", 2, "error", (2.0,)),
         ("bright-flair", 1, "error", (2.0,)),
     ):
-        parameters = unet(Signature.of_scan((64, 64), channels)).parameter_count()
+        parameters = unet(of_scan((64, 64), channels)).parameter_count()
         what = preset.Preset(
             format=2,
             name=name,
@@ -203,7 +207,6 @@ def tiny_network(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Puts "tiny" into the table of networks: sigmoid(a * FLAIR + b * T1 + c), 3 parameters."""
     from wmhseg.networks.catalogue import NETWORKS
     from wmhseg.networks.graph import Convolution, Layer
-    from wmhseg.networks.signature import Signature
 
     def tiny(signature: Signature, *, wide: bool = False) -> Graph:
         scan = signature.only_input()

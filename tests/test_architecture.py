@@ -37,11 +37,8 @@ LEVEL = {wing: level for level, wings in enumerate(LAYERS) for wing in wings}
 
 # Heavy or special packages, and the only wings or modules that may name them.
 ROOMS: dict[str, set[str]] = {
-    "SimpleITK": {"io", "preparation", "segmentation", "synthesis.population"},
-    "keras": {
-        "engines", "networks.catalogue", "networks.keras_model",
-        "networks.variables", "training",
-    },
+    "SimpleITK": {"io", "preparation", "synthesis.population"},
+    "keras": {"engines", "networks.keras_model", "networks.variables", "training"},
     "openvino": {"engines.openvino_core", "engines.openvino_graph"},
     "tensorflow": {"engines.backends"},
     "torch": {"engines.backends", "synthesis.arrays"},
@@ -49,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
     "jax": {"engines.backends"},
     "h5py": {"weights.keras2"},
     "safetensors": {"weights.tensor_files"},
-    "matplotlib": {"scoring.figures", "training.curves", "reporting"},
+    "matplotlib": {"scoring.figures"},
     "sklearn": set(),  # the baselines in evaluation/ only
 }  # fmt: skip
 FORBIDDEN = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "yaml"}
@@ -71,6 +68,13 @@ def test_imports_go_down(name: str) -> None:
     for other in HOUSE[name]:
         same_wing = other.split(".")[0] == name.split(".")[0] or {name, other} <= LEAVES
         assert level(other) < level(name) or same_wing, f"{name} may not import {other}"
+
+
+def test_only_the_command_train_loads_the_training() -> None:
+    """Whoever segments, scores or checks has no use for it."""
+    used = {name: {other.split(".")[0] for other in others} for name, others in HOUSE.items()}
+    users = {name for name in used if name.split(".")[0] == "cli" and "training" in used[name]}
+    assert users == {"cli.training"}
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:

@@ -145,6 +145,42 @@ def test_examples_run(demo_case: Path) -> None:
     assert (demo_case / "out" / "wmh.png").is_file()
 
 
+def modules_with_examples() -> list[str]:
+    """Modules that show examples of more than public names, which have a test of their own."""
+    finder, found = doctest.DocTestFinder(), []
+    for path in sorted((ROOT / "wmhseg").rglob("*.py")):
+        if ">>>" in path.read_text("utf-8"):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            if any(_own_examples(finder, name)):
+                found.append(name)
+    return found
+
+
+def _own_examples(finder: doctest.DocTestFinder, name: str) -> Iterator[doctest.DocTest]:
+    shown = {f"{value.__module__}.{value.__qualname__}" for value in PUBLIC.values()} | {"wmhseg"}
+    for test in finder.find(importlib.import_module(name), name):
+        if test.examples and test.name not in shown:
+            yield test
+
+
+def test_inner_examples_are_found() -> None:
+    assert "wmhseg.geometry" in modules_with_examples()
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_examples_of_inner_modules_run(name: str, demo_case: Path) -> None:
+    runner = doctest.DocTestRunner()
+    for test in _own_examples(doctest.DocTestFinder(), name):
+        runner.run(test)
+    assert runner.tries
+    assert runner.failures == 0
+
+
+def test_the_image_is_labelled_with_the_version() -> None:
+    told = re.findall(r"^ARG VERSION=(.+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.M)
+    assert told == [wmhseg.__version__]
+
+
 def test_check_takes_what_segment_takes(phantom: Phantom, tmp_path: Path, use_models: Path) -> None:
     image = sitk.GetImageFromArray(phantom.flair)
     image.SetSpacing(phantom.spacing_mm[::-1])

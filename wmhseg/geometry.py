@@ -238,11 +238,8 @@ def turn_to(grid: Grid, orientation: str) -> Turn:
         return Turn(grid, (0, 1, 2), (False, False, False))
     wanted = orientation.upper()
     sides = {ax[side]: (n, side) for n, ax in enumerate(_LETTERS) for side in (0, 1)}
-    if (
-        len(wanted) != 3
-        or any(letter not in sides for letter in wanted)
-        or (len({sides[letter][0] for letter in wanted}) != 3)
-    ):
+    named = {sides[letter][0] for letter in wanted if letter in sides}
+    if len(wanted) != 3 or len(named) != 3:
         raise UsageError(
             'An orientation such as "LPS", or "stored", was expected', received=f'"{orientation}"'
         )
@@ -274,8 +271,7 @@ class Fit:
     Attributes:
         source: Grid before.
         field: Rows and columns after.
-        shift: How far what is cropped to lies behind the middle, in rows and columns; as far as
-            the source reaches.
+        shift: Rows and columns by which what is kept lies behind the middle.
     """
 
     source: Grid

@@ -26,13 +26,14 @@ from wmhseg.errors import GridMismatchError
 from wmhseg.geometry import Grid, Triple
 from wmhseg.io import images
 from wmhseg.preparation import intensity
+from wmhseg.synthesis.population import WMH_PROBABILITY
 
 Float = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
 
 # File name -> largest number stored stands for this probability.
-MAPS = {"wmh": 0.0036965606 * 255, "ventricles": 1.0, "white_matter": 1.0}
+MAPS = {"wmh": WMH_PROBABILITY * 255, "ventricles": 1.0, "white_matter": 1.0}
 
 _RIM_MM = 8.0  # how far outside the brain the pictures are compared
 _HULL_MM = 9.0  # radius of the ball that closes the white matter to a brain,

@@ -16,14 +16,14 @@ import h5py
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from conftest import ROOT, Phantom, write_scan
+from conftest import ROOT, Phantom, of_scan, write_scan
 from keras2_files import legacy_name, random_value, write_legacy
 
 import wmhseg
 from wmhseg import errors
 from wmhseg.cli.main import main
 from wmhseg.networks import catalogue
-from wmhseg.networks.signature import Signature
+from wmhseg.networks.keras_model import to_keras
 from wmhseg.weights import methods, store
 
 
@@ -309,7 +309,7 @@ def test_models_lists_licence_and_training_data(capsys: pytest.CaptureFixture[st
 
 def test_models_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The authors' layout in, a model that is listed and found out."""
-    network = catalogue.build("unet", Signature.of_scan((32, 32), 2), {})
+    network = to_keras(catalogue.describe("unet", of_scan((32, 32), 2), {}))
     rng = np.random.default_rng(0)
     values = {v.path: random_value(v.path, v.shape, rng) for v in network.weights}
     names = {

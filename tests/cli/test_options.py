@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import pytest
 
 from wmhseg.cli import options
+from wmhseg.cli.main import main
 from wmhseg.preparation.steps import PREPARED, Steps
 from wmhseg.segmentation.options import Options
 
@@ -71,19 +72,43 @@ def test_every_option_arrives() -> None:
     assert not any(getattr(wanted.steps, f.name) == f.default for f in fields(Steps))
 
 
-def test_what_only_heavy_modules_know_is_repeated_rightly() -> None:
+@pytest.mark.parametrize("record", [Options, Steps])
+def test_the_first_value_of_each_switch_is_its_default(record: type[Any]) -> None:
+    """Help and documents list it first."""
+    allowed = choices(record)
+    assert allowed
+    made = record()
+    assert {name: getattr(made, name) for name in allowed} == {
+        name: values[0] for name, values in allowed.items()
+    }
+
+
+def test_what_only_heavy_modules_know_is_repeated_rightly(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """The help of a command does not wait for NumPy."""
     from wmhseg.cli import scoring, training
     from wmhseg.scoring import summary
     from wmhseg.training.fit import Running
+    from wmhseg.weights.importing import Import
 
     made = argparse.ArgumentParser()
     scoring.COMMANDS["evaluate"](made)
     assert offered(made)["role"] == tuple(summary.ROLES)
     made = argparse.ArgumentParser()
     training.COMMANDS["train"](made)
-    given = vars(made.parse_args([]))
-    assert given.items() >= asdict(Running()).items()
+    given, told = vars(made.parse_args([])), {a.dest: a.help for a in made._actions}
+    for name, value in asdict(Running()).items():
+        if name.endswith("_every"):
+            assert (given[name], told[name]) == (None, f"default: {value}")
+        else:
+            assert given[name] == value
+    importing = Import("some-model")
+    with pytest.raises(SystemExit):
+        main(["models", "import", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"default: {importing.method} " in text
+    assert f"default: {importing.network} " in text
 
 
 @pytest.mark.parametrize("words", [["--registration", "on"], ["--reorient", "off"]])

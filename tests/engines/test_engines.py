@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_preset, random_tensors
+from conftest import make_preset, of_scan, random_tensors
 
 from wmhseg.engines import backends, openvino_core, openvino_engine, runtime
 from wmhseg.engines.interface import Batch, Engine
@@ -21,7 +21,6 @@ from wmhseg.engines.runtime import Runtime
 from wmhseg.engines.start import start_engine
 from wmhseg.errors import ChecksumError, DeviceError, UsageError, WeightsError
 from wmhseg.networks import catalogue
-from wmhseg.networks.signature import Signature
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import store
 from wmhseg.weights.inputs import inputs_of_channels
@@ -48,7 +47,7 @@ VARIANTS = {
 
 def made(folder: Path, variant: str, seeds: tuple[int, ...] = (0,)) -> Model:
     network, options, channels, field = VARIANTS[variant]
-    described = catalogue.describe(network, Signature.of_scan(field, channels), options)
+    described = catalogue.describe(network, of_scan(field, channels), options)
     count = described.parameter_count()
     members = tuple(
         Member(f"{s}.safetensors", "0" * 64, network, dict(options), count) for s in seeds
@@ -121,6 +120,22 @@ def test_float32_is_asked_for_and_threads_are_free_to_move(tmp_path: Path) -> No
     assert compiled.get_property("ENABLE_CPU_PINNING") is False
 
 
+def test_openvino_is_held_to_what_the_variable_says(tmp_path: Path) -> None:
+    """``make test-avx2`` computes as processors without AVX-512 do."""
+    if os.environ.get("ONEDNN_MAX_CPU_ISA") != "AVX2":
+        pytest.skip("ONEDNN_MAX_CPU_ISA is not AVX2: see make test-avx2")
+    model = made(tmp_path / "some-model", "unet")
+    _, compiled = computed(model, openvino_engine.OpenVinoEngine(CPU))
+    kernels = [
+        node.get_rt_info()["primitiveType"].astype(str)
+        for node in compiled.get_runtime_model().get_ops()
+        if node.get_rt_info()["layerType"].astype(str) == "Convolution"
+    ]
+    assert kernels
+    assert all("avx2" in kernel and "avx512" not in kernel for kernel in kernels), kernels
+
+
+@pytest.mark.asks_the_processor
 def test_bfloat16_is_asked_for_and_is_not_float32(tmp_path: Path) -> None:
     try:
         machine = openvino_core.start_openvino(2, "bf16")
@@ -157,7 +172,8 @@ def test_a_model_can_be_changed_before_it_is_compiled(tmp_path: Path, variant: s
     [
         ("gpu", "f32", [False, False]),
         ("gpu", "tf32", [True, True]),
-        ("gpu", "bf16", [True, True]),
+        # Keras computes it on the CPU here, where there is no GPU.
+        pytest.param("gpu", "bf16", [True, True], marks=pytest.mark.asks_the_processor),
         ("cpu", "f32", []),
     ],
 )

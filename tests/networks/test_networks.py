@@ -14,10 +14,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import pytest
+from conftest import of_scan
 
 from wmhseg.networks.catalogue import NETWORKS
 from wmhseg.networks.keras_model import to_keras
-from wmhseg.networks.signature import Signature
 
 # (kernel, maps) of each convolution but the output, level by level, from the papers. The last
 # two of enc4 are 3x3 and 4x4. Stack-Net replaces the lists of the first stages.
@@ -56,7 +56,7 @@ def release_models():
 
 
 def made(network: str, field: tuple[int, int], channels: int = 2, **options) -> keras.Model:
-    return to_keras(NETWORKS[network](Signature.of_scan(field, channels), **options))
+    return to_keras(NETWORKS[network](of_scan(field, channels), **options))
 
 
 def build(variant: str, field: tuple[int, int] = (16, 16)) -> keras.Model:
@@ -193,13 +193,13 @@ def test_challenge_field():
 @pytest.mark.parametrize("field", [(15, 200), (200, 15), (0, 0), (-16, 16)])
 def test_fields_too_small_for_four_poolings(network, field):
     with pytest.raises(ValueError, match=r"16 x 16 pixels was expected. Received: \("):
-        NETWORKS[network](Signature.of_scan(field, 2))
+        NETWORKS[network](of_scan(field, 2))
 
 
 @pytest.mark.parametrize("options", [{"depth": 0}, {"stacked_stages": 0}, {"stacked_stages": 5}])
 def test_stacks_out_of_range(options):
     with pytest.raises(ValueError, match=r"expected\. Received:"):
-        NETWORKS["stacknet"](Signature.of_scan((16, 16), 2), **options)
+        NETWORKS["stacknet"](of_scan((16, 16), 2), **options)
 
 
 @pytest.mark.parametrize("variant", ["unet", "unet-bn", "stacknet"])
@@ -212,15 +212,22 @@ def test_batch_equals_one_by_one(variant):
     assert np.abs(together[0] - together[1]).max() > 1e-3  # the slices do differ
 
 
-def test_output_keeps_float32_under_a_bfloat16_policy():
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
+@pytest.mark.parametrize("types", ["float32", "bfloat16"])
+def test_a_network_computes_in_what_was_asked_for_whatever_the_host_has_set(types):
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float16")
+    keras.config.set_dtype_policy("mixed_float16")
     try:
-        model = build("unet")
+        described = NETWORKS["unet"](of_scan((16, 16), 2))
+        model = to_keras(described, types=types)
+        assert keras.config.floatx() == "float16"
+        assert keras.config.dtype_policy().name == "mixed_float16"
     finally:
-        keras.config.set_dtype_policy(policy)
-    assert model.get_layer("bottom_conv1").compute_dtype == "bfloat16"
-    assert model.output.dtype == "float32"
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
+    layer = model.get_layer("bottom_conv1")
+    assert (layer.compute_dtype, layer.variable_dtype) == (types, "float32")
+    assert model.output.dtype == "float32"  # probabilities keep their digits
 
 
 def test_channels_stay_last_whatever_the_users_configuration():
@@ -331,10 +338,12 @@ PREDICT = """
 import sys
 import keras, numpy as np
 from wmhseg.networks import catalogue
+from wmhseg.networks.keras_model import to_keras
 from wmhseg.networks.signature import Signature
 assert keras.backend.backend() == sys.argv[1]
 values = np.load(sys.argv[2])
-model = catalogue.build("unet", Signature.of_scan((32, 48), 2), {"batch_norm": True})
+signature = Signature((32, 48), (("scan", 2),))
+model = to_keras(catalogue.describe("unet", signature, {"batch_norm": True}))
 for variable in model.weights:
     variable.assign(values[variable.path])
 result = model(values["scan"], training=False)

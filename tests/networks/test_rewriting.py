@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import random_tensors
+from conftest import of_scan, random_tensors
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wmhseg.networks import catalogue, graph, rewriting
 from wmhseg.networks.graph import Graph, Layer
-from wmhseg.networks.signature import Signature
 
 
 def doubled_convolution(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -53,7 +52,7 @@ def test_four_taps_by_hand() -> None:
 
 
 def test_the_unet_has_four_and_costs_less() -> None:
-    described = catalogue.describe("unet", Signature.of_scan((200, 200), 2), {})
+    described = catalogue.describe("unet", of_scan((200, 200), 2), {})
     merged, tensors = rewriting.merge_doublings(described, random_tensors(described))
     kinds = [type(layer.operation) for layer in merged.layers]
     assert kinds.count(graph.GrowingConvolution) == kinds.count(graph.Addition) == 4
@@ -101,7 +100,7 @@ def test_equal_to_the_plain_graph_in_keras(
     """The rewritten graph in the reference engine, so that OpenVINO takes no part."""
     from wmhseg.networks.keras_model import to_keras
 
-    described = catalogue.describe(network, Signature.of_scan(field, channels), options)
+    described = catalogue.describe(network, of_scan(field, channels), options)
     tensors = random_tensors(described)
     scan = np.random.default_rng(1).normal(size=(2, *field, channels)).astype(np.float32)
     found = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from conftest import of_scan
 
 from wmhseg.errors import PresetError
 from wmhseg.networks import catalogue
@@ -22,7 +23,7 @@ def joined(signature: Signature) -> Graph:
 
 
 def test_one_scan() -> None:
-    signature = Signature.of_scan((16, 24), 2)
+    signature = of_scan((16, 24), 2)
     assert signature == Signature((16, 24), (("scan", 2),), 1, "sigmoid")
     assert signature.only_input().size == (16, 24, 2)
     assert signature.only_input().name == "scan"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_preset
+from conftest import make_preset, of_scan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,8 +17,8 @@ from wmhseg.engines import keras_engine
 from wmhseg.engines.interface import Batch
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import ChecksumError, PresetError, WeightsError
-from wmhseg.networks import catalogue, variables
-from wmhseg.networks.signature import Signature
+from wmhseg.networks import catalogue, keras_model, variables
+from wmhseg.networks.graph import Graph
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import store
 from wmhseg.weights.inputs import Input, Labels
@@ -310,16 +310,16 @@ def test_one_network_serves_all_members_of_a_kind(
     tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = []
-    build = catalogue.build
+    build = keras_model.to_keras
 
-    def counted(name: str, signature: Any, options: Any, **policy: Any) -> Any:
-        built.append(options)
-        return build(name, signature, options, **policy)
+    def counted(described: Graph, **types: Any) -> Any:
+        built.append(described.name)
+        return build(described, **types)
 
-    monkeypatch.setattr(catalogue, "build", counted)
+    monkeypatch.setattr(keras_model, "to_keras", counted)
     made = saved(tmp_path / "some-model", (0.0, 1.0, 2.0))
     mean_probability(scan(1), made, keras_engine.KerasEngine(runtime))
-    assert built == [{}]
+    assert len(built) == 1
 
 
 @pytest.fixture(scope="module")
@@ -327,7 +327,7 @@ def unet() -> Any:
     import keras
 
     keras.utils.set_random_seed(0)
-    return catalogue.build("unet", Signature.of_scan((16, 18), 1), {})
+    return keras_model.to_keras(catalogue.describe("unet", of_scan((16, 18), 1), {}))
 
 
 @pytest.mark.parametrize("batch", [2, 3, 5, 8])

@@ -50,7 +50,9 @@ def test_without_resampling_it_is_the_post_processing_turned_back(
     # Nothing in the padding, which is no part of the scan and joins no lesions there.
     probability = way.forward(np.random.default_rng(seed).random(SAGITTAL.shape, np.float32))
     made = predicted(way, probability, post)
-    wanted = postprocessing.find(probability, SAGITTAL.voxel_ml, post)
+    sure = postprocessing.without_doubtful(probability, post)
+    wanted = postprocessing.to_mask(sure, post)
+    wanted = postprocessing.without_small(wanted, SAGITTAL.voxel_ml, post)
     np.testing.assert_array_equal(made.mask, way.restore(wanted))
     probability[:2] = probability[-2:] = 0  # a fifth of ten slices
     np.testing.assert_array_equal(made.probability, way.restore(probability))

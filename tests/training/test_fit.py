@@ -21,6 +21,7 @@ from wmhseg.errors import ResumeError, TrainingFailedError, WeightsError
 from wmhseg.networks import variables
 from wmhseg.training import checkpoint, fit
 from wmhseg.training.fit import Running, TrainingJob
+from wmhseg.training.growth import Start
 from wmhseg.training.plan import Fitting, Plan, Restart, Run
 from wmhseg.training.recipes import PLANS
 from wmhseg.training.stream import Batch
@@ -181,14 +182,14 @@ def test_matching_layers_are_taken(tmp_path: Path, tiny_network: Callable[..., A
     """The wider network shares only the last bias with the plain one, which is no start."""
     lines: list[str] = []
     plain = go(task(tmp_path / "a"))
-    start = ("a.safetensors", plain)
+    start = Start("a.safetensors", plain)
     assert_equal(go(task(tmp_path / "b", steps=0, start=start), say=lines.append), plain)
     assert "from a.safetensors, 2 of 2 arrays taken" in lines[0]
     wide = replace(PLAN, runs=(replace(RUN, options={"wide": True}),))
     with pytest.raises(WeightsError, match="at least one kernel"):
         go(task(tmp_path / "c", wide, steps=0, start=start))
     with pytest.raises(WeightsError, match="at least one kernel"):
-        go(task(tmp_path / "d", start=("other", {"x/kernel": np.zeros(3, np.float32)})))
+        go(task(tmp_path / "d", start=Start("other", {"x/kernel": np.zeros(3, np.float32)})))
 
 
 # Resuming -----------------------------------------------------------------------------------------
@@ -341,6 +342,6 @@ def test_restart_when_the_loss_stays_high(
 
 def test_a_warm_start_is_not_restarted(tmp_path: Path, tiny_network: Callable[..., Any]) -> None:
     plan = replace(PLAN, fitting=Fitting(restart=Restart(0.001, 2)))
-    start = ("w", go(task(tmp_path / "w", steps=0)))
+    start = Start("w", go(task(tmp_path / "w", steps=0)))
     go(task(tmp_path / "a", plan, per_epoch=2, start=start))
     assert checkpoint.peek(tmp_path / "a" / "0-checkpoint.safetensors").attempt == 0

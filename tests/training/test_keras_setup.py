@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import of_scan
 
 from wmhseg.engines import backends
 from wmhseg.networks import variables
 from wmhseg.networks.keras_model import to_keras
-from wmhseg.networks.signature import Signature
 from wmhseg.training import keras_setup
 from wmhseg.training.plan import Fitting, Run
 
@@ -19,21 +19,9 @@ RUN = Run("0", "tiny", steps=1, batch=1, rate=0.05)
 
 
 def model(tiny: Callable[..., Any], fitting: Fitting) -> Any:
-    made = to_keras(tiny(Signature.of_scan((4, 4), 2)))
+    made = to_keras(tiny(of_scan((4, 4), 2)))
     keras_setup.compile_model(made, RUN, fitting, backends.start_keras("cpu", 1))
     return made
-
-
-@pytest.mark.parametrize(
-    ("precision", "policy"), [("float32", "float32"), ("bfloat16", "mixed_bfloat16")]
-)
-def test_types_of_number_are_put_back(precision: Any, policy: str) -> None:
-    import keras
-
-    before = keras.config.dtype_policy().name
-    with keras_setup.number_types(precision):
-        assert keras.config.dtype_policy().name == policy
-    assert keras.config.dtype_policy().name == before
 
 
 def test_the_optimizer_is_that_of_the_plan(tiny_network: Callable[..., Any]) -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from conftest import of_scan
 
 from wmhseg.errors import PlanError, UsageError
-from wmhseg.networks.signature import Signature
 from wmhseg.training import model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Plan, Run
@@ -40,7 +40,7 @@ def test_channels_of_a_plan_say_what_the_model_takes(
     made = model_folder.preset_of(plan, plan.runs)
     presets.validate(made)
     assert made.inputs == plan.inputs
-    assert made.signature == Signature.of_scan((200, 200), channels)
+    assert made.signature == of_scan((200, 200), channels)
     # By hand: 1600 numbers fewer in the first kernel of 5 x 5 x 64 for FLAIR alone.
     assert {member.parameters for member in made.members} == {8_742_209 - 1600 * (2 - channels)}
     written = json.loads(to_json(plan))

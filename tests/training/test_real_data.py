@@ -14,7 +14,7 @@ from wmhseg.datasets import cases
 from wmhseg.errors import InputError, LabelsError, NoCasesError
 from wmhseg.training import real_data, split
 from wmhseg.training.plan import Augmentation, Run
-from wmhseg.training.real_data import ScanData, ScanSource
+from wmhseg.training.real_data import ScanData, ScanSource, read_case
 from wmhseg.training.recipes import PLANS
 
 PLAN = replace(
@@ -74,7 +74,8 @@ def test_nothing_usable(phantom: Phantom, tmp_path: Path) -> None:
 
 def test_a_case_as_the_network_takes_it(challenge: Path, phantom: Phantom) -> None:
     case = next(c for c in cases.find_cases(challenge) if c.name == "50")
-    inputs, target = real_data.read_case(case, PLAN)
+    made = read_case(case, PLAN)
+    inputs, target = made.stack, made.target
     assert inputs.shape == (20, 64, 64, 2)
     assert target.shape == (20, 64, 64)
     # 60 x 72 becomes 64 x 64: two rows more at either side, four columns fewer. Label 2 is 0.
@@ -84,9 +85,9 @@ def test_a_case_as_the_network_takes_it(challenge: Path, phantom: Phantom) -> No
     flair = inputs[..., 0]
     assert flair[target == 1].min() > flair[target == 0].max()
     with pytest.raises(InputError):
-        real_data.read_case(replace(case, t1=None), PLAN)
-    empty = real_data.read_case(replace(case, t1=None), replace(PLAN, without_t1="zero"))
-    assert not empty[0][..., 1].any()
+        read_case(replace(case, t1=None), PLAN)
+    empty = read_case(replace(case, t1=None), replace(PLAN, without_t1="zero"))
+    assert not empty.stack[..., 1].any()
 
 
 def test_wrong_labels_have_an_error_of_their_own(phantom: Phantom, tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_wrong_labels_have_an_error_of_their_own(phantom: Phantom, tmp_path: Pat
     write_scan(folder / "wmh.nii.gz", phantom.lesions.astype(np.uint8) * 3, phantom.spacing_mm)
     (case,) = cases.find_cases(tmp_path)
     with pytest.raises(LabelsError, match=r"Received: \[3\]"):
-        real_data.read_case(case, PLAN)
+        read_case(case, PLAN)
 
 
 # Batches ------------------------------------------------------------------------------------------

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from conftest import Phantom, threshold_network, write_case
+from conftest import Phantom, threshold_network, write_case, write_scan
 
 import wmhseg
 from wmhseg.engines import backends
-from wmhseg.errors import MissingFileError
+from wmhseg.errors import GridMismatchError, LabelsError, MissingFileError
 from wmhseg.scoring import metrics
 from wmhseg.training import model_folder
 from wmhseg.training.plan import Run
@@ -70,6 +70,21 @@ def test_a_look_at_sagittal_slices_empties_the_same_ends(phantom: Phantom, tmp_p
     )
     assert one == other
     assert 0 < one[0][1] < 1
+
+
+def test_a_reference_elsewhere_or_with_other_labels_is_refused(
+    phantom: Phantom, tmp_path: Path
+) -> None:
+    """As in training: scored as it is, it would tell nonsense after hours."""
+    reference = write_case(tmp_path / "x", phantom) / "wmh.nii.gz"
+    machine = backends.start_keras("cpu", 1)
+    labels = phantom.lesions.astype(np.uint8)
+    write_scan(reference, labels, tuple(2 * mm for mm in phantom.spacing_mm))
+    with pytest.raises(GridMismatchError, match="Validation case x: FLAIR and mask on one grid"):
+        ValidationCases(PLAN, tmp_path, machine)
+    write_scan(reference, 3 * labels, phantom.spacing_mm)
+    with pytest.raises(LabelsError, match=r"Validation case x: .*Received: \[3\]"):
+        ValidationCases(PLAN, tmp_path, machine)
 
 
 def test_a_case_that_cannot_be_used_is_named(phantom: Phantom, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from conftest import of_scan
 from keras2_files import legacy_name, random_value, write_legacy
 
 from wmhseg.engines import backends, keras_engine, runtime
@@ -17,7 +18,6 @@ from wmhseg.errors import MissingFileError, PresetError, UsageError, WeightsErro
 from wmhseg.io import checksums
 from wmhseg.networks import catalogue
 from wmhseg.networks.keras_model import to_keras
-from wmhseg.networks.signature import Signature
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import importing, keras2, methods, store
 from wmhseg.weights.importing import Import
@@ -40,7 +40,7 @@ FLAIR = inputs_of_channels(1, "error")
 
 def keras_model(network: Callable[..., Any], channels: int = 2, **options: Any) -> Any:
     """A described network in Keras, on 16 x 16 pixels."""
-    return to_keras(network(Signature.of_scan((16, 16), channels), **options))
+    return to_keras(network(of_scan((16, 16), channels), **options))
 
 
 def write(path: Path, network: Any, seed: int) -> dict[str, np.ndarray]:
@@ -69,7 +69,7 @@ def test_same_output_as_keras_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
     paths = [tmp_path / "0.h5", tmp_path / "1.h5"]
     stack = np.random.default_rng(0).normal(size=(3, 32, 32, 2)).astype(np.float32)
     outputs, values = [], []
-    network = catalogue.build("unet", Signature.of_scan((32, 32), 2), {})
+    network = to_keras(catalogue.describe("unet", of_scan((32, 32), 2), {}))
     for seed, path in enumerate(paths):
         values.append(write(path, network, seed))
         network.load_weights(str(path))  # Keras 3 reads a legacy .h5 in topological order

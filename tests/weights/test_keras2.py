@@ -14,13 +14,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import h5py
 import numpy as np
 import pytest
+from conftest import of_scan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras2_files import legacy_name, random_value, write_legacy
 
 from wmhseg.errors import MissingFileError, UnreadableFileError, WeightsError
 from wmhseg.networks import catalogue
-from wmhseg.networks.signature import Signature
+from wmhseg.networks.keras_model import to_keras
 from wmhseg.weights import keras2
 
 # A network small enough to reason about: two convolutions around a batch normalisation.
@@ -94,9 +95,10 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gives_the_output_of_keras_own_legacy_loading(name, tmp_path):
     network, channels, options = NETWORKS[name]
-    signature = Signature.of_scan((32, 32), channels)
-    ours, keras_own = (catalogue.build(network, signature, options) for _ in range(2))
-    expected = list(catalogue.describe(network, signature, options).variables().items())
+    signature = of_scan((32, 32), channels)
+    described = catalogue.describe(network, signature, options)
+    ours, keras_own = (to_keras(described) for _ in range(2))
+    expected = list(described.variables().items())
     rng = np.random.default_rng(7)
     values = {variable: random_value(variable, shape, rng) for variable, shape in expected}
     layers = dict.fromkeys(variable.split("/")[0] for variable in values)
@@ -122,7 +124,7 @@ def test_gives_the_output_of_keras_own_legacy_loading(name, tmp_path):
 
 
 def test_expected_weights_are_topological():
-    described = catalogue.describe("unet", Signature.of_scan((16, 16), 2), {"batch_norm": True})
+    described = catalogue.describe("unet", of_scan((16, 16), 2), {"batch_norm": True})
     expected = list(described.variables().items())
     assert expected[:7] == [
         ("enc1_conv1/kernel", (5, 5, 2, 64)),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from conftest import make_preset
+from conftest import make_preset, of_scan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -486,7 +486,7 @@ def test_what_is_asked_of_t1(channels: int, without_t1: Any, takes: bool, works:
 
 def test_signature() -> None:
     """Channels are counted port by port; ports come in the order in which they are first named."""
-    assert make_preset().signature == Signature.of_scan((16, 24), 2)
+    assert make_preset().signature == of_scan((16, 24), 2)
     inputs = (
         Input("FLAIR, wide", "FLAIR", "z-score", "error", "wide"),
         Input("FLAIR", "FLAIR", "z-score", "error", "near"),

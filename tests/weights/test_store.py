@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_preset
+from conftest import make_preset, of_scan
 
 from wmhseg.errors import (
     ChecksumError,
@@ -29,7 +29,6 @@ from wmhseg.errors import (
 from wmhseg.io import checksums, files
 from wmhseg.networks import variables
 from wmhseg.networks.keras_model import to_keras
-from wmhseg.networks.signature import Signature
 from wmhseg.weights import preset, store, tensor_files
 from wmhseg.weights.preset import Member, Preset
 from wmhseg.weights.store import Model
@@ -482,7 +481,7 @@ def test_a_preset_cannot_point_outside(tmp_path: Path) -> None:
 
 @pytest.fixture
 def network(tiny_network: Any) -> Any:
-    return to_keras(tiny_network(Signature.of_scan((16, 16), 2), wide=True))
+    return to_keras(tiny_network(of_scan((16, 16), 2), wide=True))
 
 
 def given_tensors() -> Tensors:
@@ -533,7 +532,9 @@ def test_wrong_tensors_are_named(network: Any, change: dict[str, Any], message: 
 def test_presets_in_the_checkout_are_valid() -> None:
     """Every model that is shipped: valid, complete, named as its folder, with a card."""
     root = Path(store.__file__).resolve().parents[2] / "models"
-    for folder in sorted(path.parent for path in root.glob("*/preset.json")):
+    folders = sorted(path.parent for path in root.glob("*/preset.json"))
+    assert len(folders) >= 2
+    for folder in folders:
         model: Model = store.find(folder)
         assert model.preset.name == folder.name
         assert (folder / "MODEL_CARD.md").read_text(encoding="utf-8").startswith("#")

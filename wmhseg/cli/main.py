@@ -86,8 +86,8 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
-def _terminate(number: int, _frame: object) -> None:
-    raise SystemExit(128 + number)
+def _terminate(_number: int, _frame: object) -> None:
+    raise SystemExit(errors.EXIT_TERMINATED)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

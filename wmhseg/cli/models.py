@@ -25,11 +25,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_general(importing)
     importing.add_argument("files", nargs="+", metavar="HDF5", help="one file a member")
     importing.add_argument("--name", required=True, help="name of the new model")
-    importing.add_argument("--preset", default="released", help="pre- and post-processing")
-    importing.add_argument("--network", default="unet", help="unet or stacknet")
+    importing.add_argument("--preset", help="pre- and post-processing; default: released")
+    importing.add_argument("--network", help="unet or stacknet; default: unet")
     importing.add_argument("--kernel", type=positive, help="kernel of the first stage(s)")
     importing.add_argument("--channels", type=int, choices=[1, 2], default=2)
-    importing.add_argument("--licence", default="unknown: see where the files come from")
+    importing.add_argument("--licence", help="default: unknown")
     importing.add_argument("--into", metavar="DIR", help="folder of models; default: the user's")
 
 
@@ -84,15 +84,19 @@ def _import(arguments: argparse.Namespace) -> int:
     from wmhseg.weights import importing
     from wmhseg.weights.inputs import inputs_of_channels
 
+    # What is not given is as ``Import`` says.
+    given = {
+        "method": arguments.preset,
+        "network": arguments.network,
+        "licence": arguments.licence,
+    }
     made = importing.import_keras2(
         [Path(name) for name in arguments.files],
         importing.Import(
             name=arguments.name,
-            method=arguments.preset,
-            network=arguments.network,
             options={} if arguments.kernel is None else {"kernel": arguments.kernel},
             inputs=inputs_of_channels(arguments.channels, "error"),
-            licence=arguments.licence,
+            **{name: text for name, text in given.items() if text is not None},
         ),
         into=Path(arguments.into) if arguments.into else None,
     )

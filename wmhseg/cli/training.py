@@ -55,10 +55,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_choice(how, Options, "device")
     how.add_argument("--threads", type=int, metavar="N", help="default: all available")
     how.add_argument("--producers", type=int, metavar="N", help="processes that draw batches")
+    # Only said here: ``Running`` holds the numbers, and would load what a training needs.
     for name, steps in (("checkpoint", 250), ("log", 50), ("look", 1000)):
-        how.add_argument(
-            f"--{name}-every", type=int, default=steps, metavar="STEPS", help=f"default: {steps}"
-        )
+        how.add_argument(f"--{name}-every", type=int, metavar="STEPS", help=f"default: {steps}")
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -188,7 +187,8 @@ def _running(arguments: argparse.Namespace) -> Running:
         if value is not None and value < 1:
             option = "--" + name.replace("_", "-")
             raise errors.UsageError(f"{option} of at least 1 was expected", received=value)
-    return Running(device=arguments.device, **numbers)
+    given = {name: value for name, value in numbers.items() if value is not None}
+    return Running(device=arguments.device, **given)
 
 
 COMMANDS = {"train": _add_arguments}

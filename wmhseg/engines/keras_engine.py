@@ -11,13 +11,11 @@ import numpy as np
 from wmhseg.engines import backends, interface, sharing
 from wmhseg.engines.interface import Batch, Float
 from wmhseg.engines.runtime import Runtime
-from wmhseg.networks import catalogue, variables
+from wmhseg.networks import variables
+from wmhseg.networks.graph import Graph
 from wmhseg.weights import store
 from wmhseg.weights.preset import Member
 from wmhseg.weights.store import Model
-
-# Keras' names of the types to compute in.
-POLICIES = {"f32": "float32", "tf32": "float32", "bf16": "mixed_bfloat16"}
 
 
 class KerasEngine:
@@ -40,9 +38,9 @@ class KerasEngine:
         """See Engine."""
         sharing.check_not_forked()
         tensors = store.load(model, member)
-        interface.describe(model, member)
+        described = interface.describe(model, member)
         with self.scope():
-            self._network = self._build(model, member)
+            self._network = self._built_of(described, model, member)
             variables.assign(self._network, tensors, name=member.file)
 
     @contextmanager
@@ -57,16 +55,15 @@ class KerasEngine:
         ):
             yield
 
-    def _build(self, model: Model, member: Member) -> Any:
+    def _built_of(self, described: Graph, model: Model, member: Member) -> Any:
+        from wmhseg.networks import keras_model
+
         signature = model.preset.signature
         key = (member.network, signature, tuple(sorted(member.options.items())))
         if key not in self._built:
-            self._built[key] = catalogue.build(
-                member.network,
-                signature,
-                member.options,
-                policy=POLICIES[self.runtime.precision],
-            )
+            # tf32 rounds inside a multiplication: its numbers are float32.
+            types: keras_model.Types = "bfloat16" if self.runtime.precision == "bf16" else "float32"
+            self._built[key] = keras_model.to_keras(described, types=types)
         return self._built[key]
 
     def predict(self, batch: Batch) -> Float:

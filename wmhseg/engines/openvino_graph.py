@@ -5,7 +5,6 @@ The model is built straight from the arrays: neither Keras nor TensorFlow is nee
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,7 @@ from openvino import Model, opset1, opset13
 
 from wmhseg.networks import graph
 from wmhseg.networks.graph import Graph, Layer
-
-Tensors = Mapping[str, npt.NDArray[np.float32]]
+from wmhseg.networks.variables import Tensors
 
 
 def to_openvino(described: Graph, tensors: Tensors, batch: int) -> Model:

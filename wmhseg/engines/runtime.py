@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from wmhseg.errors import DeviceError, UsageError
@@ -68,11 +68,6 @@ def check_choice(
             raise UsageError(f"{what} out of {', '.join(known)} was expected", received=chosen)
     if threads is not None and threads < 1:
         raise UsageError("At least 1 thread was expected", received=threads)
-
-
-def with_precision(machine: Runtime, precision: Precision) -> Runtime:
-    """The same machine, computing in another precision."""
-    return replace(machine, precision=precision)
 
 
 def gpu_expected(precision: Precision, received: str) -> DeviceError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wmhseg.engines import backends, openvino_core, runtime
 from wmhseg.engines.interface import Engine
 from wmhseg.engines.keras_engine import KerasEngine
@@ -64,4 +66,4 @@ def _with_precision(machine: Runtime, precision: Precision) -> Runtime:
         raise runtime.gpu_expected(precision, received)
     if machine.device == "gpu":
         backends.check_gpu_precision(machine.backend, precision)
-    return runtime.with_precision(machine, precision)
+    return replace(machine, precision=precision)

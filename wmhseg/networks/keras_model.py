@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import keras
 from keras import layers
@@ -13,17 +15,41 @@ from wmhseg.networks.graph import Graph, Layer
 # Said to every layer, since a user's Keras configuration may hold another default.
 FORMAT = "channels_last"
 
+Types = Literal["float32", "bfloat16"]
+"""What layers compute in; weights are float32 in either."""
 
-def to_keras(described: Graph) -> keras.Model:
-    """Builds a Keras model with random weights, in Keras' global types of number.
+_POLICIES: dict[Types, str] = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+def to_keras(described: Graph, *, types: Types = "float32") -> keras.Model:
+    """Builds a Keras model with random weights, whatever types the host program has set.
 
     Args:
         described: The network. Its layers' names become those of the model's layers.
+        types: What it computes in; its weights are float32.
 
     Returns:
         A model from (slice, row, column, channel) to (slice, row, column, map). Where there are
         several inputs, it takes a list in the order of ``described.inputs``.
     """
+    with _computing_in(types):
+        return _model(described)
+
+
+@contextmanager
+def _computing_in(types: Types) -> Iterator[None]:
+    """Sets Keras' types of number for layers that are built inside, and puts them back."""
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy(_POLICIES[types])
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
+
+
+def _model(described: Graph) -> keras.Model:
     made: dict[str, Any] = {}
     for layer in described.layers:
         taken = [made[x.name] for x in layer.inputs]

@@ -30,11 +30,6 @@ class Signature:
     labels: int = 1
     activation: Activation = "sigmoid"
 
-    @classmethod
-    def of_scan(cls, field: tuple[int, int], channels: int) -> Signature:
-        """One input layer of some channels, and the probability of one label."""
-        return cls(field, ((SCAN, channels),))
-
     def input_layer(self, port: str) -> Layer:
         """The input layer of a port, (row, column, channel).
 

@@ -155,19 +155,3 @@ def without_small(
     enough[0] = False
     left: npt.NDArray[np.uint8] = enough[labels].astype(np.uint8)
     return left
-
-
-def find(
-    probability: npt.NDArray[np.float32], voxel_ml: float, post: Postprocessing
-) -> npt.NDArray[np.uint8]:
-    """The whole post-processing, for scans on whose own voxels the network worked.
-
-    Args:
-        probability: (slice, row, column), axial slices, in the order of the network.
-        voxel_ml: Volume of a voxel in millilitres.
-        post: What to do.
-
-    Returns:
-        uint8 mask of the same shape, 0 or 1.
-    """
-    return without_small(to_mask(without_doubtful(probability, post), post), voxel_ml, post)

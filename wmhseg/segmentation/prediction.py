@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg.engines.interface import Engine
+from wmhseg.engines.interface import Engine, Float
+from wmhseg.geometry import Way
 from wmhseg.io.progress import Progress
 from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.segmentation import ensemble, postprocessing
+from wmhseg.weights.preset import Postprocessing
 from wmhseg.weights.store import Model
 
 
@@ -59,25 +61,56 @@ def predict(
     Raises:
         ModelError: If weights are missing, damaged, or not the network's.
     """
-    post, way = model.preset.postprocessing, inputs.way
+    post, seconds = model.preset.postprocessing, dict[str, float]()
+
+    def compute() -> Float:
+        started = time.perf_counter()
+        probability = ensemble.wmh_probability(
+            inputs.stacks, model, engine, inputs.head, batch=batch, progress=progress
+        )
+        seconds["predict"] = time.perf_counter() - started
+        return probability
+
     started = time.perf_counter()
-    probability = ensemble.wmh_probability(
-        inputs.stacks, model, engine, inputs.head, batch=batch, progress=progress
+    # Handed on without a name here, so that it is given up as soon as it is not needed.
+    mask, restored = from_probability(
+        compute(), inputs.way, post, head=inputs.head, turned_head=inputs.turned_head
     )
-    kept = postprocessing.kept_slices(len(probability), post, inputs.head)
-    computed = time.perf_counter()
+    seconds["restore"] = time.perf_counter() - started - seconds["predict"]
+    kept = postprocessing.kept_slices(inputs.way.target.shape[0], post, inputs.head)
+    return Prediction(mask, restored, kept.stop - kept.start, seconds)
+
+
+def from_probability(
+    probability: Float,
+    way: Way,
+    post: Postprocessing,
+    *,
+    head: slice | None = None,
+    turned_head: slice | None = None,
+) -> tuple[npt.NDArray[np.uint8], Float]:
+    """The whole post-processing: brings a probability back to the scan and makes the mask.
+
+    Args:
+        probability: (slice, row, column) on the network's voxels.
+        way: From the scan's array to there; its first part turns the axes.
+        post: What to do.
+        head: The slices that hold the head, on the network's voxels; None for all.
+        turned_head: The same on the scan's own voxels in the model's axes.
+
+    Returns:
+        The mask, uint8, 0 or 1, and the probability, on the scan's own voxels.
+    """
     # Peaks are judged on the network's voxels, as interpolation flattens them; the mask is cut on
     # the scan's own: a mask that is resampled loses its small lesions. Slices at the ends are
     # those of the model's axes.
     turn = way.parts[0]
-    sure = postprocessing.without_doubtful(probability, post, inputs.head)
-    turned = way.restore(sure, to=inputs.turned)
-    mask = turn.restore(postprocessing.to_mask(turned, post, inputs.turned_head))
+    sure = postprocessing.without_doubtful(probability, post, head)
+    turned = way.restore(sure, to=turn.target)
+    mask = turn.restore(postprocessing.to_mask(turned, post, turned_head))
     mask = postprocessing.without_small(mask, way.source.voxel_ml, post)
     if sure is not probability:
         del turned  # the largest scans need the room
-        turned = way.restore(probability, to=inputs.turned)
+        turned = way.restore(probability, to=turn.target)
     del sure, probability
-    restored = turn.restore(turned)
-    seconds = {"predict": computed - started, "restore": time.perf_counter() - computed}
-    return Prediction(mask, restored, kept.stop - kept.start, seconds)
+    return mask, turn.restore(turned)

@@ -29,8 +29,9 @@ from wmhseg.synthesis.heads import EIGHTH_MM, FAR_MM, INDEX, MAPS, Float, Head, 
 
 # The scans of these two people judge the networks, so their lesions must not train any.
 VALIDATION_PATIENTS = ("07", "26")
-# Stored values of the map of hyperintensities times this are probabilities.
-_WMH_PROBABILITY = 0.0036965606
+WMH_PROBABILITY = 0.0036965606
+"""Stored values of the map of hyperintensities times this are probabilities."""
+
 _COARSE_MM = 2.0
 
 
@@ -96,7 +97,7 @@ def load_population(
         for path in paths:
             mask, where = images.read_labels(path)
             people.append(person(mask > 0, where))
-    probability: Float = (wmh * _WMH_PROBABILITY).astype(np.float32)
+    probability: Float = (wmh * WMH_PROBABILITY).astype(np.float32)
     anatomy: Float = (white - ventricles).astype(np.float32)
     return Population(anatomy, probability, grid.origin_mm, people)
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.geometry import Triple
 from wmhseg.synthesis.arrays import Array, home
 from wmhseg.synthesis.noise import Float, between
-
-Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from wmhseg.io import files
 from wmhseg.networks import catalogue, variables
 from wmhseg.training import checkpoint, growth, keras_setup, model_folder
 from wmhseg.training.checkpoint import RunState
+from wmhseg.training.growth import Start
 from wmhseg.training.journal import Journal
 from wmhseg.training.plan import Plan, Run
 from wmhseg.training.stream import Source, produced
@@ -69,7 +70,7 @@ class TrainingJob:
         steps: Number of batches in all.
         per_epoch: Batches in a pass through the data; None where there is no such thing.
         source: Makes the source of batches of a seed.
-        start: Name and weights to start from, None for random ones.
+        start: What to start from, None for random weights.
         folder: Where checkpoint, log and weights go.
     """
 
@@ -78,7 +79,7 @@ class TrainingJob:
     steps: int
     per_epoch: int | None
     source: Callable[[tuple[int, ...]], Source]
-    start: tuple[str, variables.Tensors] | None
+    start: Start | None
     folder: Path
 
     def file(self, ending: str) -> Path:
@@ -130,10 +131,7 @@ def fit(
     if state.step:
         say(f"{job.run.name}: going on after step {state.step} of {job.steps}")
     fitting = job.plan.fitting
-    with (
-        keras_setup.parallel(machine, job.run.batch, say),
-        keras_setup.number_types(fitting.precision),
-    ):
+    with keras_setup.parallel(machine, job.run.batch, say):
         while True:
             model = _build(job, machine, state.attempt, say)
             if state.step:
@@ -176,10 +174,11 @@ def _build(job: TrainingJob, machine: Runtime, attempt: int, say: Callable[[str]
     signature = model_folder.preset_of(job.plan, ()).signature
     if run.crop is not None:
         signature = replace(signature, field=(run.crop, run.crop))
-    model = to_keras(catalogue.describe(run.network, signature, run.options))
+    described = catalogue.describe(run.network, signature, run.options)
+    model = to_keras(described, types=fitting.precision)
     if job.start is not None:
-        name, tensors = job.start
-        say(f"{run.name}: from {name}, {growth.take_start(model, tensors, name=name)}")
+        taken = growth.take_start(model, described, job.plan.inputs, job.start)
+        say(f"{run.name}: from {job.start.name}, {taken}")
     elif fitting.rare_start:
         # Lesions are rare: start near probability 0, where the Dice loss is steepest.
         kernel, bias = model.get_layer("output").get_weights()

@@ -1,6 +1,7 @@
 """Starting one network from the weights of another.
 
-What fits is copied. A kernel of another size is cut or gets a border of zeros, and a convolution
+What fits is copied. A kernel of another size is cut or gets a border of zeros; one that sees the
+scans gives what it has for each, and 0 for a scan that is new to it; and a convolution
 that a deeper stack has on top starts as one that passes its input on (the input comes from a ReLU,
 so the ReLU behind it changes nothing). A U-Net with 5x5 kernels in its first stage therefore gives
 a Stack-Net with 5x5 kernels that computes the same before its first step.
@@ -12,26 +13,101 @@ transfer. ICLR 2016.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wmhseg.errors import WeightsError
-from wmhseg.networks import variables
+from wmhseg.networks import graph, variables
+from wmhseg.networks.graph import Graph
+from wmhseg.records import MismatchError
+from wmhseg.weights.inputs import Input, inputs_of_channels
 
 Float = npt.NDArray[np.float32]
 _STACKED = re.compile(r"(?P<stage>.+_conv)(?P<number>[2-9]|[1-9][0-9]+)/(?P<kind>kernel|bias)")
 
 
-def grow(own: Mapping[str, Float], start: Mapping[str, Float]) -> tuple[dict[str, Float], str]:
+@dataclass(frozen=True)
+class Start:
+    """What a network starts from.
+
+    Attributes:
+        name: What to call it in messages.
+        tensors: Weights of the same or of a related network.
+        inputs: What that network takes; None where nothing but a weight file is there. Then its
+            channels tell it, as in presets of format 1.
+    """
+
+    name: str
+    tensors: variables.Tensors
+    inputs: tuple[Input, ...] | None = None
+
+
+Channels = Mapping[str, Sequence[int | None]]
+"""Kernel that sees an input layer -> for each of its channels that of the start, None if new."""
+
+
+def channels_of(described: Graph, inputs: Sequence[Input], start: Start) -> Channels:
+    """Finds the channels of a start: those made from the same scan in the same way.
+
+    Args:
+        described: The network that is to start.
+        inputs: What it takes.
+        start: What it starts from.
+
+    Returns:
+        The kernels whose channels are known in both networks, and share at least one.
+    """
+    found: dict[str, list[int | None]] = {}
+    for layer in described.layers:
+        path = f"{layer.name}/kernel"
+        seen = layer.inputs[0] if isinstance(layer.operation, graph.Convolution) else None
+        if seen is None or not isinstance(seen.operation, graph.Input):
+            continue
+        given = start.tensors.get(path)
+        if given is None or given.ndim != 4:
+            continue
+        left = dict(enumerate(_kinds(_known(start, given.shape[2]), seen.name)))
+        if len(left) != given.shape[2]:
+            continue
+        channels: list[int | None] = []
+        for kind in _kinds(inputs, seen.name):
+            channel = next((number for number, one in left.items() if one == kind), None)
+            if channel is not None:
+                del left[channel]  # each goes to one channel, or its part would count twice
+            channels.append(channel)
+        if any(channel is not None for channel in channels):
+            found[path] = channels
+    return found
+
+
+def _known(start: Start, channels: int) -> tuple[Input, ...]:
+    if start.inputs is not None:
+        return start.inputs
+    try:
+        return inputs_of_channels(channels, "error")
+    except MismatchError:
+        return ()
+
+
+def _kinds(inputs: Sequence[Input], port: str) -> list[tuple[str, str]]:
+    """What makes a channel: its scan, and how it is made from it."""
+    return [(one.scan, one.how) for one in inputs if one.port == port]
+
+
+def grow(
+    own: Mapping[str, Float], start: Mapping[str, Float], channels: Channels
+) -> tuple[dict[str, Float], str]:
     """Gives a network the weights of a related one.
 
     Args:
         own: Weights of the network as it is; variable -> array, kernels (row, column, received,
             made).
         start: Weights to start from, of the same or a related network.
+        channels: See ``channels_of``.
 
     Returns:
         New weights for every variable of ``own``, and a sentence that says what was done; the
@@ -46,11 +122,13 @@ def grow(own: Mapping[str, Float], start: Mapping[str, Float]) -> tuple[dict[str
             identity = _passing_on(path, array, start)
             if identity is not None:
                 made[path], added = identity, added + 1
-        elif given.shape == array.shape:
+            continue
+        kept = _received(given, channels[path]) if path in channels else given
+        if kept is given and given.shape == array.shape:
             made[path], taken = given, taken + 1
             kernels += given.ndim > 1
         else:
-            changed = _resized(given, array.shape)
+            changed = _resized(kept, array.shape)
             if changed is not None:
                 made[path], resized = changed, resized + 1
                 kernels += 1
@@ -63,14 +141,11 @@ def grow(own: Mapping[str, Float], start: Mapping[str, Float]) -> tuple[dict[str
 
 
 def _resized(given: Float, shape: tuple[int, ...]) -> Float | None:
-    """A kernel in another odd size, or the first one for FLAIR alone; None if nothing fits."""
-    if len(shape) != 4 or given.ndim != 4 or given.shape[3] != shape[3]:
+    """A kernel in another odd size; None if it does not fit."""
+    if len(shape) != 4 or given.ndim != 4 or given.shape[2:] != shape[2:]:
         return None
-    # The first convolution: FLAIR is channel 0, and weights of a modality that is new start at 0.
-    modalities = {given.shape[2], shape[2]} == {1, 2}
-    if given.shape[2] != shape[2] and not modalities:
-        return None
-    if any(side % 2 == 0 for side in (*given.shape[:2], *shape[:2])):
+    even = any(side % 2 == 0 for side in (*given.shape[:2], *shape[:2]))
+    if even and given.shape != shape:
         return None
     made = np.zeros(shape, np.float32)
     rows, columns = (
@@ -78,8 +153,18 @@ def _resized(given: Float, shape: tuple[int, ...]) -> Float | None:
         for old, new in zip(given.shape[:2], shape[:2], strict=True)
         for both in [min(old, new)]
     )
-    received = slice(min(given.shape[2], shape[2]))
-    made[rows[1], columns[1], received] = given[rows[0], columns[0], received]
+    made[rows[1], columns[1]] = given[rows[0], columns[0]]
+    return made
+
+
+def _received(given: Float, channels: Sequence[int | None]) -> Float:
+    """A kernel for other channels: what a new one brings is not looked at yet."""
+    if list(channels) == list(range(given.shape[2])):
+        return given
+    made = np.zeros((*given.shape[:2], len(channels), given.shape[3]), np.float32)
+    for place, channel in enumerate(channels):
+        if channel is not None:
+            made[:, :, place] = given[:, :, channel]
     return made
 
 
@@ -98,13 +183,14 @@ def _passing_on(path: str, array: Float, start: Mapping[str, Float]) -> Float | 
     return made
 
 
-def take_start(model: Any, tensors: variables.Tensors, *, name: str) -> str:
+def take_start(model: Any, described: Graph, inputs: Sequence[Input], start: Start) -> str:
     """Puts the weights of a related network, grown, into a network.
 
     Args:
         model: A Keras model of this package.
-        tensors: Weights of the same or of a related network.
-        name: What to call them in messages.
+        described: What it was built from.
+        inputs: What it takes.
+        start: The related network.
 
     Returns:
         A sentence that says what was taken.
@@ -112,10 +198,12 @@ def take_start(model: Any, tensors: variables.Tensors, *, name: str) -> str:
     Raises:
         WeightsError: If there is nothing to take.
     """
-    made, sentence = grow(variables.collect(model), tensors)
+    channels = channels_of(described, inputs, start)
+    made, sentence = grow(variables.collect(model), start.tensors, channels)
     if not sentence:
         raise WeightsError(
-            "Weights that share at least one kernel with the network were expected", received=name
+            "Weights that share at least one kernel with the network were expected",
+            received=start.name,
         )
-    variables.assign(model, made, name=name)
+    variables.assign(model, made, name=start.name)
     return sentence

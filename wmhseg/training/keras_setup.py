@@ -1,4 +1,4 @@
-"""Setting Keras up for a training: types of number, devices, loss, optimizer, averaged weights.
+"""Setting Keras up for a training: devices, loss, optimizer, averaged weights.
 
 Keras is imported inside the functions: the backend has to be chosen before.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
 from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import variables
@@ -44,19 +44,6 @@ def _optimizer(run: Run, fitting: Fitting) -> Any:
     if fitting.optimizer == "adamw":
         return keras.optimizers.AdamW(run.rate, weight_decay=fitting.weight_decay, **shared)
     return keras.optimizers.Adam(run.rate, **shared)
-
-
-@contextmanager
-def number_types(precision: Literal["float32", "bfloat16"]) -> Iterator[None]:
-    """Sets the type of number that new layers compute in for a while; weights stay float32."""
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def parallel(

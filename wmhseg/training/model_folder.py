@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wmhseg.io import files
-from wmhseg.networks import catalogue
 from wmhseg.training import plan_files
 from wmhseg.training.plan import Plan, Run
 from wmhseg.version import __version__
 from wmhseg.weights import preset
 from wmhseg.weights.inputs import WMH_ALONE
-from wmhseg.weights.preset import Member, Preset
+from wmhseg.weights.preset import Preset
 
 
 @dataclass(frozen=True)
@@ -60,13 +59,7 @@ def preset_of(plan: Plan, runs: Sequence[Run]) -> Preset:
         members=(),
     )
     members = (
-        Member(
-            f"{run.name}.safetensors",
-            "0" * 64,
-            run.network,
-            run.options,
-            catalogue.describe(run.network, made.signature, run.options).parameter_count(),
-        )
+        preset.unwritten_member(f"{run.name}.safetensors", run.network, run.options, made.signature)
         for run in runs
     )
     return replace(made, members=tuple(members))

@@ -220,12 +220,8 @@ def plan_error(mismatch: MismatchError) -> PlanError:
 
 def _check_head(plan: Plan) -> None:
     require(plan.format == FORMAT, "format", f"{FORMAT}", plan.format)
-    valid = re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", plan.name)
-    require(bool(valid), "name", "a name of small letters, digits, '.', '_' and '-'", plan.name)
-    for name in ("description", "licence", "training_data", "reference"):
-        text = getattr(plan, name)
-        require(text.isprintable(), name, "one line of printable text", text)
-    require(plan.channels in (1, 2), "channels", "1 or 2", plan.channels)
+    presets.check_texts(plan)
+    inputs_of_channels(plan.channels, plan.without_t1)
     members = sum(run.member for run in plan.runs)
     most = presets.MAX_MEMBERS
     require(1 <= members <= most, "runs", f"1 to {most} runs with member true", members)

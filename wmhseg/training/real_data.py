@@ -26,6 +26,7 @@ from wmhseg.errors import (
 from wmhseg.io import checksums, files
 from wmhseg.io.progress import Progress
 from wmhseg.preparation import labelled, network_input
+from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.training import augment, model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Augmentation, Plan, Run
@@ -187,15 +188,36 @@ def _files(case: Case) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if path is not None}
 
 
-def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Reads and prepares a case.
+@dataclass(frozen=True)
+class LabelledInput:
+    """What the networks take of a case, and what they should say.
+
+    Attributes:
+        inputs: The scans as the networks take them.
+        labels: (slice, row, column) of the mask on the scan's own voxels: 0, 1 and 2.
+    """
+
+    inputs: NetworkInput
+    labels: npt.NDArray[Any]
+
+    @property
+    def stack(self) -> npt.NDArray[np.float32]:
+        """(slice, row, column, channel); networks of plans have one input layer."""
+        (stack,) = self.inputs.stacks.values()
+        return stack
+
+    @property
+    def target(self) -> npt.NDArray[np.uint8]:
+        """(slice, row, column) on the network's voxels, 1 = WMH."""
+        return self.inputs.way.forward((self.labels == 1).astype(np.uint8))
+
+
+def read_case(case: Case, plan: Plan) -> LabelledInput:
+    """Reads, checks and prepares a case.
 
     Args:
         case: Where its files are.
         plan: How to prepare them.
-
-    Returns:
-        Inputs (slice, row, column, channel) and target (slice, row, column), 0 or 1.
 
     Raises:
         InputError: If a file is missing or damaged, grids differ, or the mask holds labels
@@ -212,9 +234,8 @@ def read_case(case: Case, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDAr
     if other:
         raise LabelsError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
     scale = plans.intensity_scale(plan, challenge=case.in_challenge_layout)
-    prepared = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
-    (stack,) = prepared.stacks.values()  # plans have one input layer
-    return stack, prepared.way.forward((scans.labels == 1).astype(np.uint8))
+    inputs = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
+    return LabelledInput(inputs, scans.labels)
 
 
 def prepare(
@@ -243,16 +264,16 @@ def prepare(
     for done, one in enumerate(cases, 1):
         name = one.case.name
         try:
-            stack, target = read_case(one.case, plan)
+            made = read_case(one.case, plan)
         except InputError as error:
             skipped[name] = str(error)
         else:
             # Numbers are safe names of folders; names of cases may not be.
             place = folders[name] = folder / f"{len(slices):04d}"
             files.check_writable(place)
-            _save(place / "inputs.npy", stack)
-            _save(place / "mask.npy", target)
-            slices[name] = len(stack)
+            _save(place / "inputs.npy", made.stack)
+            _save(place / "mask.npy", made.target)
+            slices[name] = len(made.stack)
         if progress is not None:
             progress(done, len(cases))
     if not slices:

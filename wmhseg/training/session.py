@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from wmhseg import records
 from wmhseg.engines import backends
 from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import PlotsUnavailableError, ResumeError
 from wmhseg.io import checksums, files, stamps
-from wmhseg.networks import variables
 from wmhseg.training import curves, model_folder, plan_files
 from wmhseg.training.fit import Running, TrainingJob, fit
+from wmhseg.training.growth import Start
 from wmhseg.training.journal import read
 from wmhseg.training.model_folder import Facts
 from wmhseg.training.plan import Plan, Run
@@ -23,6 +23,7 @@ from wmhseg.training.stream import Source
 from wmhseg.training.validation import ValidationCases
 from wmhseg.version import __version__
 from wmhseg.weights import store, tensor_files
+from wmhseg.weights.inputs import Input
 from wmhseg.weights.store import Model
 
 
@@ -123,7 +124,7 @@ def _begin(session: Session, identity: Mapping[str, str], say: Callable[[str], N
     files.check_writable(output)
     texts = {
         "plan.json": plan_files.to_json(session.plan),
-        "data.json": json.dumps(identity, indent=2, ensure_ascii=False) + "\n",
+        "data.json": records.json_text(identity),
     } | dict(session.extras)
     version = output / "version.txt"
     if not (output / "plan.json").exists():
@@ -179,12 +180,31 @@ def _finish(
     _draw(session, say)
 
 
-def _start(session: Session, run: Run) -> tuple[str, variables.Tensors] | None:
+def _start(session: Session, run: Run) -> Start | None:
     if run.start_from is None:
         return None
     earlier = [other for other in session.plan.runs if other.name == run.start_from]
     path = _weights_of(session.output, earlier[0]) if earlier else Path(run.start_from)
-    return path.name, tensor_files.read_tensors(path)
+    inputs = session.plan.inputs if earlier else inputs_beside(path)
+    return Start(path.name, tensor_files.read_tensors(path), inputs)
+
+
+def inputs_beside(path: Path) -> tuple[Input, ...] | None:
+    """What the network of a weight file takes; None unless a preset or a plan beside it says so.
+
+    Raises:
+        PresetError, PlanError: If what lies beside it is not valid.
+    """
+    if (path.parent / "preset.json").is_file():
+        model = store.read_model(path.parent).preset
+        if path.name in {member.file for member in model.members}:
+            return model.inputs
+    plan = path.parent / "plan.json"
+    if plan.is_file():
+        made = plan_files.from_json(plan.read_text("utf-8"))
+        if path.stem in {run.name for run in made.runs}:
+            return made.inputs
+    return None
 
 
 def _logs(session: Session, ending: str) -> dict[str, list[dict[str, str]]]:

@@ -7,7 +7,6 @@ every case is a patient of its own.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wmhseg import records
 from wmhseg.datasets.cases import Case
 from wmhseg.datasets.folders import natural
 from wmhseg.datasets.tables import read_table
@@ -172,4 +172,4 @@ def to_json(parted: Split, skipped: Mapping[str, str]) -> str:
         },
         "skipped": dict(skipped),
     }
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return records.json_text(content)

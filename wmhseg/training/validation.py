@@ -7,11 +7,7 @@ looks at their scores while a training is made can choose by them: they are no t
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from wmhseg.datasets import cases
 from wmhseg.datasets.cases import Case
@@ -19,26 +15,15 @@ from wmhseg.engines import keras_engine
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import InputError
 from wmhseg.networks import variables
-from wmhseg.preparation import labelled, network_input
-from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.scoring import masks, metrics
 from wmhseg.segmentation import prediction
-from wmhseg.training import model_folder
-from wmhseg.training import plan as plans
+from wmhseg.training import model_folder, real_data
 from wmhseg.training.plan import Plan, Run
+from wmhseg.training.real_data import LabelledInput
 from wmhseg.weights import store
 
 Scores = list[tuple[str, float, float]]
 """Name, DSC and lesion F1 of each case."""
-
-
-@dataclass(frozen=True)
-class _ValidationCase:
-    """A case as the network takes it, and its reference."""
-
-    name: str
-    inputs: NetworkInput
-    reference: Any
 
 
 class ValidationCases:
@@ -64,21 +49,16 @@ class ValidationCases:
         """Number of cases."""
         return len(self._cases)
 
-    def _prepare(self, case: Case) -> _ValidationCase:
-        chosen = model_folder.preset_of(self._plan, ())
+    def _prepare(self, case: Case) -> tuple[str, LabelledInput]:
         try:
-            scans = labelled.read_labelled(case, with_t1=chosen.takes_t1)
-            scale = plans.intensity_scale(self._plan, challenge=case.in_challenge_layout)
-            inputs = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
-            # Raises if the sizes differ: better now than after hours of training.
-            masks.binarise(scans.labels, np.zeros(scans.flair.grid.shape, np.uint8))
+            made = real_data.read_case(case, self._plan)
         except InputError as error:
             raise type(error)(
                 f"Validation case {case.name}: {error.expected}",
                 received=error.received,
                 advice=error.advice,
             ) from error
-        return _ValidationCase(case.name, inputs, scans.labels)
+        return case.name, made
 
     def scores(self, run: Run, tensors: variables.Tensors) -> Scores:
         """Segments all cases with one network and scores them.
@@ -96,9 +76,9 @@ class ValidationCases:
                 "# Unfinished\n",
                 dtype="float32",
             )
-            for case in self._cases:
+            for name, case in self._cases:
                 mask = prediction.predict(case.inputs, model, self._engine).mask
-                truth, result = masks.binarise(case.reference, mask)
+                truth, result = masks.binarise(case.labels, mask)
                 f1 = metrics.match_lesions(truth, result).f1
-                scores.append((case.name, metrics.dsc(truth, result), f1))
+                scores.append((name, metrics.dsc(truth, result), f1))
         return scores

@@ -11,7 +11,7 @@ from wmhseg.io import checksums
 from wmhseg.networks import catalogue
 from wmhseg.weights import keras2, methods, preset, store
 from wmhseg.weights.inputs import WMH_ALONE, Input, inputs_of_channels
-from wmhseg.weights.preset import Member, NetworkOption, Preset
+from wmhseg.weights.preset import NetworkOption, Preset
 from wmhseg.weights.store import Model
 
 
@@ -76,19 +76,13 @@ def import_keras2(files: Sequence[Path], what: Import, *, into: Path | None = No
         postprocessing=method.postprocessing,
         members=(),
     )
-    network = catalogue.describe(what.network, made.signature, what.options)
     members = tuple(
-        Member(
-            f"{number}.safetensors",
-            "0" * 64,
-            what.network,
-            dict(what.options),
-            network.parameter_count(),
-        )
+        preset.unwritten_member(f"{number}.safetensors", what.network, what.options, made.signature)
         for number in range(len(files))
     )
     made = preset.with_changes(made, members=members)  # checked before the files: they take longer
-    expected = list(network.variables().items())
+    described = catalogue.describe(what.network, made.signature, what.options)
+    expected = list(described.variables().items())
     tensors = [keras2.read(path, expected) for path in files]
     folder = (into or store.user_folder()) / what.name
     return store.save_model(folder, made, tensors, _card(made, files), dtype="float32")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from wmhseg import records
 from wmhseg.errors import PresetError, UsageError
+from wmhseg.networks import catalogue
 from wmhseg.networks.signature import Signature
 from wmhseg.records import MismatchError, require
 from wmhseg.weights import inputs as ends
@@ -180,14 +182,26 @@ def validate(preset: Preset) -> None:
 
 def _check_model(preset: Preset) -> None:
     require(preset.format == FORMAT, "format", f"{FORMAT}", preset.format)
+    check_texts(preset)
+
+
+def check_texts(model: Any) -> None:
+    """Checks the name and the sentences of a model.
+
+    Args:
+        model: A preset, or the plan of its training.
+
+    Raises:
+        MismatchError: If the name is odd, or a sentence is not one line of printable text.
+    """
     require(
-        bool(re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", preset.name)),
+        bool(re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", model.name)),
         "name",
         "a name of small letters, digits, '.', '_' and '-'",
-        preset.name,
+        model.name,
     )
     for name in ("description", "licence", "training_data", "reference"):
-        text = getattr(preset, name)
+        text = getattr(model, name)
         require(text.isprintable(), name, "one line of printable text", text)
 
 
@@ -346,9 +360,23 @@ def with_changes(preset: Preset, **changes: Any) -> Preset:
     return changed
 
 
-def with_sha256(member: Member, sha256: str) -> Member:
-    """Returns the member with the checksum of its weight file."""
-    return replace(member, sha256=sha256)
+def unwritten_member(
+    file: str, network: str, options: Mapping[str, NetworkOption], signature: Signature
+) -> Member:
+    """A member whose weight file is still to be written, which fills its checksum in.
+
+    Args:
+        file: Name of the weight file.
+        network: Name in ``wmhseg.networks.catalogue.NETWORKS``.
+        options: Arguments of the network besides its signature.
+        signature: What goes in and what comes out.
+
+    Raises:
+        PresetError: If there is no such network, or it does not take these options or has other
+            inputs or outputs.
+    """
+    described = catalogue.describe(network, signature, options)
+    return Member(file, "0" * 64, network, dict(options), described.parameter_count())
 
 
 def with_postprocessing(

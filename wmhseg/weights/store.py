@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wmhseg.errors import (
@@ -239,7 +239,7 @@ def save_model(
         for member, tensors in zip(preset.members, weights, strict=True):
             write_tensors(folder / member.file, tensors, dtype)
             digest = sha256_of(folder / member.file)
-            members.append(presets.with_sha256(member, digest))
+            members.append(replace(member, sha256=digest))
         finished = presets.with_changes(preset, members=tuple(members))
         files.write_text(folder / "MODEL_CARD.md", card)
         # The preset last: a folder without it is not a model.
