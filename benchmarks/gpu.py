@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.machine import ROOT, has_gpu
 from wmhseg.engines import backends, interface, keras_engine, runtime
 from wmhseg.engines.start import start_engine
-from wmhseg.networks.graph import Convolution, Graph, Input, Layer
+from wmhseg.networks.graph import Convolution, Graph, InputLayer, Layer
 from wmhseg.weights import store
 from wmhseg.weights.store import Model
 
@@ -36,7 +36,7 @@ WITH: dict[str, tuple[runtime.Precision, ...]] = {
 
 def chain(convolutions: int, pixels: int, maps: int) -> Graph:
     """Large convolutions one after another, with little to bring in and out."""
-    layer = Layer(Input((pixels, pixels, 2)), (), "scan")
+    layer = Layer(InputLayer((pixels, pixels, 2)), (), "scan")
     for number in range(convolutions):
         layer = Layer(Convolution(maps, 3), (layer,), f"large{number}")
     return Graph("peak", Layer(Convolution(1, 1), (layer,), "out"))

@@ -153,9 +153,9 @@ def peak_gflops(precision: str, threads: int, repeats: int = 8) -> float:
     from wmhseg.engines import openvino_core
     from wmhseg.engines.openvino_engine import settings
     from wmhseg.engines.openvino_graph import to_openvino
-    from wmhseg.networks.graph import Convolution, Graph, Input, Layer
+    from wmhseg.networks.graph import Convolution, Graph, InputLayer, Layer
 
-    layer = Layer(Convolution(256, 3), (Layer(Input((96, 96, 256)), (), "scan"),), "peak")
+    layer = Layer(Convolution(256, 3), (Layer(InputLayer((96, 96, 256)), (), "scan"),), "peak")
     described = Graph("peak", layer)
     rng = np.random.default_rng(0)
     tensors = {

@@ -14,7 +14,7 @@ from evaluation import tables
 from evaluation.contender import Contender
 from wmhseg import errors
 from wmhseg.cli.console import Console
-from wmhseg.datasets.cases import Case, Kind, Problem
+from wmhseg.datasets.cases import Case, Problem, ProblemKind
 from wmhseg.datasets.results import Pair, pair_results
 from wmhseg.io import files
 from wmhseg.io.stamps import Stamp, fingerprint
@@ -143,7 +143,7 @@ def _segment_all(
                 contender.segment(case, target)
                 stamp.write(today)
             except errors.InputError as error:
-                failures[case.name] = Problem(Kind.NOT_SEGMENTED, str(error))
+                failures[case.name] = Problem(ProblemKind.NOT_SEGMENTED, str(error))
         progress(done, len(cases))
     return failures
 

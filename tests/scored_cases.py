@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from wmhseg.datasets.cases import Kind, Problem, find_cases
+from wmhseg.datasets.cases import Problem, ProblemKind, find_cases
 from wmhseg.datasets.results import pair_results
 from wmhseg.scoring.score import Scoring, score_pairs
 from wmhseg.scoring.summary import Study
@@ -72,6 +72,6 @@ def four_cases() -> Study:
             made_up("1", 0.2, site="A", scanner="x", result_ml=3.0),
             made_up("2", 0.4, site="A", scanner="y", h95_mm=math.nan),
             made_up("3", 0.9, site="B", small_recall=0.5, small_lesions=4.0),
-            Score("4", site="B", problem=Problem(Kind.NO_RESULT, "nowhere | at all")),
+            Score("4", site="B", problem=Problem(ProblemKind.NO_RESULT, "nowhere | at all")),
         ),
     )

@@ -8,7 +8,7 @@ import pytest
 from folders import close, touch
 
 from wmhseg import errors
-from wmhseg.datasets.cases import Case, Kind, Problem, find_cases, select
+from wmhseg.datasets.cases import Case, Problem, ProblemKind, find_cases, select
 from wmhseg.datasets.subjects import find_subjects
 
 PHILIPS = "Philips_VU .PETMR_01."  # as the public archive writes it
@@ -113,7 +113,7 @@ def test_scans_of_cases_are_those_of_a_batch(tmp_path: Path) -> None:
         cases["f"].scan_problem
     )
     assert cases["d"].problem == Problem(
-        Kind.NO_REFERENCE, f"no wmh.nii.gz or wmh.nii in {tmp_path / 'd'}"
+        ProblemKind.NO_REFERENCE, f"no wmh.nii.gz or wmh.nii in {tmp_path / 'd'}"
     )
 
 
@@ -152,10 +152,10 @@ def test_duplicate_ids_and_missing_references_are_named(tmp_path: Path) -> None:
     )
     found = [(case.name, case.problem and case.problem.kind) for case in find_cases(tmp_path)]
     assert found == [
-        ("1", Kind.DUPLICATE),
-        ("1", Kind.DUPLICATE),
+        ("1", ProblemKind.DUPLICATE),
+        ("1", ProblemKind.DUPLICATE),
         ("2", None),
-        ("3", Kind.NO_REFERENCE),
+        ("3", ProblemKind.NO_REFERENCE),
     ]
 
 

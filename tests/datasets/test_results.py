@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from folders import touch
 
-from wmhseg.datasets.cases import Case, Kind, find_cases
+from wmhseg.datasets.cases import Case, ProblemKind, find_cases
 from wmhseg.datasets.results import pair_results
 
 
@@ -42,5 +42,5 @@ def test_missing_and_several_results(tmp_path: Path) -> None:
     cases = [Case("1", reference=Path("r")), Case("2", reference=Path("s"))]
     found, _ = pair_results(cases, tmp_path)
     kinds = [pair.problem.kind for pair in found if pair.problem]
-    assert kinds == [Kind.SEVERAL_RESULTS, Kind.NO_RESULT]
+    assert kinds == [ProblemKind.SEVERAL_RESULTS, ProblemKind.NO_RESULT]
     assert "a/1" in found[0].problem.detail and "b/1" in found[0].problem.detail  # type: ignore[union-attr]  # noqa: PT018

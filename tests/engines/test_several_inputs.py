@@ -17,15 +17,7 @@ from wmhseg.engines.openvino_engine import OpenVinoEngine
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import PresetError
 from wmhseg.networks.catalogue import NETWORKS
-from wmhseg.networks.graph import (
-    Concatenation,
-    Convolution,
-    Doubling,
-    Graph,
-    Layer,
-    MaxPool,
-    Relu,
-)
+from wmhseg.networks.graph import Concatenation, Convolution, Doubling, Graph, Layer, MaxPool, Relu
 from wmhseg.networks.signature import Signature
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import store

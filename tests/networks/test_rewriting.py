@@ -73,7 +73,7 @@ def test_the_unet_has_four_and_costs_less() -> None:
 
 def test_what_does_not_fit_is_left_alone() -> None:
     """An even kernel, a doubling that nothing joins, and three joined maps."""
-    scan = Layer(graph.Input((8, 8, 2)), (), "scan")
+    scan = Layer(graph.InputLayer((8, 8, 2)), (), "scan")
     small = Layer(graph.MaxPool(), (scan,), "pool")
     up = Layer(graph.Doubling(), (small,), "up")
     for joined, kernel in (((up, scan), 2), ((up,), 3), ((up, scan, scan), 3), ((scan, up), 3)):

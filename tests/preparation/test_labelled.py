@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from conftest import Phantom, write_case
 
 from wmhseg import geometry
-from wmhseg.datasets.cases import Case, Kind, Problem
+from wmhseg.datasets.cases import Case, Problem, ProblemKind
 from wmhseg.errors import DimensionError, MissingFileError
 from wmhseg.geometry import Fit, Grid, Way
 from wmhseg.preparation import labelled
@@ -54,7 +54,7 @@ def test_what_is_missing_is_named(case: Case) -> None:
         labelled.read_labelled(replace(case, flair=None, scan_problem="none at all"), with_t1=True)
     with pytest.raises(MissingFileError, match="mask was expected beside"):
         labelled.read_labelled(replace(case, reference=None), with_t1=True)
-    problem = Problem(Kind.DUPLICATE, "one of 2 cases")
+    problem = Problem(ProblemKind.DUPLICATE, "one of 2 cases")
     with pytest.raises(MissingFileError, match=r"\(duplicate id\).*Received: one of 2 cases"):
         labelled.read_labelled(replace(case, problem=problem), with_t1=True)
 

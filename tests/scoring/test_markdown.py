@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scored_cases import four_cases
 
-from wmhseg.datasets.cases import Kind, Problem
+from wmhseg.datasets.cases import Problem, ProblemKind
 from wmhseg.scoring import markdown, summary
 from wmhseg.scoring.summary import Study
 from wmhseg.scoring.table import Score
@@ -22,7 +22,7 @@ def test_a_study_as_markdown() -> None:
 
 
 def test_nothing_scored_is_still_a_summary() -> None:
-    study = Study("mine", "demo", (Score("4", problem=Problem(Kind.NO_RESULT, "")),))
+    study = Study("mine", "demo", (Score("4", problem=Problem(ProblemKind.NO_RESULT, "")),))
     text = markdown.to_markdown(summary.overview(study))
     assert text.startswith("# mine: demo\n")
     assert "0 of 1 cases scored" in text

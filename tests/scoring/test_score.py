@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from scored_cases import SHAPE, SHIFTED, bar, score_folder, study_folder, write
 
 from wmhseg import errors
-from wmhseg.datasets.cases import Kind, find_cases
+from wmhseg.datasets.cases import ProblemKind, find_cases
 from wmhseg.datasets.results import pair_results
 from wmhseg.scoring import score as scoring_score
 from wmhseg.scoring.score import Scoring
@@ -124,7 +124,7 @@ def test_the_challenges_layout_is_compared_as_the_organisers_do(tmp_path: Path) 
     write(tmp_path / "data" / "test" / "Utrecht" / "1" / "wmh.nii.gz", bar(4))
     (found,) = score_folder(tmp_path / "flat", results, tmp_path / "flat.csv")
     assert found.problem is not None
-    assert found.problem.kind == Kind.PLACES
+    assert found.problem.kind == ProblemKind.PLACES
     (found,) = score_folder(tmp_path / "data", results, tmp_path / "data.csv")
     assert found.problem is None
     assert found.values["dsc"] == 1
@@ -142,12 +142,12 @@ def test_every_problem_is_named_and_the_rest_is_scored(tmp_path: Path) -> None:
     found = score_folder(data, results, tmp_path / "metrics.csv")
     kinds = {score.case: score.problem and score.problem.kind for score in found}
     assert kinds == {
-        "good2": Kind.DUPLICATE,
-        "broken": Kind.UNREADABLE,
-        "empty": Kind.EMPTY_REFERENCE,
+        "good2": ProblemKind.DUPLICATE,
+        "broken": ProblemKind.UNREADABLE,
+        "empty": ProblemKind.EMPTY_REFERENCE,
         "good": None,
-        "missing": Kind.NO_RESULT,
-        "small": Kind.SIZES,
+        "missing": ProblemKind.NO_RESULT,
+        "small": ProblemKind.SIZES,
     }
     by_case = {score.case: score for score in found}
     assert by_case["good"].values["dsc"] == 0.5

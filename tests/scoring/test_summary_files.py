@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scored_cases import four_cases
 
-from wmhseg.datasets.cases import Kind, Problem
+from wmhseg.datasets.cases import Problem, ProblemKind
 from wmhseg.scoring import markdown, summary, summary_files
 from wmhseg.scoring.summary import Study
 from wmhseg.scoring.table import Score
@@ -23,7 +23,7 @@ def test_a_study_as_json() -> None:
 
 
 def test_nothing_scored_is_still_a_summary() -> None:
-    study = Study("mine", "demo", (Score("4", problem=Problem(Kind.NO_RESULT, "")),))
+    study = Study("mine", "demo", (Score("4", problem=Problem(ProblemKind.NO_RESULT, "")),))
     content = json.loads(summary_files.to_json(summary.overview(study)))
     assert content["bland_altman"] is None
 

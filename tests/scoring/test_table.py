@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wmhseg import errors
-from wmhseg.datasets.cases import Kind, Problem
+from wmhseg.datasets.cases import Problem, ProblemKind
 from wmhseg.scoring import official
 from wmhseg.scoring.official import Official
 from wmhseg.scoring.table import COUNTS, VALUES, Score, from_text, read_table, to_text
@@ -32,10 +32,10 @@ def test_the_table_reads_back_as_itself(row: list[float], note: str, detail: str
         values[name] = 7.0
     written = [
         Score("1", "test", "Ütrecht, NL", "x", values, None, (note, "second") if note else ()),
-        Score("2", values=values, problem=Problem(Kind.EMPTY_REFERENCE, detail)),
+        Score("2", values=values, problem=Problem(ProblemKind.EMPTY_REFERENCE, detail)),
         Score("3", values=values, official=Official({}, "stopped here"), fingerprint="abc"),
         Score("4", values=values, official=Official(dict.fromkeys(official.PRINTED, row[0]))),
-        Score("lost", problem=Problem(Kind.NO_RESULT, detail)),
+        Score("lost", problem=Problem(ProblemKind.NO_RESULT, detail)),
     ]
     for delimiter in ",\t":
         text = to_text(written, delimiter)

@@ -274,12 +274,14 @@ def test_ellipsoids_have_the_volume_asked_for() -> None:
     total = 0.0
     for seed in SEEDS:
         canvas = shapes.Canvas(axes, 1.0)
-        canvas.add(np.random.default_rng(seed), shapes.Kind((2, 5), (1, 1)), places, 3.0)
+        canvas.add(np.random.default_rng(seed), shapes.LesionKind((2, 5), (1, 1)), places, 3.0)
         total += float((canvas.inside > 0).sum()) / 1000
         assert not canvas.empty
     assert 0.8 * 3 < total / len(SEEDS) < 1.15 * 3  # overlaps lose some
     canvas = shapes.Canvas(axes, 0.0)
-    canvas.add(np.random.default_rng(0), shapes.Kind((4, 4), (1, 1)), np.array([[30, 40, 40]]), 0.2)
+    canvas.add(
+        np.random.default_rng(0), shapes.LesionKind((4, 4), (1, 1)), np.array([[30, 40, 40]]), 0.2
+    )
     line = canvas.inside[30, 40, 40:48] / 8
     assert line[0] == pytest.approx(4, abs=0.6)
     np.testing.assert_allclose(np.diff(line[:6]), -1, atol=0.35)
@@ -288,14 +290,14 @@ def test_ellipsoids_have_the_volume_asked_for() -> None:
 def test_nothing_is_drawn_where_there_is_no_place() -> None:
     axes = tuple(np.arange(n, dtype=np.float32) for n in (10, 10, 10))
     canvas = shapes.Canvas(axes, 1.0)
-    canvas.add(np.random.default_rng(0), shapes.Kind((2, 5)), np.zeros((0, 3), np.intp), 3.0)
+    canvas.add(np.random.default_rng(0), shapes.LesionKind((2, 5)), np.zeros((0, 3), np.intp), 3.0)
     assert canvas.empty
     assert (canvas.inside < 0).all()
 
 
 def test_fingers_lie_across_the_border() -> None:
     axes = tuple(np.arange(n, dtype=np.float32) for n in (40, 60, 60))
-    kind = shapes.Kind((2, 2), across=3.0)
+    kind = shapes.LesionKind((2, 2), across=3.0)
     for way, longer in (((1.0, 0.0), 1), ((0.0, 1.0), 2)):
         spread = np.zeros(3)
         for seed in SEEDS:

@@ -23,7 +23,7 @@ def test_a_constant_stays_constant(
         linear.ghosts(before, share, 0.1),
         linear.band(after, before, share, offset),
     ]
-    kinds: tuple[linear.Kind, ...] = ("nearest", "linear", "cubic", "sinc")
+    kinds: tuple[linear.Interpolation, ...] = ("nearest", "linear", "cubic", "sinc")
     maps += [linear.interpolation(after, before, kind, offset) for kind in kinds]
     for matrix in maps:
         assert matrix.dtype == np.float32
@@ -63,7 +63,7 @@ def test_band_keeps_what_it_can_hold_and_loses_the_rest() -> None:
 
 
 @pytest.mark.parametrize("kind", ["linear", "cubic"])
-def test_interpolation_keeps_lines(kind: linear.Kind) -> None:
+def test_interpolation_keeps_lines(kind: linear.Interpolation) -> None:
     """On half as many points the places are those between two: 0.5, 2.5, ...; moved by 0.25."""
     line = np.arange(40, dtype=np.float32)
     found = linear.interpolation(20, 40, kind, 0.25) @ line

@@ -24,7 +24,7 @@ from wmhseg.training.fit import Running, TrainingJob
 from wmhseg.training.growth import Start
 from wmhseg.training.plan import Fitting, Plan, Restart, Run
 from wmhseg.training.recipes import PLANS
-from wmhseg.training.stream import Batch
+from wmhseg.training.stream import TrainingBatch
 from wmhseg.weights import tensor_files
 
 FIELD = (24, 20)
@@ -48,8 +48,8 @@ class Bright:
     bad: int = -1
     per_block: int = 2
 
-    def open(self) -> Callable[[int], Iterator[Batch]]:
-        def draw(block: int) -> Iterator[Batch]:
+    def open(self) -> Callable[[int], Iterator[TrainingBatch]]:
+        def draw(block: int) -> Iterator[TrainingBatch]:
             for number in range(block * self.per_block, (block + 1) * self.per_block):
                 rng = np.random.default_rng([*self.seed, number])
                 inputs = rng.normal(size=(self.batch, self.side, self.side, 2)).astype(np.float32)

@@ -21,7 +21,7 @@ from wmhseg.synthesis.recipe import Recipe
 from wmhseg.synthesis.scan import SyntheticScan
 from wmhseg.training import stream, synthetic_data
 from wmhseg.training.plan import Run, Synthesis
-from wmhseg.training.stream import Batch, produced
+from wmhseg.training.stream import TrainingBatch, produced
 from wmhseg.training.synthetic_data import SyntheticData, SyntheticSource, slices_of_interest
 from wmhseg.weights.inputs import inputs_of_channels
 
@@ -36,8 +36,8 @@ class Counting:
     bad: int = -1
     end: int = -1
 
-    def open(self) -> Callable[[int], Iterator[Batch]]:
-        def draw(block: int) -> Iterator[Batch]:
+    def open(self) -> Callable[[int], Iterator[TrainingBatch]]:
+        def draw(block: int) -> Iterator[TrainingBatch]:
             for number in range(block * self.per_block, (block + 1) * self.per_block):
                 if number == self.bad:
                     raise MissingFileError("A file was expected", received=str(number))
@@ -48,7 +48,7 @@ class Counting:
         return draw
 
 
-def numbers(source: stream.Source, first: int, processes: int, count: int) -> list[int]:
+def numbers(source: stream.BatchSource, first: int, processes: int, count: int) -> list[int]:
     with closing(produced(source, first, processes)) as batches:
         return [int(inputs[0]) for inputs, _ in islice(batches, count)]
 

@@ -24,7 +24,7 @@ from wmhseg.preparation import intensity
 
 FloatArray = npt.NDArray[np.float32]
 MaskArray = npt.NDArray[np.bool_]
-Kind = Literal["FLAIR", "T1", "T2 or PD", "unknown"]
+LikelyContrast = Literal["FLAIR", "T1", "T2 or PD", "unknown"]
 
 _STEP_MM = 2.0
 _MOST_VOX = 200  # a side; bounds the cost whatever the header says about voxel sizes
@@ -69,7 +69,7 @@ class Look:
             way round, as a share of tissue; None as ``snr``.
     """
 
-    kind: Kind
+    kind: LikelyContrast
     brighter: float
     skull: bool | None
     enhanced: bool
@@ -147,7 +147,7 @@ def _thinned(scan: Scan) -> _Thin:
     return _Thin(array, (a, b, c), head, depth, slab, deep)
 
 
-def _kind(deep: FloatArray) -> tuple[Kind, float, bool]:
+def _kind(deep: FloatArray) -> tuple[LikelyContrast, float, bool]:
     """Contrast, share of brighter tissue, and whether much is far brighter."""
     median = float(np.median(deep)) if deep.size >= _LEAST_VOX else 0.0
     if median <= 0:
@@ -164,7 +164,9 @@ def _kind(deep: FloatArray) -> tuple[Kind, float, bool]:
     share = above / (above + below)
     if brightest > max(_FLUID_SHARE, 2 * dark):
         return "T2 or PD", share, False
-    kind: Kind = "T1" if share < _T1_BELOW else "FLAIR" if share > _FLAIR_ABOVE else "unknown"
+    kind: LikelyContrast = (
+        "T1" if share < _T1_BELOW else "FLAIR" if share > _FLAIR_ABOVE else "unknown"
+    )
     return kind, share, kind == "T1" and brightest > _ENHANCED_SHARE
 
 

@@ -49,7 +49,7 @@ SELECTORS = {"case": "name", "split": "split", "site": "site", "scanner": "scann
 """What cases can be selected by, and the field of ``Case`` that it is."""
 
 
-class Kind(StrEnum):
+class ProblemKind(StrEnum):
     """What can be wrong with a case."""
 
     DUPLICATE = "duplicate id"
@@ -67,7 +67,7 @@ class Kind(StrEnum):
 class Problem:
     """What is wrong with one case, and a sentence on it."""
 
-    kind: Kind
+    kind: ProblemKind
     detail: str
 
 
@@ -254,7 +254,7 @@ def _case_in_folder(data: Path, folder: Path, reference: Path | None, chosen: Ch
         split=split,
         site=above[0] if above else "",
         scanner="/".join(above[1:]),
-        problem=None if reference else Problem(Kind.NO_REFERENCE, missing),
+        problem=None if reference else Problem(ProblemKind.NO_REFERENCE, missing),
     )
 
 
@@ -262,7 +262,7 @@ def _completed(case: Case, namesakes: int, people: Mapping[str, Mapping[str, str
     """Adds what is known only after all files have been seen."""
     if namesakes > 1:
         detail = f"one of {namesakes} cases of that name: {case.reference or case.flair}"
-        case = replace(case, problem=Problem(Kind.DUPLICATE, detail))
+        case = replace(case, problem=Problem(ProblemKind.DUPLICATE, detail))
     person = people.get(case.name.split("_")[0])
     if person is not None:
         case = replace(case, site=person.get("site", ""), scanner=person.get("scanner", ""))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wmhseg.datasets.bids import mask_owner
-from wmhseg.datasets.cases import Case, Kind, Problem
+from wmhseg.datasets.cases import Case, Problem, ProblemKind
 from wmhseg.datasets.folders import Warn, files_below, stem_of, warned
 
 
@@ -74,8 +74,8 @@ def _pair(case: Case, candidates: list[Path], results: Path) -> Pair:
         return Pair(case, None, case.problem)
     if not candidates:
         detail = f"no {case.name}/result.nii.gz or {case.name}.nii.gz below {results}"
-        return Pair(case, None, Problem(Kind.NO_RESULT, detail))
+        return Pair(case, None, Problem(ProblemKind.NO_RESULT, detail))
     if len(candidates) > 1:
         detail = " and ".join(str(path) for path in candidates)
-        return Pair(case, None, Problem(Kind.SEVERAL_RESULTS, detail))
+        return Pair(case, None, Problem(ProblemKind.SEVERAL_RESULTS, detail))
     return Pair(case, candidates[0])

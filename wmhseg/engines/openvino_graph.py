@@ -40,7 +40,7 @@ def to_openvino(described: Graph, tensors: Tensors, batch: int) -> Model:
 def _node(layer: Layer, taken: list[Any], tensors: Tensors, batch: int) -> Any:
     """The operation that does what a layer of the description does."""
     match layer.operation:
-        case graph.Input((rows, columns, channels)):
+        case graph.InputLayer((rows, columns, channels)):
             return opset13.parameter([batch, channels, rows, columns], np.float32)
         case graph.Convolution(activation=activation):
             return _activated(activation, _convolution(layer, taken[0], tensors))

@@ -34,12 +34,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg.errors import (
-    ConstantImageError,
-    NotNiftiError,
-    UnreadableFileError,
-    UsageError,
-)
+from wmhseg.errors import ConstantImageError, NotNiftiError, UnreadableFileError, UsageError
 from wmhseg.geometry import Grid, Triple
 from wmhseg.io import forms, labels, nifti
 from wmhseg.io.files import PathLike, reading, write_atomically

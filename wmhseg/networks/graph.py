@@ -18,7 +18,7 @@ Sides = tuple[tuple[int, int], tuple[int, int]]  # rows (start, end), columns (s
 
 
 @dataclass(frozen=True)
-class Input:
+class InputLayer:
     """An input layer: a network has one or several.
 
     Attributes:
@@ -110,7 +110,7 @@ class Pad:
 
 
 Operation = (
-    Input
+    InputLayer
     | Convolution
     | GrowingConvolution
     | BatchNorm
@@ -173,7 +173,7 @@ class Layer:
 def _size(operation: Operation, inputs: list[Size]) -> Size:
     """Size of what an operation makes of inputs of these sizes."""
     match operation:
-        case Input(size):
+        case InputLayer(size):
             return size
         case Convolution(filters, _):
             return (*inputs[0][:2], filters)
@@ -215,7 +215,7 @@ class Graph:
     @property
     def inputs(self) -> tuple[Layer, ...]:
         """All input layers, in the order in which layers first take them."""
-        return tuple(layer for layer in self.layers if isinstance(layer.operation, Input))
+        return tuple(layer for layer in self.layers if isinstance(layer.operation, InputLayer))
 
     def variables(self) -> dict[str, tuple[int, ...]]:
         """All variables, as weight files name them, and their shapes."""

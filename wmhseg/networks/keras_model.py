@@ -53,7 +53,7 @@ def _model(described: Graph) -> keras.Model:
     made: dict[str, Any] = {}
     for layer in described.layers:
         taken = [made[x.name] for x in layer.inputs]
-        if isinstance(layer.operation, graph.Input):
+        if isinstance(layer.operation, graph.InputLayer):
             made[layer.name] = keras.Input(layer.size, name=layer.name)
         else:
             made[layer.name] = _layer(layer)(taken if len(taken) > 1 else taken[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from wmhseg.networks.graph import Convolution, Graph, Input, Layer
+from wmhseg.networks.graph import Convolution, Graph, InputLayer, Layer
 
 Activation = Literal["sigmoid", "softmax"]
 
@@ -36,7 +36,7 @@ class Signature:
         Raises:
             KeyError: If there is no such port.
         """
-        return Layer(Input((*self.field, dict(self.inputs)[port])), (), port)
+        return Layer(InputLayer((*self.field, dict(self.inputs)[port])), (), port)
 
     def only_input(self) -> Layer:
         """The input layer of a network that is made for one port.

@@ -32,7 +32,7 @@ def path_beside(result: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class IntensityScale:
+class ScaleReport:
     """How intensities were brought to the challenge's scale.
 
     Attributes:
@@ -83,7 +83,7 @@ class Report:
     model: Preset
     runtime: Runtime
     t1_used: bool
-    intensity_scale: IntensityScale
+    intensity_scale: ScaleReport
     steps: StepsTaken
     slices_computed: int
     versions: dict[str, str]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wmhseg import geometry, processors
-from wmhseg.datasets.cases import Case, Kind, Problem
+from wmhseg.datasets.cases import Case, Problem, ProblemKind
 from wmhseg.datasets.results import Pair
 from wmhseg.errors import (
     CasesFailedError,
@@ -107,7 +107,7 @@ def score_pairs(
             scores.append(_moved(known, pair.case))
         else:
             scores.append(None)
-            tasks.append((index, _Task(pair, fingerprint, scoring.script)))
+            tasks.append((index, _ScoringTask(pair, fingerprint, scoring.script)))
     done, saved_at = len(pairs) - len(tasks), time.monotonic()
     try:
         with contextlib.closing(_results(tasks, scoring)) as results:
@@ -266,7 +266,7 @@ def _score_of(case: Case, **known: object) -> Score:
 
 
 @dataclass(frozen=True)
-class _Task:
+class _ScoringTask:
     """What a process needs to score one pair."""
 
     pair: Pair
@@ -274,7 +274,7 @@ class _Task:
     script: Path | None
 
 
-def _score(task: _Task) -> Score:
+def _score(task: _ScoringTask) -> Score:
     case, result = task.pair.case, task.pair.result
     if case.reference is None or result is None:
         raise UsageError("A pair of reference and result was expected", received=case.name)
@@ -286,15 +286,15 @@ def _score(task: _Task) -> Score:
             as_arrays=case.in_challenge_layout or task.script is not None,
         )
     except GridMismatchError as error:
-        kind = Kind.SIZES if error.received.startswith("sizes") else Kind.PLACES
+        kind = ProblemKind.SIZES if error.received.startswith("sizes") else ProblemKind.PLACES
         return _score_of(case, problem=Problem(kind, str(error)))
     except InputError as error:
-        return _score_of(case, problem=Problem(Kind.UNREADABLE, str(error)))
+        return _score_of(case, problem=Problem(ProblemKind.UNREADABLE, str(error)))
     empty = values["reference_lesions"] == 0
     return _score_of(
         case,
         values=values,
-        problem=Problem(Kind.EMPTY_REFERENCE, "no voxel of label 1") if empty else None,
+        problem=Problem(ProblemKind.EMPTY_REFERENCE, "no voxel of label 1") if empty else None,
         notes=notes,
         official=official.run(task.script, case.reference, result) if task.script else None,
         fingerprint=task.fingerprint,
@@ -302,7 +302,7 @@ def _score(task: _Task) -> Score:
 
 
 def _results(
-    tasks: Sequence[tuple[int, _Task]], scoring: Scoring
+    tasks: Sequence[tuple[int, _ScoringTask]], scoring: Scoring
 ) -> Generator[tuple[int, Score], None, None]:
     """Yields index and score of each task as it is finished, in any order."""
     jobs = min(scoring.jobs or processors.available_processors(), len(tasks))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wmhseg.datasets.cases import Kind, Problem
+from wmhseg.datasets.cases import Problem, ProblemKind
 from wmhseg.errors import TableError
 from wmhseg.io import files
 from wmhseg.scoring.metrics import Metrics
@@ -189,7 +189,7 @@ def _parsed(table: str, line: int, row: Mapping[str, str | None]) -> Score:
         return value
 
     kind = row.get("problem") or ""
-    if kind not in ("", *Kind):
+    if kind not in ("", *ProblemKind):
         raise TableError(f"{table}, line {line}: a known problem was expected", received=kind)
     # A row without any value is a case that was not scored.
     scored = any(row.get(name) for name in VALUES)
@@ -198,7 +198,7 @@ def _parsed(table: str, line: int, row: Mapping[str, str | None]) -> Score:
     return Score(
         **{name: row.get(name) or "" for name in (*_PLACE, "fingerprint")},
         values={name: number(name) for name in VALUES if name in row} if scored else {},
-        problem=Problem(Kind(kind), row.get("detail") or "") if kind else None,
+        problem=Problem(ProblemKind(kind), row.get("detail") or "") if kind else None,
         notes=tuple(note for note in (row.get("notes") or "").split(_BETWEEN_NOTES) if note),
         official=Official(values, stopped) if values or stopped else None,
     )

@@ -24,7 +24,7 @@ from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
 from wmhseg.preparation import levels, network_input, one_grid, sizes
 from wmhseg.preparation.network_input import NetworkInput
-from wmhseg.reporting.report import IntensityScale, Report
+from wmhseg.reporting.report import Report, ScaleReport
 from wmhseg.segmentation import postprocessing, prediction
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
@@ -228,7 +228,7 @@ class Segmenter:
             model=chosen.preset,
             runtime=engine.runtime,
             t1_used=loaded.has_t1,
-            intensity_scale=IntensityScale(self.options.intensity_scale, inputs.scales),
+            intensity_scale=ScaleReport(self.options.intensity_scale, inputs.scales),
             steps=aligned.steps,
             slices_computed=made.slices_computed,
             versions=runtime.versions(engine.runtime.backend),

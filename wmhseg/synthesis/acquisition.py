@@ -20,7 +20,7 @@ from wmhseg.synthesis.linear import Matrix
 from wmhseg.synthesis.noise import Float, Noise, between, sometimes
 from wmhseg.synthesis.recipe import Recipe
 
-_KINDS: tuple[linear.Kind, ...] = ("nearest", "linear", "cubic", "sinc")
+_KINDS: tuple[linear.Interpolation, ...] = ("nearest", "linear", "cubic", "sinc")
 _KIND_SHARES = (0.05, 0.45, 0.3, 0.2)
 
 

@@ -17,7 +17,7 @@ from wmhseg.synthesis.arrays import Array, namespace
 from wmhseg.synthesis.heads import FAR_MM, INDEX, Mask
 from wmhseg.synthesis.noise import Float, between, sometimes
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.synthesis.shapes import Canvas, Kind
+from wmhseg.synthesis.shapes import Canvas, LesionKind
 
 WHITE = ("white_matter", "wmh")
 DEEP_GREY = ("thalamus", "striatum", "pallidum", "ventral_dc")
@@ -26,14 +26,14 @@ INFRATENTORIAL = ("brainstem", "cerebellar_white_matter")
 HOLDING = (*WHITE, *DEEP_GREY, *INFRATENTORIAL)
 _STRIDE = 3
 
-_FINGER = Kind((1.2, 3.2), across=2.6)
-_PERIVENTRICULAR = Kind((1.5, 6.0))
-_OVOID = Kind((1.2, 6.5))
-_SPOT = Kind((0.7, 1.9))
-_JUXTACORTICAL = Kind((1.5, 6.0), stretch=(0.8, 2.0))
-_RARE = Kind((1.0, 4.0))
-_LACUNE = Kind((1.5, 5.0))
-_INFARCT = Kind((5.0, 16.0))
+_FINGER = LesionKind((1.2, 3.2), across=2.6)
+_PERIVENTRICULAR = LesionKind((1.5, 6.0))
+_OVOID = LesionKind((1.2, 6.5))
+_SPOT = LesionKind((0.7, 1.9))
+_JUXTACORTICAL = LesionKind((1.5, 6.0), stretch=(0.8, 2.0))
+_RARE = LesionKind((1.0, 4.0))
+_LACUNE = LesionKind((1.5, 5.0))
+_INFARCT = LesionKind((5.0, 16.0))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float32]
-Kind = Literal["nearest", "linear", "cubic", "sinc"]
+Interpolation = Literal["nearest", "linear", "cubic", "sinc"]
 
 
 def gaussian(points: int, sigma: float) -> Matrix:
@@ -55,7 +55,7 @@ def band(after: int, before: int, taper: float, offset: float = 0.0) -> Matrix:
     return made
 
 
-def interpolation(after: int, before: int, kind: Kind, offset: float = 0.0) -> Matrix:
+def interpolation(after: int, before: int, kind: Interpolation, offset: float = 0.0) -> Matrix:
     """Resamples to another number of points; beyond the ends the last value goes on.
 
     Args:
@@ -77,7 +77,7 @@ def interpolation(after: int, before: int, kind: Kind, offset: float = 0.0) -> M
     return _weighted(matrix)
 
 
-def _kernel(distance: npt.NDArray[np.float64], kind: Kind) -> npt.NDArray[np.float64]:
+def _kernel(distance: npt.NDArray[np.float64], kind: Interpolation) -> npt.NDArray[np.float64]:
     if kind != "cubic":
         return np.clip(1 - distance, 0, None)
     near = 1.5 * distance**3 - 2.5 * distance**2 + 1

@@ -21,7 +21,7 @@ Eighths = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
-class Kind:
+class LesionKind:
     """A kind of lesion that is drawn as ellipsoids.
 
     Attributes:
@@ -49,7 +49,7 @@ class Canvas:
     def add(
         self,
         rng: np.random.Generator,
-        kind: Kind,
+        kind: LesionKind,
         places: npt.NDArray[np.intp],
         load_ml: float,
         directions: npt.NDArray[np.float64] | None = None,
@@ -80,7 +80,7 @@ class Canvas:
     def _ellipsoid(
         self,
         rng: np.random.Generator,
-        kind: Kind,
+        kind: LesionKind,
         radius: float,
         place: npt.NDArray[np.intp],
         direction: npt.NDArray[np.float64] | None,

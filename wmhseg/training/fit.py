@@ -27,7 +27,7 @@ from wmhseg.training.checkpoint import RunState
 from wmhseg.training.growth import Start
 from wmhseg.training.journal import Journal
 from wmhseg.training.plan import Plan, Run
-from wmhseg.training.stream import Source, produced
+from wmhseg.training.stream import BatchSource, produced
 
 if TYPE_CHECKING:
     from wmhseg.training.validation import ValidationCases
@@ -78,7 +78,7 @@ class TrainingJob:
     run: Run
     steps: int
     per_epoch: int | None
-    source: Callable[[tuple[int, ...]], Source]
+    source: Callable[[tuple[int, ...]], BatchSource]
     start: Start | None
     folder: Path
 

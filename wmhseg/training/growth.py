@@ -65,7 +65,7 @@ def channels_of(described: Graph, inputs: Sequence[Input], start: Start) -> Chan
     for layer in described.layers:
         path = f"{layer.name}/kernel"
         seen = layer.inputs[0] if isinstance(layer.operation, graph.Convolution) else None
-        if seen is None or not isinstance(seen.operation, graph.Input):
+        if seen is None or not isinstance(seen.operation, graph.InputLayer):
             continue
         given = start.tensors.get(path)
         if given is None or given.ndim != 4:

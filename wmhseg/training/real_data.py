@@ -16,13 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.datasets.cases import Case
-from wmhseg.errors import (
-    GridMismatchError,
-    InputError,
-    LabelsError,
-    MissingFileError,
-    NoCasesError,
-)
+from wmhseg.errors import GridMismatchError, InputError, LabelsError, MissingFileError, NoCasesError
 from wmhseg.io import checksums, files
 from wmhseg.io.progress import Progress
 from wmhseg.preparation import labelled, network_input
@@ -31,7 +25,7 @@ from wmhseg.training import augment, model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Augmentation, Plan, Run
 from wmhseg.training.split import PatientCase, Split
-from wmhseg.training.stream import Batch, crop, stacked
+from wmhseg.training.stream import TrainingBatch, as_batch, crop
 from wmhseg.weights.inputs import Input
 
 
@@ -64,14 +58,14 @@ class ScanSource:
         """Batches an epoch; slices left over at its end are not shown in it."""
         return max(1, sum(self.slices) * self.augmentation.copies // self.batch)
 
-    def open(self) -> Callable[[int], Iterator[Batch]]:
+    def open(self) -> Callable[[int], Iterator[TrainingBatch]]:
         """Maps the prepared cases into memory, which all processes share."""
         stacks = [np.load(folder / "inputs.npy", mmap_mode="r") for folder in self.folders]
         masks = [np.load(folder / "mask.npy", mmap_mode="r") for folder in self.folders]
         starts = np.cumsum([0, *self.slices])
         order: dict[int, npt.NDArray[np.intp]] = {}
 
-        def draw(number: int) -> Iterator[Batch]:
+        def draw(number: int) -> Iterator[TrainingBatch]:
             epoch, place = divmod(number, self.per_epoch)
             if epoch not in order:
                 order.clear()
@@ -84,7 +78,7 @@ class ScanSource:
                 within = index - int(starts[case])
                 rng = np.random.default_rng(np.random.SeedSequence([*self.seed, epoch, item]))
                 slices.append(self._varied(rng, stacks[case][within], masks[case][within], copy))
-            yield stacked(slices)
+            yield as_batch(slices)
 
         return draw
 

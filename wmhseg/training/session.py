@@ -19,7 +19,7 @@ from wmhseg.training.growth import Start
 from wmhseg.training.journal import read
 from wmhseg.training.model_folder import Facts
 from wmhseg.training.plan import Plan, Run
-from wmhseg.training.stream import Source
+from wmhseg.training.stream import BatchSource
 from wmhseg.training.validation import ValidationCases
 from wmhseg.version import __version__
 from wmhseg.weights import store, tensor_files
@@ -36,7 +36,7 @@ class Data(Protocol):
     def per_epoch(self, run: Run) -> int | None:
         """Batches in a pass through the data; None where there is no such thing."""
 
-    def source(self, run: Run, seed: tuple[int, ...]) -> Source:
+    def source(self, run: Run, seed: tuple[int, ...]) -> BatchSource:
         """Batches for a run."""
 
     def describe(self) -> list[str]:

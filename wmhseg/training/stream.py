@@ -20,7 +20,7 @@ import numpy.typing as npt
 from wmhseg.errors import TrainingFailedError, WmhsegError
 
 Float = npt.NDArray[np.float32]
-Batch = tuple[Float, Float]
+TrainingBatch = tuple[Float, Float]
 """Inputs (slice, row, column, channel) and targets (slice, row, column, 1), float32."""
 
 # Batches that are drawn ahead and wait for the loop, over all processes.
@@ -29,14 +29,14 @@ _AHEAD = 16
 _PATIENCE_S = 5.0
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """Where batches come from; it is sent to the processes that draw."""
 
     @property
     def per_block(self) -> int:
         """Batches in a block."""
 
-    def open(self) -> Callable[[int], Iterator[Batch]]:
+    def open(self) -> Callable[[int], Iterator[TrainingBatch]]:
         """Loads what is needed and returns the function from a block's number to its batches."""
 
 
@@ -49,14 +49,16 @@ def crop(rng: np.random.Generator, image: Float, target: Any, side: int | None) 
     return image[part], target[part]
 
 
-def stacked(slices: list[tuple[Any, Any]]) -> Batch:
+def as_batch(slices: list[tuple[Any, Any]]) -> TrainingBatch:
     """Makes a batch of slices (row, column, channel) and targets (row, column)."""
     inputs = np.stack([image for image, _ in slices]).astype(np.float32, copy=False)
     targets = np.stack([target for _, target in slices])[..., None].astype(np.float32)
     return inputs, targets
 
 
-def produced(source: Source, first: int, processes: int) -> Generator[Batch, None, None]:
+def produced(
+    source: BatchSource, first: int, processes: int
+) -> Generator[TrainingBatch, None, None]:
     """Yields batch number ``first`` and all that follow, for ever.
 
     Args:
@@ -102,7 +104,7 @@ def produced(source: Source, first: int, processes: int) -> Generator[Batch, Non
             waiting.cancel_join_thread()
 
 
-def _next(waiting: Any, worker: Any) -> Batch:
+def _next(waiting: Any, worker: Any) -> TrainingBatch:
     while True:
         try:
             item = waiting.get(timeout=_PATIENCE_S)
@@ -116,11 +118,11 @@ def _next(waiting: Any, worker: Any) -> Batch:
             ) from None
         if isinstance(item, BaseException):
             raise item
-        batch: Batch = item
+        batch: TrainingBatch = item
         return batch
 
 
-def _produce(waiting: Any, source: Source, blocks: range) -> None:
+def _produce(waiting: Any, source: BatchSource, blocks: range) -> None:
     """Draws block after block until it is killed or its parent is gone."""
     # Ctrl-C reaches every process of a terminal; the parent settles what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -17,7 +17,7 @@ from wmhseg.preparation import network_input
 from wmhseg.synthesis import heads, scan
 from wmhseg.synthesis.scan import SyntheticScan
 from wmhseg.training.plan import Run, Synthesis
-from wmhseg.training.stream import Batch, crop, stacked
+from wmhseg.training.stream import TrainingBatch, as_batch, crop
 from wmhseg.weights.inputs import Input
 
 
@@ -84,11 +84,11 @@ class SyntheticSource:
         """Batches a block; slices left over at its end are dropped."""
         return self.synthesis.scans * self.synthesis.slices // self.batch
 
-    def open(self) -> Callable[[int], Iterator[Batch]]:
+    def open(self) -> Callable[[int], Iterator[TrainingBatch]]:
         """Loads the label maps."""
         anatomies = heads.load_heads(self.labels)
 
-        def draw(block: int) -> Iterator[Batch]:
+        def draw(block: int) -> Iterator[TrainingBatch]:
             rng = np.random.default_rng(np.random.SeedSequence([*self.seed, block]))
             pool = []
             for _ in range(self.synthesis.scans):
@@ -98,7 +98,7 @@ class SyntheticSource:
                     pool.append(crop(rng, stack[index], made.target[index], self.crop))
             order = rng.permutation(len(pool))
             for first in range(0, self.per_block * self.batch, self.batch):
-                yield stacked([pool[index] for index in order[first : first + self.batch]])
+                yield as_batch([pool[index] for index in order[first : first + self.batch]])
 
         return draw
 
