@@ -46,6 +46,8 @@ RUN for model in ${LEFT_OUT}; do rm -r "models/${model}" || exit 1; done \
 FROM dependencies
 ARG BASE
 ARG VERSION=0.2.0.dev0
+# What the reports call the image; say --build-arg IMAGE=NAME:TAG for one of your own.
+ARG IMAGE=wmhseg:${VERSION}
 LABEL org.opencontainers.image.title="wmhseg" \
       org.opencontainers.image.description="Segments white matter hyperintensities on FLAIR and T1 brain MRI. For research; not a medical device." \
       org.opencontainers.image.licenses="Apache-2.0" \
@@ -61,6 +63,7 @@ COPY --from=package /package /opt/wmhseg
 # Whoever runs it, /tmp is the place for what libraries want to write. OpenBLAS would start a thread
 # for every core of the host at import, whatever the limits of the container, and has no work here.
 ENV PATH=/opt/wmhseg/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin \
+    WMHSEG_IMAGE=${IMAGE} \
     HOME=/tmp \
     XDG_CACHE_HOME=/tmp/.cache \
     XDG_CONFIG_HOME=/tmp/.config \

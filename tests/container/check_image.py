@@ -262,6 +262,10 @@ def check_users_protocol(bench: Bench, case: Path) -> None:
     expect(done.returncode == 0, f"exit code {done.returncode}: {done.stderr[-2000:]}")
     bench.note("run, segment, exit", f"{seconds():.1f} s")
     expect(sorted(p.name for p in output.iterdir()) == ["result.json", "result.nii.gz"], "files")
+    report = json.loads((output / "result.json").read_text())
+    source = report["container"], report["inputs"]["FLAIR"]["path"]
+    version = report["versions"]["wmhseg"]
+    expect(source == (f"wmhseg:{version}", "/input/pre/FLAIR.nii.gz"), f"provenance: {source}")
     with stopwatch() as seconds:
         reference = bench.outside(case)
     peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3

@@ -42,12 +42,14 @@ class BatchOptions:
         options: As of one segmentation. Threads None shares the processors among the jobs.
         jobs: Processes at once.
         force: Segment again what is done.
+        command: The command line, for the reports; None where it was called from Python.
     """
 
     model: str = store.DEFAULT_MODEL
     options: Options = field(default_factory=Options)
     jobs: int = 1
     force: bool = False
+    command: str | None = None
 
 
 def check_names(subjects: Sequence[Subject]) -> None:
@@ -117,8 +119,7 @@ def run(
         raise errors.UsageError("One job or more was expected", received=batch.jobs)
     files.check_writable(output)
     tasks = _tasks(subjects, output, batch)
-    rows = [(None if batch.force else done_before(task)) or Row(s.name)
-            for task, s in zip(tasks, subjects, strict=True)]  # fmt: skip
+    rows = [(None if batch.force else done_before(task)) or task.row() for task in tasks]
     waiting = [index for index, row in enumerate(rows) if row.status == WAITING]
     done = len(rows) - len(waiting)
     write_summary(output / SUMMARY, rows, look=True)
@@ -131,7 +132,7 @@ def run(
         with contextlib.closing(answers):
             for position, answer in answers:
                 index = waiting[position]
-                rows[index] = _row(subjects[index].name, answer)
+                rows[index] = _row(tasks[index], answer)
                 done += 1
                 write_summary(output / SUMMARY, rows)
                 if on_row is not None:
@@ -159,14 +160,15 @@ def _tasks(subjects: Sequence[Subject], output: Path, batch: BatchOptions) -> li
         salt = json.dumps({**method, "scans": len(paths)}, sort_keys=True, default=str)
         folder = output / subject.name
         mark = stamps.fingerprint(salt, *paths) if paths else ""
-        tasks.append(Task(subject, folder, str(model.folder), options, mark))
+        made = Task(subject, folder, str(model.folder), options, mark, command=batch.command)
+        tasks.append(made)
     return tasks
 
 
-def _row(name: str, answer: Row | workers.Crash) -> Row:
+def _row(task: Task, answer: Row | workers.Crash) -> Row:
     if isinstance(answer, Row):
         return answer
     error = "the process that segmented it was killed or crashed"
     if answer.exit_code == 137:
         error += ", perhaps for want of memory"
-    return Row(name, FAILED, exit_code=answer.exit_code, error=f"{error}.")
+    return task.row(status=FAILED, exit_code=answer.exit_code, error=f"{error}.")

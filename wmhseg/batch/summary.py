@@ -17,13 +17,15 @@ from wmhseg import errors, records
 from wmhseg.datasets.folders import natural
 from wmhseg.io import files
 from wmhseg.io.stamps import Stamp
+from wmhseg.reporting import provenance
 
 SUMMARY = "summary.tsv"
 DONE, SKIPPED, FAILED, WAITING = "done", "done before", "failed", "not run"
 COLUMNS = (
     "subject", "status", "volume_ml", "lesion_count", "seconds", "warnings", "exit_code", "error",
-    "scans",
+    "scans", "flair", "t1", "model", "preset", "threshold",
 )  # fmt: skip
+_TEXTS = COLUMNS[8:]
 _NONE = "n/a"
 _MAX_BYTES = 1 << 28
 
@@ -43,6 +45,11 @@ class Row:
         error: One line, "" if there was none.
         scans: What the mask was made from, "FLAIR and T1" or "FLAIR"; "" if there is none, or if
             an older version made it.
+        flair: Path of the scan, as it was given; "" if there is none.
+        t1: As above, used or not.
+        model: Name of the model, "" if there is no mask.
+        preset: Name of its method, see ``wmhseg.weights.methods``.
+        threshold: Of the probability.
     """
 
     subject: str
@@ -54,6 +61,11 @@ class Row:
     exit_code: int | None = None
     error: str = ""
     scans: str = records.added("")
+    flair: str = records.added("")
+    t1: str = records.added("")
+    model: str = records.added("")
+    preset: str = records.added("")
+    threshold: str = records.added("")
 
 
 def mask_in(folder: Path) -> Path:
@@ -68,8 +80,10 @@ def stamp_in(folder: Path) -> Stamp:
 
 def row_of(facts: Any) -> Row | None:
     """The row that a stamp holds, None if it is somebody else's."""
+    if not isinstance(facts, dict):
+        return None
     try:
-        return records.parse(Row, facts)
+        return records.parse(Row, {k: v for k, v in facts.items() if k not in provenance.KEYS})
     except records.MismatchError:
         return None
 
@@ -109,7 +123,8 @@ def _one_line(cell: str) -> str:
 
 
 def _line(row: Row) -> str:
-    values = {**asdict(row), "warnings": " | ".join(row.warnings), "scans": row.scans or _NONE}
+    values = {**asdict(row), "warnings": " | ".join(row.warnings)}
+    values |= {name: values[name] or _NONE for name in _TEXTS}
     cells = [_NONE if values[c] is None else str(values[c]) for c in COLUMNS]
     return "\t".join(map(_one_line, cells))
 
@@ -135,7 +150,7 @@ def _stored_rows(path: Path) -> Iterator[Row]:
                 tuple(filter(None, row.get("warnings", "").split(" | "))),
                 _whole(row.get("exit_code")),
                 row.get("error", ""),
-                row.get("scans", "").replace(_NONE, ""),
+                *(row.get(name, "").removeprefix(_NONE) for name in _TEXTS),
             )
 
 

@@ -6,15 +6,18 @@ import functools
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from wmhseg import errors
 from wmhseg.batch.summary import DONE, FAILED, SKIPPED, Row, mask_in, row_of, stamp_in
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import files
 from wmhseg.io.stamps import Stamp
+from wmhseg.reporting.report import Report
 from wmhseg.segmentation import pipeline
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
+from wmhseg.weights.methods import method_name
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Task:
         options: How.
         fingerprint: Of inputs, model and options; "" if they cannot be read.
         upcoming: The subject that comes next in the same process, None if nobody knows.
+        command: The command line, for the report; None where it was called from Python.
     """
 
     subject: Subject
@@ -36,6 +40,16 @@ class Task:
     options: Options
     fingerprint: str
     upcoming: Subject | None = None
+    command: str | None = None
+
+    def row(self, **known: Any) -> Row:
+        """The subject's row.
+
+        Args:
+            **known: Fields of ``Row`` besides the subject and its scans.
+        """
+        flair, t1 = (str(path or "") for path in (self.subject.flair, self.subject.t1))
+        return Row(self.subject.name, flair=flair, t1=t1, **known)
 
     @property
     def mask(self) -> Path:
@@ -51,7 +65,8 @@ class Task:
 def done_before(task: Task) -> Row | None:
     """The row of an earlier run on the same inputs, None if there is none."""
     row = row_of(task.stamp.read(task.fingerprint))
-    return None if row is None else replace(row, status=SKIPPED)
+    now = task.row()
+    return None if row is None else replace(row, status=SKIPPED, flair=now.flair, t1=now.t1)
 
 
 def segment_one(task: Task) -> Row:
@@ -70,31 +85,40 @@ def segment_one(task: Task) -> Row:
         task.stamp.clear()
         files.check_outputs([*task.stamp.outputs, task.stamp.path], inputs=inputs)
         segmentation = _kept_segmenter(task.model, task.options).segment(subject, task.upcoming)
+        if task.command is not None:
+            report = segmentation.report.with_command(task.command)
+            segmentation = replace(segmentation, report=report)
         segmentation.save(task.mask)
-        report = segmentation.report
-        row = Row(
-            subject.name,
-            DONE,
-            round(report.lesions.volume_ml, 4),
-            report.lesions.count,
-            round(sum(report.seconds.values()), 1),
-            report.warnings,
-            errors.EXIT_OK,
-            scans="FLAIR and T1" if report.t1_used else "FLAIR",
-        )
-        task.stamp.write(task.fingerprint, asdict(row))
+        row = _done(task, segmentation.report)
+        facts = asdict(row) | segmentation.report.provenance.to_dict()
+        task.stamp.write(task.fingerprint, facts)
     except errors.WmhsegError as error:
-        return Row(subject.name, FAILED, exit_code=error.exit_code, error=str(error))
+        return task.row(status=FAILED, exit_code=error.exit_code, error=str(error))
     except MemoryError:
-        return _failed_inside(subject, "no memory was left")
+        return _failed_inside(task, "no memory was left")
     except Exception as error:  # whatever it is, it is this subject's alone
         line = " ".join(f"internal error: {type(error).__name__}: {error}".split())[:300]
-        return _failed_inside(subject, line)
+        return _failed_inside(task, line)
     return row
 
 
-def _failed_inside(subject: Subject, line: str) -> Row:
-    return Row(subject.name, FAILED, exit_code=errors.EXIT_INTERNAL, error=line)
+def _done(task: Task, report: Report) -> Row:
+    return task.row(
+        status=DONE,
+        volume_ml=round(report.lesions.volume_ml, 4),
+        lesion_count=report.lesions.count,
+        seconds=round(sum(report.seconds.values()), 1),
+        warnings=report.warnings,
+        exit_code=errors.EXIT_OK,
+        scans="FLAIR and T1" if report.t1_used else "FLAIR",
+        model=report.model.name,
+        preset=method_name(report.model),
+        threshold=str(report.model.postprocessing.threshold),
+    )
+
+
+def _failed_inside(task: Task, line: str) -> Row:
+    return task.row(status=FAILED, exit_code=errors.EXIT_INTERNAL, error=line)
 
 
 def _check_flair(subject: Subject) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from wmhseg import errors
 from wmhseg.cli.console import console_of, print_json
-from wmhseg.cli.options import add_running, model_of, options_of
+from wmhseg.cli.options import add_running, command_line, model_of, options_of
 
 if TYPE_CHECKING:
     from wmhseg.batch.summary import Row
@@ -57,7 +57,11 @@ def _batch(arguments: argparse.Namespace) -> int:
             console.warn(f"{row.subject}: {warning}")
 
     settings = run.BatchOptions(
-        model_of(arguments), options_of(arguments), arguments.jobs, arguments.force
+        model_of(arguments),
+        options_of(arguments),
+        arguments.jobs,
+        arguments.force,
+        command_line(arguments),
     )
     rows = run.run(subjects, output, settings, tell)
     if arguments.json:

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from wmhseg import errors
-from wmhseg.cli.console import console_of
 from wmhseg.cli.options import add_running, model_of, options_of
 from wmhseg.cli.segment import CaseFiles, segment_case
 
@@ -47,8 +46,7 @@ def _challenge(arguments: argparse.Namespace) -> int:
         CaseFiles(flair, t1 if needs_t1 else None, output),
         model_of(arguments),
         options_of(arguments),
-        console_of(arguments),
-        arguments.json,
+        arguments,
     )
     return errors.EXIT_OK
 

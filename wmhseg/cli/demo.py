@@ -6,13 +6,12 @@ import argparse
 from pathlib import Path
 
 from wmhseg import errors
-from wmhseg.cli.console import console_of
 from wmhseg.cli.segment import CaseFiles, segment_case
 from wmhseg.segmentation.options import Options
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_demo)
+    parser.set_defaults(run=_demo, json=False)
     parser.add_argument("--output", required=True, metavar="DIR")
     parser.add_argument(
         "--case-only", action="store_true", help="write the case, do not segment it"
@@ -34,7 +33,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         output=folder / "output" / "result.nii.gz",
         overlay=folder / "output" / "overlay.png",
     )
-    segment_case(files, store.DEFAULT_MODEL, Options(), console_of(arguments))
+    segment_case(files, store.DEFAULT_MODEL, Options(), arguments)
     return errors.EXIT_OK
 
 

@@ -6,6 +6,7 @@ Choices and defaults are those of ``Options`` and ``Steps``: none is repeated he
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import asdict
 from typing import get_args, get_type_hints
 
@@ -136,3 +137,8 @@ def model_of(arguments: argparse.Namespace) -> str:
     from wmhseg.weights import store
 
     return arguments.model or store.DEFAULT_MODEL
+
+
+def command_line(arguments: argparse.Namespace) -> str:
+    """The command line that was given, ready to paste."""
+    return shlex.join(["wmhseg", *arguments.words])

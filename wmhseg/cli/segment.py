@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wmhseg import errors
-from wmhseg.cli.console import Console, console_of, print_json_text
-from wmhseg.cli.options import add_running, model_of, options_of
+from wmhseg.cli.console import console_of, print_json_text
+from wmhseg.cli.options import add_running, command_line, model_of, options_of
 from wmhseg.segmentation.options import Options
 
 
@@ -64,14 +64,12 @@ def _segment(arguments: argparse.Namespace) -> int:
         output=Path(arguments.output),
         **{name: Path(path) if path else None for name, path in given.items()},
     )
-    segment_case(
-        case, model_of(arguments), options_of(arguments), console_of(arguments), arguments.json
-    )
+    segment_case(case, model_of(arguments), options_of(arguments), arguments)
     return errors.EXIT_OK
 
 
 def segment_case(
-    case: CaseFiles, model: str, options: Options, console: Console, as_json: bool = False
+    case: CaseFiles, model: str, options: Options, arguments: argparse.Namespace
 ) -> None:
     """Segments a case, writes the result and prints the report.
 
@@ -79,8 +77,7 @@ def segment_case(
         case: The files.
         model: Name or folder of a model.
         options: How to run.
-        console: For all but the report.
-        as_json: Print the report as JSON.
+        arguments: Of the command: what to print, and the words for the report.
 
     Raises:
         WmhsegError: One of its children; nothing is written then.
@@ -90,6 +87,7 @@ def segment_case(
     from wmhseg.segmentation import pipeline
     from wmhseg.weights import store
 
+    console = console_of(arguments)
     for volume in (case.output, case.probability, case.mask_on_t1):
         if volume is not None:
             images.check_volume_name(volume)
@@ -110,10 +108,11 @@ def segment_case(
         options=options,
         progress=console.progress("segmenting", "slices"),
     )
+    result = replace(result, report=result.report.with_command(command_line(arguments)))
     for warning in result.report.warnings:
         console.warn(warning)
     result.save(case.output, case.probability, case.overlay, case.mask_on_t1)
-    if as_json:
+    if arguments.json:
         print_json_text(result.report.to_json())
     else:
         for line in result.report.to_lines():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from wmhseg import errors
 from wmhseg.cli.console import Console, console_of, print_json_text
 from wmhseg.cli.models import print_made
-from wmhseg.cli.options import add_choice
+from wmhseg.cli.options import add_choice, command_line
 from wmhseg.segmentation.options import Options
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ def _session(
         plan=plan,
         data=data,
         output=Path(arguments.output),
-        command=shlex.join(["wmhseg", *arguments.words]),
+        command=command_line(arguments),
         extras=extras,
         validation=Path(arguments.validation) if arguments.validation else None,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +14,13 @@ from wmhseg.measures.lesions import LesionSummary
 from wmhseg.preparation import registration
 from wmhseg.preparation.intensity import ScaleFinding
 from wmhseg.preparation.steps_taken import StepsTaken
+from wmhseg.reporting.provenance import Provenance
 from wmhseg.version import __version__
 from wmhseg.weights.methods import method_name
 from wmhseg.weights.preset import Preset
+
+SCHEMA = 1
+"""Version of the report's form; see ``data/report.schema.json``."""
 
 NOT_A_DEVICE = "For research. Not a medical device; not for diagnosis."
 
@@ -76,6 +80,7 @@ class Report:
         versions: Package -> version.
         seconds: Stage -> wall-clock seconds.
         warnings: Sentences.
+        provenance: Which scans, when, by which command.
     """
 
     lesions: LesionSummary
@@ -89,15 +94,18 @@ class Report:
     versions: dict[str, str]
     seconds: dict[str, float]
     warnings: tuple[str, ...]
+    provenance: Provenance
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the report as plain values, in the documented order."""
+        """Returns the report as plain values, as ``data/report.schema.json`` describes them."""
         post = self.model.postprocessing
         return {
+            "schema": SCHEMA,
             "volume_ml": round(self.lesions.volume_ml, 4),
             "lesion_count": self.lesions.count,
             "largest_lesion_ml": round(self.lesions.largest_ml, 4),
             "warnings": list(self.warnings),
+            **self.provenance.to_dict(),
             "model": self.model.name,
             "preset": method_name(self.model),
             "threshold": post.threshold,
@@ -130,6 +138,10 @@ class Report:
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "notice": NOT_A_DEVICE,
         }
+
+    def with_command(self, command: str) -> Report:
+        """The same report, with the command line that made it."""
+        return replace(self, provenance=replace(self.provenance, command=command))
 
     def to_json(self) -> str:
         """Returns the report as JSON text."""

@@ -24,6 +24,7 @@ from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
 from wmhseg.preparation import levels, network_input, one_grid, sizes
 from wmhseg.preparation.network_input import NetworkInput
+from wmhseg.reporting.provenance import Provenance, scan_file
 from wmhseg.reporting.report import Report, ScaleReport
 from wmhseg.segmentation import postprocessing, prediction
 from wmhseg.segmentation.options import Options
@@ -62,12 +63,14 @@ class Loaded:
         aligned: What was done to it before preparation; without the voxels of T1.
         inputs: What the networks take, the whole way back to ``flair``, and all warnings.
         seconds: Stage -> wall-clock seconds so far.
+        provenance: Which scans were read, and when.
     """
 
     flair: Scan
     aligned: one_grid.Aligned
     inputs: NetworkInput
     seconds: dict[str, float]
+    provenance: Provenance
 
     @property
     def has_t1(self) -> bool:
@@ -144,6 +147,8 @@ class Segmenter:
         with watch.stage("read"):
             flair_scan = sources.read(flair, spacing_mm, name="FLAIR")
             t1_scan = None if t1 is None else sources.read(t1, spacing_mm, name="T1")
+            given = {"FLAIR": flair} if t1 is None else {"FLAIR": flair, "T1": t1}
+            provenance = Provenance({name: scan_file(one) for name, one in given.items()})
         for scan in filter(None, (flair_scan, t1_scan)):
             sizes.check_size(scan)
         with watch.stage("check"):
@@ -175,7 +180,7 @@ class Segmenter:
             ),
         )
         # The voxels of T1 have done their work, and the largest scans need the room.
-        return Loaded(flair_scan, replace(aligned, t1=None), inputs, watch.seconds)
+        return Loaded(flair_scan, replace(aligned, t1=None), inputs, watch.seconds, provenance)
 
     def _levelled(self, flair: Scan, t1: Scan | None) -> tuple[Scan, Scan | None, list[str]]:
         """Scans whose intensities begin at 0, and what is to be said about others."""
@@ -234,6 +239,7 @@ class Segmenter:
             versions=runtime.versions(engine.runtime.backend),
             seconds=watch.seconds,
             warnings=inputs.warnings,
+            provenance=loaded.provenance,
         )
         return Segmentation(
             made.mask, made.probability, grid, written, loaded.flair, aligned.t1_place
