@@ -41,6 +41,7 @@ _COMMANDS = {
         "Train a model on scans with masks, or on synthetic scans; run again to go on.",
     ),
     "demo": ("demo", "Write a synthetic case in the challenge's layout, or run it."),
+    "completion": ("completion", "Print what lets a shell complete commands and options."),
 }
 
 _EPILOG = """\
@@ -86,6 +87,20 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
+def _complete() -> None:
+    """Answers the shell, which asks what may follow; ends the program then.
+
+    The functions that ``wmhseg completion`` prints call the program with the line so far.
+    """
+    try:
+        import argcomplete
+    except ImportError:
+        raise SystemExit(errors.EXIT_INTERNAL) from None
+    words = os.environ.get("COMP_LINE", "").split()[1:]
+    given = next((word for word in words if word in _COMMANDS), None)
+    argcomplete.autocomplete(_parser(given))
+
+
 def _terminate(_number: int, _frame: object) -> None:
     raise SystemExit(errors.EXIT_TERMINATED)
 
@@ -104,6 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
     debug = "--debug" in words
     # A container is stopped by SIGTERM: unwind, so that no temporary file stays. Outside the main
     # thread the host program handles signals.

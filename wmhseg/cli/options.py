@@ -49,7 +49,8 @@ def add_running(parser: argparse.ArgumentParser, *, prepared: bool = False) -> N
             steps on raw scans, and intensities are kept.
     """
     group = parser.add_argument_group("how to run")
-    group.add_argument("--model", metavar="NAME|PATH", help='see "wmhseg models"')
+    model = group.add_argument("--model", metavar="NAME|PATH", help='see "wmhseg models"')
+    model.completer = _model_names  # type: ignore[attr-defined]  # what argcomplete looks for
     add_choice(group, Options, "device")
     add_choice(
         group, Options, "engine", "auto: OpenVINO on a CPU where it is installed, else Keras"
@@ -96,6 +97,13 @@ def add_running(parser: argparse.ArgumentParser, *, prepared: bool = False) -> N
         parser.set_defaults(**asdict(PREPARED))
     else:
         _add_steps(parser)
+
+
+def _model_names(**_: object) -> list[str]:
+    """What a shell offers after ``--model``."""
+    from wmhseg.weights import store
+
+    return [model.preset.name for model in store.all_models()]
 
 
 def _add_steps(parser: argparse.ArgumentParser) -> None:
