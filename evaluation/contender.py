@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import wmhseg
 from wmhseg import errors
 from wmhseg.datasets.cases import Case
-from wmhseg.preparation.steps import PREPARED
 from wmhseg.weights import preset
 from wmhseg.weights.store import Model
 
 PROBABILITY = "probability.nii.gz"
-
-Scale = Literal["auto", "adapt", "keep"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,6 @@ class Contender:
 def network(
     model: Model,
     options: wmhseg.Options,
-    scale: Scale,
     *,
     flair_only: bool = False,
     probability: bool = False,
@@ -48,28 +43,22 @@ def network(
 
     Args:
         model: The model.
-        options: How to run it.
-        scale: "auto" keeps the intensities of cases in the challenge's layout, as the challenge
-            ran it, and adapts those of others.
+        options: How to run it; the same as in ``wmhseg segment``.
         flair_only: Withhold T1 from a model that works without it.
         probability: Write the probability map beside the mask.
     """
     chosen = model.preset
+    # Threads and batch size change no mask.
+    how = asdict(replace(options, threads=None, batch=None))
 
     def run(case: Case, target: Path) -> None:
-        mode = scale
-        if mode == "auto":
-            mode = "keep" if case.in_challenge_layout else "adapt"
         if case.flair is None:
             raise errors.MissingFileError(
                 "A FLAIR scan was expected", received=case.scan_problem or "none"
             )
         t1 = case.t1 if chosen.takes_t1 and not flair_only else None
-        # What stands in a folder "pre" has been prepared; it is measured as it is.
-        steps = PREPARED if case.flair.parent.name == "pre" else options.steps
-        run_with = replace(options, intensity_scale=mode, steps=steps)
         map_path = target.with_name(PROBABILITY) if probability else None
-        wmhseg.segment(case.flair, t1, model=model, options=run_with).save(
+        wmhseg.segment(case.flair, t1, model=model, options=options).save(
             target, probability=map_path
         )
 
@@ -77,7 +66,7 @@ def network(
         name=chosen.name + (".flair-only" if flair_only else ""),
         about=("without T1; " if flair_only else "")
         + f"{len(chosen.members)} member(s); trained on: {chosen.training_data}",
-        identity=f"{wmhseg.__version__} {scale} {preset.to_json(chosen)}" + " map" * probability,
+        identity=f"{wmhseg.__version__} {how} {preset.to_json(chosen)}" + " map" * probability,
         segment=run,
     )
 

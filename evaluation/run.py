@@ -14,12 +14,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import wmhseg
 from evaluation.baselines.contenders import BASELINES, Sources, make_baselines
 from evaluation.contender import Contender, member_models, network
 from evaluation.segment_and_score import Evaluation, evaluate
 from wmhseg import errors
 from wmhseg.cli.console import Console
+from wmhseg.cli.options import add_options, options_of
 from wmhseg.datasets import demo
 from wmhseg.datasets.cases import find_cases, select
 from wmhseg.scoring.score import Scoring
@@ -60,19 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--role", choices=list(ROLES), help="default: validation; test with --challenge"
     )
-    parser.add_argument(
-        "--intensity-scale",
-        choices=["auto", "adapt", "keep"],
-        default="auto",
-        help="auto keeps intensities in the challenge's layout and adapts others",
-    )
-    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
-    parser.add_argument("--threads", type=int)
     parser.add_argument("--jobs", type=int, help="processes that score; default: all processors")
     parser.add_argument("--official", type=Path, help="the organisers' evaluation.py")
     parser.add_argument("--force", action="store_true", help="compute everything again")
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument("-q", "--quiet", action="store_true")
+    add_options(parser)
     return parser
 
 
@@ -122,16 +115,15 @@ def _baselines(arguments: argparse.Namespace, console: Console) -> list[Contende
 
 
 def _contenders(arguments: argparse.Namespace, console: Console) -> list[Contender]:
-    options = wmhseg.Options(device=arguments.device, threads=arguments.threads)
+    options = options_of(arguments)
     models = []
     for name in arguments.models:
         model = store.find(name)
         models += [model, *(member_models(model) if arguments.members else [])]
-    scale = arguments.intensity_scale
-    contenders = [network(model, options, scale) for model in models]
+    contenders = [network(model, options) for model in models]
     if arguments.flair_only:
         able = [model for model in models if model.preset.works_without_t1]
-        contenders += [network(m, options, scale, flair_only=True) for m in able]
+        contenders += [network(m, options, flair_only=True) for m in able]
     return contenders + _baselines(arguments, console)
 
 

@@ -99,7 +99,7 @@ def mean(model: Model, alone: Sequence[Model], output: Path) -> Contender:
         stay = Way((Fit(grid, grid.shape[1:]),))
         images.write_mask(target, from_probability(probability, stay, post)[0], grid)
 
-    return replace(network(model, wmhseg.Options(), "adapt"), segment=run)
+    return replace(network(model, wmhseg.Options()), segment=run)
 
 
 def thinned(cases: Sequence[Case], folder: Path, every: int) -> tuple[Case, ...]:
@@ -142,16 +142,16 @@ def contenders(setup: StudySetup, groups: Sequence[str], say: Any) -> list[tuple
     whole = train(setup, reference, say, count)
     sizes = ensembles(whole)
     alone = [sizes[0], *other_seeds(whole)]
-    made = [("", network(alone[0], options, "adapt", probability=True))]
-    made += [("seeds", network(model, options, "adapt", probability=True)) for model in alone[1:]]
+    made = [("", network(alone[0], options, probability=True))]
+    made += [("seeds", network(model, options, probability=True)) for model in alone[1:]]
     made += [("ensemble", mean(model, alone, setup.output)) for model in sizes[1:]]
     if "modalities" in groups:
-        without = network(sizes[0], options, "adapt", flair_only=True)
+        without = network(sizes[0], options, flair_only=True)
         made.append(("modalities", without))
     for variant in variants(setup.depths):
         if variant.group in groups:
             model = train(setup, variant, say)
-            made.append((variant.group, network(model, options, "adapt")))
+            made.append((variant.group, network(model, options)))
     return made
 
 

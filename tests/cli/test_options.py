@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from dataclasses import asdict, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -10,13 +11,13 @@ import pytest
 
 from wmhseg.cli import options
 from wmhseg.cli.main import main
-from wmhseg.preparation.steps import PREPARED, Steps
+from wmhseg.preparation.steps import Steps
 from wmhseg.segmentation.options import Options
 
 
-def parser(**how: bool) -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser()
-    options.add_running(made, **how)
+    options.add_running(made)
     return made
 
 
@@ -33,13 +34,24 @@ def offered(made: argparse.ArgumentParser) -> dict[str, tuple[str, ...]]:
 def test_every_choice_is_offered() -> None:
     assert len(choices(Steps)) == 5
     assert offered(parser()) == choices(Options) | choices(Steps)
-    assert offered(parser(prepared=True)) == choices(Options)
 
 
 def test_without_arguments_all_is_as_in_python() -> None:
     assert options.options_of(parser().parse_args([])) == Options()
-    prepared = options.options_of(parser(prepared=True).parse_args([]))
-    assert prepared == Options(intensity_scale="keep", steps=PREPARED)
+
+
+@pytest.mark.parametrize("name", ["segment", "challenge", "batch"])
+def test_every_command_that_segments_has_the_same_options(name: str) -> None:
+    """What is done is decided by options and the model's preset, never by the command."""
+    made, common = argparse.ArgumentParser(), parser()
+    importlib.import_module(f"wmhseg.cli.{name}").COMMANDS[name](made)
+    defaults = {action.dest: action.default for action in made._actions}
+    for action in common._actions:
+        if action.dest == "json":
+            assert action.dest in defaults
+        elif action.dest != "help":
+            assert defaults[action.dest] == action.default, action.dest
+    assert offered(common).items() <= offered(made).items()
 
 
 def test_every_option_arrives() -> None:
@@ -109,9 +121,3 @@ def test_what_only_heavy_modules_know_is_repeated_rightly(
     text = " ".join(capsys.readouterr().out.split())
     assert f"default: {importing.method} " in text
     assert f"default: {importing.network} " in text
-
-
-@pytest.mark.parametrize("words", [["--registration", "on"], ["--reorient", "off"]])
-def test_prepared_scans_have_no_switches(words: list[str]) -> None:
-    with pytest.raises(SystemExit):
-        parser(prepared=True).parse_args(words)

@@ -365,24 +365,22 @@ def check_largest(bench: Bench) -> None:
 def check_cases(bench: Bench, folder: Path, only: list[str], results: Path) -> None:
     """The cases of a folder are segmented; the smallest gives the same mask outside.
 
-    The masks are kept in ``results``, to be scored by whoever asked for them. The cases are not
-    the challenge's, so their intensities are adapted, as ``wmhseg segment`` does.
+    The masks are kept in ``results``, to be scored by whoever asked for them.
     """
     found = {scan for name in only for scan in folder.glob(f"{name}/pre/FLAIR.nii.gz")}
     scans = sorted(found, key=lambda path: path.stat().st_size)
     expect(bool(scans), f"no case {folder}/{only}/pre/FLAIR.nii.gz")
-    adapted = ("challenge", "--intensity-scale", "adapt")
     failed = []
     for scan in scans:
         case = scan.parents[1]
         output = bench.fresh("case")
         with stopwatch() as seconds:
-            done = bench.segment(case, output, *adapted)
+            done = bench.segment(case, output)
         took_s = seconds()
         try:
             expect(done.returncode == 0, f"exit code {done.returncode}: {done.stderr.strip()}")
             if scan == scans[0]:
-                voxels = bench.compare(output / "result.nii.gz", bench.outside(case, *adapted[1:]))
+                voxels = bench.compare(output / "result.nii.gz", bench.outside(case))
                 bench.note(case.name, f"{voxels} WMH voxels, equal outside")
         except (AssertionError, subprocess.CalledProcessError) as error:
             failed.append(case.name)

@@ -13,7 +13,7 @@ from wmhseg.datasets.cases import Case
 from wmhseg.weights import store
 
 
-def test_networks_run_as_the_layout_asks(
+def test_networks_run_as_asked_in_every_layout(
     use_models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     ran: list[Any] = []
@@ -23,27 +23,24 @@ def test_networks_run_as_the_layout_asks(
             ran.append((target, probability))
 
     def segment(flair: Path, t1: Path | None, *, model: Any, options: wmhseg.Options) -> Done:
-        ran.append((t1, model.preset.name, options.intensity_scale, options.threads))
+        ran.append((t1, model.preset.name, options))
         return Done()
 
     monkeypatch.setattr(wmhseg, "segment", segment)
     model, t1 = store.find("bright"), Path("T1")
     flat = Case("1", flair=Path("F"), t1=t1)
     test_case = Case("1", "test", "Utrecht", flair=Path("F"), t1=t1)
-    auto = network(model, wmhseg.Options(threads=1), "auto")
+    keep = wmhseg.Options(intensity_scale="keep")
+    auto = network(model, wmhseg.Options(threads=1))
     auto.segment(flat, tmp_path)
     auto.segment(test_case, tmp_path)
-    network(model, wmhseg.Options(), "adapt").segment(test_case, tmp_path)
-    network(store.find("bright-flair"), wmhseg.Options(), "keep").segment(flat, tmp_path)
-    assert ran[::2] == [
-        (t1, "bright", "adapt", 1),
-        (t1, "bright", "keep", 1),
-        (t1, "bright", "adapt", None),
-        (None, "bright-flair", "keep", None),
-    ]
-    assert auto.identity != network(model, wmhseg.Options(), "keep").identity
-    assert ran[1::2] == [(tmp_path, None)] * 4
-    mapped = network(model, wmhseg.Options(threads=1), "auto", probability=True)
+    network(store.find("bright-flair"), keep).segment(flat, tmp_path)
+    one = wmhseg.Options(threads=1)
+    assert ran[::2] == [(t1, "bright", one), (t1, "bright", one), (None, "bright-flair", keep)]
+    assert auto.identity == network(model, wmhseg.Options(threads=2, batch=3)).identity
+    assert auto.identity != network(model, keep).identity
+    assert ran[1::2] == [(tmp_path, None)] * 3
+    mapped = network(model, wmhseg.Options(threads=1), probability=True)
     mapped.segment(flat, tmp_path / "result.nii.gz")
     assert ran[-1] == (tmp_path / "result.nii.gz", tmp_path / PROBABILITY)
     assert mapped.identity != auto.identity  # a mask without its map is made again

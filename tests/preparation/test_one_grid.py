@@ -19,11 +19,12 @@ from wmhseg.geometry import Grid
 from wmhseg.io import images
 from wmhseg.io.images import Scan
 from wmhseg.preparation import network_input, one_grid, registration
-from wmhseg.preparation.steps import PREPARED, SWITCHES, Steps
+from wmhseg.preparation.steps import SWITCHES, Steps
 from wmhseg.segmentation import ensemble
 from wmhseg.segmentation.options import Options
 from wmhseg.weights.preset import Preprocessing
 
+OFF = Steps(pixel_size="off", bias_correction="off", registration="off")
 LPS = make_preset(preprocessing=Preprocessing(field=(64, 64), orientation="LPS"))
 
 
@@ -43,7 +44,7 @@ def test_a_prepared_pair_is_left_alone(phantom: Phantom) -> None:
         images.scan_from_array(a, phantom.spacing_mm, name=n)
         for a, n in ((phantom.flair, "FLAIR"), (phantom.t1, "T1"))
     )
-    for steps in (Steps(), PREPARED):
+    for steps in (Steps(), OFF):
         aligned = one_grid.align(flair, t1, LPS, steps)
         np.testing.assert_array_equal(aligned.flair.array, phantom.flair)
         assert aligned.t1 is not None
@@ -170,7 +171,7 @@ def test_wrapped_numbers_are_repaired_before_they_are_interpolated() -> None:
     assert any("stored as signed" in line for line in aligned.warnings)
     assert aligned.t1 is not None
     assert aligned.t1.array.min() > -400
-    untouched = one_grid.align(flair, stored, LPS, PREPARED)
+    untouched = one_grid.align(flair, stored, LPS, OFF)
     assert untouched.t1 is not None
     np.testing.assert_array_equal(untouched.t1.array, wrapped)
 

@@ -15,10 +15,13 @@ import wmhseg
 from wmhseg import errors
 from wmhseg.engines.start import start_engine
 from wmhseg.io import images
-from wmhseg.preparation import network_input, steps
+from wmhseg.preparation import network_input
+from wmhseg.preparation.steps import Steps
 from wmhseg.segmentation import pipeline
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import store
+
+OFF = Steps(pixel_size="off", bias_correction="off", registration="off")
 
 
 @pytest.fixture
@@ -134,7 +137,7 @@ def test_without_t1(phantom: Phantom, expected: np.ndarray) -> None:
 
 
 def test_grids_must_agree_without_registration(phantom: Phantom) -> None:
-    prepared = wmhseg.Options(steps=steps.PREPARED)
+    prepared = wmhseg.Options(steps=OFF)
     flair = image(phantom.flair, phantom.spacing_mm)
     for other in (
         image(phantom.t1[:, :-1], phantom.spacing_mm),
@@ -229,7 +232,7 @@ def test_what_the_field_cuts_off_is_told(phantom: Phantom) -> None:
         phantom.flair,
         spacing_mm=(3, 0.45, 0.45),
         model="bright",
-        options=wmhseg.Options(steps=steps.PREPARED),
+        options=wmhseg.Options(steps=OFF),
     )
     assert any("0.45 x 0.45 mm" in line for line in fine.report.warnings)
 

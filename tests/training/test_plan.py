@@ -179,9 +179,15 @@ def test_settings_that_name_nothing(setting: str, kind: type[Exception]) -> None
 
 
 @pytest.mark.parametrize(
-    ("mode", "challenge", "expected"),
-    [("auto", True, "keep"), ("auto", False, "adapt"), ("keep", False, "keep")],
+    ("name", "mode", "expected"),
+    [
+        ("published", "auto", "keep"),
+        ("published-stack", "auto", "keep"),
+        ("synthetic", "auto", "adapt"),
+        ("published", "adapt", "adapt"),
+        ("synthetic", "keep", "keep"),
+    ],
 )
-def test_intensity_scale(mode: Any, challenge: bool, expected: str) -> None:
-    plan: Plan = replace(PLANS["published"], intensity_scale=mode)
-    assert plans.intensity_scale(plan, challenge=challenge) == expected
+def test_intensity_scale_is_that_of_the_model(name: str, mode: Any, expected: str) -> None:
+    plan: Plan = replace(PLANS[name], intensity_scale=mode)
+    assert plans.intensity_scale(plan, model_folder.preset_of(plan, ())) == expected

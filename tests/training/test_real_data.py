@@ -198,3 +198,15 @@ def test_what_a_card_says(challenge: Path, tmp_path: Path) -> None:
     names = data.identity()
     assert len(names) == 6  # three files of two cases
     assert {name.split("/")[0] for name in names} == {"0", "50"}
+
+
+def test_cases_off_the_scale_are_kept_and_named(phantom: Phantom, tmp_path: Path) -> None:
+    """A model of a published method will see such scans as they are, too."""
+    bright = replace(phantom, flair=phantom.flair * 40)
+    write_case(tmp_path / "a", phantom)
+    write_case(tmp_path / "b", bright)
+    found = split.with_patients(cases.find_cases(tmp_path))
+    published = real_data.prepare(found, PLANS["published"], tmp_path / "p")
+    assert published.off_scale == ("b",)
+    asked = replace(PLANS["published"], intensity_scale="adapt")
+    assert real_data.prepare(found, asked, tmp_path / "p").off_scale == ()

@@ -14,7 +14,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_challenge)
     parser.add_argument("--input", default="/input", metavar="DIR", help="default: /input")
     parser.add_argument("--output", default="/output", metavar="DIR", help="default: /output")
-    add_running(parser, prepared=True)
+    add_running(parser)
 
 
 def _challenge(arguments: argparse.Namespace) -> int:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from dataclasses import asdict
 from typing import get_args, get_type_hints
 
 from wmhseg.cli.parser import positive, share
-from wmhseg.preparation.steps import PREPARED, SWITCHES, Steps
+from wmhseg.preparation.steps import SWITCHES, Steps
 from wmhseg.segmentation.options import Options
 
 
@@ -20,8 +19,6 @@ def add_choice(
     record: type[Options | Steps],
     name: str,
     about: str | None = None,
-    *,
-    default: str | None = None,
 ) -> None:
     """Adds an option for a field of a record: its choices, and its default.
 
@@ -30,27 +27,42 @@ def add_choice(
         record: The record; the field's type is a ``Literal``.
         name: The field's name.
         about: A sentence for the help.
-        default: What to take in place of the record's default.
     """
     group.add_argument(
         "--" + name.replace("_", "-"),
         choices=get_args(get_type_hints(record)[name]),
-        default=default or getattr(record, name),
+        default=getattr(record, name),
         help=about,
     )
 
 
-def add_running(parser: argparse.ArgumentParser, *, prepared: bool = False) -> None:
-    """Adds the options of commands that segment.
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """Adds what commands that segment have in common: one model, and the options.
 
     Args:
         parser: The command's.
-        prepared: Whether its scans are known to be prepared: then there are no switches for the
-            steps on raw scans, and intensities are kept.
     """
-    group = parser.add_argument_group("how to run")
+    group = parser.add_argument_group("what to run")
     model = group.add_argument("--model", metavar="NAME|PATH", help='see "wmhseg models"')
     model.completer = _model_names  # type: ignore[attr-defined]  # what argcomplete looks for
+    group.add_argument("--json", action="store_true", help="print the report as JSON")
+    add_options(parser)
+
+
+def _model_names(**_: object) -> list[str]:
+    """What a shell offers after ``--model``."""
+    from wmhseg.weights import store
+
+    return [model.preset.name for model in store.all_models()]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of a segmentation; they are the same wherever something is segmented.
+
+    Args:
+        parser: The command's.
+    """
+    group = parser.add_argument_group("how to run")
     add_choice(group, Options, "device")
     add_choice(
         group, Options, "engine", "auto: OpenVINO on a CPU where it is installed, else Keras"
@@ -78,37 +90,24 @@ def add_running(parser: argparse.ArgumentParser, *, prepared: bool = False) -> N
         metavar="P",
         help="remove lesions without a voxel above this probability; 0 keeps all",
     )
-    scale = "keep" if prepared else Options.intensity_scale
-    add_choice(
-        group,
-        Options,
-        "intensity_scale",
-        f"bring scans that are not on the challenge's scale to it (default: {scale})",
-        default=scale,
-    )
     add_choice(
         group,
         Options,
         "on_unsuitable",
         "when wmhseg check finds that a result would be worthless (default: error)",
     )
-    group.add_argument("--json", action="store_true", help="print the report as JSON")
-    if prepared:
-        parser.set_defaults(**asdict(PREPARED))
-    else:
-        _add_steps(parser)
-
-
-def _model_names(**_: object) -> list[str]:
-    """What a shell offers after ``--model``."""
-    from wmhseg.weights import store
-
-    return [model.preset.name for model in store.all_models()]
-
-
-def _add_steps(parser: argparse.ArgumentParser) -> None:
-    """Adds the switches of the steps on raw scans."""
-    group = parser.add_argument_group("scans as the scanner gave them (docs/raw-scans.md)")
+    group = parser.add_argument_group(
+        "scans as the scanner gave them (docs/raw-scans.md)",
+        'The default "preset" leaves it to the model: adapt and auto for our own models, keep and '
+        "off for published methods.",
+    )
+    add_choice(
+        group,
+        Options,
+        "intensity_scale",
+        "adapt: bring scans that are not on the challenge's scale to it "
+        f"(default: {Options.intensity_scale})",
+    )
     for name, about in (
         ("reorient", "turn axes to the model's"),
         ("pixel_size", "bring unusual pixels to 1 mm"),
@@ -123,7 +122,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
     """The options of a segmentation that arguments ask for.
 
     Args:
-        arguments: Of a command with the options of ``add_running``.
+        arguments: Of a command with the options of ``add_options``.
     """
     return Options(
         device=arguments.device,

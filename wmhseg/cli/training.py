@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from wmhseg.training.plan import Augmentation, Plan
     from wmhseg.training.session import Data, Session
 
+_MOST_NAMES = 10
+
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_train)
@@ -105,6 +107,14 @@ def _train_on_scans(
         )
         for name, why in prepared.skipped.items():
             console.warn(f"skipped {name}: {why}")
+        if prepared.off_scale:
+            console.warn(
+                f"{len(prepared.off_scale)} of {len(prepared.folders)} cases are not on the "
+                "challenge's intensity scale and were kept so, as the published method keeps them: "
+                + ", ".join(prepared.off_scale[:_MOST_NAMES])
+                + ". To adapt them: --set intensity_scale=adapt, and --intensity-scale adapt when "
+                "the model segments."
+            )
         usable = [one for one in patient_cases if one.case.name in prepared.folders]
         parted = split.split(usable, arguments.split, arguments.fold)
         data = real_data.ScanData(parted, prepared, augmentation)

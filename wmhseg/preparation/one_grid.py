@@ -28,7 +28,7 @@ from wmhseg.io.images import Scan
 from wmhseg.preparation import bias, intensity, registration, resampling
 from wmhseg.preparation.registration import Rigid, T1Place
 from wmhseg.preparation.resampling import Resampling
-from wmhseg.preparation.steps import Steps
+from wmhseg.preparation.steps import PRESET, PUBLISHED, Steps
 from wmhseg.preparation.steps_taken import (
     BiasCorrection,
     PixelSize,
@@ -36,7 +36,7 @@ from wmhseg.preparation.steps_taken import (
     StepsTaken,
     T1Registration,
 )
-from wmhseg.weights.methods import TRAINING_PIXEL_MM
+from wmhseg.weights.methods import TRAINING_PIXEL_MM, is_published
 from wmhseg.weights.preset import Preset, with_changes
 
 MOST_TILT_DEG = 30.0
@@ -77,15 +77,23 @@ class Aligned:
         """From the FLAIR scan's file to the working grid, and back."""
         return Way((self.turn, self.resampling))
 
+    @property
+    def t1_moved(self) -> bool:
+        """Whether T1 was interpolated to lie on FLAIR's grid."""
+        if self.t1_place is None:
+            return False
+        own = self.t1_place.grid
+        return self.steps.registration.applied or not geometry.turn_between(own, self.turn.source)
 
-def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned:
+
+def align(flair: Scan, t1: Scan | None, chosen: Preset, asked: Steps) -> Aligned:
     """Takes the steps.
 
     Args:
         flair: The FLAIR scan as read.
         t1: The T1 scan as read, or None.
-        chosen: The model's preset.
-        steps: Which steps.
+        chosen: The model's preset, which decides on the steps that nobody has set.
+        asked: Which steps.
 
     Returns:
         The scans for ``network_input.prepare``, and the way back.
@@ -94,6 +102,7 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned
         GridMismatchError: If the grids differ and registration is off.
         RegistrationError: If T1 does not match FLAIR, unless FLAIR alone will do.
     """
+    steps = asked.resolved(published=is_published(chosen))
     used = t1 if chosen.takes_t1 else None
     same = None if used is None else geometry.turn_between(used.grid, flair.grid)
     one_grid = used is None or same is not None
@@ -106,7 +115,7 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned
         )
 
     turn, preset = _turn(flair.grid, chosen, steps)
-    reorienting = _reorienting(turn, steps)
+    reorienting = _reorienting(turn, asked, steps)
     way = resampling.plan(turn.target)
     if steps.pixel_size == "off":
         way = Resampling(turn.target, turn.target)
@@ -120,10 +129,10 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned
     if correct or searching or not one_grid or way.changes:
         # Interpolating numbers that wrapped around makes nonsense of them.
         flair, used = _unwrapped(flair, warnings), used and _unwrapped(used, warnings)
-    correction = BiasCorrection(_why_bias(t1, one_grid, steps))
+    correction = BiasCorrection(_why_bias(t1, one_grid, asked, steps))
     if correct:
         flair, used, correction = _corrected(flair, used, correction.why)
-    registered = T1Registration(_why_move(used, one_grid, steps))
+    registered = T1Registration(_why_move(used, one_grid, asked, steps))
     if searching and used is not None:
         registered = _registered(flair, used, registered.why)
         warnings += _registration_warnings(registered, steps)
@@ -133,13 +142,13 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned
         apart = not one_grid or searching
         used = _resampled(used, way, registered.move if apart else None)
     flair = _resampled(flair, way)
-    pixels = PixelSize(_why_pixels(way, steps), way, time.perf_counter() - started)
+    pixels = PixelSize(_why_pixels(way, asked, steps), way, time.perf_counter() - started)
     if t1 is not None and not chosen.takes_t1:
         warnings.append(f"T1 was given but not used: model {chosen.name} takes FLAIR alone.")
     place = None
     if used is not None and t1 is not None:
         place = T1Place(t1.grid, registered.move, t1.header)
-    taken = StepsTaken(reorienting, correction, registered, pixels)
+    taken = StepsTaken(reorienting, correction, registered, pixels, asked, steps)
     return Aligned(flair, used, preset, turn, way, place, taken, tuple(warnings))
 
 
@@ -174,11 +183,17 @@ def _resampled(scan: Scan, way: Resampling, move: Rigid | None = None) -> Scan:
     return Scan(way.forward(scan.array), way.target, scan.name)
 
 
-def _reorienting(turn: Turn, steps: Steps) -> Reorienting:
+def _switched(name: str, asked: Steps, steps: Steps) -> str:
+    """Why a step is, or is not, taken whatever the scans are like."""
+    setting = getattr(asked, name)
+    return PUBLISHED if setting == PRESET else f"switched {getattr(steps, name)}"
+
+
+def _reorienting(turn: Turn, asked: Steps, steps: Steps) -> Reorienting:
     before, after = turn.source.orientation, turn.target.orientation
     why = "axes differ from the model's" if before != after else "axes are the model's"
     if steps.reorient == "off":
-        why = "switched off"
+        why = _switched("reorient", asked, steps)
     return Reorienting(why, before, after, turn.source.tilt_deg)
 
 
@@ -226,9 +241,9 @@ def _unwrapped(scan: Scan, warnings: list[str]) -> Scan:
     return replace(scan, array=intensity.unwrap(scan.array))
 
 
-def _why_bias(t1: Scan | None, one_grid: bool, steps: Steps) -> str:
+def _why_bias(t1: Scan | None, one_grid: bool, asked: Steps, steps: Steps) -> str:
     if steps.bias_correction != "auto":
-        return f"switched {steps.bias_correction}"
+        return _switched("bias_correction", asked, steps)
     if not one_grid:
         return "FLAIR and T1 on two grids: as the scanner gave them"
     if t1 is None:
@@ -245,9 +260,9 @@ def _corrected(flair: Scan, t1: Scan | None, why: str) -> tuple[Scan, Scan | Non
     return flair, t1, BiasCorrection(why, fields, time.perf_counter() - started)
 
 
-def _why_pixels(way: Resampling, steps: Steps) -> str:
+def _why_pixels(way: Resampling, asked: Steps, steps: Steps) -> str:
     if steps.pixel_size == "off":
-        return "switched off"
+        return _switched("pixel_size", asked, steps)
     low, high = resampling.KEPT_PIXEL_MM
     least = resampling.LEAST_SLICE_MM
     if way.changes:
@@ -255,13 +270,13 @@ def _why_pixels(way: Resampling, steps: Steps) -> str:
     return f"pixels of {low} to {high} mm and slices from {least} mm are kept"
 
 
-def _why_move(t1: Scan | None, one_grid: bool, steps: Steps) -> str:
+def _why_move(t1: Scan | None, one_grid: bool, asked: Steps, steps: Steps) -> str:
     if t1 is None:
         return "no T1 is used"
     if steps.registration == "header":
         return "the headers were believed"
     if steps.registration != "auto":
-        return f"switched {steps.registration}"
+        return _switched("registration", asked, steps)
     return "FLAIR and T1 on one grid: prepared" if one_grid else "FLAIR and T1 on two grids"
 
 

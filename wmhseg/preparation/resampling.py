@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 
-KEPT_PIXEL_MM = (0.85, 1.2)
-"""Pixels that are left alone: those of the challenge's scanners, with room to the sizes at the rim
-of what networks see in training (``methods.TRAINING_PIXEL_MM``)."""
+KEPT_PIXEL_MM = (0.85, 1.22)
+"""Pixels that are left alone: those of the challenge's scanners (to 1.21 mm), with room to the
+sizes at the rim of what networks see in training (``methods.TRAINING_PIXEL_MM``)."""
 
 LEAST_SLICE_MM = 0.8
 """Slices nearer to each other than this are averaged; thick ones are never cut into thinner."""

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args, get_type_hints
+from dataclasses import dataclass, replace
+from typing import Final, Literal, get_args, get_type_hints
 
 from wmhseg.errors import UsageError
+
+PRESET: Final = "preset"
+"""A switch that nobody has set: the model's preset decides."""
+
+PUBLISHED = "a published method: nothing is added to it unless asked for"
+"""Why a step that nobody has set is not taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
     """Which steps are taken on scans as the scanner gave them.
+
+    "preset" is what the model's preset says, in every command: "auto" for this project's own
+    models, "off" for published methods, to which nothing is added unless it is asked for.
 
     Attributes:
         reorient: "auto" turns axes to the model's; "off" takes the array as it is stored.
@@ -23,16 +32,16 @@ class Steps:
 
     >>> import wmhseg
     >>> wmhseg.Steps(bias_correction="on").registration
-    'auto'
+    'preset'
     >>> wmhseg.Steps(pixel_size="2 mm")
     Traceback (most recent call last):
-    wmhseg.errors.UsageError: pixel_size "auto" or "off" was expected. Received: 2 mm.
+    wmhseg.errors.UsageError: pixel_size "preset" or "auto" or "off" was expected. Received: 2 mm.
     """
 
-    reorient: Literal["auto", "off"] = "auto"
-    pixel_size: Literal["auto", "off"] = "auto"
-    bias_correction: Literal["auto", "on", "off"] = "auto"
-    registration: Literal["auto", "on", "header", "off"] = "auto"
+    reorient: Literal["preset", "auto", "off"] = "preset"
+    pixel_size: Literal["preset", "auto", "off"] = "preset"
+    bias_correction: Literal["preset", "auto", "on", "off"] = "preset"
+    registration: Literal["preset", "auto", "on", "header", "off"] = "preset"
     on_registration_failure: Literal["error", "flair-only"] = "error"
 
     def __post_init__(self) -> None:
@@ -48,12 +57,23 @@ class Steps:
                     received=getattr(self, name),
                 )
 
+    def resolved(self, *, published: bool) -> Steps:
+        """The steps with every "preset" replaced by what it means.
+
+        Args:
+            published: Whether the model's preset is that of a published method.
+        """
+        means: Literal["auto", "off"] = "off" if published else "auto"
+        return replace(
+            self,
+            reorient=means if self.reorient == PRESET else self.reorient,
+            pixel_size=means if self.pixel_size == PRESET else self.pixel_size,
+            bias_correction=means if self.bias_correction == PRESET else self.bias_correction,
+            registration=means if self.registration == PRESET else self.registration,
+        )
+
 
 SWITCHES: dict[str, tuple[str, ...]] = {
     name: get_args(hint) for name, hint in get_type_hints(Steps).items()
 }
 """Step -> what it may be set to."""
-
-PREPARED = Steps(pixel_size="off", bias_correction="off", registration="off")
-"""For scans that are known to be prepared, as in the challenge's layout: nothing is done that the
-published programs do not do."""

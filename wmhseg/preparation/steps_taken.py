@@ -9,6 +9,7 @@ from typing import Any
 from wmhseg.preparation import bias, registration
 from wmhseg.preparation.registration import Registration, Rigid
 from wmhseg.preparation.resampling import Resampling
+from wmhseg.preparation.steps import Steps
 
 
 @dataclass(frozen=True)
@@ -164,18 +165,37 @@ class PixelSize:
 
 @dataclass(frozen=True)
 class StepsTaken:
-    """All steps, in their order; attributes have the names of the switches in ``Steps``."""
+    """All steps, in their order; attributes have the names of the switches in ``Steps``.
+
+    Attributes:
+        reorient: Axes.
+        bias_correction: Shading.
+        registration: T1 to FLAIR.
+        pixel_size: Pixels and slices.
+        asked: The switches as they were given; "preset" where the model's preset decided.
+        settings: The switches as they were used.
+    """
 
     reorient: Reorienting
     bias_correction: BiasCorrection
     registration: T1Registration
     pixel_size: PixelSize
+    asked: Steps
+    settings: Steps
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Returns plain values, by step."""
-        return {
+        taken = {
             "reorient": self.reorient.to_dict(),
             "bias_correction": self.bias_correction.to_dict(),
             "registration": self.registration.to_dict(),
             "pixel_size": self.pixel_size.to_dict(),
+        }
+        return {
+            name: {
+                "asked": getattr(self.asked, name),
+                "setting": getattr(self.settings, name),
+                **values,
+            }
+            for name, values in taken.items()
         }

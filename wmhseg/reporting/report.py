@@ -13,6 +13,7 @@ from wmhseg.geometry import Grid
 from wmhseg.measures.lesions import LesionSummary
 from wmhseg.preparation import registration
 from wmhseg.preparation.intensity import ScaleFinding
+from wmhseg.preparation.steps import PRESET, PUBLISHED
 from wmhseg.preparation.steps_taken import StepsTaken
 from wmhseg.reporting.provenance import Provenance
 from wmhseg.version import __version__
@@ -40,10 +41,12 @@ class ScaleReport:
     """How intensities were brought to the challenge's scale.
 
     Attributes:
-        mode: "adapt" or "keep", see ``segmentation.options.Options``.
+        asked: As it was given, see ``segmentation.options.Options``.
+        mode: As it was used.
         scans: Name of the scan -> whether it was on that scale, and the factor to it.
     """
 
+    asked: Literal["preset", "adapt", "keep"]
     mode: Literal["adapt", "keep"]
     scans: dict[str, ScaleFinding]
 
@@ -51,9 +54,15 @@ class ScaleReport:
         """Whether a scan was multiplied by its factor."""
         return not self.scans[name].on_scale and self.mode == "adapt"
 
+    @property
+    def _why(self) -> str:
+        if self.asked != PRESET:
+            return f"switched to {self.asked}"
+        return PUBLISHED if self.mode == "keep" else "a model of our own: scans may be on any scale"
+
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values."""
-        values: dict[str, Any] = {"mode": self.mode}
+        values: dict[str, Any] = {"asked": self.asked, "mode": self.mode, "why": self._why}
         for name, scale in self.scans.items():
             values[name] = {
                 "on_scale": scale.on_scale,
@@ -160,7 +169,7 @@ class Report:
             f"sha256       {checksums}",
             f"versions     wmhseg {__version__}, {packages}",
             *(
-                f"intensity    {name} multiplied by {scale.factor:.4g} (--intensity-scale adapt)"
+                f"intensity    {name} multiplied by {scale.factor:.4g} (--intensity-scale)"
                 for name, scale in self.intensity_scale.scans.items()
                 if self.intensity_scale.applied(name)
             ),

@@ -9,7 +9,7 @@ from wmhseg.engines import runtime
 from wmhseg.errors import UsageError
 from wmhseg.preparation.steps import Steps
 
-IntensityScale = Literal["adapt", "keep"]
+IntensityScale = Literal["preset", "adapt", "keep"]
 OnUnsuitable = Literal["error", "warn"]
 
 
@@ -29,7 +29,8 @@ class Options:
             changes the result.
         intensity_scale: "adapt" brings a scan whose intensities are not on the challenge's scale
             to it, so that the mask thresholds mean the same; "keep" never does, as the challenge
-            ran it, and reports when it would have mattered.
+            ran it, and reports when it would have mattered. "preset" is what the model's preset
+            says: "adapt" for this project's own models, "keep" for published methods.
         threshold: Replaces the preset's threshold on the probability.
         min_lesion_mm3: Replaces the preset's smallest lesion volume; 0 keeps all.
         lesion_peak: Replaces the probability that a lesion has to exceed somewhere; 0 keeps all.
@@ -41,7 +42,7 @@ class Options:
     >>> import wmhseg
     >>> options = wmhseg.Options(engine="openvino", threads=2, min_lesion_mm3=0)
     >>> options.precision, options.steps.registration
-    ('f32', 'auto')
+    ('f32', 'preset')
     >>> wmhseg.Options(device="tpu")
     Traceback (most recent call last):
     wmhseg.errors.UsageError: A device out of auto, cpu, gpu was expected. Received: tpu.
@@ -50,7 +51,7 @@ class Options:
     device: runtime.Device = "auto"
     threads: int | None = None
     batch: int | None = None
-    intensity_scale: IntensityScale = "adapt"
+    intensity_scale: IntensityScale = "preset"
     threshold: float | None = None
     min_lesion_mm3: float | None = None
     lesion_peak: float | None = None
@@ -67,7 +68,8 @@ class Options:
         """
         if self.intensity_scale not in get_args(IntensityScale):
             raise UsageError(
-                'intensity_scale "adapt" or "keep" was expected', received=self.intensity_scale
+                'intensity_scale "preset", "adapt" or "keep" was expected',
+                received=self.intensity_scale,
             )
         if self.on_unsuitable not in get_args(OnUnsuitable):
             raise UsageError(

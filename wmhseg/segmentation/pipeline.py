@@ -30,7 +30,7 @@ from wmhseg.segmentation import postprocessing, prediction
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import preset, store
-from wmhseg.weights.methods import is_published
+from wmhseg.weights.methods import intensity_scale, is_published
 from wmhseg.weights.store import Model
 
 _CONSENT = (
@@ -120,6 +120,7 @@ class Segmenter:
             lesion_peak=self.options.lesion_peak,
         )
         self.model = Model(chosen.folder, changed)
+        self._scale = intensity_scale(self.options.intensity_scale, changed)
         self._engine = engine
         self._starting = threading.Lock()
 
@@ -160,9 +161,8 @@ class Segmenter:
             aligned = one_grid.align(flair_level, t1_level, self.model.preset, self.options.steps)
             del flair_level, t1_level, t1_scan
         with watch.stage("prepare"):
-            scale = self.options.intensity_scale
             inputs = network_input.prepare(
-                aligned.flair, aligned.t1, aligned.preset, intensity_scale=scale
+                aligned.flair, aligned.t1, aligned.preset, intensity_scale=self._scale
             )
         post = aligned.preset.postprocessing
         doubts = findings.warnings(found, t1_coverage_known=aligned.steps.registration.applied)
@@ -174,6 +174,7 @@ class Segmenter:
                 *levelling,
                 *aligned.warnings,
                 *inputs.warnings,
+                *self._departures(aligned, inputs),
                 *postprocessing.warnings(
                     len(next(iter(inputs.stacks.values()))), post, inputs.head
                 ),
@@ -184,13 +185,29 @@ class Segmenter:
 
     def _levelled(self, flair: Scan, t1: Scan | None) -> tuple[Scan, Scan | None, list[str]]:
         """Scans whose intensities begin at 0, and what is to be said about others."""
-        preset = self.model.preset
-        adapt = self.options.intensity_scale == "adapt" and not is_published(preset)
+        adapt = self._scale == "adapt"
         flair, told = levels.levelled(flair, adapt=adapt)
-        if t1 is not None and preset.takes_t1:
+        if t1 is not None and self.model.preset.takes_t1:
             t1, more = levels.levelled(t1, adapt=adapt)
             told += more
         return flair, t1, told
+
+    def _departures(self, aligned: one_grid.Aligned, inputs: NetworkInput) -> list[str]:
+        """Says which steps that were asked for are none of the published method's."""
+        if not is_published(self.model.preset):
+            return []
+        scale = ScaleReport(self.options.intensity_scale, self._scale, inputs.scales)
+        taken = {
+            "--bias-correction": aligned.steps.bias_correction.applied,
+            "--registration": aligned.t1_moved,
+            "--pixel-size": aligned.steps.pixel_size.applied,
+            "--intensity-scale": any(scale.applied(name) for name in scale.scans),
+        }
+        names = [name for name, applied in taken.items() if applied]
+        return [
+            f"{' and '.join(names)} changed the scans, which the published method of model "
+            f"{self.model.preset.name} does not: this is not its result."
+        ] * bool(names)
 
     def segment(
         self,
@@ -233,7 +250,7 @@ class Segmenter:
             model=chosen.preset,
             runtime=engine.runtime,
             t1_used=loaded.has_t1,
-            intensity_scale=ScaleReport(self.options.intensity_scale, inputs.scales),
+            intensity_scale=ScaleReport(self.options.intensity_scale, self._scale, inputs.scales),
             steps=aligned.steps,
             slices_computed=made.slices_computed,
             versions=runtime.versions(engine.runtime.backend),

@@ -14,9 +14,10 @@ from typing import Literal
 from wmhseg.errors import PlanError
 from wmhseg.records import MismatchError, require
 from wmhseg.synthesis.recipe import Recipe
+from wmhseg.weights import methods
 from wmhseg.weights import preset as presets
 from wmhseg.weights.inputs import Input, inputs_of_channels
-from wmhseg.weights.preset import NetworkOption, Postprocessing, Preprocessing
+from wmhseg.weights.preset import NetworkOption, Postprocessing, Preprocessing, Preset
 
 FORMAT = 1
 # A checkpoint counts steps in float32, which holds whole numbers up to 16 million.
@@ -151,8 +152,9 @@ class Plan:
         weights: Type of the weights in the model folder.
         preprocessing: Of training and inference alike.
         postprocessing: Of inference.
-        intensity_scale: Of real scans: "auto" keeps those in the challenge's layout as they are
-            and adapts others; see ``wmhseg.segmentation.options.Options``.
+        intensity_scale: Of real scans: "auto" is what the method says, as when the model segments
+            later: "keep" for published methods, else "adapt"; see
+            ``wmhseg.segmentation.options.Options``.
         augmentation: For real scans; null with synthetic ones.
         synthesis: For synthetic scans; null with real ones.
         fitting: What all runs share.
@@ -182,11 +184,15 @@ class Plan:
         return inputs_of_channels(self.channels, self.without_t1)
 
 
-def intensity_scale(plan: Plan, *, challenge: bool) -> Literal["adapt", "keep"]:
-    """What is done to the intensities of a scan, in the challenge's layout or in another."""
-    if plan.intensity_scale == "auto":
-        return "keep" if challenge else "adapt"
-    return plan.intensity_scale
+def intensity_scale(plan: Plan, preset: Preset) -> Literal["adapt", "keep"]:
+    """What is done to the intensities of a scan: the same as when the model segments later.
+
+    Args:
+        plan: The plan.
+        preset: Of the model that it makes.
+    """
+    asked = plan.intensity_scale
+    return methods.intensity_scale("preset" if asked == "auto" else asked, preset)
 
 
 def validate(plan: Plan) -> None:

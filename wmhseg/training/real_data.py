@@ -109,12 +109,14 @@ class PreparedCases:
         slices: Case -> number of its slices.
         skipped: Case -> why it is left out.
         inputs: What the channels of the arrays are.
+        off_scale: Cases that are not on the challenge's intensity scale and were kept so.
     """
 
     folders: Mapping[str, Path]
     slices: Mapping[str, int]
     skipped: Mapping[str, str]
     inputs: tuple[Input, ...]
+    off_scale: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,7 @@ def read_case(case: Case, plan: Plan) -> LabelledInput:
     other = sorted(set(np.unique(scans.labels).tolist()) - {0, 1, 2})
     if other:
         raise LabelsError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
-    scale = plans.intensity_scale(plan, challenge=case.in_challenge_layout)
+    scale = plans.intensity_scale(plan, chosen)
     inputs = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
     return LabelledInput(inputs, scans.labels)
 
@@ -255,6 +257,8 @@ def prepare(
     folders: dict[str, Path] = {}
     slices: dict[str, int] = {}
     skipped: dict[str, str] = {}
+    off_scale: list[str] = []
+    kept = plans.intensity_scale(plan, model_folder.preset_of(plan, ())) == "keep"
     for done, one in enumerate(cases, 1):
         name = one.case.name
         try:
@@ -268,12 +272,14 @@ def prepare(
             _save(place / "inputs.npy", made.stack)
             _save(place / "mask.npy", made.target)
             slices[name] = len(made.stack)
+            if kept and not all(scale.on_scale for scale in made.inputs.scales.values()):
+                off_scale.append(name)
         if progress is not None:
             progress(done, len(cases))
     if not slices:
         first = next(iter(skipped.items()), ("", "none"))
         raise NoCasesError("At least one usable case was expected", received=": ".join(first))
-    return PreparedCases(folders, slices, skipped, plan.inputs)
+    return PreparedCases(folders, slices, skipped, plan.inputs, tuple(off_scale))
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from wmhseg.weights.preset import Postprocessing, Preprocessing, Preset
 
@@ -70,6 +71,18 @@ def is_published(preset: Preset) -> bool:
     Then nothing is adapted to a scan, only told: a thing that differs is another method.
     """
     return preset.preprocessing in [METHODS[name].preprocessing for name in _PUBLISHED]
+
+
+def intensity_scale(
+    asked: Literal["preset", "adapt", "keep"], preset: Preset
+) -> Literal["adapt", "keep"]:
+    """What is done to intensities: what was asked for, else what the preset says.
+
+    A published method is run as the challenge ran it; scans for our own models are adapted.
+    """
+    if asked == "preset":
+        return "keep" if is_published(preset) else "adapt"
+    return asked
 
 
 def method_name(preset: Preset) -> str:
