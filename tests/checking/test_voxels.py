@@ -57,6 +57,14 @@ def test_extent_noise_and_cuts_by_hand() -> None:
     assert cut.extent_mm[0] < 80
 
 
+@pytest.mark.parametrize("skull", [True, False])
+def test_the_brain_by_hand(skull: bool) -> None:
+    """176 x 136 mm; of a head of 200 x 160 mm with 10 mm of skin and bone taken to be around it."""
+    rows, columns = voxels.look(head("FLAIR", skull=skull)).brain_mm
+    expected = (180, 140) if skull else (176, 136)
+    assert (rows, columns) == pytest.approx(expected, abs=6)
+
+
 def test_ghosts_along_one_axis() -> None:
     scan = head("FLAIR", noise=5)
     ghost = 0.1 * np.roll(scan.array, SHAPE[1] // 2, axis=1)

@@ -120,6 +120,22 @@ def test_the_field_is_centred_on_the_head(side: int) -> None:
     assert plain.way.parts[-1].shift == (0, 0)  # type: ignore[attr-defined]
 
 
+# The head takes 100 rows of 2 mm, the brain in it 88.
+@pytest.mark.parametrize(
+    ("rows", "what", "advice"),
+    [
+        (88, "skin and bone rather than brain", "--pixel-size 2.3 "),
+        (76, "with brain, perhaps", "--pixel-size 2.65 "),
+    ],
+)
+def test_what_is_cut_off_and_how_to_see_it(rows: int, what: str, advice: str) -> None:
+    method = replace(OURS, field=(rows, 96), orientation="stored")
+    told = " ".join(prepared(head("FLAIR"), None, method).warnings)
+    assert f"outside the {rows} x 96 pixels" in told
+    assert what in told
+    assert advice in told
+
+
 def test_faults_of_coverage_and_field(shared: Path) -> None:
     """What users saw: T1 over half the head, padding below, a head at the side."""
     segmenter = wmhseg.Segmenter()

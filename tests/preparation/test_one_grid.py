@@ -145,6 +145,31 @@ def test_pixels_out_of_range_are_brought_to_1_mm() -> None:
     assert aligned.way.restore(aligned.flair.array).shape == flair.array.shape
 
 
+def test_pixels_grow_until_the_brain_fits() -> None:
+    """80 rows of 0.9 mm hold 72 mm."""
+    array = np.zeros((20, 100, 90), np.float32)
+    flair = Scan(array, Grid(array.shape, (3.0, 0.9, 0.9)), "FLAIR")
+    method = Preprocessing(field=(80, 80), orientation="LPS", centre="head")
+    preset = make_preset(preprocessing=method)
+    fits = one_grid.align(flair, None, preset, Steps(), (72.0, 60.0))
+    assert not fits.steps.pixel_size.applied
+    cut = one_grid.align(flair, None, preset, Steps(), (73.0, 60.0))
+    assert cut.flair.grid.spacing_mm == (3.0, 1.0, 1.0)
+    assert "73 x 60 mm" in cut.steps.pixel_size.why
+    assert cut.way.restore(cut.flair.array).shape == array.shape
+    off = one_grid.align(flair, None, preset, Steps(pixel_size="off"), (73.0, 60.0))
+    assert not off.steps.pixel_size.applied
+    asked = one_grid.align(flair, None, preset, Steps(pixel_size=1.5), (72.0, 60.0))
+    assert asked.flair.grid.spacing_mm == (3.0, 1.5, 1.5)
+    assert any("Pixels of 1.50 x 1.50 mm are unusual" in w for w in asked.warnings)
+
+
+@pytest.mark.parametrize("value", [0.2, 3.1, float("nan"), -1.0])
+def test_pixels_of_no_scan_are_refused(value: float) -> None:
+    with pytest.raises(errors.UsageError, match=r"a number from 0\.3 to 3"):
+        Steps(pixel_size=value)
+
+
 def test_a_mismatch_is_an_error_or_flair_alone() -> None:
     flair, _ = pair(0)
     other = shifted(pair(1)[1], 2.0)

@@ -113,3 +113,32 @@ def test_a_part_of_a_way(spacing: tuple[float, float, float]) -> None:
     np.testing.assert_array_equal(way.restore(stack), turn.restore(own))
     if not step.changes:
         np.testing.assert_array_equal(way.restore(stack), volume)
+
+
+# Of 260 x 256 pixels; the network sees 200 x 200 of them.
+@pytest.mark.parametrize(
+    ("pixel_mm", "brain_mm", "wanted"),
+    [
+        (0.9, (180.0, 140.0), None),  # 200 x 0.9 = 180 mm: it fits
+        (0.9, (181.0, 140.0), 1.0),
+        (0.9, (140.0, 181.0), 1.0),
+        (0.9, (201.0, 150.0), 1.1),
+        (1.0, (200.0, 150.0), None),
+        (1.0, (221.0, 150.0), 1.2),
+        (1.0, (300.0, 150.0), 1.2),  # the largest of the training, and a warning elsewhere
+        (0.5, (190.0, 140.0), None),  # it comes to 1 mm anyway, 130 mm wide
+        (0.85, (230.0, 100.0), 1.2),  # no longer than the scan, 221 mm
+    ],
+)
+def test_pixels_at_which_the_brain_fits(
+    pixel_mm: float, brain_mm: tuple[float, float], wanted: float | None
+) -> None:
+    grid = Grid((40, 260, 256), (3.0, pixel_mm, pixel_mm))
+    assert resampling.fitting_pixel(grid, (200, 200), brain_mm) == wanted
+
+
+def test_pixels_that_are_asked_for() -> None:
+    grid = Grid((40, 260, 256), (3.0, 1.0, 1.0))
+    assert resampling.plan(grid, 1.5).target.spacing_mm == (3.0, 1.5, 1.5)
+    assert resampling.plan(grid, 1.5).target.shape == (40, 174, 171)
+    assert not resampling.plan(grid, 1.0).changes

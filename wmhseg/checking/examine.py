@@ -295,7 +295,11 @@ def _head(seen: Look, name: str) -> Iterator[Finding]:
     what = {True: "the head", False: "the brain, without skull,", None: "what is bright"}[
         seen.skull
     ]
-    values = {"extent_mm": [round(mm, 1) for mm in seen.extent_mm], "skull": seen.skull}
+    values = {
+        "extent_mm": [round(mm, 1) for mm in seen.extent_mm],
+        "brain_mm": [round(mm, 1) for mm in seen.brain_mm],
+        "skull": seen.skull,
+    }
     if min(length, width) < _LEAST_HEAD_MM:
         yield found("size", Level.ERROR, f"there is no head: {what} is {sizes}.", **values)
         return

@@ -75,6 +75,17 @@ def warnings(findings: Sequence[Finding], *, t1_coverage_known: bool = False) ->
     return [f.text for f in doubts if f.topic not in _COVERAGE or f in missing]
 
 
+def brain_mm(findings: Sequence[Finding]) -> tuple[float, float] | None:
+    """Rows and columns of the brain in FLAIR, mm; None if nobody knows.
+
+    Args:
+        findings: As ``examine`` returns them.
+    """
+    sizes = (f.values["brain_mm"] for f in findings if f.scan == "FLAIR" and "brain_mm" in f.values)
+    rows, columns = next(sizes, (0.0, 0.0))
+    return (rows, columns) if rows and columns else None
+
+
 def to_dict(findings: Sequence[Finding]) -> dict[str, Any]:
     """The findings as plain values, with the worst level in front."""
     worst = max((list(Level).index(f.level) for f in findings), default=0)

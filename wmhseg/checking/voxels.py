@@ -21,6 +21,7 @@ from wmhseg import geometry
 from wmhseg.geometry import Triple
 from wmhseg.io.images import Scan
 from wmhseg.preparation import intensity
+from wmhseg.preparation.sizes import SKIN_AND_BONE_MM
 
 FloatArray = npt.NDArray[np.float32]
 MaskArray = npt.NDArray[np.bool_]
@@ -61,6 +62,8 @@ class Look:
         skull: Whether there is a skull, None if it cannot be told.
         enhanced: Whether T1 holds unusually many voxels far brighter than white matter.
         extent_mm: Of the head or brain: slices, rows, columns.
+        brain_mm: Extent of the brain: rows, columns. Of a head with its skull, of what lies deeper
+            than skin and bone, 30 to 90 mm below the vertex.
         top_share: Area of the head in its uppermost slice of the scan, of the largest slice's.
         bottom_share: The same in the lowest slice.
         side_share: Share of the rows' and columns' border that the head touches.
@@ -74,6 +77,7 @@ class Look:
     skull: bool | None
     enhanced: bool
     extent_mm: Triple
+    brain_mm: tuple[float, float]
     top_share: float
     bottom_share: float
     side_share: float
@@ -108,12 +112,14 @@ def look(scan: Scan) -> Look:
     largest = max(1, int(area.max()))
     edges = [thin.head[:, 0], thin.head[:, -1], thin.head[:, :, 0], thin.head[:, :, -1]]
     snr, ghost = _noise(thin)
+    skull = _skull(thin)
     return Look(
         kind,
         brighter,
-        _skull(thin),
+        skull,
         enhanced,
         _extent(thin),
+        _brain(thin, skull),
         float(area[-1]) / largest,
         float(area[0]) / largest,
         sum(int(e.sum()) for e in edges) / sum(e.size for e in edges),
@@ -196,6 +202,19 @@ def _extent(thin: _Thin) -> Triple:
         first, last = np.searchsorted(total, [0.005 * total[-1], 0.995 * total[-1]])
         sizes.append(float((last - first + 1) * size))
     return sizes[0], sizes[1], sizes[2]
+
+
+def _brain(thin: _Thin, skull: bool | None) -> tuple[float, float]:
+    """Rows and columns of the brain, where it is longest and widest, but for specks."""
+    inside = thin.depth_mm[thin.slab] > (SKIN_AND_BONE_MM if skull else 0)
+    rows, columns = inside.sum((0, 2)), inside.sum((0, 1))
+    row_mm, column_mm = (
+        float(np.ptp(held) + 1) * size
+        if (held := np.flatnonzero(count > 0.01 * count.max())).size
+        else 0.0
+        for count, size in zip((rows, columns), thin.spacing_mm[1:], strict=True)
+    )
+    return row_mm, column_mm
 
 
 def _noise(thin: _Thin) -> tuple[float | None, float | None]:

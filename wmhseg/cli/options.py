@@ -108,14 +108,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "adapt: bring scans that are not on the challenge's scale to it "
         f"(default: {Options.intensity_scale})",
     )
+    group.add_argument(
+        "--pixel-size",
+        type=_pixel_size,
+        default=Steps.pixel_size,
+        metavar="auto|off|MM",
+        help="auto: bring unusual pixels to 1 mm, and those at which the brain would not fit into "
+        "the network's field to larger ones; or pixels of so many mm "
+        f"(default: {Steps.pixel_size})",
+    )
     for name, about in (
         ("reorient", "turn axes to the model's"),
-        ("pixel_size", "bring unusual pixels to 1 mm"),
         ("bias_correction", "N4; auto: when FLAIR and T1 lie on two grids"),
         ("registration", "T1 to FLAIR; auto: when they lie on two grids; header: only resample"),
         ("on_registration_failure", "when T1 does not match FLAIR"),
     ):
         add_choice(group, Steps, name, f"{about} (default: {getattr(Steps, name)})")
+
+
+def _pixel_size(text: str) -> str | float:
+    """A word, or a number of mm; ``Steps`` says which are allowed."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def options_of(arguments: argparse.Namespace) -> Options:

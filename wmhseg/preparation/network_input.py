@@ -5,6 +5,7 @@ This is the one place that makes channels of scans, as the preset's inputs say.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from wmhseg.errors import GridMismatchError, MissingT1Error
 from wmhseg.geometry import Fit, Grid, Way
 from wmhseg.io.images import Scan
 from wmhseg.preparation import intensity
+from wmhseg.preparation.sizes import SKIN_AND_BONE_MM
 from wmhseg.weights import store
 from wmhseg.weights.inputs import How, Input
 from wmhseg.weights.methods import is_published
@@ -31,7 +33,7 @@ LOST_SHARE = 0.02
 _SPECKS, _LEAST_HEAD = 0.01, 0.01
 # Share of FLAIR's head that T1 shows in its last slice if it was cut off there.
 _FULL = 0.3
-_SMALL_PIXEL_MM = 0.9
+_LEAST_DEEP = 0.002
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,12 @@ def _span(counts: npt.NDArray[np.intp], least: float) -> slice:
     return slice(int(held[0]), int(held[-1]) + 1) if held.size else slice(0, len(counts))
 
 
+def _spans(head: npt.NDArray[np.bool_]) -> list[int]:
+    """How many rows and columns the head takes, but for specks."""
+    spans = (_span(head.sum(others), _SPECKS) for others in ((0, 2), (0, 1)))
+    return [span.stop - span.start for span in spans]
+
+
 def _centred(fit: Fit, head: npt.NDArray[np.bool_]) -> Fit:
     """The field with its middle on the head, in those directions in which the head fits."""
     shift = []
@@ -163,16 +171,35 @@ def _fit(grid: Grid, head: npt.NDArray[np.bool_], method: Preprocessing) -> tupl
         fit, lost = centred, _lost(centred, head)
     if lost <= LOST_SHARE:
         return fit, []
+    return fit, [_lost_warning(fit, head, lost, moving=better and method.centre != "head")]
+
+
+def _lost_warning(fit: Fit, head: npt.NDArray[np.bool_], lost: float, *, moving: bool) -> str:
+    """Says how much of the head is not seen, whether it may be brain, and what to do about it."""
+    _, *sides = fit.source.spacing_mm
+    # A part of the head that reaches further out than this is more than skin and bone.
+    wider = [n + 2 * round(SKIN_AND_BONE_MM / mm) for n, mm in zip(fit.field, sides, strict=True)]
+    deep = _lost(replace(fit, field=(wider[0], wider[1])), head)
+    if deep < _LEAST_DEEP:
+        what = (
+            f"skin and bone rather than brain, as it reaches less than {SKIN_AND_BONE_MM:.0f} mm "
+            "beyond them (unless the skull has been removed)"
+        )
+    else:
+        what = "with brain, perhaps"
     rows, columns = fit.field
-    advice = "resample the scan to pixels of about 1 mm"
-    if better and method.centre != "head":
-        advice = "crop the scan at its empty sides, so that the head lies in the middle"
-    elif min(grid.spacing_mm[1:]) > _SMALL_PIXEL_MM:
-        advice = "crop what is not brain"
-    return fit, [
+    needed = max(
+        span * mm / n
+        for span, mm, n in zip(_spans(head), fit.source.spacing_mm[1:], fit.field, strict=True)
+    )
+    side = math.ceil(needed * 20 - 1e-6) / 20
+    advice = "crop the scan at its empty sides, so that the head lies in the middle"
+    if not moving:
+        advice = f"--pixel-size {side:g} would show all of it"
+    return (
         f"{lost:.0%} of the head lies outside the {rows} x {columns} pixels that the network "
-        f"sees, and is left empty: {advice}."
-    ]
+        f"sees, and is left empty: {what}. To change that: {advice}."
+    )
 
 
 # T1 that shows a part of the head ----------------------------------------------------------------

@@ -86,7 +86,13 @@ class Aligned:
         return self.steps.registration.applied or not geometry.turn_between(own, self.turn.source)
 
 
-def align(flair: Scan, t1: Scan | None, chosen: Preset, asked: Steps) -> Aligned:
+def align(
+    flair: Scan,
+    t1: Scan | None,
+    chosen: Preset,
+    asked: Steps,
+    brain_mm: tuple[float, float] | None = None,
+) -> Aligned:
     """Takes the steps.
 
     Args:
@@ -94,6 +100,8 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, asked: Steps) -> Aligned
         t1: The T1 scan as read, or None.
         chosen: The model's preset, which decides on the steps that nobody has set.
         asked: Which steps.
+        brain_mm: Extent of the brain in FLAIR along rows and columns of an LPS scan; None if
+            nobody knows.
 
     Returns:
         The scans for ``network_input.prepare``, and the way back.
@@ -116,9 +124,9 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, asked: Steps) -> Aligned
 
     turn, preset = _turn(flair.grid, chosen, steps)
     reorienting = _reorienting(turn, asked, steps)
-    way = resampling.plan(turn.target)
+    way, why_pixels = _pixels(turn.target, preset, steps, brain_mm)
     if steps.pixel_size == "off":
-        way = Resampling(turn.target, turn.target)
+        why_pixels = _switched("pixel_size", asked, steps)
     warnings = _grid_warnings(way, preset)
     flair, used = _turned(flair, turn), used and _turned_t1(used, turn, same)
 
@@ -142,7 +150,7 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, asked: Steps) -> Aligned
         apart = not one_grid or searching
         used = _resampled(used, way, registered.move if apart else None)
     flair = _resampled(flair, way)
-    pixels = PixelSize(_why_pixels(way, asked, steps), way, time.perf_counter() - started)
+    pixels = PixelSize(why_pixels, way, time.perf_counter() - started)
     if t1 is not None and not chosen.takes_t1:
         warnings.append(f"T1 was given but not used: model {chosen.name} takes FLAIR alone.")
     place = None
@@ -260,14 +268,29 @@ def _corrected(flair: Scan, t1: Scan | None, why: str) -> tuple[Scan, Scan | Non
     return flair, t1, BiasCorrection(why, fields, time.perf_counter() - started)
 
 
-def _why_pixels(way: Resampling, asked: Steps, steps: Steps) -> str:
+def _pixels(
+    grid: Grid, preset: Preset, steps: Steps, brain_mm: tuple[float, float] | None
+) -> tuple[Resampling, str]:
+    """The way to the pixels that the networks see, and why to these."""
     if steps.pixel_size == "off":
-        return _switched("pixel_size", asked, steps)
+        return Resampling(grid, grid), ""
+    if not isinstance(steps.pixel_size, str):
+        return resampling.plan(grid, steps.pixel_size), "pixels of this size were asked for"
+    field = preset.preprocessing.field
+    if brain_mm is not None and grid.orientation == "LPS":
+        pixel_mm = resampling.fitting_pixel(grid, field, brain_mm)
+        if pixel_mm is not None:
+            rows, columns = brain_mm
+            return resampling.plan(grid, pixel_mm), (
+                f"a brain of about {rows:.0f} x {columns:.0f} mm does not fit into the network's "
+                f"{field[0]} x {field[1]} smaller pixels"
+            )
+    way = resampling.plan(grid)
     low, high = resampling.KEPT_PIXEL_MM
     least = resampling.LEAST_SLICE_MM
     if way.changes:
-        return f"outside the {low} to {high} mm (slices: {least} mm) that are kept"
-    return f"pixels of {low} to {high} mm and slices from {least} mm are kept"
+        return way, f"outside the {low} to {high} mm (slices: {least} mm) that are kept"
+    return way, f"pixels of {low} to {high} mm and slices from {least} mm are kept"
 
 
 def _why_move(t1: Scan | None, one_grid: bool, asked: Steps, steps: Steps) -> str:

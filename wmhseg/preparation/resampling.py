@@ -34,6 +34,9 @@ LEAST_SLICE_MM = 0.8
 TARGET_MM = 1.0
 """What pixels and slices outside these ranges are brought to."""
 
+FITTING_MM = (1.0, 1.1, 1.2)
+"""Pixels that are tried, in this order, where the brain does not fit into the network's field."""
+
 
 @dataclass(frozen=True)
 class Resampling:
@@ -69,23 +72,53 @@ class Resampling:
         return _resampled(volume, self.target, self.source)
 
 
-def plan(grid: Grid) -> Resampling:
+def kept(grid: Grid) -> bool:
+    """Whether both pixel sides are in the range of the training."""
+    low, high = KEPT_PIXEL_MM
+    # A hair of room: headers round.
+    return all(low - 1e-3 <= size <= high + 1e-3 for size in grid.spacing_mm[1:])
+
+
+def fitting_pixel(
+    grid: Grid, field: tuple[int, int], brain_mm: tuple[float, float]
+) -> float | None:
+    """The pixel that is needed for the brain to fit into the network's field.
+
+    Args:
+        grid: Of the scan.
+        field: Rows and columns that the network sees.
+        brain_mm: Extent of the brain along rows and columns.
+
+    Returns:
+        A side in mm, or None if the brain fits as it is.
+    """
+
+    def fits(sides: tuple[float, float]) -> bool:
+        sizes = zip(grid.shape[1:], grid.spacing_mm[1:], sides, field, brain_mm, strict=True)
+        return all(min(n * old, mm) <= f * new + 1e-3 for n, old, new, f, mm in sizes)
+
+    _, row_mm, column_mm = grid.spacing_mm
+    if fits((row_mm, column_mm) if kept(grid) else (TARGET_MM, TARGET_MM)):
+        return None
+    return next((side for side in FITTING_MM if fits((side, side))), FITTING_MM[-1])
+
+
+def plan(grid: Grid, pixel_mm: float | None = None) -> Resampling:
     """Plans the way to pixels, and slice distances, of the size seen in training.
 
     Args:
         grid: Of an axial scan: axis 0 is the slices.
+        pixel_mm: Side of the pixels; None: both sides become 1 mm when one of them is out of range.
 
     Returns:
-        The way; both pixel sides become 1 mm when one of them is out of range.
+        The way.
 
     Raises:
         TooLargeError: If that would make more voxels than are read from a file.
     """
     slices, rows, columns = grid.spacing_mm
-    low, high = KEPT_PIXEL_MM
-    # A hair of room: headers round.
-    if not all(low - 1e-3 <= size <= high + 1e-3 for size in (rows, columns)):
-        rows = columns = TARGET_MM
+    if pixel_mm is not None or not kept(grid):
+        rows = columns = pixel_mm or TARGET_MM
     if slices < LEAST_SLICE_MM - 1e-3:
         slices = TARGET_MM
     spacing = (slices, rows, columns)

@@ -17,6 +17,9 @@ VOXEL_MM = (0.1, 20.0)
 FIELD_MM = (30.0, 700.0)
 """Sides of the image; of a slab of few slices one may be shorter."""
 
+SKIN_AND_BONE_MM = 10.0
+"""Less than what usually lies over the brain at the forehead and the back of the head, 12 to 15."""
+
 _UNITS = {1000.0: "metres", 0.001: "micrometres"}
 _OTHER_UNITS = {1000.0: "metres", 10.0: "centimetres", 0.1: "tenths of a millimetre"}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal, get_args, get_type_hints
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from wmhseg.errors import UsageError
 
 PRESET: Final = "preset"
 """A switch that nobody has set: the model's preset decides."""
+
+_PIXEL_MM = (0.3, 3.0)
 
 PUBLISHED = "a published method: nothing is added to it unless asked for"
 """Why a step that nobody has set is not taken."""
@@ -23,7 +25,9 @@ class Steps:
 
     Attributes:
         reorient: "auto" turns axes to the model's; "off" takes the array as it is stored.
-        pixel_size: "auto" brings unusual pixels to 1 mm; "off" never.
+        pixel_size: "auto" brings unusual pixels to 1 mm, and those at which the brain would not
+            fit into the network's field to larger ones; "off" never; a number: to pixels of so
+            many mm, 0.3 to 3.
         bias_correction: "auto" corrects a pair on two grids; "on" always, "off" never.
         registration: "auto" registers T1 on another grid than FLAIR's; "on" also T1 on the same
             grid; "header" believes the headers and only resamples; "off" refuses two grids.
@@ -35,11 +39,12 @@ class Steps:
     'preset'
     >>> wmhseg.Steps(pixel_size="2 mm")
     Traceback (most recent call last):
-    wmhseg.errors.UsageError: pixel_size "preset" or "auto" or "off" was expected. Received: 2 mm.
+    wmhseg.errors.UsageError: pixel_size "preset" or "auto" or "off" or a number from 0.3 to 3 was \
+expected. Received: 2 mm.
     """
 
     reorient: Literal["preset", "auto", "off"] = "preset"
-    pixel_size: Literal["preset", "auto", "off"] = "preset"
+    pixel_size: Literal["preset", "auto", "off"] | float = "preset"
     bias_correction: Literal["preset", "auto", "on", "off"] = "preset"
     registration: Literal["preset", "auto", "on", "header", "off"] = "preset"
     on_registration_failure: Literal["error", "flair-only"] = "error"
@@ -51,10 +56,14 @@ class Steps:
             UsageError: If a value is not one of the documented ones.
         """
         for name, allowed in SWITCHES.items():
-            if getattr(self, name) not in allowed:
+            value = getattr(self, name)
+            if name == "pixel_size" and _is_pixel(value):
+                continue
+            if value not in allowed:
+                more = " or a number from 0.3 to 3" if name == "pixel_size" else ""
                 raise UsageError(
-                    f"{name} " + " or ".join(f'"{a}"' for a in allowed) + " was expected",
-                    received=getattr(self, name),
+                    f"{name} " + " or ".join(f'"{a}"' for a in allowed) + f"{more} was expected",
+                    received=value,
                 )
 
     def resolved(self, *, published: bool) -> Steps:
@@ -73,7 +82,17 @@ class Steps:
         )
 
 
+def _is_pixel(value: object) -> bool:
+    return isinstance(value, (int, float)) and _PIXEL_MM[0] <= value <= _PIXEL_MM[1]
+
+
+def _choices(hint: Any) -> tuple[str, ...]:
+    """The words of a hint, which may allow a number as well."""
+    words = hint if get_origin(hint) is Literal else get_args(hint)[0]
+    return get_args(words)
+
+
 SWITCHES: dict[str, tuple[str, ...]] = {
-    name: get_args(hint) for name, hint in get_type_hints(Steps).items()
+    name: _choices(hint) for name, hint in get_type_hints(Steps).items()
 }
 """Step -> what it may be set to."""

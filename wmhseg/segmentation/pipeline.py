@@ -158,7 +158,13 @@ class Segmenter:
                 findings.check_suitable(found, _CONSENT)
         with watch.stage("raw"):
             flair_level, t1_level, levelling = self._levelled(flair_scan, t1_scan)
-            aligned = one_grid.align(flair_level, t1_level, self.model.preset, self.options.steps)
+            aligned = one_grid.align(
+                flair_level,
+                t1_level,
+                self.model.preset,
+                self.options.steps,
+                findings.brain_mm(found),
+            )
             del flair_level, t1_level, t1_scan
         with watch.stage("prepare"):
             inputs = network_input.prepare(
