@@ -119,5 +119,5 @@ def test_what_only_heavy_modules_know_is_repeated_rightly(
     with pytest.raises(SystemExit):
         main(["models", "import", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert f"default: {importing.method} " in text
-    assert f"default: {importing.network} " in text
+    assert f"default: {importing.method})" in text
+    assert f"default: {importing.network})" in text

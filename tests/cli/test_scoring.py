@@ -88,7 +88,7 @@ def test_half_a_question_is_a_usage_error(
 def test_a_folder(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate(folders, "--title", "mine") == 0
     told = capsys.readouterr()
-    assert told.out.startswith("mine: validation data\n")
+    assert told.out.startswith("mine: data of unstated use\n")
     assert "3 of 3 cases scored" in told.out
     assert "0.750" in told.out
     assert "n = 3, NaN 0" in told.out

@@ -263,12 +263,12 @@ def _voxels(scan: Scan) -> Iterator[Finding]:
     elif count <= _FEW_VALUES:
         yield found("values", Level.WARNING, f"there are only {count} different values.")
     scale = intensity.check_scale(sample, _MASK_THRESHOLDS[name])
-    where = "on" if scale.on_scale else "not on"
-    more = "" if scale.on_scale else f"; wmhseg segment multiplies it by {scale.factor:.4g}"
+    where = "in" if scale.on_scale else "not in"
+    more = "" if scale.on_scale else f"; wmhseg segment multiplies them by {scale.factor:.4g}"
     yield found(
         "scale",
         Level.OK if scale.on_scale else Level.NOTE,
-        f"intensities from {low:g} to {high:g}, {where} the challenge's scale{more}.",
+        f"intensities from {low:g} to {high:g}, {where} the range of the challenge's scans{more}.",
         minimum=low,
         maximum=high,
         factor=scale.factor,

@@ -123,7 +123,7 @@ def check_suitable(
     wrong = [f.text for f in findings if f.level is Level.ERROR]
     if wrong:
         raise UnsuitableScanError(
-            "Scans that can be segmented were expected",
+            "A FLAIR scan of a head, and T1 of the same head where there are two, were expected",
             received=" ".join(wrong),
             advice=advice,
         )

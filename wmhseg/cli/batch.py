@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from wmhseg import errors
 from wmhseg.cli.console import console_of, print_json
 from wmhseg.cli.options import add_running, command_line, model_of, options_of
+from wmhseg.cli.parser import examples, whole
 
 if TYPE_CHECKING:
     from wmhseg.batch.summary import Row
@@ -19,11 +20,29 @@ if TYPE_CHECKING:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_batch)
-    parser.add_argument(
-        "subjects", metavar="TABLE|DIR", help="columns subject, flair, t1; or scans"
+    examples(
+        parser,
+        "batch study --output results --dry-run",
+        "batch study --output results",
+        "batch subjects.csv --output results --jobs 2 --threshold 0.6",
     )
-    parser.add_argument("--output", metavar="DIR", help="one folder a subject in it")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="at once; default: 1")
+    parser.add_argument(
+        "subjects",
+        metavar="TABLE|DIR",
+        help="a table with the columns subject, flair and t1; or a folder of scans",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        help="folder to write to: summary.tsv, and a folder for each subject",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=whole,
+        default=1,
+        metavar="N",
+        help="subjects at once; each needs its own memory (default: 1)",
+    )
     parser.add_argument("--force", action="store_true", help="segment again what is done")
     parser.add_argument(
         "--dry-run", action="store_true", help="print who would be segmented from what; run nothing"

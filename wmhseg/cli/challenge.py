@@ -7,13 +7,29 @@ from pathlib import Path
 
 from wmhseg import errors
 from wmhseg.cli.options import add_running, model_of, options_of
+from wmhseg.cli.parser import examples
 from wmhseg.cli.segment import CaseFiles, segment_case
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_challenge)
-    parser.add_argument("--input", default="/input", metavar="DIR", help="default: /input")
-    parser.add_argument("--output", default="/output", metavar="DIR", help="default: /output")
+    examples(
+        parser,
+        "challenge",
+        "challenge --input case --output result --model stacknet-synthetic",
+    )
+    parser.add_argument(
+        "--input",
+        default="/input",
+        metavar="DIR",
+        help="folder with pre/FLAIR.nii.gz and pre/T1.nii.gz (default: /input)",
+    )
+    parser.add_argument(
+        "--output",
+        default="/output",
+        metavar="DIR",
+        help="folder for result.nii.gz and result.json (default: /output)",
+    )
     add_running(parser)
 
 

@@ -7,10 +7,16 @@ from pathlib import Path
 
 from wmhseg import errors, records
 from wmhseg.cli.console import print_json
+from wmhseg.cli.parser import examples
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_check)
+    examples(
+        parser,
+        "check FLAIR.nii.gz T1.nii.gz",
+        "check FLAIR.nii.gz --json found.json",
+    )
     parser.add_argument("flair", metavar="F", help="FLAIR scan, NIfTI")
     parser.add_argument("t1", metavar="T1", nargs="?", help="T1 scan, NIfTI")
     parser.add_argument("--json", metavar="FILE|-", help="write JSON; -: print it instead")

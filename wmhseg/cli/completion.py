@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 
 from wmhseg import errors
+from wmhseg.cli.parser import examples
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_completion)
+    examples(parser, "completion bash", "completion zsh")
     parser.add_argument(
         "shell",
         choices=("bash", "zsh", "fish", "tcsh", "powershell"),

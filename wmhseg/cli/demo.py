@@ -6,13 +6,15 @@ import argparse
 from pathlib import Path
 
 from wmhseg import errors
+from wmhseg.cli.parser import examples
 from wmhseg.cli.segment import CaseFiles, segment_case
 from wmhseg.segmentation.options import Options
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_demo, json=False)
-    parser.add_argument("--output", required=True, metavar="DIR")
+    examples(parser, "demo --output demo")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(
         "--case-only", action="store_true", help="write the case, do not segment it"
     )

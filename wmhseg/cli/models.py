@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING
 
 from wmhseg import errors
 from wmhseg.cli.console import console_of, print_json
-from wmhseg.cli.parser import Parser, add_general, positive
+from wmhseg.cli.parser import Parser, add_general, examples, positive, whole
 
 if TYPE_CHECKING:
+    from wmhseg.weights.preset import Member
     from wmhseg.weights.store import Model
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_models)
+    examples(
+        parser,
+        "models",
+        "models import 0.h5 1.h5 2.h5 --preset released --name unet-released",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
     importing = actions.add_parser(
@@ -25,11 +31,23 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_general(importing)
     importing.add_argument("files", nargs="+", metavar="HDF5", help="one file a member")
     importing.add_argument("--name", required=True, help="name of the new model")
-    importing.add_argument("--preset", help="pre- and post-processing; default: released")
-    importing.add_argument("--network", help="unet or stacknet; default: unet")
-    importing.add_argument("--kernel", type=positive, help="kernel of the first stage(s)")
-    importing.add_argument("--channels", type=int, choices=[1, 2], default=2)
-    importing.add_argument("--licence", help="default: unknown")
+    importing.add_argument(
+        "--preset", help="method: how scans are prepared and masks are made (default: released)"
+    )
+    importing.add_argument("--network", help="unet or stacknet (default: unet)")
+    importing.add_argument(
+        "--kernel",
+        type=positive,
+        help="pixels of the kernel of the first layers (default: the network's usual one)",
+    )
+    importing.add_argument(
+        "--channels",
+        type=whole,
+        choices=[1, 2],
+        default=2,
+        help="scans that the networks take: 1, FLAIR; 2, FLAIR and T1",
+    )
+    importing.add_argument("--licence", help="licence of the weights (default: unknown)")
     importing.add_argument("--into", metavar="DIR", help="folder of models; default: the user's")
 
 
@@ -63,7 +81,7 @@ def _describe(model: Model) -> dict[str, str]:
     from wmhseg.weights import methods
 
     preset = model.preset
-    networks = sorted({f"{m.network} {m.options or ''}".strip() for m in preset.members})
+    networks = sorted({_network(m) for m in preset.members})
     scans = "FLAIR and T1" if preset.takes_t1 else "FLAIR"
     return {
         "name": preset.name,
@@ -78,6 +96,12 @@ def _describe(model: Model) -> dict[str, str]:
         "reference": preset.reference,
         "folder": str(model.folder),
     }
+
+
+def _network(member: Member) -> str:
+    """Such as "unet", or "stacknet (kernel 3, depth 5)"."""
+    options = ", ".join(f"{name} {value}" for name, value in member.options.items())
+    return f"{member.network} ({options})" if options else member.network
 
 
 def _import(arguments: argparse.Namespace) -> int:

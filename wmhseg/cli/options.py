@@ -9,7 +9,7 @@ import argparse
 import shlex
 from typing import get_args, get_type_hints
 
-from wmhseg.cli.parser import positive, share
+from wmhseg.cli.parser import number, positive, share
 from wmhseg.preparation.steps import SWITCHES, Steps
 from wmhseg.segmentation.options import Options
 
@@ -43,7 +43,11 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         parser: The command's.
     """
     group = parser.add_argument_group("what to run")
-    model = group.add_argument("--model", metavar="NAME|PATH", help='see "wmhseg models"')
+    model = group.add_argument(
+        "--model",
+        metavar="NAME|PATH",
+        help='name from "wmhseg models", or a model folder (default: unet-synthetic)',
+    )
     model.completer = _model_names  # type: ignore[attr-defined]  # what argcomplete looks for
     group.add_argument("--json", action="store_true", help="print the report as JSON")
     add_options(parser)
@@ -63,7 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parser: The command's.
     """
     group = parser.add_argument_group("how to run")
-    add_choice(group, Options, "device")
+    add_choice(group, Options, "device", "auto: a GPU if there is one")
     add_choice(
         group, Options, "engine", "auto: OpenVINO on a CPU where it is installed, else Keras"
     )
@@ -71,30 +75,41 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         group,
         Options,
         "precision",
-        "bf16, where the processor or GPU has it, and tf32, on GPUs: meant to be faster, not equal "
-        "to the last voxel",
+        "f32 is exact; bf16 (processors and GPUs that have it) and tf32 (GPUs) are faster, but "
+        "their masks differ a little",
     )
     group.add_argument("--threads", type=positive, metavar="N", help="default: all available")
     group.add_argument(
-        "--batch", type=positive, metavar="N", help="slices at once; bounds the memory"
+        "--batch",
+        type=positive,
+        metavar="N",
+        help="slices computed at once: fewer need less memory",
     )
     group.add_argument(
-        "--threshold", type=share, metavar="P", help="probability above which a voxel is WMH"
+        "--threshold",
+        type=share,
+        metavar="P",
+        help="voxels with a higher probability are WMH (default: the model's)",
     )
     group.add_argument(
-        "--min-lesion", type=float, metavar="MM3", help="remove smaller lesions; 0 keeps all"
+        "--min-lesion",
+        type=number,
+        metavar="MM3",
+        help="remove smaller lesions; 0 keeps all (default: the model's)",
     )
     group.add_argument(
         "--lesion-peak",
-        type=float,
+        type=number,
         metavar="P",
-        help="remove lesions without a voxel above this probability; 0 keeps all",
+        help="remove lesions in which no voxel has a higher probability; 0 keeps all (default: the "
+        "model's)",
     )
     add_choice(
         group,
         Options,
         "on_unsuitable",
-        "when wmhseg check finds that a result would be worthless (default: error)",
+        "what to do when the scans cannot give a meaningful mask, as wmhseg check finds: stop, or "
+        "go on with a warning (default: error)",
     )
     group = parser.add_argument_group(
         "scans as the scanner gave them (docs/raw-scans.md)",
@@ -105,7 +120,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         group,
         Options,
         "intensity_scale",
-        "adapt: bring scans that are not on the challenge's scale to it "
+        "adapt: multiply scans that are darker or brighter than those of the challenge "
         f"(default: {Options.intensity_scale})",
     )
     group.add_argument(

@@ -3,13 +3,46 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import math
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from wmhseg.errors import UsageError
 
 
+class _Help(argparse.HelpFormatter):
+    """Help that tells the defaults, and leaves examples as they are written."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = text.splitlines()
+        return text if len(lines) > 1 else super()._fill_text(text, width, indent)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help
+        told = text is None or "default" in text or "%(default)s" in text
+        plain = isinstance(action.default, (str, int, float)) and not isinstance(
+            action.default, bool
+        )
+        if told or not plain or action.default in ("", argparse.SUPPRESS):
+            return text
+        return f"{text} (default: %(default)s)"
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors have the form of all others."""
+    """An argument parser whose errors have the form of all others, and whose help has examples."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        """Takes what an ``ArgumentParser`` takes."""
+        settings.setdefault("formatter_class", _Help)
+        super().__init__(*args, **settings)
+        self._words: list[str] = []
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Keeps the words, so that an error can tell which of them is near to an option."""
+        self._words = list(args or ())
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> Any:
         """Raises what is wrong, in place of ending the program.
@@ -17,7 +50,70 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: Always.
         """
-        raise UsageError(message[:1].upper() + message[1:], advice=f'See "{self.prog} --help".')
+        owner = self._owner()
+        see, known = f'See "{owner.prog} --help".', owner._option_string_actions
+        for word in self._words:
+            option = word.partition("=")[0]
+            if option.startswith("--") and option not in {**known, **self._option_string_actions}:
+                raise UsageError(
+                    f'An option of "{owner.prog}" was expected',
+                    received=option,
+                    advice=_nearest(option, known) + see,
+                )
+        for pattern, expected in _SENTENCES:
+            found = re.fullmatch(pattern, message, re.DOTALL)
+            if found:
+                parts = {"received": "", "choices": "", **found.groupdict()}
+                choices = [name.strip(" '") for name in parts["choices"].split(",")]
+                raise UsageError(
+                    expected.format(**parts | {"choices": ", ".join(choices)}),
+                    received=parts["received"],
+                    advice=_nearest(parts["received"], choices) + see,
+                )
+        raise UsageError(message[:1].upper() + message[1:], advice=see)
+
+    def _owner(self) -> Parser:
+        """The parser of the command that was given, or this one."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                given = next((word for word in self._words if word in action.choices), None)
+                if given is not None:
+                    owner: Parser = action.choices[given]
+                    return owner
+        return self
+
+
+# What argparse says -> what was expected.
+_SENTENCES = (
+    (
+        r"argument (?P<name>\S+): invalid choice: '?(?P<received>.*?)'? "
+        r"\(choose from (?P<choices>.*)\)",
+        "{name}: one of {choices} was expected",
+    ),
+    (
+        r"argument (?P<name>\S+): invalid (?P<kind>.*) value: '(?P<received>.*)'",
+        "{name}: {kind} was expected",
+    ),
+    (r"argument (?P<name>\S+): expected one argument", "A value after {name} was expected"),
+    (r"the following arguments are required: (?P<name>.*)", "{name} was expected"),
+    (r"unrecognized arguments: (?P<received>.*)", "Nothing more was expected"),
+)
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """A question, if a known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"Did you mean {near[0]}? " if near else ""
+
+
+def examples(parser: argparse.ArgumentParser, *lines: str) -> None:
+    """Puts command lines below a command's help.
+
+    Args:
+        parser: The command's.
+        *lines: Without the program's name.
+    """
+    parser.epilog = "\n".join(["examples:", *(f"  wmhseg {line}" for line in lines)])
 
 
 def add_general(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
@@ -36,6 +132,19 @@ def add_general(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
         parser.add_argument(*names, action="store_true", default=missing, help=about)
 
 
+def whole(text: str) -> int:
+    """A whole number."""
+    return int(text)
+
+
+def number(text: str) -> float:
+    """A number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
 def positive(text: str) -> int:
     """A whole number above 0."""
     value = int(text)
@@ -52,5 +161,6 @@ def share(text: str) -> float:
     return value
 
 
-# argparse says "invalid whole number above 0 value".
-positive.__name__, share.__name__ = "whole number above 0", "number from 0 to below 1"
+# What is said to be expected when they fail.
+whole.__name__, number.__name__ = "a whole number", "a number"
+positive.__name__, share.__name__ = "a whole number above 0", "a number from 0 to below 1"

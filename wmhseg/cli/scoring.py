@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wmhseg import errors
 from wmhseg.cli.console import Console, console_of, print_json, print_json_text
+from wmhseg.cli.parser import examples, whole
 
 if TYPE_CHECKING:
     from wmhseg.scoring.summary import Overview
@@ -19,15 +20,23 @@ _MOST_NOTES = 10  # on a screen; the summary has them all
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_evaluate)
+    examples(
+        parser,
+        "evaluate --reference wmh.nii.gz --result result.nii.gz",
+        "evaluate --data cases --results results --output scores",
+        "evaluate --data cases --results results --only site=Utrecht",
+    )
     one = parser.add_argument_group("one result")
-    one.add_argument("--reference", metavar="NIFTI", help="reference mask, 2 = left out")
+    one.add_argument(
+        "--reference", metavar="NIFTI", help="mask made by a person: 1 is WMH, 2 is left out"
+    )
     one.add_argument("--result", metavar="NIFTI", help="mask to score")
     many = parser.add_argument_group("a folder of results")
-    many.add_argument("--data", metavar="DIR", help="cases with references")
+    many.add_argument("--data", metavar="DIR", help="cases with reference masks, wmh.nii.gz")
     many.add_argument("--results", metavar="DIR", help="masks to score")
     many.add_argument("--output", metavar="DIR", help="default: RESULTS/evaluation")
     many.add_argument("--format", choices=["csv", "tsv"], default="csv", help="default: csv")
-    many.add_argument("--jobs", type=int, metavar="N", help="processes; default: all processors")
+    many.add_argument("--jobs", type=whole, metavar="N", help="processes; default: all processors")
     many.add_argument("--force", action="store_true", help="score again what is in the table")
     many.add_argument(
         "--only",
@@ -39,9 +48,10 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     many.add_argument("--title", help="of the summary; default: name of the folder")
     many.add_argument(
         "--role",
-        choices=["validation", "test", "demo"],
-        default="validation",
-        help="what the data are; only data that chose nothing are test data",
+        choices=["unstated", "validation", "test", "demo"],
+        default="unstated",
+        help="what the data were used for, to print above the figures; data are test data only if "
+        "nothing was trained on them or chosen by them",
     )
     many.add_argument("--no-plots", action="store_true", help="draw no plots")
     parser.add_argument(
@@ -54,6 +64,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _add_rank(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_rank)
+    examples(parser, "rank scores/metrics.csv --name mine")
     parser.add_argument("table", metavar="METRICS.CSV", help="as evaluate writes it")
     parser.add_argument("--name", default="this result", help="what to call it")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -61,11 +72,14 @@ def _add_rank(parser: argparse.ArgumentParser) -> None:
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_compare)
+    examples(parser, "compare mine/metrics.csv theirs/metrics.csv")
     parser.add_argument("first", metavar="A.CSV", help="as evaluate writes it")
     parser.add_argument("second", metavar="B.CSV", help="the same cases, another method")
     parser.add_argument("--metrics", metavar="M,M,…", help="default: the challenge's five")
-    parser.add_argument("--resamples", type=int, default=9999, help="of the bootstrap")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument(
+        "--resamples", type=whole, default=9999, help="number of samples of the bootstrap"
+    )
+    parser.add_argument("--seed", type=whole, default=0, help="random seed of the bootstrap")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -10,11 +10,18 @@ from pathlib import Path
 from wmhseg import errors
 from wmhseg.cli.console import console_of, print_json_text
 from wmhseg.cli.options import add_running, command_line, model_of, options_of
+from wmhseg.cli.parser import examples
 from wmhseg.segmentation.options import Options
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_segment)
+    examples(
+        parser,
+        "segment --flair FLAIR.nii.gz --t1 T1.nii.gz --output wmh.nii.gz --overlay wmh.png",
+        "segment --flair FLAIR.nii.gz --output wmh.nii.gz --probability p.nii.gz",
+        "segment --model stacknet-synthetic --flair FLAIR.nii.gz --output wmh.nii.gz",
+    )
     parser.add_argument("--flair", required=True, metavar="F", help="FLAIR scan, NIfTI")
     parser.add_argument("--t1", metavar="T1", help="T1 scan of the same head, NIfTI")
     parser.add_argument(

@@ -11,6 +11,7 @@ from wmhseg import errors
 from wmhseg.cli.console import Console, console_of, print_json_text
 from wmhseg.cli.models import print_made
 from wmhseg.cli.options import add_choice, command_line
+from wmhseg.cli.parser import examples, whole
 from wmhseg.segmentation.options import Options
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ _MOST_NAMES = 10
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_train)
+    examples(
+        parser,
+        "train --data DIR --check --output out",
+        "train --data DIR --output out --split k-fold:5 --fold 1",
+        "train --labels LABELS --output out --set runs.*.batch=4",
+    )
     what = parser.add_argument_group("what")
     what.add_argument(
         "--preset",
@@ -48,17 +55,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOW",
         help="what to keep aside, by patient: none, k-fold:5, loso (one patient) or cross-scanner",
     )
-    data.add_argument("--fold", type=int, default=1, metavar="N", help="which part, from 1")
+    data.add_argument("--fold", type=whole, default=1, metavar="N", help="which part, from 1")
     data.add_argument("--check", action="store_true", help="read all data, report, and stop")
     data.add_argument("--validation", metavar="DIR", help="cases to look at while it trains")
     how = parser.add_argument_group("how to run")
     how.add_argument("--output", metavar="DIR", help="checkpoints, logs and the model folder")
-    add_choice(how, Options, "device")
-    how.add_argument("--threads", type=int, metavar="N", help="default: all available")
-    how.add_argument("--producers", type=int, metavar="N", help="processes that draw batches")
+    add_choice(how, Options, "device", "auto: a GPU if there is one")
+    how.add_argument("--threads", type=whole, metavar="N", help="default: all available")
+    how.add_argument("--producers", type=whole, metavar="N", help="processes that draw batches")
     # Only said here: ``Running`` holds the numbers, and would load what a training needs.
     for name, steps in (("checkpoint", 250), ("log", 50), ("look", 1000)):
-        how.add_argument(f"--{name}-every", type=int, metavar="STEPS", help=f"default: {steps}")
+        how.add_argument(f"--{name}-every", type=whole, metavar="STEPS", help=f"default: {steps}")
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -109,8 +116,9 @@ def _train_on_scans(
             console.warn(f"skipped {name}: {why}")
         if prepared.off_scale:
             console.warn(
-                f"{len(prepared.off_scale)} of {len(prepared.folders)} cases are not on the "
-                "challenge's intensity scale and were kept so, as the published method keeps them: "
+                f"{len(prepared.off_scale)} of {len(prepared.folders)} cases do not have the "
+                "brightness of the challenge's scans and are kept so, as the published method "
+                "does: "
                 + ", ".join(prepared.off_scale[:_MOST_NAMES])
                 + ". To adapt them: --set intensity_scale=adapt, and --intensity-scale adapt when "
                 "the model segments."

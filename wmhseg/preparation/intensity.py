@@ -119,8 +119,8 @@ def zscore(volume: FloatArray, mask: MaskArray, *, name: str) -> FloatArray:
         raise EmptyMaskError(
             f"Some voxels of the {name} image above the brain-mask threshold were expected",
             received=f"none; the largest value is {float(volume.max()):.6g}",
-            advice="If the scan is not on the challenge's intensity scale, let wmhseg adapt it "
-            "(--intensity-scale adapt).",
+            advice="If the scan is much darker than those of the challenge, let wmhseg adapt it: "
+            "--intensity-scale adapt.",
         )
     mean, deviation = values.mean(), values.std()
     if deviation <= 1e-12 * max(1.0, abs(mean)):

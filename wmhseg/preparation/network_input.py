@@ -116,9 +116,9 @@ def _scaled(
         volume = intensity.rescale(volume, scale.factor)
     elif not scale.on_scale:
         warnings.append(
-            f"The {name} image is not on the challenge's intensity scale (masks agree to DSC "
-            f"{scale.agreement:.2f}) and was not adapted; --intensity-scale adapt would multiply "
-            f"it by {scale.factor:.4g}."
+            f"The {name} image is darker or brighter than the scans that the method was made for: "
+            f"its brain mask would be another (DSC {scale.agreement:.2f}). Nothing was changed; "
+            f"--intensity-scale adapt would multiply it by {scale.factor:.4g}."
         )
     return volume, scale, warnings
 

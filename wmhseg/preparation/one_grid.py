@@ -314,8 +314,8 @@ def _registration_warnings(registered: T1Registration, steps: Steps) -> list[str
     """Says when T1 is not used or shows too little; raises where it has to be used."""
     if registered.failed and registered.result is not None:
         received = (
-            f"an edge agreement of {registered.result.agreement:.3f}, below "
-            f"{registration.LEAST_AGREEMENT}, after {registered.result.starts} starts"
+            f"edges that match too badly ({registered.result.agreement:.3f}; at least "
+            f"{registration.LEAST_AGREEMENT} is needed), after {registered.result.starts} starts"
         )
         if steps.on_registration_failure == "error":
             raise RegistrationError(

@@ -198,7 +198,7 @@ class Report:
         if registered is not None:
             lines.append(
                 f"registered   T1 by {registered.move.angle_deg:.1f} degrees, "
-                f"{registered.move.distance_mm:.1f} mm; edge agreement {registered.agreement:.3f} "
-                f"({registration.LEAST_AGREEMENT} is the least)"
+                f"{registered.move.distance_mm:.1f} mm; edges match {registered.agreement:.3f} "
+                f"(at least {registration.LEAST_AGREEMENT} is needed)"
             )
         return lines

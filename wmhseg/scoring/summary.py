@@ -12,10 +12,12 @@ from wmhseg.scoring import statistics
 from wmhseg.scoring.statistics import BlandAltman, Bootstrap, Summary, bland_altman
 from wmhseg.scoring.table import COUNTS, VALUES, Score
 
-Role = Literal["validation", "test", "demo"]
+Role = Literal["unstated", "validation", "test", "demo"]
 ROLES: Mapping[Role, str] = {
-    "validation": "Validation data: they may have been used to choose something. These are not "
-    "test figures.",
+    "unstated": "What these data were used for has not been said (--role). Call them test data "
+    "only if nothing was trained on them, and nothing chosen by looking at them.",
+    "validation": "Validation data: something may have been chosen by looking at them, so these "
+    "are not test figures.",
     "test": "Test data: not used to train or to choose anything that is scored here.",
     "demo": "Demonstration on synthetic data: it shows that everything runs, not how good it is.",
 }
@@ -46,7 +48,8 @@ SIZE_CLASSES: Mapping[str, str] = {"small": "< 10", "medium": "10-20", "large": 
 
 def heading(title: str, role: Role) -> str:
     """Title with the role of the data, which no table is without."""
-    return f"{title}: {role} data" if role != "demo" else f"{title}: demo"
+    kinds = {"demo": "demo", "unstated": "data of unstated use"}
+    return f"{title}: {kinds.get(role, f'{role} data')}"
 
 
 @dataclass(frozen=True)
