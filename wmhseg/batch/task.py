@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -63,6 +64,13 @@ def segment_one(task: Task) -> Row:
     Returns:
         The subject's row.
     """
+    with warnings.catch_warnings():
+        # The row holds them, and whoever runs the batch tells.
+        warnings.simplefilter("ignore", errors.WmhsegWarning)
+        return _segmented(task)
+
+
+def _segmented(task: Task) -> Row:
     subject = task.subject
     try:
         inputs = [path for path in (subject.flair, subject.t1) if path is not None]

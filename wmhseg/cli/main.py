@@ -13,6 +13,7 @@ import importlib
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 
 from wmhseg import errors
@@ -99,7 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; errors have been printed as one line.
     """
-    with everything_printable():
+    with everything_printable(), warnings.catch_warnings():
+        # Commands print these sentences themselves.
+        warnings.simplefilter("ignore", errors.WmhsegWarning)
         return _main(list(sys.argv[1:] if argv is None else argv))
 
 

@@ -7,8 +7,10 @@ module of its own.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +18,7 @@ from dataclasses import dataclass, replace
 from wmhseg.checking import examine, findings
 from wmhseg.engines import interface, runtime
 from wmhseg.engines.start import start_engine
+from wmhseg.errors import WmhsegWarning
 from wmhseg.geometry import Triple
 from wmhseg.io import sources
 from wmhseg.io.images import Scan
@@ -62,12 +65,14 @@ class Loaded:
         aligned: What was done to it before preparation; without the voxels of T1.
         inputs: What the networks take, the whole way back to ``flair``, and all warnings.
         seconds: Stage -> wall-clock seconds so far.
+        path: Of the FLAIR scan; "" if it came from memory.
     """
 
     flair: Scan
     aligned: one_grid.Aligned
     inputs: NetworkInput
     seconds: dict[str, float]
+    path: str = ""
 
     @property
     def has_t1(self) -> bool:
@@ -146,6 +151,8 @@ class Segmenter:
             flair_scan = sources.read(flair, spacing_mm, name="FLAIR")
             t1_scan = None if t1 is None else sources.read(t1, spacing_mm, name="T1")
         for scan in filter(None, (flair_scan, t1_scan)):
+            if spacing_mm is not None:
+                sizes.check_order(scan)
             sizes.check_size(scan)
         with watch.stage("check"):
             found = examine.examine(flair_scan, t1_scan if self.model.preset.takes_t1 else None)
@@ -176,7 +183,8 @@ class Segmenter:
             ),
         )
         # The voxels of T1 have done their work, and the largest scans need the room.
-        return Loaded(flair_scan, replace(aligned, t1=None), inputs, watch.seconds)
+        name = os.fspath(flair) if isinstance(flair, (str, os.PathLike)) else ""
+        return Loaded(flair_scan, replace(aligned, t1=None), inputs, watch.seconds, name)
 
     def _levelled(self, flair: Scan, t1: Scan | None) -> tuple[Scan, Scan | None, list[str]]:
         """Scans whose intensities begin at 0, and what is to be said about others."""
@@ -213,7 +221,8 @@ class Segmenter:
         progress: Progress | None = None,
     ) -> Segmentation:
         """``load``, then ``compute``; arguments and errors as those of ``wmhseg.segment``."""
-        return self.compute(self.load(flair, t1, spacing_mm=spacing_mm), progress)
+        loaded = self.load(flair, t1, spacing_mm=spacing_mm)
+        return _warned(self._computed(loaded, progress), loaded.path)
 
     def compute(self, loaded: Loaded, progress: Progress | None = None) -> Segmentation:
         """Computes the mask of a loaded scan.
@@ -226,6 +235,9 @@ class Segmenter:
             ModelError: If weights are missing, damaged, or not the network's.
             DeviceError: If the engine, device or precision asked for is not there.
         """
+        return _warned(self._computed(loaded, progress), loaded.path)
+
+    def _computed(self, loaded: Loaded, progress: Progress | None) -> Segmentation:
         watch = _Stopwatch()
         watch.seconds.update(loaded.seconds)
         with watch.stage("start engine"):
@@ -257,6 +269,22 @@ class Segmenter:
         )
 
 
+def _warned(result: Segmentation, path: str) -> Segmentation:
+    """Gives every warning of a report as one of Python's, at the line that called this package."""
+    for sentence in result.report.warnings:
+        text = f"{path}: {sentence}" if path else sentence
+        warnings.warn(text, WmhsegWarning, stacklevel=_own_frames())
+    return result
+
+
+def _own_frames() -> int:
+    """What ``warnings.warn`` needs to skip this module's frames; Python 3.12 could do it itself."""
+    frame, count = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename == __file__:
+        frame, count = frame.f_back, count + 1
+    return count
+
+
 def segment(
     flair: Source,
     t1: Source | None = None,
@@ -269,7 +297,7 @@ def segment(
     """Segments white matter hyperintensities.
 
     Args:
-        flair: FLAIR scan: a path, a SimpleITK image, or an array (slice, row, column).
+        flair: FLAIR scan: a path, a SimpleITK or nibabel image, or an array (slice, row, column).
         t1: T1 scan of the same head, in the same forms; None with a model that works on FLAIR
             alone. On another grid it is registered first.
         spacing_mm: Voxel size (slice, row, column) in mm; needed for arrays, which are taken to
@@ -284,6 +312,9 @@ def segment(
 
     Raises:
         WmhsegError: One of its children, each with one clear sentence.
+
+    Warns:
+        WmhsegWarning: For every sentence of ``report.warnings``.
 
     >>> import wmhseg
     >>> result = wmhseg.segment("FLAIR.nii.gz", "T1.nii.gz")

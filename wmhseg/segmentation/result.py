@@ -27,7 +27,8 @@ class Segmentation:
     """A finished segmentation on the FLAIR scan's grid.
 
     Attributes:
-        mask: (slice, row, column) uint8, 1 = WMH, in the file's own orientation.
+        mask: (slice, row, column) uint8, 1 = WMH, in the file's own orientation. ``mask.T`` is
+            in the order of nibabel: ``nibabel.Nifti1Image(result.mask.T, flair.affine)``.
         probability: Mean probability of the members, float32, same shape; 0 in the end slices
             and outside the network's field, where nothing is computed.
         grid: Where the voxels lie.
