@@ -73,8 +73,9 @@ def evaluate(evaluation: Evaluation, contenders: Sequence[Contender], console: C
         raise errors.UsageError(
             "Models of different names were expected", received=", ".join(names)
         )
-    if evaluation.plots:
-        figures.check_available()
+    plotting = evaluation.plots and figures.available()
+    if evaluation.plots and not plotting:
+        console.say(figures.NO_PLOTS)
     files.check_writable(evaluation.output)
     remarks = _test_set_remarks(evaluation)
     for remark in remarks:
@@ -82,7 +83,7 @@ def evaluate(evaluation: Evaluation, contenders: Sequence[Contender], console: C
     overviews = [_evaluate_one(evaluation, contender, remarks, console) for contender in contenders]
     scored = {one.study.title: one.study.scores for one in overviews}
     heading = summary.heading(evaluation.title, evaluation.role)
-    drawn = figures.draw_all(scored, heading) if evaluation.plots else {}
+    drawn = figures.draw_all(scored, heading) if plotting else {}
     for name, content in drawn.items():
         files.write_bytes(evaluation.output / name, content)
     files.write_text(evaluation.output / "table.csv", tables.to_csv(overviews))
@@ -136,12 +137,13 @@ def _segment_all(
         today = fingerprint(contender.identity, *given) if case.flair else ""
         if evaluation.scoring.force or stamp.read(today) is None:
             try:
-                files.check_writable(target.parent)
-                # A mask from before must not be scored as if it were of today's inputs.
-                stamp.clear()
-                target.unlink(missing_ok=True)
-                contender.segment(case, target)
-                stamp.write(today)
+                with files.without_empty_folders(target.parent):
+                    files.check_writable(target.parent)
+                    # A mask from before must not be scored as if it were of today's inputs.
+                    stamp.clear()
+                    target.unlink(missing_ok=True)
+                    contender.segment(case, target)
+                    stamp.write(today)
             except errors.InputError as error:
                 failures[case.name] = Problem(ProblemKind.NOT_SEGMENTED, str(error))
         progress(done, len(cases))

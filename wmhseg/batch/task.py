@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,7 @@ from wmhseg.batch.summary import DONE, FAILED, SKIPPED, Row, mask_in, row_of, st
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import files
 from wmhseg.io.stamps import Stamp
+from wmhseg.reporting import earlier
 from wmhseg.segmentation import pipeline
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
@@ -67,7 +69,16 @@ def segment_one(task: Task) -> Row:
     with warnings.catch_warnings():
         # The row holds them, and whoever runs the batch tells.
         warnings.simplefilter("ignore", errors.WmhsegWarning)
-        return _segmented(task)
+        row = _segmented(task)
+    if row.status == FAILED:
+        remove_if_empty(task.folder)
+    return row
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Leaves no folder of a subject that has no result."""
+    with contextlib.suppress(OSError):  # it holds something, or was never made
+        folder.rmdir()
 
 
 def _segmented(task: Task) -> Row:
@@ -75,7 +86,7 @@ def _segmented(task: Task) -> Row:
     try:
         inputs = [path for path in (subject.flair, subject.t1) if path is not None]
         _check_flair(subject)
-        task.stamp.clear()
+        _clear(task)
         files.check_outputs([*task.stamp.outputs, task.stamp.path], inputs=inputs)
         segmentation = _kept_segmenter(task.model, task.options).segment(subject, task.upcoming)
         segmentation.save(task.mask)
@@ -99,6 +110,16 @@ def _segmented(task: Task) -> Row:
         line = " ".join(f"internal error: {type(error).__name__}: {error}".split())[:300]
         return _failed_inside(subject, line)
     return row
+
+
+def _clear(task: Task) -> None:
+    """Removes an outdated result, with all that was written beside it."""
+    mask, report = task.stamp.outputs
+    if task.stamp.path.is_file():
+        for path in earlier.left_behind(report, {"mask": mask}):
+            with contextlib.suppress(OSError):
+                path.unlink()
+    task.stamp.clear()
 
 
 def _failed_inside(subject: Subject, line: str) -> Row:

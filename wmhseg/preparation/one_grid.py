@@ -145,6 +145,8 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, asked: Steps) -> Aligned
     pixels = PixelSize(_why_pixels(way, asked, steps), way, time.perf_counter() - started)
     if t1 is not None and not chosen.takes_t1:
         warnings.append(f"T1 was given but not used: model {chosen.name} takes FLAIR alone.")
+    elif t1 is None and chosen.works_without_t1 and chosen.takes_t1:
+        warnings.append("No T1 was given: its channel was left empty.")
     place = None
     if used is not None and t1 is not None:
         place = T1Place(t1.grid, registered.move, t1.header)
