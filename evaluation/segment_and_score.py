@@ -17,6 +17,7 @@ from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case, Problem, ProblemKind
 from wmhseg.datasets.results import Pair, pair_results
 from wmhseg.io import files
+from wmhseg.io.progress import Progress
 from wmhseg.io.stamps import Stamp, fingerprint
 from wmhseg.scoring import figures, score, summary, summary_files
 from wmhseg.scoring.score import Scoring
@@ -107,7 +108,8 @@ def _evaluate_one(
 ) -> Overview:
     folder = evaluation.output / contender.name
     files.check_writable(folder)
-    failures = _segment_all(evaluation, contender, folder, console)
+    with console.progress(f"{contender.name}: segmenting", "cases") as show:
+        failures = _segment_all(evaluation, contender, folder, show)
     paired, _ = pair_results(evaluation.cases, folder)
     pairs = [
         Pair(pair.case, None, failures[pair.case.name])
@@ -115,8 +117,8 @@ def _evaluate_one(
         else pair
         for pair in paired
     ]
-    progress = console.progress(f"{contender.name}: scoring", "cases")
-    scores = score.score_pairs(pairs, folder / "metrics.csv", evaluation.scoring, progress)
+    with console.progress(f"{contender.name}: scoring", "cases") as show:
+        scores = score.score_pairs(pairs, folder / "metrics.csv", evaluation.scoring, show)
     study = Study(contender.name, evaluation.role, tuple(scores), (contender.about, *remarks))
     overview = summary.overview(study)
     summary_files.write(overview, folder, {})
@@ -124,12 +126,11 @@ def _evaluate_one(
 
 
 def _segment_all(
-    evaluation: Evaluation, contender: Contender, folder: Path, console: Console
+    evaluation: Evaluation, contender: Contender, folder: Path, progress: Progress
 ) -> dict[str, Problem]:
     """Segments what is not there yet; returns why a case could not be."""
     failures = {}
     cases = [case for case in evaluation.cases if case.problem is None]
-    progress = console.progress(f"{contender.name}: segmenting", "cases")
     for done, case in enumerate(cases, 1):
         target = folder / case.name / "result.nii.gz"
         stamp = Stamp(target.with_name(_STAMP), (target,))

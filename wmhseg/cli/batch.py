@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from wmhseg import errors
 from wmhseg.cli.console import console_of, print_json
 from wmhseg.cli.options import add_running, model_of, options_of
+from wmhseg.io.progress import Bar
 
 if TYPE_CHECKING:
     from wmhseg.batch.summary import Row
@@ -46,8 +48,11 @@ def _batch(arguments: argparse.Namespace) -> int:
         _print_subjects(subjects, as_json=arguments.json)
         return errors.EXIT_OK
     output = Path(arguments.output)
+    # Where there is no bar the lines of the subjects say how far it is.
+    bar = Bar("segmenting", "subjects", quiet=console.quiet or not sys.stderr.isatty())
 
     def tell(done: int, total: int, row: Row) -> None:
+        bar(done, total)
         if row.error:
             console.warn(f"{done}/{total} {row.subject}: {row.error}")
             return
@@ -59,7 +64,8 @@ def _batch(arguments: argparse.Namespace) -> int:
     settings = run.BatchOptions(
         model_of(arguments), options_of(arguments), arguments.jobs, arguments.force
     )
-    rows = run.run(subjects, output, settings, tell)
+    with bar:
+        rows = run.run(subjects, output, settings, tell)
     if arguments.json:
         print_json([asdict(row) for row in rows])
     else:

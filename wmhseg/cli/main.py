@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from wmhseg import errors
 from wmhseg.cli.console import everything_printable
 from wmhseg.cli.parser import Parser, add_general
+from wmhseg.io.progress import close_all
 from wmhseg.version import __version__
 
 # Name -> its file here, which has a table COMMANDS of functions that add arguments, and a sentence.
@@ -164,7 +165,6 @@ def _failed(message: str, code: int, debug: bool) -> int:
             import traceback
 
             traceback.print_exc()
-        if sys.stderr.isatty():
-            print("\r\033[K", end="", file=sys.stderr)  # clears a progress bar that was left open
+        close_all()
         print(f"wmhseg: error: {message}", file=sys.stderr, flush=True)
     return code

@@ -137,12 +137,9 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     output = Path(arguments.output) if arguments.output else results / "evaluation"
     files.check_writable(output)
     title = arguments.title or results.resolve().name
-    scores = score_pairs(
-        matched,
-        output / f"metrics.{arguments.format}",
-        scoring,
-        console.progress("scoring", "cases"),
-    )
+    table = output / f"metrics.{arguments.format}"
+    with console.progress("scoring", "cases") as show:
+        scores = score_pairs(matched, table, scoring, show)
     overview = summary.overview(summary.Study(title, arguments.role, tuple(scores)))
     plots = figures.draw_all({title: scores}, overview.study.heading) if plotting else {}
     summary_files.write(overview, output, plots)

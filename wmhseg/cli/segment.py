@@ -130,10 +130,12 @@ def _computed(case: CaseFiles, model: str, options: Options, console: Console) -
         console.say(f"FLAIR        {case.flair}")
         console.say(f"T1           {case.t1 or 'none'}")
     segmenter = pipeline.Segmenter(chosen, options)
-    loaded = segmenter.load(case.flair, case.t1)
+    with console.progress("preparing") as show:
+        loaded = segmenter.load(case.flair, case.t1, progress=show)
     if case.mask_on_t1 is not None and not loaded.has_t1:
         raise errors.UsageError("--mask-on-t1 needs a T1 that matches FLAIR", received="another")
-    result = segmenter.compute(loaded, console.progress("segmenting", "slices"))
+    with console.progress("segmenting", "slices") as show:
+        result = segmenter.compute(loaded, show)
     for warning in result.report.warnings:
         console.warn(warning)
     return result

@@ -22,7 +22,7 @@ from wmhseg.errors import WmhsegWarning
 from wmhseg.geometry import Triple
 from wmhseg.io import sources
 from wmhseg.io.images import Scan
-from wmhseg.io.progress import Progress
+from wmhseg.io.progress import Progress, Tally
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
 from wmhseg.preparation import levels, network_input, one_grid, sizes
@@ -39,6 +39,8 @@ _CONSENT = (
     "Look at the scans and check the names of the files. To segment them all the same: "
     "--on-unsuitable warn."
 )
+
+_PREPARING = 10  # parts of a ``Tally``, a tenth of a second each on an ordinary scan
 
 
 class _Stopwatch:
@@ -144,9 +146,13 @@ class Segmenter:
         t1: Source | None = None,
         *,
         spacing_mm: Triple | None = None,
+        progress: Progress | None = None,
     ) -> Loaded:
-        """Reads, checks and prepares a scan; arguments and errors as those of ``segment``."""
-        watch = _Stopwatch()
+        """Reads, checks and prepares a scan; arguments and errors as those of ``segment``.
+
+        ``progress`` is called with (done, total) once the scans are read and the work is known.
+        """
+        watch, tally = _Stopwatch(), Tally(progress)
         with watch.stage("read"):
             flair_scan = sources.read(flair, spacing_mm, name="FLAIR")
             t1_scan = None if t1 is None else sources.read(t1, spacing_mm, name="T1")
@@ -159,13 +165,17 @@ class Segmenter:
             if self.options.on_unsuitable == "error" and not is_published(self.model.preset):
                 findings.check_suitable(found, _CONSENT)
         with watch.stage("raw"):
+            tally.plan(_PREPARING)
             flair_level, t1_level, levelling = self._levelled(flair_scan, t1_scan)
-            aligned = one_grid.align(flair_level, t1_level, self.model.preset, self.options.steps)
+            aligned = one_grid.align(
+                flair_level, t1_level, self.model.preset, self.options.steps, tally
+            )
             del flair_level, t1_level, t1_scan
         with watch.stage("prepare"):
             inputs = network_input.prepare(
                 aligned.flair, aligned.t1, aligned.preset, intensity_scale=self._scale
             )
+        tally.done(_PREPARING)
         post = aligned.preset.postprocessing
         doubts = findings.warnings(found, t1_coverage_known=aligned.steps.registration.applied)
         inputs = replace(
