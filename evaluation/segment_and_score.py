@@ -17,6 +17,7 @@ from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case, Problem, ProblemKind
 from wmhseg.datasets.results import Pair, pair_results
 from wmhseg.io import files
+from wmhseg.io.progress import Progress
 from wmhseg.io.stamps import Stamp, fingerprint
 from wmhseg.scoring import figures, score, summary, summary_files
 from wmhseg.scoring.score import Scoring
@@ -73,8 +74,9 @@ def evaluate(evaluation: Evaluation, contenders: Sequence[Contender], console: C
         raise errors.UsageError(
             "Models of different names were expected", received=", ".join(names)
         )
-    if evaluation.plots:
-        figures.check_available()
+    plotting = evaluation.plots and figures.available()
+    if evaluation.plots and not plotting:
+        console.say(figures.NO_PLOTS)
     files.check_writable(evaluation.output)
     remarks = _test_set_remarks(evaluation)
     for remark in remarks:
@@ -82,7 +84,7 @@ def evaluate(evaluation: Evaluation, contenders: Sequence[Contender], console: C
     overviews = [_evaluate_one(evaluation, contender, remarks, console) for contender in contenders]
     scored = {one.study.title: one.study.scores for one in overviews}
     heading = summary.heading(evaluation.title, evaluation.role)
-    drawn = figures.draw_all(scored, heading) if evaluation.plots else {}
+    drawn = figures.draw_all(scored, heading) if plotting else {}
     for name, content in drawn.items():
         files.write_bytes(evaluation.output / name, content)
     files.write_text(evaluation.output / "table.csv", tables.to_csv(overviews))
@@ -106,7 +108,8 @@ def _evaluate_one(
 ) -> Overview:
     folder = evaluation.output / contender.name
     files.check_writable(folder)
-    failures = _segment_all(evaluation, contender, folder, console)
+    with console.progress(f"{contender.name}: segmenting", "cases") as show:
+        failures = _segment_all(evaluation, contender, folder, show)
     paired, _ = pair_results(evaluation.cases, folder)
     pairs = [
         Pair(pair.case, None, failures[pair.case.name])
@@ -114,8 +117,8 @@ def _evaluate_one(
         else pair
         for pair in paired
     ]
-    progress = console.progress(f"{contender.name}: scoring", "cases")
-    scores = score.score_pairs(pairs, folder / "metrics.csv", evaluation.scoring, progress)
+    with console.progress(f"{contender.name}: scoring", "cases") as show:
+        scores = score.score_pairs(pairs, folder / "metrics.csv", evaluation.scoring, show)
     study = Study(contender.name, evaluation.role, tuple(scores), (contender.about, *remarks))
     overview = summary.overview(study)
     summary_files.write(overview, folder, {})
@@ -123,12 +126,11 @@ def _evaluate_one(
 
 
 def _segment_all(
-    evaluation: Evaluation, contender: Contender, folder: Path, console: Console
+    evaluation: Evaluation, contender: Contender, folder: Path, progress: Progress
 ) -> dict[str, Problem]:
     """Segments what is not there yet; returns why a case could not be."""
     failures = {}
     cases = [case for case in evaluation.cases if case.problem is None]
-    progress = console.progress(f"{contender.name}: segmenting", "cases")
     for done, case in enumerate(cases, 1):
         target = folder / case.name / "result.nii.gz"
         stamp = Stamp(target.with_name(_STAMP), (target,))
@@ -136,12 +138,13 @@ def _segment_all(
         today = fingerprint(contender.identity, *given) if case.flair else ""
         if evaluation.scoring.force or stamp.read(today) is None:
             try:
-                files.check_writable(target.parent)
-                # A mask from before must not be scored as if it were of today's inputs.
-                stamp.clear()
-                target.unlink(missing_ok=True)
-                contender.segment(case, target)
-                stamp.write(today)
+                with files.without_empty_folders(target.parent):
+                    files.check_writable(target.parent)
+                    # A mask from before must not be scored as if it were of today's inputs.
+                    stamp.clear()
+                    target.unlink(missing_ok=True)
+                    contender.segment(case, target)
+                    stamp.write(today)
             except errors.InputError as error:
                 failures[case.name] = Problem(ProblemKind.NOT_SEGMENTED, str(error))
         progress(done, len(cases))

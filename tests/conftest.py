@@ -24,6 +24,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Phantoms are warned of in every run; tests of warnings ask for them."""
+    config.addinivalue_line("filterwarnings", "ignore::wmhseg.WmhsegWarning")
+
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

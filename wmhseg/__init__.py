@@ -57,6 +57,7 @@ from wmhseg.errors import (
     UsageError,
     WeightsError,
     WmhsegError,
+    WmhsegWarning,
 )
 from wmhseg.version import __version__
 
@@ -132,6 +133,7 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "WmhsegError",
+    "WmhsegWarning",
     "__version__",
     "check",
     "segment",

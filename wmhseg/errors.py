@@ -17,6 +17,24 @@ def _sentence(text: str) -> str:
     return line if line.endswith((".", "!", "?")) else line + "."
 
 
+class WmhsegWarning(UserWarning):
+    """What a person should know about a result that was made all the same.
+
+    The functions of Python give it for every sentence of ``report.warnings``, which holds them as
+    well; the command line prints the sentences instead.
+
+    >>> import warnings
+    >>> import wmhseg
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", wmhseg.WmhsegWarning)
+    ...     result = wmhseg.segment("FLAIR.nii.gz")
+    >>> len(caught) == len(result.report.warnings)
+    True
+    >>> any("No T1 was given" in str(warning.message) for warning in caught)
+    True
+    """
+
+
 class WmhsegError(Exception):
     """Base of all errors that a user can do something about.
 

@@ -84,8 +84,8 @@ class _Baselines:
                     f"More than {self.sources.settings.held_out_maps} label maps were expected",
                     received=f"{len(people)} in {self.sources.labels}",
                 )
-            progress = self.console.progress("baselines: learning", "scans")
-            learned = learning.learn(people, self.maps, self.sources.settings, progress)
+            with self.console.progress("baselines: learning", "scans") as show:
+                learned = learning.learn(people, self.maps, self.sources.settings, show)
             files.check_writable(kept.parent)
             files.write_bytes(kept, learning.to_bytes(learned))
         return learned

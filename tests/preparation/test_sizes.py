@@ -90,3 +90,30 @@ def test_what_is_resampled_is_bounded(
     except errors.TooLargeError:
         return
     assert target.shape == shape or np.prod(target.shape, dtype=float) <= 512**3
+
+
+HEAD = np.zeros((24, 200, 200), np.float32)
+HEAD[2:22, 10:190, 25:175] = 100
+
+
+@pytest.mark.parametrize(
+    ("array", "spacing_mm", "advice"),
+    [
+        (HEAD, (1, 1, 5), r"spacing_mm=\(5, 1, 1\)"),
+        (HEAD, (1, 5, 1), r"spacing_mm=\(5, 1, 1\)"),
+        (HEAD.T, (5, 1, 1), r"array\.T"),
+        (HEAD, (5, 9, 9), "Give its voxel size in mm"),
+    ],
+)
+def test_an_array_in_another_order_is_an_error(
+    array: np.ndarray, spacing_mm: tuple[float, float, float], advice: str
+) -> None:
+    """No head is 750 mm wide; the message says which order would make one."""
+    for run in (wmhseg.check, wmhseg.segment):
+        with pytest.raises(errors.UsageError, match=rf"slice, row, column.*{advice}"):
+            run(array, spacing_mm=spacing_mm)
+
+
+@pytest.mark.parametrize("spacing_mm", [(5, 1, 1), (1.2, 0.9, 0.95), (6.5, 1.9, 2)])
+def test_heads_of_possible_sizes(spacing_mm: tuple[float, float, float]) -> None:
+    sizes.check_order(images.scan_from_array(HEAD, spacing_mm, name="FLAIR"))

@@ -262,7 +262,9 @@ def test_wrapped_numbers_are_repaired(phantom: Phantom) -> None:
 
 @pytest.mark.parametrize("bad", [[[1, 2], [3, 4]], 7, {"a": 1}])
 def test_what_is_no_scan_is_refused(bad: object) -> None:
-    with pytest.raises(errors.UsageError, match="path, a SimpleITK image or a NumPy array"):
+    with pytest.raises(
+        errors.UsageError, match="path, a SimpleITK or nibabel image or a NumPy array"
+    ):
         wmhseg.segment(bad, model="bright")
 
 

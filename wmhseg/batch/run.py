@@ -20,7 +20,7 @@ from typing import Any
 from wmhseg import errors, processors
 from wmhseg.batch import workers
 from wmhseg.batch.summary import FAILED, SUMMARY, WAITING, Row, write_summary
-from wmhseg.batch.task import Task, done_before, segment_one
+from wmhseg.batch.task import Task, done_before, remove_if_empty, segment_one
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import files, stamps
 from wmhseg.segmentation.options import Options
@@ -132,6 +132,8 @@ def run(
         with contextlib.closing(answers):
             for position, answer in answers:
                 index = waiting[position]
+                if isinstance(answer, workers.Crash):
+                    remove_if_empty(tasks[index].folder)
                 rows[index] = _row(tasks[index], answer)
                 done += 1
                 write_summary(output / SUMMARY, rows)

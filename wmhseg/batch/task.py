@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from wmhseg.batch.summary import DONE, FAILED, SKIPPED, Row, mask_in, row_of, st
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import files
 from wmhseg.io.stamps import Stamp
+from wmhseg.reporting import earlier
 from wmhseg.reporting.report import Report
 from wmhseg.segmentation import pipeline
 from wmhseg.segmentation.options import Options
@@ -78,11 +81,27 @@ def segment_one(task: Task) -> Row:
     Returns:
         The subject's row.
     """
+    with warnings.catch_warnings():
+        # The row holds them, and whoever runs the batch tells.
+        warnings.simplefilter("ignore", errors.WmhsegWarning)
+        row = _segmented(task)
+    if row.status == FAILED:
+        remove_if_empty(task.folder)
+    return row
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Leaves no folder of a subject that has no result."""
+    with contextlib.suppress(OSError):  # it holds something, or was never made
+        folder.rmdir()
+
+
+def _segmented(task: Task) -> Row:
     subject = task.subject
     try:
         inputs = [path for path in (subject.flair, subject.t1) if path is not None]
         _check_flair(subject)
-        task.stamp.clear()
+        _clear(task)
         files.check_outputs([*task.stamp.outputs, task.stamp.path], inputs=inputs)
         segmentation = _kept_segmenter(task.model, task.options).segment(subject, task.upcoming)
         if task.command is not None:
@@ -115,6 +134,16 @@ def _done(task: Task, report: Report) -> Row:
         preset=method_name(report.model),
         threshold=str(report.model.postprocessing.threshold),
     )
+
+
+def _clear(task: Task) -> None:
+    """Removes an outdated result, with all that was written beside it."""
+    mask, report = task.stamp.outputs
+    if task.stamp.path.is_file():
+        for path in earlier.left_behind(report, {"mask": mask}):
+            with contextlib.suppress(OSError):
+                path.unlink()
+    task.stamp.clear()
 
 
 def _failed_inside(task: Task, line: str) -> Row:

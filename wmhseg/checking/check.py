@@ -7,6 +7,7 @@ from wmhseg.checking.findings import Finding
 from wmhseg.geometry import Triple
 from wmhseg.io import sources
 from wmhseg.io.sources import Source
+from wmhseg.preparation import sizes
 
 
 def check(
@@ -15,8 +16,8 @@ def check(
     """Says in sentences what a FLAIR scan, and its T1, look like; nothing is changed or computed.
 
     Args:
-        flair: What is taken for FLAIR: a path, a SimpleITK image, an array (slice, row, column),
-            or a ``wmhseg.Scan``.
+        flair: What is taken for FLAIR: a path, a SimpleITK or nibabel image, an array (slice,
+            row, column), or a ``wmhseg.Scan``.
         t1: What is taken for T1, in the same forms; None if there is none.
         spacing_mm: Voxel size (slice, row, column) in mm; needed for arrays, which are taken to
             be axial in LPS order.
@@ -39,4 +40,7 @@ def check(
     """
     flair_scan = sources.read(flair, spacing_mm, name="FLAIR")
     t1_scan = None if t1 is None else sources.read(t1, spacing_mm, name="T1")
+    for scan in filter(None, (flair_scan, t1_scan)):
+        if spacing_mm is not None:
+            sizes.check_order(scan)
     return examine.examine(flair_scan, t1_scan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from wmhseg import errors
 from wmhseg.cli.console import console_of, print_json
 from wmhseg.cli.options import add_running, command_line, model_of, options_of
 from wmhseg.cli.parser import examples, whole
+from wmhseg.io.progress import Bar
 
 if TYPE_CHECKING:
     from wmhseg.batch.summary import Row
@@ -65,8 +67,11 @@ def _batch(arguments: argparse.Namespace) -> int:
         _print_subjects(subjects, as_json=arguments.json)
         return errors.EXIT_OK
     output = Path(arguments.output)
+    # Where there is no bar the lines of the subjects say how far it is.
+    bar = Bar("segmenting", "subjects", quiet=console.quiet or not sys.stderr.isatty())
 
     def tell(done: int, total: int, row: Row) -> None:
+        bar(done, total)
         if row.error:
             console.warn(f"{done}/{total} {row.subject}: {row.error}")
             return
@@ -82,7 +87,8 @@ def _batch(arguments: argparse.Namespace) -> int:
         arguments.force,
         command_line(arguments),
     )
-    rows = run.run(subjects, output, settings, tell)
+    with bar:
+        rows = run.run(subjects, output, settings, tell)
     if arguments.json:
         print_json([asdict(row) for row in rows])
     else:

@@ -7,10 +7,11 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from wmhseg import records
+from wmhseg.io.progress import PERCENT, Bar, close_all
 
 
 class Console:
@@ -24,7 +25,6 @@ class Console:
             verbose: Print every step.
         """
         self.quiet, self.verbose = quiet, verbose
-        self._bar = sys.stderr.isatty() and not quiet
 
     def say(self, line: str) -> None:
         """Prints a line that is not a result."""
@@ -35,29 +35,14 @@ class Console:
         """Prints a warning, quiet or not."""
         print(f"wmhseg: warning: {line}", file=sys.stderr, flush=True)
 
-    def progress(self, doing: str, unit: str) -> Callable[[int, int], None]:
-        """Makes a function to be called with (done, total).
-
-        It redraws one line on a terminal; elsewhere it prints a plain line every quarter.
+    def progress(self, doing: str, unit: str = PERCENT) -> Bar:
+        """Shows how far work is: ``with console.progress("scoring", "cases") as show``.
 
         Args:
             doing: Such as "segmenting".
             unit: What is counted, such as "slices".
         """
-        quarters = 0
-
-        def show(done: int, total: int) -> None:
-            nonlocal quarters
-            if self._bar:
-                filled = round(30 * done / total)
-                end = "\n" if done == total else ""
-                bar = "#" * filled + "-" * (30 - filled)
-                print(f"\r[{bar}] {done}/{total} {unit}", end=end, file=sys.stderr, flush=True)
-            elif 4 * done // total > quarters:
-                quarters = 4 * done // total
-                self.say(f"{doing}: {25 * quarters} %")
-
-        return show
+        return Bar(doing, unit, quiet=self.quiet)
 
 
 @contextlib.contextmanager
@@ -74,6 +59,7 @@ def everything_printable() -> Iterator[None]:
     try:
         yield
     finally:  # a program that called main() keeps its own ways
+        close_all()
         for stream, before in changed:
             with contextlib.suppress(OSError, ValueError):  # a full disk, or closed meanwhile
                 stream.reconfigure(errors=before)

@@ -13,11 +13,13 @@ import importlib
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 
 from wmhseg import errors
 from wmhseg.cli.console import everything_printable
 from wmhseg.cli.parser import Parser, add_general
+from wmhseg.io.progress import close_all
 from wmhseg.version import __version__
 
 # Name -> its file here, which has a table COMMANDS of functions that add arguments, and a sentence.
@@ -114,7 +116,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; errors have been printed as one line.
     """
-    with everything_printable():
+    with everything_printable(), warnings.catch_warnings():
+        # Commands print these sentences themselves.
+        warnings.simplefilter("ignore", errors.WmhsegWarning)
         return _main(list(sys.argv[1:] if argv is None else argv))
 
 
@@ -178,7 +182,6 @@ def _failed(message: str, code: int, debug: bool) -> int:
             import traceback
 
             traceback.print_exc()
-        if sys.stderr.isatty():
-            print("\r\033[K", end="", file=sys.stderr)  # clears a progress bar that was left open
+        close_all()
         print(f"wmhseg: error: {message}", file=sys.stderr, flush=True)
     return code

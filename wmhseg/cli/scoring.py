@@ -142,22 +142,20 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
         force=arguments.force,
         script=Path(arguments.official) if arguments.official else None,
     )
-    if not arguments.no_plots:
-        figures.check_available()
+    plotting = not arguments.no_plots and figures.available()
+    if not (plotting or arguments.no_plots):
+        console.say(figures.NO_PLOTS)
     cases = select(find_cases(data, console.warn), arguments.only)
     matched, unmatched = pair_results(cases, results, console.warn)
     _tell_unmatched(console, unmatched)
     output = Path(arguments.output) if arguments.output else results / "evaluation"
     files.check_writable(output)
     title = arguments.title or results.resolve().name
-    scores = score_pairs(
-        matched,
-        output / f"metrics.{arguments.format}",
-        scoring,
-        console.progress("scoring", "cases"),
-    )
+    table = output / f"metrics.{arguments.format}"
+    with console.progress("scoring", "cases") as show:
+        scores = score_pairs(matched, table, scoring, show)
     overview = summary.overview(summary.Study(title, arguments.role, tuple(scores)))
-    plots = {} if arguments.no_plots else figures.draw_all({title: scores}, overview.study.heading)
+    plots = figures.draw_all({title: scores}, overview.study.heading) if plotting else {}
     summary_files.write(overview, output, plots)
     _tell_notes(console, scores)
     if arguments.json:

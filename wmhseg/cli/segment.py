@@ -6,12 +6,16 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wmhseg import errors
-from wmhseg.cli.console import console_of, print_json_text
+from wmhseg.cli.console import Console, console_of, print_json_text
 from wmhseg.cli.options import add_running, command_line, model_of, options_of
 from wmhseg.cli.parser import examples
 from wmhseg.segmentation.options import Options
+
+if TYPE_CHECKING:
+    from wmhseg.segmentation.result import Segmentation
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,8 +95,6 @@ def segment_case(
     """
     from wmhseg.io import files, images, pictures
     from wmhseg.reporting import report
-    from wmhseg.segmentation import pipeline
-    from wmhseg.weights import store
 
     console = console_of(arguments)
     for volume in (case.output, case.probability, case.mask_on_t1):
@@ -100,25 +102,17 @@ def segment_case(
             images.check_volume_name(volume)
     if case.overlay is not None:
         pictures.check_picture_name(case.overlay)
-    files.check_outputs(
-        [*case.outputs(), report.path_beside(case.output)], inputs=list(case.inputs())
-    )
-    chosen = store.find(model)
-    if console.verbose:
-        console.say(f"model        {chosen.preset.name} in {chosen.folder}")
-        console.say(f"FLAIR        {case.flair}")
-        console.say(f"T1           {case.t1 or 'none'}")
-    result = pipeline.segment(
-        case.flair,
-        case.t1,
-        model=chosen,
-        options=options,
-        progress=console.progress("segmenting", "slices"),
-    )
-    result = replace(result, report=result.report.with_command(command_line(arguments)))
-    for warning in result.report.warnings:
-        console.warn(warning)
-    result.save(case.output, case.probability, case.overlay, case.mask_on_t1)
+    targets = [*case.outputs(), report.path_beside(case.output)]
+    with files.without_empty_folders(*(target.parent for target in targets)):
+        files.check_outputs(targets, inputs=list(case.inputs()))
+        result = _computed(case, model, options, console)
+        result = replace(result, report=result.report.with_command(command_line(arguments)))
+        replaced = [str(target) for target in targets if target.exists()]
+        removed = result.save(case.output, case.probability, case.overlay, case.mask_on_t1)
+    if replaced:
+        console.say(f"replaced     {', '.join(replaced)}")
+    if removed:
+        console.say(f"removed      {', '.join(map(str, removed))} (of the earlier result)")
     if arguments.json:
         print_json_text(result.report.to_json())
     else:
@@ -126,6 +120,31 @@ def segment_case(
             print(line)
         print(f"written      {case.output}")
     console.say(report.NOT_A_DEVICE)
+
+
+def _computed(case: CaseFiles, model: str, options: Options, console: Console) -> Segmentation:
+    """Segments a case and says what is to be said meanwhile."""
+    from wmhseg.segmentation import pipeline
+    from wmhseg.weights import store
+
+    chosen = store.find(model)
+    if case.mask_on_t1 is not None and (case.t1 is None or not chosen.preset.takes_t1):
+        why = "no --t1" if case.t1 is None else f"model {chosen.preset.name}, which takes no T1"
+        raise errors.UsageError("--mask-on-t1 needs a T1 that is used", received=why)
+    if console.verbose:
+        console.say(f"model        {chosen.preset.name} in {chosen.folder}")
+        console.say(f"FLAIR        {case.flair}")
+        console.say(f"T1           {case.t1 or 'none'}")
+    segmenter = pipeline.Segmenter(chosen, options)
+    with console.progress("preparing") as show:
+        loaded = segmenter.load(case.flair, case.t1, progress=show)
+    if case.mask_on_t1 is not None and not loaded.has_t1:
+        raise errors.UsageError("--mask-on-t1 needs a T1 that matches FLAIR", received="another")
+    with console.progress("segmenting", "slices") as show:
+        result = segmenter.compute(loaded, show)
+    for warning in result.report.warnings:
+        console.warn(warning)
+    return result
 
 
 COMMANDS = {"segment": _add_arguments}

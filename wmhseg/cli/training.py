@@ -109,9 +109,8 @@ def _train_on_scans(
     patient_cases = split.with_patients(found, table)
     folder = output / "prepared"
     try:
-        prepared = real_data.prepare(
-            patient_cases, plan, folder, console.progress("reading", "cases")
-        )
+        with console.progress("reading", "cases") as show:
+            prepared = real_data.prepare(patient_cases, plan, folder, show)
         for name, why in prepared.skipped.items():
             console.warn(f"skipped {name}: {why}")
         if prepared.off_scale:

@@ -297,6 +297,24 @@ def check_outputs(targets: Sequence[Path], *, inputs: Sequence[Path]) -> None:
 
 
 @contextlib.contextmanager
+def without_empty_folders(*folders: Path) -> Iterator[None]:
+    """Removes folders that are made inside and stay empty, if what is done inside fails.
+
+    Args:
+        folders: Those that may be made, with the folders above them.
+    """
+    above = {place for folder in folders for place in (folder, *folder.parents)}
+    missing = [place for place in above if not place.exists()]
+    try:
+        yield
+    except BaseException:
+        for place in sorted(missing, key=lambda place: len(place.parts), reverse=True):
+            with contextlib.suppress(OSError):  # something else is in it by now
+                place.rmdir()
+        raise
+
+
+@contextlib.contextmanager
 def _temporary(folder: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
     """A complete file of a new name in a folder; what is left of it at the end is removed."""
     name = folder / f".wmhseg-{secrets.token_hex(8)}.part"

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.errors import NotNiftiError
 from wmhseg.geometry import Grid
-from wmhseg.io.nifti import UNIT_BITS, Header
+from wmhseg.io.nifti import MOST_SHEAR, UNIT_BITS, Header
 
 Matrix = npt.NDArray[np.float64]
 
@@ -101,6 +102,33 @@ def grid(header: Header) -> Grid:
     return Grid(header.shape, (slice_mm, row_mm, column_mm), (x, y, z), direction)
 
 
+def grid_of(affine: Matrix, shape: tuple[int, int, int]) -> Grid:
+    """Where voxels lie that a matrix places, as nibabel's images have it.
+
+    Args:
+        affine: From (column, row, slice) to RAS millimetres, 4 x 4.
+        shape: Slices, rows, columns.
+
+    Raises:
+        NotNiftiError: If its numbers are no voxels', or its axes are not at right angles.
+    """
+    columns = affine[:3, :3]
+    sides = np.linalg.norm(columns, axis=0)
+    if affine.shape != (4, 4) or not (np.isfinite(affine).all() and sides.all()):
+        raise NotNiftiError("An affine of 4 x 4 finite numbers was expected", received=affine)
+    axes = columns / sides
+    if np.abs(axes.T @ axes - np.eye(3)).max() > MOST_SHEAR:
+        raise NotNiftiError(
+            "An affine whose axes are at right angles was expected",
+            received="a sheared one",
+            advice="Resample the image to a grid without shear.",
+        )
+    x, y, z = (float(v) + 0.0 for v in affine[:3, 3] * _TO_LPS)
+    column_mm, row_mm, slice_mm = map(float, sides)
+    direction = tuple(float(v) + 0.0 for v in (_right_angles(columns) * _TO_LPS[:, None]).ravel())
+    return Grid(shape, (slice_mm, row_mm, column_mm), (x, y, z), direction)
+
+
 def unit_mm(header: Header) -> float:
     """Millimetres in the header's unit of lengths; what is unnamed counts as millimetres."""
     return UNITS_MM.get(int(header.record["xyzt_units"]) & UNIT_BITS, 1.0)
@@ -130,7 +158,11 @@ def _affine(header: Header) -> Matrix:
 
 def _axes(header: Header) -> Matrix:
     """Its axes, at right angles and of length 1."""
-    columns = _affine(header)[:, :3]
+    return _right_angles(_affine(header)[:, :3])
+
+
+def _right_angles(columns: Matrix) -> Matrix:
+    """The directions of columns, as near to theirs as right angles allow."""
     axes: Matrix = columns / np.linalg.norm(columns, axis=0)
     if np.abs(axes.T @ axes - np.eye(3)).max() > _SKEW:
         left, _, right = np.linalg.svd(axes)  # nearest matrix with columns at right angles

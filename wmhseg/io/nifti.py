@@ -16,6 +16,7 @@ layouts: nifti1.h and nifti2.h, https://nifti.nimh.nih.gov
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import zlib
@@ -101,7 +102,7 @@ UNIT_BITS = 7
 """Those of xyzt_units that name the unit of lengths."""
 
 _SCANNER, _MILLIMETRE = 1, 2
-_SHEAR = 0.008
+MOST_SHEAR = 0.008
 """Largest cosine between two axes of an sform: what rounding to two decimals makes."""
 
 _VOXEL_TYPES = {
@@ -196,6 +197,16 @@ def inspect(file: BinaryIO, label: str) -> Header:
         )
     check_finite(bad, math.prod(header.shape), label)
     return header
+
+
+def parse(raw: bytes, label: str) -> Header:
+    """Checks a header that has no voxels behind it; errors as of ``inspect``.
+
+    Args:
+        raw: Its bytes.
+        label: How to call it in messages.
+    """
+    return _parse(io.BytesIO(raw), False, label)
 
 
 def check_finite(n_bad_vox: int, n_vox: int, label: str) -> None:
@@ -385,7 +396,7 @@ def _right_angled(matrix: npt.NDArray[np.float64]) -> bool:
     products = matrix.T @ matrix  # at most _MAX_POSITION squared: no overflow
     lengths = np.sqrt(np.diag(products))
     rest = np.abs(products - np.diag(np.diag(products)))
-    return bool(lengths.all() and (rest <= _SHEAR * np.outer(lengths, lengths)).all())
+    return bool(lengths.all() and (rest <= MOST_SHEAR * np.outer(lengths, lengths)).all())
 
 
 def _believable(values: list[float]) -> bool:

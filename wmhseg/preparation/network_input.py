@@ -302,8 +302,6 @@ def prepare(
     turn = geometry.turn_to(flair.grid, method.orientation)
     warnings = []
     scans = [flair] if t1 is None or not chosen.takes_t1 else [flair, t1]
-    if t1 is None and chosen.takes_t1:
-        warnings.append("No T1 was given: its channel was left empty.")
 
     volumes, scales = {}, {}
     for scan, threshold in zip(scans, (method.flair_threshold, method.t1_threshold), strict=False):

@@ -25,6 +25,7 @@ from wmhseg import geometry
 from wmhseg.errors import GridMismatchError, RegistrationError
 from wmhseg.geometry import Grid, Turn, Way
 from wmhseg.io.images import Scan
+from wmhseg.io.progress import Tally
 from wmhseg.preparation import bias, intensity, registration, resampling
 from wmhseg.preparation.registration import Rigid, T1Place
 from wmhseg.preparation.resampling import Resampling
@@ -46,6 +47,7 @@ LEAST_COVERED = 0.9
 """Share of the head in FLAIR that T1 should show."""
 
 _THIN_MM = 2.0
+_CORRECTING = 60  # parts of a ``Tally``
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def align(
     chosen: Preset,
     asked: Steps,
     brain_mm: tuple[float, float] | None = None,
+    tally: Tally | None = None,
 ) -> Aligned:
     """Takes the steps.
 
@@ -102,6 +105,7 @@ def align(
         asked: Which steps.
         brain_mm: Extent of the brain in FLAIR along rows and columns of an LPS scan; None if
             nobody knows.
+        tally: Is told how far it is.
 
     Returns:
         The scans for ``network_input.prepare``, and the way back.
@@ -110,7 +114,7 @@ def align(
         GridMismatchError: If the grids differ and registration is off.
         RegistrationError: If T1 does not match FLAIR, unless FLAIR alone will do.
     """
-    steps = asked.resolved(published=is_published(chosen))
+    steps, tally = asked.resolved(published=is_published(chosen)), tally or Tally()
     used = t1 if chosen.takes_t1 else None
     same = None if used is None else geometry.turn_between(used.grid, flair.grid)
     one_grid = used is None or same is not None
@@ -134,15 +138,18 @@ def align(
     searching = used is not None and (
         steps.registration == "on" or (steps.registration == "auto" and not one_grid)
     )
+    # Planned at once, so that no bar goes back.
+    tally.plan(_CORRECTING * correct * (1 if used is None else 2))
+    tally.plan(registration.PARTS * searching)
     if correct or searching or not one_grid or way.changes:
         # Interpolating numbers that wrapped around makes nonsense of them.
         flair, used = _unwrapped(flair, warnings), used and _unwrapped(used, warnings)
     correction = BiasCorrection(_why_bias(t1, one_grid, asked, steps))
     if correct:
-        flair, used, correction = _corrected(flair, used, correction.why)
+        flair, used, correction = _corrected(flair, used, correction.why, tally)
     registered = T1Registration(_why_move(used, one_grid, asked, steps))
     if searching and used is not None:
-        registered = _registered(flair, used, registered.why)
+        registered = _registered(flair, used, registered.why, tally)
         warnings += _registration_warnings(registered, steps)
         used = None if registered.failed else used
     started = time.perf_counter()
@@ -153,6 +160,8 @@ def align(
     pixels = PixelSize(why_pixels, way, time.perf_counter() - started)
     if t1 is not None and not chosen.takes_t1:
         warnings.append(f"T1 was given but not used: model {chosen.name} takes FLAIR alone.")
+    elif t1 is None and chosen.works_without_t1 and chosen.takes_t1:
+        warnings.append("No T1 was given: its channel was left empty.")
     place = None
     if used is not None and t1 is not None:
         place = T1Place(t1.grid, registered.move, t1.header)
@@ -259,12 +268,16 @@ def _why_bias(t1: Scan | None, one_grid: bool, asked: Steps, steps: Steps) -> st
     return "FLAIR and T1 on one grid: prepared"
 
 
-def _corrected(flair: Scan, t1: Scan | None, why: str) -> tuple[Scan, Scan | None, BiasCorrection]:
+def _corrected(
+    flair: Scan, t1: Scan | None, why: str, tally: Tally
+) -> tuple[Scan, Scan | None, BiasCorrection]:
     started = time.perf_counter()
     flair, field = bias.correct(flair)
+    tally.done(_CORRECTING)
     fields = {flair.name: field}
     if t1 is not None:
         t1, fields[t1.name] = bias.correct(t1)
+        tally.done(_CORRECTING)
     return flair, t1, BiasCorrection(why, fields, time.perf_counter() - started)
 
 
@@ -303,9 +316,9 @@ def _why_move(t1: Scan | None, one_grid: bool, asked: Steps, steps: Steps) -> st
     return "FLAIR and T1 on one grid: prepared" if one_grid else "FLAIR and T1 on two grids"
 
 
-def _registered(flair: Scan, t1: Scan, why: str) -> T1Registration:
+def _registered(flair: Scan, t1: Scan, why: str, tally: Tally) -> T1Registration:
     started = time.perf_counter()
-    result = registration.register(flair, t1)
+    result = registration.register(flair, t1, tally)
     covered = registration.covered_share(flair, t1, result.move)
     return T1Registration(why, result, covered, time.perf_counter() - started)
 

@@ -37,6 +37,7 @@ from wmhseg.geometry import Grid, Triple
 from wmhseg.io import images
 from wmhseg.io.images import Scan
 from wmhseg.io.nifti import Header
+from wmhseg.io.progress import Part, Tally
 from wmhseg.preparation import intensity
 from wmhseg.preparation.itk_threads import one_thread
 
@@ -53,10 +54,19 @@ _BRIGHTEST_PERCENTILE = 99.0
 _HEAD_RADIUS_MM = 80.0  # a turn of 1 rad moves the rim of the head so far
 _TURNS_DEG = (-30.0, -15.0, 15.0, 30.0)
 _REFINED = 2
+_COARSE_PARTS, _FINE_PARTS = 10, 70  # of a ``Tally``: about a tenth of a second each
 _CHANCE_SHIFT_MM = 15.0
 _FWHM = 2.355  # full width at half maximum of a Gaussian of standard deviation 1
 
 Array = npt.NDArray[Any]
+
+
+def _parts(starts: int, refined: int) -> int:
+    return _COARSE_PARTS * starts + _FINE_PARTS * refined * (len(_LEVELS) - 1)
+
+
+PARTS = _parts(2, 1)
+"""Of a ``Tally``, for a search that succeeds at once: to be planned by whoever starts it."""
 
 
 @dataclass(frozen=True)
@@ -126,12 +136,13 @@ class Registration:
         return self.agreement >= LEAST_AGREEMENT
 
 
-def register(flair: Scan, t1: Scan) -> Registration:
+def register(flair: Scan, t1: Scan, tally: Tally | None = None) -> Registration:
     """Finds the rigid move between two scans of one head.
 
     Args:
         flair: The scan that stays.
         t1: The other, on any grid.
+        tally: Is told how far it is.
 
     Returns:
         The best registration found; ask ``succeeded`` before it is used.
@@ -143,11 +154,14 @@ def register(flair: Scan, t1: Scan) -> Registration:
     header = Rigid(centre_mm=centres[0])
     heads = Rigid(shift_mm=(apart[0], apart[1], apart[2]), centre_mm=centres[0])
 
-    best = _search(pyramid, [("header", header), ("centres of the heads", heads)], refined=1)
+    tally = tally or Tally()
+    starts = [("header", header), ("centres of the heads", heads)]
+    best = _search(pyramid, starts, 1, tally)
     tried = 2
     if not best.succeeded:
         turned = list(_turned(heads))
-        again = _search(pyramid, turned, refined=_REFINED)
+        tally.plan(_parts(len(turned), _REFINED))
+        again = _search(pyramid, turned, _REFINED, tally)
         tried += len(turned)
         best = max(best, again, key=lambda found: found.agreement)
     return Registration(best.move, best.agreement, best.start, tried)
@@ -239,24 +253,34 @@ def _turned(heads: Rigid) -> Iterable[tuple[str, Rigid]]:
 
 
 def _search(
-    pyramid: list[tuple[sitk.Image, sitk.Image]], starts: list[tuple[str, Rigid]], *, refined: int
+    pyramid: list[tuple[sitk.Image, sitk.Image]],
+    starts: list[tuple[str, Rigid]],
+    refined: int,
+    tally: Tally,
 ) -> Registration:
     """Searches from every start on the coarsest level, and goes on from the best."""
     coarse = []
     for name, start in starts:
-        move, information = _climb(pyramid[0], start, _LEVELS[0])
+        part = tally.part(_COARSE_PARTS)
+        move, information = _climb(pyramid[0], start, _LEVELS[0], part)
+        part.finish()
         coarse.append((information, name, move))
     coarse.sort(key=lambda one: -one[0])  # stable: the earlier start of equal ones
     found = []
     for _, name, move in coarse[:refined]:
         for level, pair in zip(_LEVELS[1:], pyramid[1:], strict=True):
-            move, _ = _climb(pair, move, level)
+            part = tally.part(_FINE_PARTS)
+            move, _ = _climb(pair, move, level, part)
+            part.finish()
         found.append(Registration(move, _agreement(*pyramid[-1], move), name, len(starts)))
     return max(found, key=lambda one: one.agreement)
 
 
 def _climb(
-    pair: tuple[sitk.Image, sitk.Image], start: Rigid, level: tuple[float, float, float]
+    pair: tuple[sitk.Image, sitk.Image],
+    start: Rigid,
+    level: tuple[float, float, float],
+    part: Part,
 ) -> tuple[Rigid, float]:
     """Climbs to the nearest maximum of mutual information; -inf where the scans do not meet."""
     fixed, moving = pair
@@ -274,6 +298,7 @@ def _climb(
     method.SetOptimizerScales([_HEAD_RADIUS_MM**2] * 3 + [1.0] * 3)
     found = start.transform()
     method.SetInitialTransform(found, inPlace=True)
+    method.AddCommand(sitk.sitkIterationEvent, part.step)
     try:
         with one_thread():
             method.Execute(fixed, moving)

@@ -6,10 +6,17 @@ limits leave room for single slabs, newborns and generous fields of view.
 
 from __future__ import annotations
 
-from wmhseg.errors import UnsuitableScanError
+from collections.abc import Sequence
+from itertools import permutations
+
+import numpy as np
+import numpy.typing as npt
+
+from wmhseg.errors import UnsuitableScanError, UsageError
 from wmhseg.geometry import Grid
 from wmhseg.io import forms
 from wmhseg.io.images import Scan
+from wmhseg.preparation import intensity
 
 VOXEL_MM = (0.1, 20.0)
 """Side of a voxel, slice distances included."""
@@ -20,6 +27,10 @@ FIELD_MM = (30.0, 700.0)
 SKIN_AND_BONE_MM = 10.0
 """Less than what usually lies over the brain at the forehead and the back of the head, 12 to 15."""
 
+HEAD_MM = 350.0
+"""No head, with its neck, is longer in any direction."""
+
+_SPECKS = 0.01  # of the voxels in the fullest slice, row or column: less is no head
 _UNITS = {1000.0: "metres", 0.001: "micrometres"}
 _OTHER_UNITS = {1000.0: "metres", 10.0: "centimetres", 0.1: "tenths of a millimetre"}
 
@@ -38,6 +49,59 @@ def check_size(scan: Scan) -> None:
         received=size(scan.grid),
         advice=_advice(scan),
     )
+
+
+def check_order(scan: Scan) -> None:
+    """Refuses an array whose axes or voxel sizes were given in another order than is meant.
+
+    A head in it would be larger than any: slices taken for columns, say.
+
+    Args:
+        scan: Of an array, with the voxel size that came with it.
+
+    Raises:
+        UsageError: If it is.
+    """
+    extent = _extent(intensity.foreground(scan.array))
+    if _is_head(extent, scan.grid.spacing_mm):
+        return
+    orders = dict.fromkeys(permutations(scan.grid.spacing_mm))
+    fitting = [order for order in orders if _is_head(extent, order)]
+    advice = "Give its voxel size in mm, in this order."
+    if extent[0] > min(extent) and scan.grid.spacing_mm[0] == max(scan.grid.spacing_mm):
+        advice = (
+            "Its slices seem to be another axis than the first, as in nibabel's arrays: give "
+            "array.T, or the image in place of its array."
+        )
+    elif fitting:
+        advice = (
+            "With " + " or ".join(f"spacing_mm={_listed(o)}" for o in fitting) + " it would be."
+        )
+    raise UsageError(
+        f"A {scan.name} array (slice, row, column) and spacing_mm in this order were expected",
+        received=f"spacing_mm={_listed(scan.grid.spacing_mm)}, which makes a head of "
+        + " x ".join(f"{n * s:.0f}" for n, s in zip(extent, scan.grid.spacing_mm, strict=True))
+        + " mm",
+        advice=advice,
+    )
+
+
+def _listed(spacing_mm: Sequence[float]) -> str:
+    return f"({', '.join(f'{side:g}' for side in spacing_mm)})"
+
+
+def _is_head(extent: Sequence[int], spacing_mm: Sequence[float]) -> bool:
+    return all(n * side <= HEAD_MM for n, side in zip(extent, spacing_mm, strict=True))
+
+
+def _extent(head: npt.NDArray[np.bool_]) -> list[int]:
+    """Voxels from one end of the head to the other along each axis, without specks."""
+    extent = []
+    for axis in range(3):
+        counts = head.sum(tuple({0, 1, 2} - {axis}))
+        held = np.flatnonzero(counts > _SPECKS * counts.max())
+        extent.append(int(held[-1] - held[0]) + 1 if held.size else 0)
+    return extent
 
 
 def check_voxel(grid: Grid, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -152,9 +153,16 @@ class Report:
         """The same report, with the command line that made it."""
         return replace(self, provenance=replace(self.provenance, command=command))
 
-    def to_json(self) -> str:
-        """Returns the report as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    def to_json(self, more: Mapping[str, Any] | None = None) -> str:
+        """Returns the report as JSON text.
+
+        Args:
+            more: What else to say, before the notice.
+        """
+        content = self.to_dict()
+        notice = content.pop("notice")
+        content |= {**(more or {}), "notice": notice}
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
     def to_lines(self) -> list[str]:
         """Returns the report as lines for a terminal."""
@@ -195,7 +203,7 @@ class Report:
             )
             lines.append(f"resampled    {before} to {after} mm (slice, row, column)")
         registered = self.steps.registration.result
-        if registered is not None:
+        if registered is not None and not self.steps.registration.failed:
             lines.append(
                 f"registered   T1 by {registered.move.angle_deg:.1f} degrees, "
                 f"{registered.move.distance_mm:.1f} mm; edges match {registered.agreement:.3f} "

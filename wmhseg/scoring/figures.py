@@ -32,13 +32,21 @@ _DPI = 130
 _LONGEST_NAME = 18
 
 
+NO_PLOTS = "No plots are drawn: matplotlib is not installed (pip install 'wmhseg[plots]')."
+
+
+def available() -> bool:
+    """Whether plots can be drawn: whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
 def check_available() -> None:
     """Find out before hours of computing whether plots can be drawn.
 
     Raises:
         PlotsUnavailableError: matplotlib is not installed.
     """
-    if importlib.util.find_spec("matplotlib") is None:
+    if not available():
         raise PlotsUnavailableError(
             "The package matplotlib was expected, for plots",
             received="none installed",

@@ -7,8 +7,10 @@ module of its own.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,10 +18,11 @@ from dataclasses import dataclass, replace
 from wmhseg.checking import examine, findings
 from wmhseg.engines import interface, runtime
 from wmhseg.engines.start import start_engine
+from wmhseg.errors import WmhsegWarning
 from wmhseg.geometry import Triple
 from wmhseg.io import sources
 from wmhseg.io.images import Scan
-from wmhseg.io.progress import Progress
+from wmhseg.io.progress import Progress, Tally
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
 from wmhseg.preparation import levels, network_input, one_grid, sizes
@@ -37,6 +40,8 @@ _CONSENT = (
     "Look at the scans and check the names of the files. To segment them all the same: "
     "--on-unsuitable warn."
 )
+
+_PREPARING = 10  # parts of a ``Tally``, a tenth of a second each on an ordinary scan
 
 
 class _Stopwatch:
@@ -142,21 +147,28 @@ class Segmenter:
         t1: Source | None = None,
         *,
         spacing_mm: Triple | None = None,
+        progress: Progress | None = None,
     ) -> Loaded:
-        """Reads, checks and prepares a scan; arguments and errors as those of ``segment``."""
-        watch = _Stopwatch()
+        """Reads, checks and prepares a scan; arguments and errors as those of ``segment``.
+
+        ``progress`` is called with (done, total) once the scans are read and the work is known.
+        """
+        watch, tally = _Stopwatch(), Tally(progress)
         with watch.stage("read"):
             flair_scan = sources.read(flair, spacing_mm, name="FLAIR")
             t1_scan = None if t1 is None else sources.read(t1, spacing_mm, name="T1")
             given = {"FLAIR": flair} if t1 is None else {"FLAIR": flair, "T1": t1}
             provenance = Provenance({name: scan_file(one) for name, one in given.items()})
         for scan in filter(None, (flair_scan, t1_scan)):
+            if spacing_mm is not None:
+                sizes.check_order(scan)
             sizes.check_size(scan)
         with watch.stage("check"):
             found = examine.examine(flair_scan, t1_scan if self.model.preset.takes_t1 else None)
             if self.options.on_unsuitable == "error" and not is_published(self.model.preset):
                 findings.check_suitable(found, _CONSENT)
         with watch.stage("raw"):
+            tally.plan(_PREPARING)
             flair_level, t1_level, levelling = self._levelled(flair_scan, t1_scan)
             aligned = one_grid.align(
                 flair_level,
@@ -164,12 +176,14 @@ class Segmenter:
                 self.model.preset,
                 self.options.steps,
                 findings.brain_mm(found),
+                tally,
             )
             del flair_level, t1_level, t1_scan
         with watch.stage("prepare"):
             inputs = network_input.prepare(
                 aligned.flair, aligned.t1, aligned.preset, intensity_scale=self._scale
             )
+        tally.done(_PREPARING)
         post = aligned.preset.postprocessing
         doubts = findings.warnings(found, t1_coverage_known=aligned.steps.registration.applied)
         inputs = replace(
@@ -224,7 +238,8 @@ class Segmenter:
         progress: Progress | None = None,
     ) -> Segmentation:
         """``load``, then ``compute``; arguments and errors as those of ``wmhseg.segment``."""
-        return self.compute(self.load(flair, t1, spacing_mm=spacing_mm), progress)
+        loaded = self.load(flair, t1, spacing_mm=spacing_mm)
+        return _warned(self._computed(loaded, progress))
 
     def compute(self, loaded: Loaded, progress: Progress | None = None) -> Segmentation:
         """Computes the mask of a loaded scan.
@@ -237,6 +252,9 @@ class Segmenter:
             ModelError: If weights are missing, damaged, or not the network's.
             DeviceError: If the engine, device or precision asked for is not there.
         """
+        return _warned(self._computed(loaded, progress))
+
+    def _computed(self, loaded: Loaded, progress: Progress | None) -> Segmentation:
         watch = _Stopwatch()
         watch.seconds.update(loaded.seconds)
         with watch.stage("start engine"):
@@ -269,6 +287,23 @@ class Segmenter:
         )
 
 
+def _warned(result: Segmentation) -> Segmentation:
+    """Gives every warning of a report as one of Python's, at the line that called this package."""
+    path = result.report.provenance.scans["FLAIR"].path
+    for sentence in result.report.warnings:
+        text = f"{path}: {sentence}" if path else sentence
+        warnings.warn(text, WmhsegWarning, stacklevel=_own_frames())
+    return result
+
+
+def _own_frames() -> int:
+    """What ``warnings.warn`` needs to skip this module's frames; Python 3.12 could do it itself."""
+    frame, count = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename == __file__:
+        frame, count = frame.f_back, count + 1
+    return count
+
+
 def segment(
     flair: Source,
     t1: Source | None = None,
@@ -281,7 +316,7 @@ def segment(
     """Segments white matter hyperintensities.
 
     Args:
-        flair: FLAIR scan: a path, a SimpleITK image, or an array (slice, row, column).
+        flair: FLAIR scan: a path, a SimpleITK or nibabel image, or an array (slice, row, column).
         t1: T1 scan of the same head, in the same forms; None with a model that works on FLAIR
             alone. On another grid it is registered first.
         spacing_mm: Voxel size (slice, row, column) in mm; needed for arrays, which are taken to
@@ -296,6 +331,9 @@ def segment(
 
     Raises:
         WmhsegError: One of its children, each with one clear sentence.
+
+    Warns:
+        WmhsegWarning: For every sentence of ``report.warnings``.
 
     >>> import wmhseg
     >>> result = wmhseg.segment("FLAIR.nii.gz", "T1.nii.gz")

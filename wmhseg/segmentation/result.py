@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from wmhseg.io.pictures import write_picture
 from wmhseg.io.sources import Image
 from wmhseg.preparation import registration
 from wmhseg.preparation.registration import T1Place
-from wmhseg.reporting import pictures, report
+from wmhseg.reporting import earlier, pictures, report
 from wmhseg.reporting.report import Report
 
 
@@ -27,7 +28,8 @@ class Segmentation:
     """A finished segmentation on the FLAIR scan's grid.
 
     Attributes:
-        mask: (slice, row, column) uint8, 1 = WMH, in the file's own orientation.
+        mask: (slice, row, column) uint8, 1 = WMH, in the file's own orientation. ``mask.T`` is
+            in the order of nibabel: ``nibabel.Nifti1Image(result.mask.T, flair.affine)``.
         probability: Mean probability of the members, float32, same shape; 0 in the end slices
             and outside the network's field, where nothing is computed.
         grid: Where the voxels lie.
@@ -79,11 +81,13 @@ class Segmentation:
         probability: str | os.PathLike[str] | None = None,
         overlay: str | os.PathLike[str] | None = None,
         t1_mask: str | os.PathLike[str] | None = None,
-    ) -> None:
+    ) -> list[Path]:
         """Writes the mask and the report beside it (``.json``), all files or none.
 
         Masks and maps of scans that came from files carry the forms of these files to the bit:
-        qform, sform, codes, units and voxel sizes.
+        qform, sform, codes, units and voxel sizes. Files of these names are replaced. What an
+        earlier run wrote with a mask of this name, as its report says, and this one does not is
+        removed: such a picture would show another result.
 
         Args:
             output: Mask to write, ``.nii.gz`` or ``.nii``; its folder is made if needed.
@@ -91,15 +95,26 @@ class Segmentation:
             overlay: Picture (``.png``) to write as well.
             t1_mask: Mask on the T1 scan's grid to write as well.
 
+        Returns:
+            What was removed.
+
         Raises:
             UsageError: If a name has another ending.
             OutputNotWritableError: If a folder cannot be made or written to.
             DiskFullError: If there is no room.
         """
         target, header = Path(output), self.flair.header
-        for path in (output, probability, overlay, t1_mask):
-            if path is not None:
-                files.check_writable(Path(path).parent)
+        beside = report.path_beside(target)
+        given = {
+            "mask": output,
+            "probability": probability,
+            "overlay": overlay,
+            "mask_on_t1": t1_mask,
+        }
+        outputs = {what: Path(path) for what, path in given.items() if path is not None}
+        for path in outputs.values():
+            files.check_writable(path.parent)
+        outdated = earlier.left_behind(beside, outputs)
         with files.together():
             if probability is not None:
                 images.write_probability(probability, self.probability, self.grid, header)
@@ -108,5 +123,9 @@ class Segmentation:
                 images.write_mask(t1_mask, *self.mask_on_t1(), own)
             if overlay is not None:
                 write_picture(overlay, self.overlay())
-            files.write_text(report.path_beside(target), self.report.to_json())
+            files.write_text(beside, self.report.to_json(earlier.named(outputs, beside)))
             images.write_mask(target, self.mask, self.grid, header)
+        for path in outdated:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        return [path for path in outdated if not path.exists()]

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from wmhseg.datasets.cases import Case
 from wmhseg.errors import MissingFileError, WmhsegError
 from wmhseg.io import pictures
+from wmhseg.io.progress import Bar
 from wmhseg.preparation import labelled, network_input
 from wmhseg.reporting.pictures import MARKED, Colour, outline
 from wmhseg.synthesis.heads import Mask, load_heads
@@ -28,6 +29,7 @@ from wmhseg.synthesis.noise import Float
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.synthesis.scan import make_scan
 from wmhseg.weights import methods, preset, store
+from wmhseg.weights.preset import Preset
 
 Picture = npt.NDArray[np.uint8]
 Pixel = TypeVar("Pixel", bound=np.generic)
@@ -85,9 +87,15 @@ def _enlarged(plane: npt.NDArray[Pixel], times: int) -> npt.NDArray[Pixel]:
 
 def synthetic(labels: Path, scans: int, seed: int, recipe: Recipe) -> list[Picture]:
     """Draws one row for each of ``scans`` synthetic scans, of the seeds from ``seed`` on."""
-    heads = load_heads(labels)
-    made = (make_scan(np.random.default_rng(seed + n), heads, recipe) for n in range(scans))
-    return [row(scan.inputs, scan.target) for scan in made]
+    with Bar("reading heads", "heads") as show:
+        heads = load_heads(labels, show)
+    rows = []
+    with Bar("drawing synthetic scans", "scans") as show:
+        for n in range(scans):
+            scan = make_scan(np.random.default_rng(seed + n), heads, recipe)
+            rows.append(row(scan.inputs, scan.target))
+            show(n + 1, scans)
+    return rows
 
 
 def real(folder: Path) -> list[Picture]:
@@ -105,15 +113,21 @@ def real(folder: Path) -> list[Picture]:
     if not cases:
         raise MissingFileError("Cases CASE/pre/FLAIR.nii.gz were expected", received=folder)
     rows = []
-    for case in cases:
-        flair, t1 = (case / "pre" / f"{name}.nii.gz" for name in ("FLAIR", "T1"))
-        files = Case(case.name, reference=case / "wmh.nii.gz", flair=flair, t1=t1)
-        scans = labelled.read_labelled(files, with_t1=True)
-        prepared = network_input.prepare(scans.flair, scans.t1, chosen)
-        target = prepared.way.forward(scans.labels) == 1
-        (stack,) = prepared.stacks.values()  # published models have one input layer
-        rows.append(row(stack, target))
+    with Bar("drawing real scans", "scans") as show:
+        for case in cases:
+            rows.append(_real_row(case, chosen))
+            show(len(rows), len(cases))
     return rows
+
+
+def _real_row(case: Path, chosen: Preset) -> Picture:
+    flair, t1 = (case / "pre" / f"{name}.nii.gz" for name in ("FLAIR", "T1"))
+    files = Case(case.name, reference=case / "wmh.nii.gz", flair=flair, t1=t1)
+    scans = labelled.read_labelled(files, with_t1=True)
+    prepared = network_input.prepare(scans.flair, scans.t1, chosen)
+    target = prepared.way.forward(scans.labels) == 1
+    (stack,) = prepared.stacks.values()  # published models have one input layer
+    return row(stack, target)
 
 
 def sheet(synthetic_rows: Sequence[Picture], real_rows: Sequence[Picture]) -> Picture:

@@ -20,6 +20,7 @@ from scipy import ndimage
 from wmhseg import geometry
 from wmhseg.errors import LabelsError, MissingFileError, UnreadableFileError
 from wmhseg.io import files, images
+from wmhseg.io.progress import Progress
 from wmhseg.synthesis.arrays import Array, Arrays
 
 Float = npt.NDArray[np.float32]
@@ -203,21 +204,24 @@ def _distances(labels: npt.NDArray[np.integer], tissue: Bytes) -> Bytes:
     )
 
 
-def load_heads(folder: Path) -> list[Head]:
+def load_heads(folder: Path, progress: Progress | None = None) -> list[Head]:
     """Loads every head of a folder, in the order of their names.
 
     Args:
         folder: Prepared heads (``*.npz``, made by ``python -m wmhseg.synthesis.make_heads``), or
             label maps at 1 mm (``*.nii.gz``), which have no shapes of real lesions.
+        progress: Called with (done, total).
 
     Raises:
         MissingFileError: If the folder holds none.
         InputError: If one cannot be read.
     """
-    return [
-        read_head(path) if path.suffix == ".npz" else load_head(read_labels(path))
-        for path in head_files(folder)
-    ]
+    loaded, paths = [], head_files(folder)
+    for path in paths:
+        loaded.append(read_head(path) if path.suffix == ".npz" else load_head(read_labels(path)))
+        if progress is not None:
+            progress(len(loaded), len(paths))
+    return loaded
 
 
 def head_files(folder: Path) -> list[Path]:
