@@ -16,6 +16,8 @@ from wmhseg.segmentation import pipeline
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
 
+PICTURES = ("overlay.png", "overlay.pdf")
+
 
 @dataclass(frozen=True)
 class Task:
@@ -27,6 +29,7 @@ class Task:
         model: Folder of the model.
         options: How.
         fingerprint: Of inputs, model and options; "" if they cannot be read.
+        picture: File name of the picture to write as well, one of ``PICTURES``; "" for none.
         upcoming: The subject that comes next in the same process, None if nobody knows.
     """
 
@@ -35,6 +38,7 @@ class Task:
     model: str
     options: Options
     fingerprint: str
+    picture: str = ""
     upcoming: Subject | None = None
 
     @property
@@ -44,8 +48,23 @@ class Task:
 
     @property
     def stamp(self) -> Stamp:
-        """What says that mask and report are complete, and what they were made from."""
-        return stamp_in(self.folder)
+        """What says that all is complete, and what it was made from."""
+        stamp = stamp_in(self.folder)
+        drawn = () if self.overlay is None else (self.overlay,)
+        return replace(stamp, outputs=(*stamp.outputs, *drawn))
+
+    @property
+    def overlay(self) -> Path | None:
+        """The picture to write, if any."""
+        return self.folder / self.picture if self.picture else None
+
+    def clear(self) -> None:
+        """Removes an outdated result with whatever picture there is of it."""
+        ours = replace(self.stamp, outputs=(*self.stamp.outputs, *self._pictures()))
+        ours.clear()
+
+    def _pictures(self) -> list[Path]:
+        return [self.folder / name for name in PICTURES]
 
 
 def done_before(task: Task) -> Row | None:
@@ -67,10 +86,10 @@ def segment_one(task: Task) -> Row:
     try:
         inputs = [path for path in (subject.flair, subject.t1) if path is not None]
         _check_flair(subject)
-        task.stamp.clear()
+        task.clear()
         files.check_outputs([*task.stamp.outputs, task.stamp.path], inputs=inputs)
         segmentation = _kept_segmenter(task.model, task.options).segment(subject, task.upcoming)
-        segmentation.save(task.mask)
+        segmentation.save(task.mask, overlay=task.overlay)
         report = segmentation.report
         row = Row(
             subject.name,

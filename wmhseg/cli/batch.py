@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from wmhseg import errors
 from wmhseg.cli.console import console_of, print_json
-from wmhseg.cli.options import add_running, model_of, options_of
+from wmhseg.cli.options import add_picture, add_running, model_of, options_of, picture_of
 
 if TYPE_CHECKING:
     from wmhseg.batch.summary import Row
@@ -28,6 +28,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print who would be segmented from what; run nothing"
     )
+    add_picture(parser, "overlay.png in each subject's folder")
     add_running(parser)
 
 
@@ -57,7 +58,11 @@ def _batch(arguments: argparse.Namespace) -> int:
             console.warn(f"{row.subject}: {warning}")
 
     settings = run.BatchOptions(
-        model_of(arguments), options_of(arguments), arguments.jobs, arguments.force
+        model_of(arguments),
+        options_of(arguments),
+        arguments.jobs,
+        arguments.force,
+        picture_of(arguments),
     )
     rows = run.run(subjects, output, settings, tell)
     if arguments.json:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wmhseg import errors
 from wmhseg.cli.console import console_of
-from wmhseg.cli.options import add_running, model_of, options_of
+from wmhseg.cli.options import add_picture, add_running, model_of, options_of, picture_of
 from wmhseg.cli.segment import CaseFiles, segment_case
 
 
@@ -15,6 +15,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_challenge)
     parser.add_argument("--input", default="/input", metavar="DIR", help="default: /input")
     parser.add_argument("--output", default="/output", metavar="DIR", help="default: /output")
+    add_picture(parser, "overlay.png beside the mask")
     add_running(parser, prepared=True)
 
 
@@ -43,8 +44,14 @@ def _challenge(arguments: argparse.Namespace) -> int:
             received="no T1.nii.gz",
             advice=alone if preset.works_without_t1 else "",
         )
+    picture = picture_of(arguments)
     segment_case(
-        CaseFiles(flair, t1 if needs_t1 else None, output),
+        CaseFiles(
+            flair,
+            t1 if needs_t1 else None,
+            output,
+            overlay=output.with_name(picture) if picture else None,
+        ),
         model_of(arguments),
         options_of(arguments),
         console_of(arguments),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,15 @@ from wmhseg.errors import UsageError
 from wmhseg.geometry import Grid
 from wmhseg.io import files, images
 from wmhseg.io.images import Scan
-from wmhseg.io.pictures import write_picture
+from wmhseg.io.pictures import check_picture_name, has_pages, write_picture
 from wmhseg.io.sources import Image
 from wmhseg.preparation import registration
 from wmhseg.preparation.registration import T1Place
-from wmhseg.reporting import pictures, report
+from wmhseg.reporting import report
 from wmhseg.reporting.report import Report
+
+if TYPE_CHECKING:
+    from wmhseg.reporting.sheet import View
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,38 @@ class Segmentation:
         return (there > 0.5).astype(np.uint8), self.t1_place.grid
 
     def overlay(self) -> npt.NDArray[np.uint8]:
-        """Draws slices of the FLAIR scan with the mask outlined, RGB (row, column, 3) uint8."""
+        """Draws slices of the FLAIR scan, each without and with the mask outlined.
+
+        docs/picture.md says what is seen, and which slices.
+
+        Returns:
+            RGB, (row, column, 3) uint8; of a size that is read without enlarging it.
+        """
+        from wmhseg.reporting import sheet
+
+        return sheet.one_page(self._view(), report.caption(self.report, self.flair.source))
+
+    def overlay_pages(self) -> list[npt.NDArray[np.uint8]]:
+        """As ``overlay``, all slices with marks, on pages of one size."""
+        from wmhseg.reporting import sheet
+
+        return sheet.pages(self._view(), report.caption(self.report, self.flair.source))
+
+    def _view(self) -> View:
+        """The scan as radiologists look at it, and how its file counts the slices."""
+        from wmhseg.reporting.sheet import View
+
         turn = geometry.turn_to(self.grid, "LPS")
-        _, row_mm, column_mm = turn.target.spacing_mm
-        return pictures.overlay(
-            turn.forward(self.flair.array), turn.forward(self.mask), (row_mm, column_mm)
+        along = turn.axes[0]
+        sides = [1, 1, 1]
+        sides[along] = self.grid.shape[along]
+        counted = np.broadcast_to(np.arange(sides[along]).reshape(sides), self.grid.shape)
+        return View(
+            turn.forward(self.flair.array),
+            turn.forward(self.mask),
+            turn.target.spacing_mm,
+            turn.forward(counted)[:, 0, 0].tolist(),
+            ("third", "second", "first")[along],
         )
 
     def save(
@@ -88,7 +119,8 @@ class Segmentation:
         Args:
             output: Mask to write, ``.nii.gz`` or ``.nii``; its folder is made if needed.
             probability: Probability map to write as well.
-            overlay: Picture (``.png``) to write as well.
+            overlay: Picture to write as well: ``.png`` as ``overlay`` draws it, ``.pdf`` as
+                ``overlay_pages`` does.
             t1_mask: Mask on the T1 scan's grid to write as well.
 
         Raises:
@@ -97,6 +129,8 @@ class Segmentation:
             DiskFullError: If there is no room.
         """
         target, header = Path(output), self.flair.header
+        if overlay is not None:
+            check_picture_name(overlay)
         for path in (output, probability, overlay, t1_mask):
             if path is not None:
                 files.check_writable(Path(path).parent)
@@ -107,6 +141,7 @@ class Segmentation:
                 own = self.t1_place.header if self.t1_place is not None else None
                 images.write_mask(t1_mask, *self.mask_on_t1(), own)
             if overlay is not None:
-                write_picture(overlay, self.overlay())
+                pages = self.overlay_pages() if has_pages(overlay) else [self.overlay()]
+                write_picture(overlay, *pages)
             files.write_text(report.path_beside(target), self.report.to_json())
             images.write_mask(target, self.mask, self.grid, header)
