@@ -88,12 +88,12 @@ def look_at(volume: Float, spacing_mm: Triple) -> Look:
         volume: (slice, row, column), finite.
         spacing_mm: Distances of slices, rows and columns.
     """
-    level = levels.find(volume)
     steps = [
         max(1, round(_STEP_MM / mm), -(-n // _MOST_VOX))
         for n, mm in zip(volume.shape, spacing_mm, strict=True)
     ]
     coarse = np.ascontiguousarray(volume[tuple(slice(step // 2, None, step) for step in steps)])
+    level = levels.find(coarse)
     if level is not None:
         coarse = level.applied(coarse)
     head = _head(coarse)
