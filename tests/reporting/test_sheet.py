@@ -158,7 +158,7 @@ def test_words_are_written() -> None:
 
 def test_nothing_is_cut_off() -> None:
     """Long names are shortened at their front, and words keep clear of the edges."""
-    long = replace(CAPTION, source="/very/long/" * 60 + "end.nii.gz")
+    long = replace(CAPTION, source="/very/long/" * 60 + "end.nii.gz", lines=("long " * 200,))
     page = sheet.one_page(view_of(no_mask()), long)
     assert not page[:TOP, -20:].any()
     assert not page[:, :20].any()

@@ -17,7 +17,7 @@ class Caption:
     Attributes:
         title: The result in a few words.
         source: Name of the scan, as it was given; shortened at its front where it is too long.
-        lines: Further lines.
+        lines: Further lines, shortened likewise.
         notice: At the right of the title.
     """
 

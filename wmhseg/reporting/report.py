@@ -44,9 +44,9 @@ def caption(report: Report, source: str) -> Caption:
         f"{lesions.count} lesion{'s' * (lesions.count != 1)}" if lesions.count else "nothing marked"
     )
     lines = [
-        f"{'FLAIR and T1' if report.t1_used else 'FLAIR alone'}; model {model.name}, "
-        f"preset {method_name(model)}, threshold {model.postprocessing.threshold:g}; "
-        f"wmhseg {__version__}"
+        f"model {model.name}, preset {method_name(model)}, "
+        f"{'FLAIR and T1' if report.t1_used else 'FLAIR alone'}, "
+        f"threshold {model.postprocessing.threshold:g}; wmhseg {__version__}"
     ]
     if report.warnings:
         many = (

@@ -195,6 +195,7 @@ def _heading(caption: Caption, page: str) -> Image.Image:
     lettering.write(draw, (_MARGIN, 52), source, _SOURCE)
     lettering.write(draw, (right, 52), page, _LINES, anchor="ra")
     for number, line in enumerate(caption.lines):
+        line = lettering.shortened(line, _LINES.size, WIDTH - 2 * _MARGIN)
         lettering.write(draw, (_MARGIN, 76 + 24 * number), line, _LINES)
     return image
 
