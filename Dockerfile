@@ -12,8 +12,8 @@ FROM ${BASE} AS dependencies
 ARG REQUIREMENTS=requirements.txt
 COPY ${REQUIREMENTS} /opt/wmhseg/requirements.txt
 # TensorFlow's C++ headers are 290 MB that nothing reads at run time, the packages' own tests 50 MB,
-# and OpenVINO's readers of other formats and other devices than the CPU 85 MB. The list is complete, and
-# --no-deps keeps out what it leaves out on purpose.
+# OpenVINO's readers of other formats and other devices than the CPU 85 MB, and Pillow's formats of
+# pictures for the web 7 MB. The list is complete, and --no-deps keeps out what it leaves out on purpose.
 RUN python3 -m venv --without-pip /opt/wmhseg \
     && python3 -m pip --python /opt/wmhseg/bin/python install \
         --no-cache-dir --disable-pip-version-check --compile --no-deps \
@@ -27,6 +27,11 @@ RUN python3 -m venv --without-pip /opt/wmhseg \
         /opt/wmhseg/lib/python3.*/site-packages/openvino/libs/libopenvino_auto_* \
         /opt/wmhseg/lib/python3.*/site-packages/openvino/libs/libopenvino_hetero_* \
         /opt/wmhseg/lib/python3.*/site-packages/openvino/libs/libopenvino_c.so* \
+        /opt/wmhseg/lib/python3.*/site-packages/PIL/_avif.* \
+        /opt/wmhseg/lib/python3.*/site-packages/PIL/_webp.* \
+        /opt/wmhseg/lib/python3.*/site-packages/pillow.libs/libavif-* \
+        /opt/wmhseg/lib/python3.*/site-packages/pillow.libs/libwebp* \
+        /opt/wmhseg/lib/python3.*/site-packages/pillow.libs/libsharpyuv-* \
     && find /opt/wmhseg/lib/python3.*/site-packages/numpy /opt/wmhseg/lib/python3.*/site-packages/scipy \
         -type d -name tests -prune -exec rm -rf {} +
 

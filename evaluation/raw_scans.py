@@ -22,7 +22,8 @@ from wmhseg.io import images
 from wmhseg.io.pictures import write_picture
 from wmhseg.preparation import registration
 from wmhseg.preparation.registration import Rigid
-from wmhseg.reporting import pictures
+from wmhseg.reporting.pictures import MARKED
+from wmhseg.reporting.window import look_at
 from wmhseg.weights import store
 
 
@@ -33,11 +34,18 @@ def edges_over(flair: images.Scan, t1: images.Scan, move: Rigid, panels: int = 8
     smooth = ndimage.gaussian_filter(turn.forward(placed), (0, 1, 1))
     slope = np.hypot(np.gradient(smooth, axis=1), np.gradient(smooth, axis=2))
     edges = slope > np.percentile(slope, 93)
-    _, row_mm, column_mm = turn.target.spacing_mm
-    picture: np.ndarray = pictures.overlay(
-        turn.forward(flair.array), edges.astype(np.uint8), (row_mm, column_mm), panels=panels
-    )
-    return picture
+    volume = turn.forward(flair.array)
+    look = look_at(volume, turn.target.spacing_mm)
+    first, behind = look.slices
+    tiles = []
+    for place in np.linspace(0.3, 0.85, panels):
+        index = round(first + place * (behind - 1 - first))
+        tiles.append(np.repeat(look.window.grey(volume[index])[..., None], 3, -1))
+        tiles[-1][edges[index]] = MARKED
+    across = min(4, panels)
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % across)
+    lines = [np.concatenate(tiles[i : i + across], 1) for i in range(0, len(tiles), across)]
+    return np.concatenate(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

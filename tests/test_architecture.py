@@ -48,6 +48,7 @@ ROOMS: dict[str, set[str]] = {
     "safetensors": {"weights.tensor_files"},
     "matplotlib": {"scoring.figures"},
     "rich": {"io.progress"},
+    "PIL": {"io.pictures", "reporting.lettering", "reporting.sheet"},
     "sklearn": set(),  # the baselines in evaluation/ only
 }  # fmt: skip
 FORBIDDEN = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "yaml"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from conftest import Phantom, write_scan
 
 from wmhseg import errors
-from wmhseg.batch.task import SegmenterAhead, Task, segment_one
+from wmhseg.batch.task import SegmenterAhead, Task, done_before, segment_one
 from wmhseg.datasets.subjects import Subject
 from wmhseg.segmentation import pipeline
 from wmhseg.segmentation.options import Options
@@ -113,3 +114,27 @@ def test_the_worthless_scans_of_a_user(shared: Path, tmp_path: Path) -> None:
     ):
         row = segment_one(Task(Subject(name, flair, t1), tmp_path / name, "bright", Options(), ""))
         assert row.exit_code == errors.UnsuitableScanError.exit_code, name
+
+
+def test_a_picture_belongs_to_the_result(phantom: Phantom, tmp_path: Path, no_doubts: None) -> None:
+    """It is written beside the mask, made if it is missing, and never that of an older mask."""
+    flair = write_scan(tmp_path / "f.nii.gz", phantom.flair, phantom.spacing_mm)
+    plain = Task(Subject("s", flair), tmp_path / "s", "bright", Options(), "1f")
+    with_png, with_pdf = (replace(plain, picture=name) for name in ("overlay.png", "overlay.pdf"))
+
+    def held() -> set[str]:
+        return {path.name for path in plain.folder.iterdir()}
+
+    files = {"result.nii.gz", "result.json", "done.json"}
+    assert segment_one(plain).status == "done"
+    assert held() == files
+    assert done_before(plain)
+    assert done_before(with_png) is None
+    assert segment_one(with_png).status == "done"
+    assert held() == files | {"overlay.png"}
+    assert done_before(with_png)
+    assert done_before(plain)
+    assert segment_one(with_pdf).status == "done"
+    assert held() == files | {"overlay.pdf"}
+    assert segment_one(replace(plain, fingerprint="2e")).status == "done"
+    assert held() == files

@@ -9,6 +9,8 @@ import pytest
 from folders import touch
 
 from wmhseg import errors
+from wmhseg.batch import run
+from wmhseg.batch.summary import Row
 from wmhseg.cli.main import main
 
 
@@ -50,3 +52,27 @@ def test_a_dry_run_tells_and_runs_nothing(
 
 def test_a_batch_needs_a_place_for_results(tmp_path: Path) -> None:
     assert main(["batch", str(touch(tmp_path, "FLAIR.nii"))]) == errors.UsageError.exit_code
+
+
+@pytest.mark.parametrize(
+    ("options", "picture"),
+    [
+        ([], ""),
+        (["--overlay"], "overlay.png"),
+        (["--overlay-format", "pdf"], "overlay.pdf"),
+        (["--overlay", "--overlay-format", "pdf"], "overlay.pdf"),
+    ],
+)
+def test_a_picture_of_every_subject(
+    options: list[str], picture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[run.BatchOptions] = []
+
+    def kept(subjects: object, output: object, batch: run.BatchOptions, *_: object) -> list[Row]:
+        asked.append(batch)
+        return []
+
+    monkeypatch.setattr(run, "run", kept)
+    data = str(touch(tmp_path / "data", "a/FLAIR.nii"))
+    assert main(["batch", *options, data, "--output", str(tmp_path / "out")]) == 0
+    assert [batch.picture for batch in asked] == [picture]

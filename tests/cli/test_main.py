@@ -68,6 +68,20 @@ def test_challenge_layout(
     assert "medical device" in printed.err
 
 
+def test_challenge_layout_with_a_picture(case: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    where = ["challenge", "--input", str(case), "--output", str(out), "--model", "bright"]
+    for options, name, magic in (
+        (["--overlay"], "overlay.png", b"\x89PNG"),
+        (["--overlay-format", "pdf"], "overlay.pdf", b"%PDF"),
+    ):
+        assert main([*where, *options]) == 0
+        assert (out / name).read_bytes()[:4] == magic
+    assert {p.name for p in out.iterdir()} == {
+        "result.json", "result.nii.gz", "overlay.png", "overlay.pdf"
+    }  # fmt: skip
+
+
 def test_no_arguments_means_the_challenge_layout(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +112,13 @@ def test_segment_with_everything(
     probability = read(tmp_path / "p.nii.gz")
     np.testing.assert_array_equal(probability > 0.5, expected_mask(phantom) > 0)
     assert (tmp_path / "o.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_picture_with_pages(case: Path, tmp_path: Path) -> None:
+    flair = case / "pre/FLAIR.nii.gz"
+    out = tmp_path / "r.nii.gz"
+    assert segment("--flair", flair, "--output", out, "--overlay", tmp_path / "r.pdf") == 0
+    assert (tmp_path / "r.pdf").read_bytes()[:5] == b"%PDF-"
 
 
 def test_threshold_option(case: Path, tmp_path: Path) -> None:

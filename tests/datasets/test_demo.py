@@ -8,6 +8,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from wmhseg.cli.main import main
+from wmhseg.reporting.sheet import OUTLINE
 from wmhseg.scoring import metrics
 
 
@@ -29,4 +30,4 @@ def test_demo_finds_the_lesions_it_drew(tmp_path: Path) -> None:
     assert told["warnings"] == []
     assert told["volume_ml"] == round(found.result_ml, 4)
     picture = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "output" / "overlay.png")))
-    assert (picture == (255, 60, 50)).all(-1).sum() > 300
+    assert (picture == OUTLINE).all(-1).sum() > 300

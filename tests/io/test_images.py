@@ -857,7 +857,25 @@ def test_a_picture_is_the_png_that_others_read(tmp_path: Path) -> None:
 def test_a_picture_of_another_format_is_refused(tmp_path: Path) -> None:
     line = failing(errors.UsageError, pictures.write_picture, tmp_path / "a.jpg", PICTURE)
     assert "a.jpg" in line
+    failing(errors.UsageError, pictures.write_picture, tmp_path / "a.png", PICTURE, PICTURE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pdf_has_pages_and_neither_dates_nor_names(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "name-of-a-file.PDF"
+    page = np.full((210, 297, 3), 80, np.uint8)
+    pictures.write_picture(path, page, page[::-1], page)
+    content = path.read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type /Page\b", content)) == 3
+    # A4 on its side, in points of 1/72 inch.
+    assert {tuple(map(round, map(float, box.split()))) for box in re.findall(
+        rb"/MediaBox \[ 0 0 ([\d. ]+) \]", content)} == {(842, 595)}  # fmt: skip
+    for told in (b"Date", b"name-of-a-file", bytes(tmp_path)):
+        assert told not in content
+    again = tmp_path / "again.pdf"
+    pictures.write_picture(again, page, page[::-1], page)
+    assert again.read_bytes() == content
 
 
 def test_importing_is_cheap() -> None:

@@ -18,7 +18,6 @@ from wmhseg.io import images
 from wmhseg.preparation import network_input
 from wmhseg.preparation.steps import Steps
 from wmhseg.segmentation import pipeline
-from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import store
 
 OFF = Steps(pixel_size="off", bias_correction="off", registration="off")
@@ -278,18 +277,6 @@ def test_what_is_no_scan_is_refused(bad: object) -> None:
 def test_options_are_checked(bad: dict[str, object]) -> None:
     with pytest.raises(errors.UsageError):
         wmhseg.Options(**bad)
-
-
-def test_overlay_outlines_the_mask(phantom: Phantom) -> None:
-    result = wmhseg.segment(phantom.flair, spacing_mm=phantom.spacing_mm, model="bright")
-    picture = result.overlay()
-    red = (picture == (255, 60, 50)).all(-1)
-    assert red.any()
-    assert red.mean() < 0.05
-    empty = Segmentation(
-        np.zeros_like(result.mask), result.probability, result.grid, result.report, result.flair
-    )
-    assert not (empty.overlay() == (255, 60, 50)).all(-1).any()
 
 
 def test_a_started_engine_is_used(

@@ -1,9 +1,9 @@
 """Segments many subjects: resumably, each failure named, none of them stopping the rest.
 
-``OUTPUT/<subject>/`` holds ``result.nii.gz``, ``result.json`` and, written after both,
-``done.json``: the fingerprint of what they were made from. A second run skips a subject whose
-fingerprint is still the same. ``OUTPUT/summary.tsv`` is brought up to date after every subject;
-rows of subjects of other runs stay in it.
+``OUTPUT/<subject>/`` holds ``result.nii.gz``, ``result.json``, a picture if one was asked for and,
+written after these, ``done.json``: the fingerprint of what they were made from. A second run skips
+a subject whose fingerprint is still the same. ``OUTPUT/summary.tsv`` is brought up to date after
+every subject; rows of subjects of other runs stay in it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class BatchOptions:
         jobs: Processes at once.
         force: Segment again what is done.
         command: The command line, for the reports; None where it was called from Python.
+        picture: File name of the picture in each subject's folder, one of ``task.PICTURES``; "" for
+            none.
     """
 
     model: str = store.DEFAULT_MODEL
@@ -50,6 +52,7 @@ class BatchOptions:
     jobs: int = 1
     force: bool = False
     command: str | None = None
+    picture: str = ""
 
 
 def check_names(subjects: Sequence[Subject]) -> None:
@@ -162,7 +165,9 @@ def _tasks(subjects: Sequence[Subject], output: Path, batch: BatchOptions) -> li
         salt = json.dumps({**method, "scans": len(paths)}, sort_keys=True, default=str)
         folder = output / subject.name
         mark = stamps.fingerprint(salt, *paths) if paths else ""
-        made = Task(subject, folder, str(model.folder), options, mark, command=batch.command)
+        made = Task(
+            subject, folder, str(model.folder), options, mark, batch.picture, command=batch.command
+        )
         tasks.append(made)
     return tasks
 

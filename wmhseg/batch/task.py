@@ -15,12 +15,13 @@ from wmhseg.batch.summary import DONE, FAILED, SKIPPED, Row, mask_in, row_of, st
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import files
 from wmhseg.io.stamps import Stamp
-from wmhseg.reporting import earlier
 from wmhseg.reporting.report import Report
 from wmhseg.segmentation import pipeline
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights.methods import method_name
+
+PICTURES = ("overlay.png", "overlay.pdf")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Task:
         model: Folder of the model.
         options: How.
         fingerprint: Of inputs, model and options; "" if they cannot be read.
+        picture: File name of the picture to write as well, one of ``PICTURES``; "" for none.
         upcoming: The subject that comes next in the same process, None if nobody knows.
         command: The command line, for the report; None where it was called from Python.
     """
@@ -42,6 +44,7 @@ class Task:
     model: str
     options: Options
     fingerprint: str
+    picture: str = ""
     upcoming: Subject | None = None
     command: str | None = None
 
@@ -61,8 +64,23 @@ class Task:
 
     @property
     def stamp(self) -> Stamp:
-        """What says that mask and report are complete, and what they were made from."""
-        return stamp_in(self.folder)
+        """What says that all is complete, and what it was made from."""
+        stamp = stamp_in(self.folder)
+        drawn = () if self.overlay is None else (self.overlay,)
+        return replace(stamp, outputs=(*stamp.outputs, *drawn))
+
+    @property
+    def overlay(self) -> Path | None:
+        """The picture to write, if any."""
+        return self.folder / self.picture if self.picture else None
+
+    def clear(self) -> None:
+        """Removes an outdated result with whatever picture there is of it."""
+        ours = replace(self.stamp, outputs=(*self.stamp.outputs, *self._pictures()))
+        ours.clear()
+
+    def _pictures(self) -> list[Path]:
+        return [self.folder / name for name in PICTURES]
 
 
 def done_before(task: Task) -> Row | None:
@@ -101,13 +119,13 @@ def _segmented(task: Task) -> Row:
     try:
         inputs = [path for path in (subject.flair, subject.t1) if path is not None]
         _check_flair(subject)
-        _clear(task)
+        task.clear()
         files.check_outputs([*task.stamp.outputs, task.stamp.path], inputs=inputs)
         segmentation = _kept_segmenter(task.model, task.options).segment(subject, task.upcoming)
         if task.command is not None:
             report = segmentation.report.with_command(task.command)
             segmentation = replace(segmentation, report=report)
-        segmentation.save(task.mask)
+        segmentation.save(task.mask, overlay=task.overlay)
         row = _done(task, segmentation.report)
         facts = asdict(row) | segmentation.report.provenance.to_dict()
         task.stamp.write(task.fingerprint, facts)
@@ -134,16 +152,6 @@ def _done(task: Task, report: Report) -> Row:
         preset=method_name(report.model),
         threshold=str(report.model.postprocessing.threshold),
     )
-
-
-def _clear(task: Task) -> None:
-    """Removes an outdated result, with all that was written beside it."""
-    mask, report = task.stamp.outputs
-    if task.stamp.path.is_file():
-        for path in earlier.left_behind(report, {"mask": mask}):
-            with contextlib.suppress(OSError):
-                path.unlink()
-    task.stamp.clear()
 
 
 def _failed_inside(task: Task, line: str) -> Row:

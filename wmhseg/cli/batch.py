@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 from wmhseg import errors
 from wmhseg.cli.console import console_of, print_json
-from wmhseg.cli.options import add_running, command_line, model_of, options_of
+from wmhseg.cli.options import (
+    add_picture,
+    add_running,
+    command_line,
+    model_of,
+    options_of,
+    picture_of,
+)
 from wmhseg.cli.parser import examples, whole
 from wmhseg.io.progress import Bar
 
@@ -49,6 +56,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print who would be segmented from what; run nothing"
     )
+    add_picture(parser, "overlay.png in each subject's folder")
     add_running(parser)
 
 
@@ -86,6 +94,7 @@ def _batch(arguments: argparse.Namespace) -> int:
         arguments.jobs,
         arguments.force,
         command_line(arguments),
+        picture_of(arguments),
     )
     with bar:
         rows = run.run(subjects, output, settings, tell)

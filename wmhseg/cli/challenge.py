@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from wmhseg import errors
-from wmhseg.cli.options import add_running, model_of, options_of
+from wmhseg.cli.options import add_picture, add_running, model_of, options_of, picture_of
 from wmhseg.cli.parser import examples
 from wmhseg.cli.segment import CaseFiles, segment_case
 
@@ -30,6 +30,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for result.nii.gz and result.json (default: /output)",
     )
+    add_picture(parser, "overlay.png beside the mask")
     add_running(parser)
 
 
@@ -58,8 +59,14 @@ def _challenge(arguments: argparse.Namespace) -> int:
             received="no T1.nii.gz",
             advice=alone if preset.works_without_t1 else "",
         )
+    picture = picture_of(arguments)
     segment_case(
-        CaseFiles(flair, t1 if needs_t1 else None, output),
+        CaseFiles(
+            flair,
+            t1 if needs_t1 else None,
+            output,
+            overlay=output.with_name(picture) if picture else None,
+        ),
         model_of(arguments),
         options_of(arguments),
         arguments,

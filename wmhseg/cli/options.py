@@ -13,6 +13,8 @@ from wmhseg.cli.parser import number, positive, share
 from wmhseg.preparation.steps import SWITCHES, Steps
 from wmhseg.segmentation.options import Options
 
+PICTURE_FORMATS = ("png", "pdf")
+
 
 def add_choice(
     group: argparse._ActionsContainer,
@@ -58,6 +60,32 @@ def _model_names(**_: object) -> list[str]:
     from wmhseg.weights import store
 
     return [model.preset.name for model in store.all_models()]
+
+
+def add_picture(parser: argparse.ArgumentParser, where: str) -> None:
+    """Adds the options of commands that name the picture of a result themselves.
+
+    Args:
+        parser: The command's.
+        where: Where the picture goes.
+    """
+    parser.add_argument(
+        "--overlay",
+        action="store_true",
+        help=f"a picture of the result, {where} (docs/picture.md)",
+    )
+    parser.add_argument(
+        "--overlay-format",
+        choices=PICTURE_FORMATS,
+        metavar="png|pdf",
+        help="as --overlay; png (default): one page; pdf: all slices with marks",
+    )
+
+
+def picture_of(arguments: argparse.Namespace) -> str:
+    """File name of the picture that was asked for with ``add_picture``, "" if none was."""
+    wanted = arguments.overlay_format or (PICTURE_FORMATS[0] if arguments.overlay else "")
+    return f"overlay.{wanted}" if wanted else ""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

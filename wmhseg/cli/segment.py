@@ -32,7 +32,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", required=True, metavar="O", help="mask to write, .nii.gz or .nii"
     )
     parser.add_argument("--probability", metavar="P", help="probability map to write as well")
-    parser.add_argument("--overlay", metavar="PNG", help="picture of the result to write as well")
+    parser.add_argument(
+        "--overlay",
+        metavar="PICTURE",
+        help="picture of the result to write as well (docs/picture.md): .png, one page, or .pdf, "
+        "all slices with marks",
+    )
     parser.add_argument("--mask-on-t1", metavar="M", help="mask on the T1 grid to write as well")
     add_running(parser)
 

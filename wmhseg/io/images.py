@@ -61,6 +61,7 @@ class Scan:
         grid: Where its voxels lie.
         name: How to call it in messages, such as "FLAIR".
         header: What its file says, None if it came from memory.
+        source: Its file's name as it was given, "" if it came from memory.
 
     >>> import numpy as np
     >>> import wmhseg
@@ -74,6 +75,7 @@ class Scan:
     grid: Grid
     name: str
     header: nifti.Header | None = None
+    source: str = ""
 
 
 # Reading ----------------------------------------------------------------------------------------
@@ -101,7 +103,7 @@ def read_scan(path: PathLike, *, name: str) -> Scan:
     """
     label = f'{name} image "{os.fspath(path)}"'
     array, grid, header = _read(path, label, np.dtype(np.float32))
-    return Scan(_checked(array, label), grid, name, header)
+    return Scan(_checked(array, label), grid, name, header, os.fspath(path))
 
 
 def read_labels(path: PathLike) -> tuple[Array, Grid]:

@@ -1,10 +1,9 @@
-"""Pictures out: PNG, complete or not at all."""
+"""Pictures out: PNG, or PDF of one or more pages; complete or not at all."""
 
 from __future__ import annotations
 
+import io
 import os
-import struct
-import zlib
 
 import numpy as np
 import numpy.typing as npt
@@ -12,46 +11,69 @@ import numpy.typing as npt
 from wmhseg.errors import UsageError
 from wmhseg.io.files import PathLike, write_bytes
 
+Picture = npt.NDArray[np.uint8]
+"""(row, column, 3): red, green and blue."""
 
-def write_picture(path: PathLike, picture: npt.NDArray[np.uint8]) -> None:
-    """Writes a picture as PNG, in a folder that is made if needed.
+_A4_LONG_SIDE_INCHES = 297 / 25.4
+
+
+def write_picture(path: PathLike, *pages: Picture) -> None:
+    """Writes a picture, in a folder that is made if needed.
 
     Args:
-        path: Ends in ".png"; an existing file (or link) is replaced.
-        picture: (row, column, 3), red, green and blue.
+        path: Ends in ".png" or ".pdf"; an existing file (or link) is replaced.
+        pages: One for a PNG.
 
     Raises:
-        UsageError: If the suffix is another.
+        UsageError: If the suffix is another, or several pages are to be one PNG.
         OutputNotWritableError: If the place cannot be written to.
         DiskFullError: If the disk has no room.
     """
     check_picture_name(path)
-    write_bytes(path, png(picture))
+    if has_pages(path):
+        write_bytes(path, _pdf(pages))
+        return
+    if len(pages) != 1:
+        raise UsageError(
+            "One page was expected for a PNG", received=len(pages), advice="Name a .pdf."
+        )
+    write_bytes(path, _png(pages[0]))
 
 
 def check_picture_name(path: PathLike) -> None:
-    """Raises UsageError unless the name of a picture ends in .png."""
-    if not os.fspath(path).lower().endswith(".png"):
-        raise UsageError("The name of a picture should end in .png", received=path)
+    """Raises UsageError unless the name of a picture ends in .png or .pdf."""
+    if not os.fspath(path).lower().endswith((".png", ".pdf")):
+        raise UsageError("The name of a picture should end in .png or .pdf", received=path)
 
 
-def png(picture: npt.NDArray[np.uint8]) -> bytes:
-    """PNG, second edition: signature, header, one zlib stream of unfiltered rows, end.
+def has_pages(path: PathLike) -> bool:
+    """Whether a picture of this name may have several pages: a PDF."""
+    return os.fspath(path).lower().endswith(".pdf")
 
-    SimpleITK could write it, but to a file only and without a word about a full disk.
-    """
 
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        check = zlib.crc32(kind + body)
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+def _png(picture: Picture) -> bytes:
+    from PIL import Image
 
-    rows, columns, _ = picture.shape
-    eight_bit_rgb = struct.pack(">IIBBBBB", columns, rows, 8, 2, 0, 0, 0)
-    lines = np.zeros((rows, 1 + 3 * columns), np.uint8)  # a 0 in front: no filter
-    lines[:, 1:] = picture.reshape(rows, -1)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", eight_bit_rgb)
-        + chunk(b"IDAT", zlib.compress(lines.tobytes(), 9))
-        + chunk(b"IEND", b"")
+    content = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(content, "PNG", compress_level=3)
+    return content.getvalue()
+
+
+def _pdf(pages: tuple[Picture, ...]) -> bytes:
+    """PDF of pages as wide as A4 on its side, without dates: equal pages give equal bytes."""
+    from PIL import Image
+
+    first, *rest = (Image.fromarray(np.ascontiguousarray(page)) for page in pages)
+    content = io.BytesIO()
+    first.save(
+        content,
+        "PDF",
+        save_all=True,
+        append_images=rest,
+        resolution=first.width / _A4_LONG_SIDE_INCHES,
+        quality=92,
+        subsampling=0,  # thin lines keep their colour
+        creationDate=None,
+        modDate=None,
     )
+    return content.getvalue()

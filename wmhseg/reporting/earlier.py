@@ -15,6 +15,7 @@ from wmhseg.errors import InputError
 from wmhseg.io import files
 
 _KEY = "files"
+_WRITTEN = (".nii", ".nii.gz", ".png", ".pdf")
 _MAX_BYTES = 1 << 24
 
 
@@ -59,7 +60,15 @@ def _stored(report: Path) -> list[str]:
         return []
     listed = content.get(_KEY) if isinstance(content, dict) else None
     names = listed.values() if isinstance(listed, dict) else []
-    return [name for name in names if isinstance(name, str) and name and "\0" not in name]
+    return [name for name in names if isinstance(name, str) and _is_ours(name)]
+
+
+def _is_ours(name: str) -> bool:
+    """Whether it may be a file beside the report that this program wrote.
+
+    A report may come from anywhere, and what it names is removed: never a file elsewhere.
+    """
+    return "\0" not in name and Path(name).name == name and name.lower().endswith(_WRITTEN)
 
 
 def _relative(path: Path, report: Path) -> str:

@@ -16,6 +16,7 @@ from wmhseg.preparation import registration
 from wmhseg.preparation.intensity import ScaleFinding
 from wmhseg.preparation.steps import PRESET, PUBLISHED
 from wmhseg.preparation.steps_taken import StepsTaken
+from wmhseg.reporting.caption import Caption, millilitres
 from wmhseg.reporting.provenance import Provenance
 from wmhseg.version import __version__
 from wmhseg.weights.methods import method_name
@@ -35,6 +36,31 @@ def path_beside(result: Path) -> Path:
             name = name[: -len(ending)]
             break
     return result.with_name(f"{name}.json")
+
+
+def caption(report: Report, source: str) -> Caption:
+    """What stands above the picture of a result.
+
+    Args:
+        report: The result's.
+        source: Name of the FLAIR scan as it was given, "" if it came from memory.
+    """
+    lesions, model = report.lesions, report.model
+    found = (
+        f"{lesions.count} lesion{'s' * (lesions.count != 1)}" if lesions.count else "nothing marked"
+    )
+    lines = [
+        f"model {model.name}, preset {method_name(model)}, "
+        f"{'FLAIR and T1' if report.t1_used else 'FLAIR alone'}, "
+        f"threshold {model.postprocessing.threshold:g}; wmhseg {__version__}"
+    ]
+    if report.warnings:
+        many = (
+            f"are {len(report.warnings)} warnings" if len(report.warnings) > 1 else "is a warning"
+        )
+        lines.append(f"There {many} about this result: see its report (.json).")
+    title = f"WMH {millilitres(lesions.volume_ml)}, {found}"
+    return Caption(title, source or "FLAIR from memory, no file", tuple(lines), NOT_A_DEVICE)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import contextlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +16,15 @@ from wmhseg.errors import UsageError
 from wmhseg.geometry import Grid
 from wmhseg.io import files, images
 from wmhseg.io.images import Scan
-from wmhseg.io.pictures import write_picture
+from wmhseg.io.pictures import check_picture_name, has_pages, write_picture
 from wmhseg.io.sources import Image
 from wmhseg.preparation import registration
 from wmhseg.preparation.registration import T1Place
-from wmhseg.reporting import earlier, pictures, report
+from wmhseg.reporting import earlier, report
 from wmhseg.reporting.report import Report
+
+if TYPE_CHECKING:
+    from wmhseg.reporting.sheet import View
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,38 @@ class Segmentation:
         return (there > 0.5).astype(np.uint8), self.t1_place.grid
 
     def overlay(self) -> npt.NDArray[np.uint8]:
-        """Draws slices of the FLAIR scan with the mask outlined, RGB (row, column, 3) uint8."""
+        """Draws slices of the FLAIR scan, each without and with the mask outlined.
+
+        docs/picture.md says what is seen, and which slices.
+
+        Returns:
+            RGB, (row, column, 3) uint8; of a size that is read without enlarging it.
+        """
+        from wmhseg.reporting import sheet
+
+        return sheet.one_page(self._view(), report.caption(self.report, self.flair.source))
+
+    def overlay_pages(self) -> list[npt.NDArray[np.uint8]]:
+        """As ``overlay``, all slices with marks, on pages of one size."""
+        from wmhseg.reporting import sheet
+
+        return sheet.pages(self._view(), report.caption(self.report, self.flair.source))
+
+    def _view(self) -> View:
+        """The scan as radiologists look at it, and how its file counts the slices."""
+        from wmhseg.reporting.sheet import View
+
         turn = geometry.turn_to(self.grid, "LPS")
-        _, row_mm, column_mm = turn.target.spacing_mm
-        return pictures.overlay(
-            turn.forward(self.flair.array), turn.forward(self.mask), (row_mm, column_mm)
+        along = turn.axes[0]
+        sides = [1, 1, 1]
+        sides[along] = self.grid.shape[along]
+        counted = np.broadcast_to(np.arange(sides[along]).reshape(sides), self.grid.shape)
+        return View(
+            turn.forward(self.flair.array),
+            turn.forward(self.mask),
+            turn.target.spacing_mm,
+            turn.forward(counted)[:, 0, 0].tolist(),
+            ("third", "second", "first")[along],
         )
 
     def save(
@@ -92,7 +123,8 @@ class Segmentation:
         Args:
             output: Mask to write, ``.nii.gz`` or ``.nii``; its folder is made if needed.
             probability: Probability map to write as well.
-            overlay: Picture (``.png``) to write as well.
+            overlay: Picture to write as well: ``.png`` as ``overlay`` draws it, ``.pdf`` as
+                ``overlay_pages`` does.
             t1_mask: Mask on the T1 scan's grid to write as well.
 
         Returns:
@@ -111,6 +143,8 @@ class Segmentation:
             "overlay": overlay,
             "mask_on_t1": t1_mask,
         }
+        if overlay is not None:
+            check_picture_name(overlay)
         outputs = {what: Path(path) for what, path in given.items() if path is not None}
         for path in outputs.values():
             files.check_writable(path.parent)
@@ -122,7 +156,8 @@ class Segmentation:
                 own = self.t1_place.header if self.t1_place is not None else None
                 images.write_mask(t1_mask, *self.mask_on_t1(), own)
             if overlay is not None:
-                write_picture(overlay, self.overlay())
+                pages = self.overlay_pages() if has_pages(overlay) else [self.overlay()]
+                write_picture(overlay, *pages)
             files.write_text(beside, self.report.to_json(earlier.named(outputs, beside)))
             images.write_mask(target, self.mask, self.grid, header)
         for path in outdated:

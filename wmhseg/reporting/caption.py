@@ -1,0 +1,27 @@
+"""What is written above a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+def millilitres(volume_ml: float) -> str:
+    """A volume in words, with as many digits as a small lesion needs."""
+    return f"{volume_ml:.{2 if volume_ml >= 0.1 or not volume_ml else 3}f} ml"
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What is written above the slices.
+
+    Attributes:
+        title: The result in a few words.
+        source: Name of the scan, as it was given; shortened at its front where it is too long.
+        lines: Further lines, shortened likewise.
+        notice: At the right of the title.
+    """
+
+    title: str
+    source: str
+    lines: tuple[str, ...]
+    notice: str
