@@ -125,4 +125,5 @@ def test_sizes_of_pixels_agree() -> None:
         aligned = one_grid.align(given, None, preset, Steps(pixel_size="off"))
         assert any("are unusual" in line for line in aligned.warnings) == unusual
         # Brought to 1 mm, nothing is unusual any more.
-        assert one_grid.align(given, None, preset, Steps()).warnings == ()
+        (told,) = one_grid.align(given, None, preset, Steps()).warnings
+        assert "No T1" in told

@@ -29,7 +29,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flair", required=True, metavar="F", help="FLAIR scan, NIfTI")
     parser.add_argument("--t1", metavar="T1", help="T1 scan of the same head, NIfTI")
     parser.add_argument(
-        "--output", required=True, metavar="O", help="mask to write, .nii.gz or .nii"
+        "--output",
+        required=True,
+        metavar="O",
+        help="mask to write, .nii.gz or .nii; replaces an earlier one",
     )
     parser.add_argument("--probability", metavar="P", help="probability map to write as well")
     parser.add_argument(
@@ -119,7 +122,7 @@ def segment_case(
     if removed:
         console.say(f"removed      {', '.join(map(str, removed))} (of the earlier result)")
     if arguments.json:
-        print_json_text(result.report.to_json())
+        print_json_text(report.path_beside(case.output).read_text("utf-8"))
     else:
         for line in result.report.to_lines():
             print(line)
