@@ -1,11 +1,14 @@
-"""Every command and every example of README and docs works; ``documented`` finds them."""
+"""Every command that README and docs show is known; ``documented`` finds them.
+
+Those that can be run are run by ``test_environments``, in each environment that the docs tell to
+make.
+"""
 
 from __future__ import annotations
 
 import argparse
 import itertools
 import re
-import shlex
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -138,26 +141,8 @@ def test_every_command_is_known(command: Command, monkeypatch: pytest.MonkeyPatc
         parser_of(filled if filled != ["wmhseg"] else ["wmhseg", "challenge"], monkeypatch)
 
 
-@pytest.mark.parametrize("page", sorted({one.page for one in TO_RUN}))
-def test_commands_of_a_page_run_in_their_order(page: str, box: sandbox.Sandbox) -> None:
-    box.begin_page()
-    for command in TO_RUN:
-        if command.page == page:
-            box.run(command.filled())
-
-
-@pytest.mark.parametrize("line", sandbox.SMALLEST)
-def test_smallest_cases_run(line: str, box: sandbox.Sandbox) -> None:
-    box.run(shlex.split(line))
-
-
-@pytest.mark.parametrize("number", range(len(EXAMPLES)), ids=lambda n: f"{EXAMPLES[n].page}-{n}")
-def test_python_examples_run(number: int, box: sandbox.Sandbox) -> None:
-    box.example(EXAMPLES[number].code)
-
-
 def test_the_sandbox_tells_failures(box: sandbox.Sandbox) -> None:
-    with pytest.raises(sandbox.FailedError, match="exit code 80, not 0"):
+    with pytest.raises(sandbox.FailedError, match=r"exit code 80, not \(0,\)"):
         box.run(["wmhseg", "check", "nowhere.nii.gz"])
     with pytest.raises(NameError):
         box.example("segmented")
