@@ -22,7 +22,7 @@ GATE = mslesseg-14a mslesseg-39 openms-* tabriz-*
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test test-avx2 lint evaluate train bench measure-code docker docker-test docker-limits fuzz sbom audit clean
+.PHONY: help setup setup-run demo test first-hour test-avx2 lint evaluate train bench measure-code docker docker-test docker-limits fuzz sbom audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,9 +54,15 @@ lint: $(VENV)/.dev ## ruff, formatting, types, Dockerfile and shell scripts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/shellcheck wmhseg/data/entrypoint.sh .ci/run
+	$(BIN)/shellcheck wmhseg/data/entrypoint.sh .ci/run tests/first_hour.sh
 
-test: lint demo ## everything that CI runs
+# Before the packages that tests need are installed beside those of the demo.
+first-hour: ## what the README says, in its order and in fresh environments, and what comes of it
+	tests/first_hour.sh
+
+test: ## everything that CI runs
+	$(MAKE) first-hour
+	$(MAKE) lint
 	$(MAKE) docker-test
 	$(MAKE) test-avx2
 	$(BIN)/pytest

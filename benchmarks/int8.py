@@ -24,7 +24,6 @@ from benchmarks.members import first_member
 from wmhseg import processors
 from wmhseg.engines import openvino_core
 from wmhseg.engines.openvino_engine import OpenVinoEngine, settings
-from wmhseg.engines.openvino_graph import to_openvino
 from wmhseg.synthesis import heads
 from wmhseg.synthesis.arrays import NUMPY
 from wmhseg.synthesis.recipe import Recipe
@@ -74,6 +73,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slices", type=int, default=12)
     given = parser.parse_args()
+    from wmhseg.engines.openvino_graph import to_openvino  # here: --help does without it
+
     described, tensors = first_member()
     core, how = openvino_core.openvino_core(), settings(openvino_core.start_openvino())
     model = to_openvino(described, tensors, 1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
-from wmhseg import processors
+from wmhseg import errors, processors
 from wmhseg.engines import backends, openvino_core, runtime
 from wmhseg.errors import DeviceError
 
@@ -29,6 +30,17 @@ def has_bfloat16() -> bool:
 def precisions() -> list[runtime.Precision]:
     """What this processor computes in with OpenVINO."""
     return ["f32", "bf16"] if has_bfloat16() else ["f32"]
+
+
+def expect_packages(*names: str) -> None:
+    """Finds out before anything is measured what is not installed.
+
+    Raises:
+        MissingPackageError: For the first that is not.
+    """
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise errors.missing_package(name)
 
 
 def has_gpu() -> bool:

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.machine import ROOT
+from benchmarks.machine import ROOT, expect_packages
 
 
 def worker(slices: int, threads: int, pinned: bool) -> None:
@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slices", type=int, default=12)
     given = parser.parse_args()
+    expect_packages("openvino")
     from wmhseg import processors
 
     cores = processors.available_processors()

@@ -248,6 +248,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="default: this folder, but for --quick")
     arguments: Any = parser.parse_args()
 
+    machine.expect_packages("keras", "openvino")  # here: its processes would each say so
     quick = arguments.quick
     output = arguments.output or (None if quick else ROOT / "benchmarks")
     rounds = 1 if quick else arguments.rounds

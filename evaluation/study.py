@@ -13,6 +13,7 @@ again. OUTPUT gets study.csv, study.md and study.png.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -186,6 +187,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     console = Console()
     try:
+        if importlib.util.find_spec("matplotlib") is None:  # for the figure, hours later
+            raise errors.missing_package("matplotlib")
         chosen = contenders(setup, given.only or GROUPS, console.say)
         cases = thinned(find_cases(setup.data), setup.output / f"one-in-{setup.every}", setup.every)
         evaluation = Evaluation(

@@ -212,6 +212,12 @@ class WeightsError(ModelError):
     exit_code = 103
 
 
+class MissingPackageError(WmhsegError):
+    """A Python package that a command needs is not installed."""
+
+    exit_code = 109
+
+
 class DeviceError(WmhsegError):
     """The device or engine asked for is not there."""
 
@@ -284,6 +290,33 @@ class TrainingFailedError(TrainingError):
     """The loss is not finite, or stays at its worst, or the process that draws batches died."""
 
     exit_code = 123
+
+
+# What only some commands need: the package as it is imported, and the extra that brings it.
+EXTRAS = {
+    "openvino": "openvino",
+    "keras": "tensorflow",
+    "tensorflow": "tensorflow",
+    "torch": "torch",
+    "jax": "jax",
+    "matplotlib": "plots",
+    "sklearn": "baselines",
+}
+
+
+def missing_package(module: str) -> MissingPackageError:
+    """The error of an import that found nothing.
+
+    Args:
+        module: What was imported, as ``ModuleNotFoundError.name`` says.
+    """
+    package = module.split(".")[0]
+    extra = f"[{EXTRAS[package]}]" if package in EXTRAS else ""
+    return MissingPackageError(
+        f'The Python package "{package}" was expected to be installed',
+        received="none",
+        advice=f"It comes with pip install 'wmhseg{extra}' (in a clone: pip install '.{extra}').",
+    )
 
 
 EXIT_OK = 0

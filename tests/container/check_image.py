@@ -254,6 +254,26 @@ def check_entry_point(bench: Bench) -> None:
         expect(len(done.stderr.splitlines()) == 1, f"{wrong}: {done.stderr}")
 
 
+def check_documentation(bench: Bench, training: bool) -> None:
+    """Every command's smallest case, and what README and docs show, run inside the image."""
+    folder = bench.fresh("documentation", 0o755)
+    for name in ("tests", "docs", "evaluation", "benchmarks"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for page in [ROOT / "README.md", *ROOT.glob("models/*/*.md")]:
+        copy = folder / page.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(page, copy)
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    done = bench.run(
+        *("python", "/documented/tests/sandbox.py", "/tmp/sandbox"),
+        *(["--training"] if training else []),
+        flags=(f"--volume={folder}:/documented:ro",),
+    )
+    expect(done.returncode == 0, f"{done.stdout[-4000:]}{done.stderr[-1000:]}")
+    bench.note("documented in the image", done.stdout.splitlines()[-1])
+
+
 def check_users_protocol(bench: Bench, case: Path) -> None:
     """`run` with /input and /output segments and exits; the mask equals that of a run outside."""
     output = bench.fresh("users")
@@ -406,10 +426,12 @@ def synthetic_case(bench: Bench) -> Path:
 def run_checks(bench: Bench, case: Path, cases: Path | None, chosen: argparse.Namespace) -> int:
     """Runs all checks, whatever fails; returns the number of failures."""
     results = chosen.results.resolve()
+    training = not any("slim" in pair for pair in chosen.build_arg)
     checks: list[tuple[Callable[..., None], tuple[object, ...]]] = [
         (check_labels, (bench,)),
         (check_contents, (bench,)),
         (check_entry_point, (bench,)),
+        (check_documentation, (bench, training)),
         (check_users_protocol, (bench, case)),
         (check_challenge_protocol, (bench, case)),
         (check_stop, (bench, case)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -160,6 +161,30 @@ def test_settings_can_hold_whole_runs() -> None:
     assert with_settings(PLANS["synthetic"], [f"runs={text}"]).runs == (one,)
 
 
+def test_steps_take_the_place_of_epochs() -> None:
+    plan = with_settings(PLANS["published"], ["runs.0.steps=7"])
+    assert [(run.steps, run.epochs) for run in plan.runs] == [(7, None), (None, 50), (None, 50)]
+    plan = with_settings(plan, ["runs.*.epochs=3"])
+    assert [(run.steps, run.epochs) for run in plan.runs] == [(None, 3)] * 3
+    with pytest.raises(PlanError, match="either steps or epochs"):
+        with_settings(PLANS["published"], ["runs.0.steps=7", "runs.*.epochs=3"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("fitting.averages=0.9", "In fitting there are: average, clip_norm, loss,"),
+        ("runs.9.steps=3", "In runs there are: 0, 1, 2, *."),
+        ("runs.0.batches=3", "In runs.0 there are: batch, crop, epochs,"),
+        ("step=3", "At the top there are: augmentation, channels,"),
+        ("name.first=x", "name is a single value."),
+    ],
+)
+def test_settings_that_do_not_exist_are_told_which_do(setting: str, told: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(told)):
+        with_settings(PLANS["published"], [setting])
+
+
 @pytest.mark.parametrize(
     ("setting", "kind"),
     [
@@ -168,8 +193,9 @@ def test_settings_can_hold_whole_runs() -> None:
         ("runs.x.batch=4", UsageError),
         ("nothing.here=4", UsageError),
         ("name.x=4", UsageError),
-        ("nothing=4", PlanError),
-        ("runs.0.colour=4", PlanError),
+        ("nothing=4", UsageError),
+        ("runs.0.colour=4", UsageError),
+        ("fitting.averages=0.9", UsageError),
         ("runs.0.batch=four", PlanError),
     ],
 )

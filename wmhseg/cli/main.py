@@ -51,8 +51,8 @@ Without a command, wmhseg runs the challenge layout: /input/pre/FLAIR.nii.gz and
 segmented to /output/result.nii.gz.
 
 exit codes: 0 done; 1 internal error; 2 wrong arguments; 80-95 input files; 96-97 output;
-100-103 models; 110 device; 111-116 evaluation and batch; 120-123 training; 130 interrupted;
-143 terminated.
+100-103 models; 109 package not installed; 110 device; 111-116 evaluation and batch;
+120-123 training; 130 interrupted; 143 terminated.
 docs/exit-codes.md lists them all.
 
 For research. Not a medical device; not for diagnosis."""
@@ -138,6 +138,9 @@ def _main(words: list[str]) -> int:
         return code
     except errors.WmhsegError as error:
         return _failed(str(error), error.exit_code, debug)
+    except ModuleNotFoundError as error:
+        missing = errors.missing_package(error.name or str(error))
+        return _failed(str(missing), missing.exit_code, debug)
     except KeyboardInterrupt:
         return _failed("interrupted", errors.EXIT_INTERRUPTED, debug=False)
     except BrokenPipeError:

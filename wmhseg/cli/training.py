@@ -69,6 +69,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    from wmhseg.engines import backends
     from wmhseg.training import plan_files
     from wmhseg.training.synthetic_data import SyntheticData
 
@@ -79,6 +80,8 @@ def _train(arguments: argparse.Namespace) -> int:
     if not arguments.output:
         raise errors.UsageError("--output DIR was expected", received="none")
     running = _running(arguments)
+    if not arguments.check:
+        backends.check_keras()  # reading the data may take an hour
     console = console_of(arguments)
     if plan.augmentation is not None:
         return _train_on_scans(arguments, plan, plan.augmentation, running, console)

@@ -32,6 +32,25 @@ def has_keras() -> bool:
     )
 
 
+def check_keras() -> None:
+    """Finds out before hours of other work whether Keras can be started; nothing is loaded.
+
+    Raises:
+        DeviceError: If Keras or all of its backends are not installed.
+    """
+    if not has_keras():
+        raise _keras_expected()
+
+
+def _keras_expected() -> DeviceError:
+    return DeviceError(
+        "Keras and one of TensorFlow, PyTorch and JAX were expected to be installed",
+        received="none",
+        advice="They come with pip install 'wmhseg[tensorflow]' (in a clone: pip install "
+        "'.[tensorflow]'). Only training and GPUs need them: on a CPU, OpenVINO segments.",
+    )
+
+
 def may_have_gpu() -> bool:
     """Whether it is worth asking Keras for a GPU: the driver's device files are there.
 
@@ -87,11 +106,7 @@ def _choose_backend() -> str:
     if importlib.util.find_spec("keras") is None or (
         "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND")
     ):
-        raise DeviceError(
-            "Keras and one of TensorFlow, PyTorch and JAX were expected to be installed",
-            received="none of them",
-            advice='Install "wmhseg[tensorflow]" with pip; on a CPU "wmhseg[openvino]" will do.',
-        )
+        raise _keras_expected()
     if "keras" in sys.modules:
         import keras
 

@@ -45,13 +45,17 @@ def with_settings(plan: Plan, settings: list[str]) -> Plan:
     Args:
         plan: Where to start from.
         settings: Texts such as "fitting.average=0.999", "runs.0.steps=100" or "runs.*.batch=4".
-            What stands after "=" is JSON, or else taken as text.
+            What stands after "=" is JSON, or else taken as text. Steps of a run take the place of
+            its epochs, and epochs that of steps.
 
     Raises:
         UsageError: If a text is not of this form, or names nothing in the plan.
         PlanError: If the changed plan is not valid.
     """
     value = json.loads(json.dumps(asdict(plan)))
+    # A run has either: who sets one need not know which of them the plan has. Both are an error.
+    named = {text.partition("=")[0].rpartition(".")[2] for text in settings}
+    other = {} if {"steps", "epochs"} <= named else {"steps": "epochs", "epochs": "steps"}
     for text in settings:
         path, equals, content = text.partition("=")
         if not equals:
@@ -60,24 +64,35 @@ def with_settings(plan: Plan, settings: list[str]) -> Plan:
             new = json.loads(content)
         except ValueError:
             new = content
-        _set(value, path.split("."), new, text)
+        keys = path.split(".")
+        _set(value, keys, new, text)
+        if len(keys) == 3 and keys[2] in other and new is not None:
+            _set(value, [*keys[:2], other[keys[2]]], None, text)
     return _from_value(value)
 
 
-def _set(value: Any, keys: list[str], new: Any, text: str) -> None:
+def _set(value: Any, keys: list[str], new: Any, text: str, above: str = "") -> None:
     """Puts a value at a path; "*" stands for every item of a list."""
     key, *rest = keys
     if isinstance(value, list):
         numbers = range(len(value)) if key == "*" else [int(key)] if key.isdecimal() else []
         places: list[Any] = [number for number in numbers if number < len(value)]
+        there = [*map(str, range(len(value))), "*"]
     else:
-        # A new key is left to the strict reading: options of a network are free, others are not.
-        known = isinstance(value, dict) and (key in value or not rest)
-        places = [key] if known else []
+        there = sorted(value) if isinstance(value, dict) else []
+        # Options of a network are free: whether it takes them is found out later.
+        free = isinstance(value, dict) and not rest and above.endswith("options")
+        places = [key] if key in there or free else []
     if not places:
-        raise UsageError("--set with the path of a value in the plan was expected", received=text)
+        raise UsageError(
+            "--set with a setting of the plan was expected",
+            received=text,
+            advice=f"{f'In {above}' if above else 'At the top'} there are: {', '.join(there)}"
+            if there
+            else f"{above} is a single value",
+        )
     for place in places:
         if rest:
-            _set(value[place], rest, new, text)
+            _set(value[place], rest, new, text, f"{above}.{place}" if above else str(place))
         else:
             value[place] = new

@@ -1,0 +1,167 @@
+"""The commands and Python examples that README and docs show: found, and made ready to be run.
+
+Whoever writes docs: a fenced block without a language (or ``sh``) holds one command a line; output,
+files and the like stand in a block ``text``, ``json`` and so on; Python in a block ``python``. A
+command that nothing here knows fails the test, and needs a line in RULES.
+
+The standard library is enough for this module: it also runs in environments that hold no more than
+what the docs tell to install.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "docs/*.md", "evaluation/*.md", "benchmarks/*.md", "models/*/*.md")
+COMMAND_LANGUAGES = {"", "sh", "bash", "shell", "console"}
+
+# In one word, what is done with a command: "run" it in a folder of small data, "parse" its words
+# with its own parser, look "make", "docker" and "pip" up in the files that these read, or take it
+# as work of the "shell".
+RULES: tuple[tuple[str, str, str], ...] = (
+    (r"wmhseg( challenge\b.*)?$", "parse", "/input is in the image: tests/container runs it there"),
+    (r"wmhseg train .*--config", "parse", "trains real networks for days"),
+    (r"wmhseg (--)?[a-z]+", "run", ""),
+    (r"python -m wmhseg\.synthesis\.make_heads .*--priors", "parse", "needs maps in MNI space"),
+    (r"python -m wmhseg\.synthesis\.", "run", ""),
+    (r"python -m evaluation\.run (?!.*--challenge)", "run", ""),
+    (r"python -m (evaluation|benchmarks)\.", "parse", "minutes to hours; has tests of its own"),
+    (r"make [a-z]", "make", "the gate itself, or hours"),
+    (r"docker [a-z]", "docker", "needs a container engine: tests/container runs such commands"),
+    (r"pip install ", "pip", "tests/test_environments.py installs all of them"),
+    (r"(dcm2niix|mkdir|cd|git clone|apt install|apt-get install|python3? -m venv|source|\.|mv|cp|ls) ",
+     "shell", "not ours"),
+)  # fmt: skip
+
+# Placeholders of the docs that mean another thing after some options; the others are names of
+# files and folders that the sandbox has.
+AFTER = {
+    ("--output", "DIR"): "made",
+    ("--output", "OUTPUT"): "made",
+    ("--results", "DIR"): "results",
+    ("--models", "A"): "unet-synthetic",
+    ("--model", "NAME"): "unet-synthetic",
+    ("--preset", "NAME"): "synthetic",
+    ("--model", "FOLDER"): "models/unet-synthetic",
+}
+ANYWHERE = {
+    "B": "",
+    "N": "2",
+    "NAME": "unet-synthetic",
+    "TABLE|DIR": "DIR",
+    "…": "",
+    # Less work of the same kind; nothing of the tiny networks is in a U-Net's file.
+    "1.h5": "",
+    "2.h5": "",
+    "runs.0.steps=20000": "runs.0.steps=2",
+    "runs.1.start_from=models/unet-synthetic/0.safetensors": 'runs.1.start_from="0"',
+}
+MORE = {"wmhseg.synthesis.contact_sheet": ["--scans", "1"]}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line that a page shows.
+
+    Attributes:
+        page: File, from the root of the repository.
+        words: As a shell parts them, without comments, placeholders as they are.
+        whole: False if it is only spoken of, within a sentence: words may be missing.
+    """
+
+    page: str
+    words: tuple[str, ...]
+    whole: bool = True
+
+    def __str__(self) -> str:
+        """The page and the command."""
+        return f"{self.page}: {shlex.join(self.words)}"
+
+    @property
+    def rule(self) -> str | None:
+        """What is done with it; None if no rule knows it."""
+        line = " ".join(self.words)
+        return next((how for pattern, how, _ in RULES if re.match(pattern, line)), None)
+
+    def filled(self) -> list[str]:
+        """The words with what the sandbox has in place of placeholders."""
+        words: list[str] = []
+        for word in self.words:
+            word = word.strip("[]")
+            before = words[-1] if words else ""
+            word = AFTER.get((before, word), ANYWHERE.get(word, word))
+            if word:
+                words.append(re.sub(r"^/data/", "data/", word))
+        return words + MORE.get(words[2] if len(words) > 2 else "", [])
+
+
+@dataclass(frozen=True)
+class Example:
+    """A block of Python that a page shows."""
+
+    page: str
+    code: str
+
+
+def pages(root: Path = ROOT) -> list[Path]:
+    """All pages of the documentation that are there."""
+    return [path for pattern in PAGES for path in sorted(root.glob(pattern))]
+
+
+def _blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Language and content of every fenced block."""
+    for found in re.finditer(r"^( *)```(\w*)\n(.*?)^\1```", text, re.M | re.S):
+        yield found[2], found[3]
+
+
+def _without_blocks(text: str) -> str:
+    return re.sub(r"^( *)```\w*\n.*?^\1```", "", text, flags=re.M | re.S)
+
+
+def _indented(text: str) -> Iterator[str]:
+    """Blocks that stand four columns in after an empty line, outside of lists."""
+    block: list[str] = []
+    before = ""
+    for line in [*_without_blocks(text).splitlines(), ""]:
+        if line.startswith("    ") and (block or not before.strip()):
+            block.append(line[4:])
+        elif block:
+            yield "\n".join(block)
+            block = []
+        before = line
+
+
+def _lines(block: str) -> Iterator[tuple[str, ...]]:
+    """The commands of a block, each as words."""
+    for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+        words = shlex.split(line.strip().removeprefix("$ "), comments=True)
+        if words:
+            yield tuple(words)
+
+
+def commands(page: Path, root: Path = ROOT) -> list[Command]:
+    """Every command of a page, in order: of blocks first, then those that sentences hold."""
+    text, name = page.read_text("utf-8"), page.relative_to(root).as_posix()
+    shown = [content for language, content in _blocks(text) if language in COMMAND_LANGUAGES]
+    found = [Command(name, words) for block in shown for words in _lines(block)]
+    for block in _indented(text):
+        indented = [Command(name, words) for words in _lines(block)]
+        found += [one for one in indented if one.rule]
+    for span in re.findall(r"(?<!`)`([^`]+)`(?!`)", _without_blocks(text)):
+        line = " ".join(span.split())
+        if re.match(r"(wmhseg|python3? -m|make|docker) \S", line):
+            (words,) = _lines(line)
+            found.append(Command(name, words, whole=False))
+    return found
+
+
+def examples(page: Path, root: Path = ROOT) -> list[Example]:
+    """Every block of Python of a page."""
+    name = page.relative_to(root).as_posix()
+    blocks = _blocks(page.read_text("utf-8"))
+    return [Example(name, content) for language, content in blocks if language == "python"]

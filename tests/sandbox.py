@@ -1,0 +1,354 @@
+"""Runs the commands and examples of the docs, and every command's smallest case, on small data.
+
+    python tests/sandbox.py FOLDER [--plots] [--training]
+
+Run by the Python of an environment that was made as the docs say, it shows that the environment
+has all that the commands import; ``--plots`` and ``--training`` say what that environment was
+promised to have. What needs more must be refused in one line. ``tests/test_environments.py`` does
+so in fresh environments, ``tests/container/check_image.py`` in the image; writers of docs can in
+any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import io
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import documented
+
+FIELD = (64, 64)  # pixels that the small models take of a scan
+SLICES = slice(16, 28)  # of the case that comes with the package
+EXIT_DEVICE, EXIT_PLOTS = 110, 114
+# Commands that no page shows whole, and all that can be asked for help.
+SMALLEST = (
+    "wmhseg --version",
+    "wmhseg completion bash",
+    "wmhseg demo --output demo",
+    "wmhseg demo --output demo-case --case-only",
+    "wmhseg challenge --input CASES/1 --output challenge",
+    "wmhseg segment --flair F.nii.gz --t1 T.nii.gz --output s.nii.gz --overlay s.png "
+    "--probability p.nii.gz",
+    "wmhseg batch DIR --output batch",
+    "wmhseg train --labels LABELS --check --output checked",
+    "wmhseg train --data DIR --print-plan",
+    "python -m wmhseg.synthesis.make_heads --labels LABELS --output heads",
+)
+COMMANDS = (
+    *("segment", "challenge", "models", "check", "batch", "evaluate", "rank", "compare", "train"),
+    *("demo", "completion"),
+)
+
+
+class FailedError(Exception):
+    """A command or example did not do what the docs promise."""
+
+
+@dataclass
+class Sandbox:
+    """A folder of small data, and a way to run commands there.
+
+    Attributes:
+        folder: Where all is made; the working directory while something runs.
+        plots: Whether matplotlib was promised.
+        training: Whether Keras was promised.
+        seconds: What each took.
+    """
+
+    folder: Path
+    plots: bool = True
+    training: bool = True
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self, words: Sequence[str]) -> str:
+        """Runs a command in this process; returns what it printed.
+
+        Raises:
+            FailedError: If the exit code is not the one that the environment leads to.
+        """
+        line = " ".join(words)
+        expected = self._expected(words)
+        started = time.monotonic()
+        printed, told = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(told):
+            code = called(words)
+        self.seconds[line] = time.monotonic() - started
+        errors = told.getvalue()
+        if code not in expected:
+            raise FailedError(f"{line}: exit code {code}, not {expected}: {errors[-1500:]}")
+        if "Traceback" in errors or "internal error" in errors:
+            raise FailedError(f"{line}: {errors[-1500:]}")
+        if code and errors.count("wmhseg: error: ") != 1:
+            raise FailedError(f"{line}: one error was expected: {errors}")
+        return printed.getvalue()
+
+    def _expected(self, words: Sequence[str]) -> tuple[int, ...]:
+        """Exit codes that the environment may lead to."""
+        trains = list(words[:2]) == ["wmhseg", "train"]
+        if trains and not {"--check", "--print-plan", "--help"} & {*words} and not self.training:
+            return (EXIT_DEVICE,)
+        # Without matplotlib scores may come without plots, or be refused in a line.
+        plots = words[1] == "evaluate" or "evaluation.run" in words
+        return (0, EXIT_PLOTS) if plots and not self.plots else (0,)
+
+    def begin_page(self) -> None:
+        """Forgets what the commands of another page have trained."""
+        for made in self.folder.glob("out*"):
+            shutil.rmtree(made)
+
+    def fits(self, command: documented.Command) -> bool:
+        """Whether what a command reads can be there in this environment."""
+        made = [word for word in command.words if word.startswith(("out/", "out-"))]
+        program = command.words[1:3] if command.words[0] == "python" else ()
+        there = not program or importlib.util.find_spec(program[1].split(".")[0]) is not None
+        return there and (self.training or not made or command.words[1] == "train")
+
+    def example(self, code: str) -> None:
+        """Runs a block of Python, as if FLAIR and T1 had been loaded before."""
+        import SimpleITK as sitk
+
+        names = [str(self.folder / f"{name}.nii.gz") for name in ("FLAIR", "T1")]
+        flair, t1 = (sitk.GetArrayFromImage(sitk.ReadImage(name)) for name in names)
+        exec(compile(code, "example", "exec"), {"flair": flair, "t1": t1, "pairs": [names]})
+
+
+def called(words: Sequence[str]) -> int:
+    """Runs a command as if from a shell, in this process; returns the exit code."""
+    before = sys.argv
+    try:
+        if words[0] == "wmhseg":
+            from wmhseg.cli.main import main
+
+            return main(words[1:])
+        sys.argv = [words[2], *words[3:]]
+        runpy.run_module(words[2], run_name="__main__", alter_sys=False)
+        return 0
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
+    finally:
+        sys.argv = before
+
+
+@contextlib.contextmanager
+def opened(folder: Path, *, plots: bool = True, training: bool = True) -> Iterator[Sandbox]:
+    """Makes the small data, and puts small models and plans in the place of the real ones."""
+    from wmhseg.training import recipes
+
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_data(folder)
+    before, here = dict(os.environ), Path.cwd()
+    plans = dict(recipes.PLANS)
+    os.environ["WMHSEG_MODELS"] = str(folder / "models")
+    os.environ["XDG_DATA_HOME"] = str(folder / "home")
+    recipes.PLANS.update({name: _small(plan) for name, plan in plans.items()})
+    os.chdir(folder)
+    try:
+        sandbox = Sandbox(folder, plots, training)
+        _write_tables(sandbox)
+        yield sandbox
+    finally:
+        os.chdir(here)
+        os.environ.clear()
+        os.environ.update(before)
+        recipes.PLANS.update(plans)
+
+
+def _write_data(folder: Path) -> None:
+    import SimpleITK as sitk
+
+    from wmhseg.datasets import demo
+
+    case = demo.write_case(folder / "made-of")
+    scans = {
+        "FLAIR": case / "pre" / "FLAIR.nii.gz",
+        "T1": case / "pre" / "T1.nii.gz",
+        "wmh": case / "wmh.nii.gz",
+    }
+    small = {name: sitk.ReadImage(str(path))[:, :, SLICES] for name, path in scans.items()}
+    names = {"FLAIR": ("FLAIR", "F"), "T1": ("T1", "T"), "wmh": ("wmh", "result")}
+    for name, image in small.items():
+        for other in names[name]:
+            sitk.WriteImage(image, str(folder / f"{other}.nii.gz"))
+    for place in (
+        *("DIR/training/Utrecht/1", "DIR/training/Singapore/2", "CASES/1"),
+        *("data/study/sub-1", "data/study/sub-2", "study/patient01"),
+    ):
+        (folder / place / "pre").mkdir(parents=True)
+        for name in ("FLAIR", "T1"):
+            shutil.copy(folder / f"{name}.nii.gz", folder / place / "pre")
+        shutil.copy(folder / "wmh.nii.gz", folder / place)
+    for name in ("FLAIR", "T1"):
+        shutil.copy(folder / f"{name}.nii.gz", folder / "study" / "patient01")
+    for subject in ("1", "2"):
+        (folder / "results" / subject).mkdir(parents=True)
+        shutil.copy(folder / "result.nii.gz", folder / "results" / subject)
+    rows = ("subject\tflair\tt1", "one\tFLAIR.nii.gz\tT1.nii.gz", "two\tFLAIR.nii.gz\t")
+    (folder / "subjects.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    _write_labels(folder / "LABELS" / "01.nii.gz")
+    shutil.copytree(folder / "LABELS", folder / "HEADS")
+    _write_models(folder / "models")
+    _write_keras2(folder)
+
+
+def _write_labels(path: Path) -> None:
+    """A whole head of nested ellipsoids, numbered as FreeSurfer does."""
+    import numpy as np
+    import SimpleITK as sitk
+
+    labels = np.zeros((46, 84, 76), np.int16)
+    places = np.indices(labels.shape) - (np.array(labels.shape).reshape(-1, 1, 1, 1) - 1) / 2
+    for number, *radii in (
+        *((507, 23, 40, 36), (515, 21, 36, 32), (24, 19, 33, 29), (3, 18, 31, 27)),
+        *((2, 15, 27, 23), (4, 5, 9, 4)),
+    ):
+        labels[((places / np.array(radii).reshape(-1, 1, 1, 1)) ** 2).sum(0) <= 1] = number
+    path.parent.mkdir()
+    sitk.WriteImage(sitk.GetImageFromArray(labels), str(path))
+
+
+def _write_models(folder: Path) -> None:
+    """The installed models with one member each, which sees few pixels."""
+    from wmhseg.weights import store
+
+    for found in store.installed():
+        preset = json.loads((found / "preset.json").read_text("utf-8"))
+        preset["members"] = preset["members"][:1]
+        preset["preprocessing"]["field"] = FIELD
+        model = folder / found.name
+        model.mkdir(parents=True)
+        (model / "preset.json").write_text(json.dumps(preset), encoding="utf-8")
+        shutil.copy(found / preset["members"][0]["file"], model)
+
+
+def _write_keras2(folder: Path) -> None:
+    """Weight files as the challenge's winners published them."""
+    import h5py
+    import numpy as np
+    from keras2_files import legacy_name, random_value, write_legacy
+
+    from wmhseg.networks import catalogue
+    from wmhseg.networks.signature import SCAN, Signature
+
+    described = catalogue.describe("unet", Signature(FIELD, ((SCAN, 2),)), {})
+    rng = np.random.default_rng(0)
+    values = {name: random_value(name, shape, rng) for name, shape in described.variables().items()}
+    layers = dict.fromkeys(name.split("/")[0] for name in values)
+    names = {layer: legacy_name(layer, index) for index, layer in enumerate(layers)}
+    with h5py.File(folder / "0.h5", "w") as file:
+        write_legacy(file, values, names)
+    for number in (1, 2):
+        shutil.copy(folder / "0.h5", folder / f"{number}.h5")
+
+
+def _write_tables(sandbox: Sandbox) -> None:
+    """Tables of scores, as ``wmhseg evaluate`` writes them."""
+    evaluate = ["wmhseg", "evaluate", "--data", "DIR", "--results", "results", "--no-plots"]
+    sandbox.run([*evaluate, "--output", "a", "--jobs", "1"])
+    shutil.copytree(sandbox.folder / "a", sandbox.folder / "b")
+    shutil.copy(sandbox.folder / "a" / "metrics.csv", sandbox.folder)
+
+
+def _small(plan: Any) -> Any:
+    """A plan of the same name that trains three numbers for a moment."""
+    from wmhseg.training.plan import Augmentation, Run, Synthesis
+
+    _add_tiny_network()
+    real = plan.synthesis is None
+    length = {"epochs": 1} if real else {"steps": 2}
+    return replace(
+        plan,
+        preprocessing=replace(plan.preprocessing, field=FIELD),
+        augmentation=Augmentation(copies=2) if real else None,
+        synthesis=None
+        if real
+        else Synthesis(replace(plan.synthesis.recipe, field=FIELD, slices=4), scans=2, slices=3),
+        fitting=replace(plan.fitting, precision="float32", restart=None),
+        runs=tuple(Run(str(n), "tiny", seed=n, batch=4, rate=0.01, **length) for n in range(2)),
+    )
+
+
+def _add_tiny_network() -> None:
+    """sigmoid(a * FLAIR + b * T1 + c): trains at once."""
+    from wmhseg.networks.catalogue import NETWORKS
+    from wmhseg.networks.graph import Graph
+
+    def tiny(signature: Any) -> Graph:
+        return Graph("tiny", signature.output_layer(signature.only_input()))
+
+    NETWORKS.setdefault("tiny", tiny)
+
+
+def helps(root: Path) -> list[list[str]]:
+    """Every command and program there is, asked for help."""
+    found = [["wmhseg", "--help"], *(["wmhseg", name, "--help"] for name in COMMANDS)]
+    found.append(["wmhseg", "models", "import", "--help"])
+    modules = ["wmhseg.synthesis.make_heads", "wmhseg.synthesis.contact_sheet"]
+    for path in sorted([*root.glob("evaluation/*.py"), *root.glob("benchmarks/*.py")]):
+        if "ArgumentParser(" in path.read_text("utf-8"):
+            modules.append(f"{path.parent.name}.{path.stem}")
+    return found + [["python", "-m", module, "--help"] for module in modules]
+
+
+def run_all(sandbox: Sandbox, root: Path = documented.ROOT) -> list[str]:
+    """Runs everything; returns what failed."""
+    work: list[tuple[str, Callable[[], object]]] = []
+    for words in [*helps(root), *(line.split() for line in SMALLEST)]:
+        work.append((" ".join(words), partial(sandbox.run, words)))
+    for page in documented.pages(root):
+        work.append(("a new page", sandbox.begin_page))
+        for example in documented.examples(page, root):
+            work.append((example.page, partial(sandbox.example, example.code)))
+        for one in documented.commands(page, root):
+            if one.whole and one.rule == "run" and sandbox.fits(one):
+                work.append((str(one), partial(sandbox.run, one.filled())))
+    failed = []
+    for name, act in work:
+        try:
+            act()
+        except Exception as error:
+            failed.append(f"{name}: {type(error).__name__}: {error}")
+    return failed
+
+
+def main() -> int:
+    """Runs the program; returns 1 if something failed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--plots", action="store_true", help="matplotlib was promised")
+    parser.add_argument("--training", action="store_true", help="Keras was promised")
+    given = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import wmhseg
+
+    print(f"wmhseg {wmhseg.__version__} of {Path(wmhseg.__file__).parent}")
+    program = Path(sysconfig.get_path("scripts")) / "wmhseg"
+    subprocess.run([program, "--version"], check=True)
+    # Programs that are not installed are found here, the package itself where it is installed.
+    sys.path.append(str(documented.ROOT))
+    folder = given.folder.resolve()
+    with opened(folder, plots=given.plots, training=given.training) as sandbox:
+        failed = run_all(sandbox)
+    for name, seconds in sorted(sandbox.seconds.items(), key=lambda one: -one[1])[:8]:
+        print(f"{seconds:6.1f} s  {name}")
+    for text in failed:
+        print(f"FAILED  {text}")
+    print(f"{len(sandbox.seconds)} commands in {sum(sandbox.seconds.values()):.0f} s")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
