@@ -185,12 +185,13 @@ def _write_data(folder: Path) -> None:
             sitk.WriteImage(image, str(folder / f"{other}.nii.gz"))
     for place in (
         *("DIR/training/Utrecht/1", "DIR/training/Singapore/2", "CASES/1"),
-        *("data/study/sub-1", "data/study/sub-2", "study/patient01"),
+        *("data/study/sub-1", "data/study/sub-2"),
     ):
         (folder / place / "pre").mkdir(parents=True)
         for name in ("FLAIR", "T1"):
             shutil.copy(folder / f"{name}.nii.gz", folder / place / "pre")
         shutil.copy(folder / "wmh.nii.gz", folder / place)
+    (folder / "study" / "patient01").mkdir(parents=True)
     for name in ("FLAIR", "T1"):
         shutil.copy(folder / f"{name}.nii.gz", folder / "study" / "patient01")
     for subject in ("1", "2"):

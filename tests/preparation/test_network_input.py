@@ -124,8 +124,8 @@ def test_the_field_is_centred_on_the_head(side: int) -> None:
 @pytest.mark.parametrize(
     ("rows", "what", "advice"),
     [
-        (88, "skin and bone rather than brain", "--pixel-size 2.3 "),
-        (76, "with brain, perhaps", "--pixel-size 2.65 "),
+        (88, "skin and bone rather than brain", "--pixel-size 2.3 would"),
+        (76, "with brain, perhaps", "--pixel-size 2.65 would"),
     ],
 )
 def test_what_is_cut_off_and_how_to_see_it(rows: int, what: str, advice: str) -> None:

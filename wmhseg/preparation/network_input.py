@@ -19,9 +19,10 @@ from wmhseg.geometry import Fit, Grid, Way
 from wmhseg.io.images import Scan
 from wmhseg.preparation import intensity
 from wmhseg.preparation.sizes import SKIN_AND_BONE_MM
+from wmhseg.preparation.steps import LARGEST_PIXEL_MM
 from wmhseg.weights import store
 from wmhseg.weights.inputs import How, Input
-from wmhseg.weights.methods import is_published
+from wmhseg.weights.methods import TRAINING_PIXEL_MM, is_published
 from wmhseg.weights.preset import Preprocessing, Preset
 
 Float = npt.NDArray[np.float32]
@@ -194,8 +195,12 @@ def _lost_warning(fit: Fit, head: npt.NDArray[np.bool_], lost: float, *, moving:
     )
     side = math.ceil(needed * 20 - 1e-6) / 20
     advice = "crop the scan at its empty sides, so that the head lies in the middle"
-    if not moving:
+    if not moving and side <= LARGEST_PIXEL_MM:
+        coarse = side > TRAINING_PIXEL_MM[1]
         advice = f"--pixel-size {side:g} would show all of it"
+        advice += ", with pixels coarser than any in training" * coarse
+    elif not moving:
+        advice = "crop the scan to the head"
     return (
         f"{lost:.0%} of the head lies outside the {rows} x {columns} pixels that the network "
         f"sees, and is left empty: {what}. To change that: {advice}."

@@ -10,7 +10,8 @@ from wmhseg.errors import UsageError
 PRESET: Final = "preset"
 """A switch that nobody has set: the model's preset decides."""
 
-_PIXEL_MM = (0.3, 3.0)
+LEAST_PIXEL_MM, LARGEST_PIXEL_MM = 0.3, 3.0
+"""Pixels that may be asked for."""
 
 PUBLISHED = "a published method: nothing is added to it unless asked for"
 """Why a step that nobody has set is not taken."""
@@ -83,7 +84,7 @@ expected. Received: 2 mm.
 
 
 def _is_pixel(value: object) -> bool:
-    return isinstance(value, (int, float)) and _PIXEL_MM[0] <= value <= _PIXEL_MM[1]
+    return isinstance(value, (int, float)) and LEAST_PIXEL_MM <= value <= LARGEST_PIXEL_MM
 
 
 def _choices(hint: Any) -> tuple[str, ...]:
