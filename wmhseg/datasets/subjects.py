@@ -21,12 +21,11 @@ from wmhseg.datasets.scans import (
     groups,
     is_derived,
 )
-from wmhseg.datasets.tables import read_table
+from wmhseg.datasets.tables import is_missing, read_table
 from wmhseg.errors import InputError, NoCasesError, TableError
 from wmhseg.io import files
 
 _COLUMNS = ("subject", "flair", "t1")
-_NOT_AVAILABLE = ("", "n/a")
 _MOST_NAMES = 5
 _BEGINNING_BYTES = 64
 
@@ -138,27 +137,20 @@ def read_subjects(path: Path) -> list[Subject]:
         TableError: It is not of this form.
     """
     table = read_table(path)
-    columns: dict[str, str] = {}
-    for name in table.columns:
-        plain = name.strip().lower()
-        if plain in _COLUMNS and plain in columns:
-            raise TableError(
-                f"One column called {plain} was expected in {path}", received="more than one"
-            )
-        columns[plain] = name
+    columns = table.named(*_COLUMNS)
     if table.rows and not set(_COLUMNS[:2]) <= set(columns):
         raise table.lacking(*_COLUMNS[:2])
     subjects = []
-    for line, row in zip(table.lines, table.rows, strict=True):
+    for number, row in enumerate(table.rows):
         values = {name: row[column].strip() for name, column in columns.items()}
-        where = f"line {line} of {path}"
+        where = table.where(number)
         if not values["subject"]:
             raise TableError(
                 f"The name of a subject was expected in {where}",
                 received=f"an empty cell before {values['flair'] or 'no FLAIR scan'}",
             )
         scans = (values.get(name, "") for name in _COLUMNS[1:])
-        flair, t1 = (None if s.lower() in _NOT_AVAILABLE else path.parent / s for s in scans)
+        flair, t1 = (None if is_missing(s) else path.parent / s for s in scans)
         problem = "" if flair else f"no FLAIR scan is named in {where}"
         subjects.append(Subject(values["subject"], flair, t1, problem, where))
     return subjects
