@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wmhseg.datasets.bids import parse
-from wmhseg.datasets.folders import Warn, files_below, stem_of, warned
+from wmhseg.datasets.contents import not_there
+from wmhseg.datasets.folders import Warn, files_below, left_out, stem_of, warned
 from wmhseg.datasets.scans import (
     FLAIR,
     T1,
@@ -22,12 +23,9 @@ from wmhseg.datasets.scans import (
     is_derived,
 )
 from wmhseg.datasets.tables import is_missing, read_table
-from wmhseg.errors import InputError, NoCasesError, TableError
-from wmhseg.io import files
+from wmhseg.errors import NoCasesError, TableError
 
 _COLUMNS = ("subject", "flair", "t1")
-_MOST_NAMES = 5
-_BEGINNING_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -85,28 +83,13 @@ def find_subjects(data: Path, warn: Warn = warned) -> list[Subject]:
             "sourcedata, code and derivatives are left out.",
         )
     if alone:
-        names = ", ".join(map(str, alone[:_MOST_NAMES])) + ", …" * (len(alone) > _MOST_NAMES)
-        warn(
-            f"T1 scans without a FLAIR scan of the same subject are left out, {len(alone)}: {names}"
-        )
+        warn(left_out("T1 scans without a FLAIR scan of the same subject", alone))
     return subjects
 
 
 def why_not(subject: Subject) -> str:
     """Why somebody cannot be segmented, as far as names and the beginnings of files tell; or ""."""
-    if subject.problem:
-        return subject.problem
-    for contrast, path in ((FLAIR, subject.flair), (T1, subject.t1)):
-        if path is not None:
-            label = f'{contrast} scan "{path}"'
-            try:
-                with files.reading(path, label, advice="Name a file.") as file:
-                    what, advice = files.pointer(file.read(_BEGINNING_BYTES))
-            except InputError as error:
-                return str(error)
-            if what:
-                return f"The {label} is {what}. {advice}"
-    return ""
+    return subject.problem or not_there({"FLAIR scan": subject.flair, "T1 scan": subject.t1})
 
 
 def _subjects_of_bids(group: Group) -> list[Subject]:
