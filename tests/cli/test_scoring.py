@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from folders import touch
 from scored_cases import SHAPE, bar, write
 
 from wmhseg import errors
@@ -152,6 +153,44 @@ def test_problems_end_with_an_exit_code_after_everything_is_written(
     assert (found["cases"], found["scored"]) == (3, 2)
     assert "2 of 3 cases scored" in (results / "evaluation" / "summary.md").read_text()
     assert "\t" in (results / "evaluation" / "metrics.tsv").read_text()
+
+
+def test_a_dry_run_tells_and_scores_nothing(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, results = folders
+    touch(data, "a/FLAIR.nii", "a/T1.nii", "d/wmh.nii", "e/pre/FLAIR.nii", "f/wmh.nii")
+    touch(results, "f.nii", "z/result.nii.gz")
+    (results / "b" / "result.nii.gz").write_text("/annex/objects/x.nii.gz\n")
+    (data / "c" / "wmh.nii.gz").unlink()
+    (data / "c" / "wmh.nii.gz").symlink_to("../.git/annex/objects/x.nii.gz")
+    (results / "f.nii").write_text("version https://git-lfs.github.com/spec/v1\n")
+    before = sorted(data.parent.rglob("*"))
+    assert evaluate(folders, "--dry-run") == 0
+    told = capsys.readouterr()
+    names, *rows = (line.split("\t") for line in told.out.splitlines())
+    assert names == ["subject", "flair", "t1", "mask", "result", "why_not"]
+    found = {row[0]: row[1:] for row in rows}
+    result = str(results / "a" / "result.nii.gz")
+    scans = [str(data / "a" / f"{name}.nii") for name in ("FLAIR", "T1")]
+    assert found["a"] == [*scans, str(data / "a" / "wmh.nii.gz"), result, ""]
+    assert "git-annex pointer" in found["b"][4]
+    assert found["b"][:2] == ["n/a", "n/a"]
+    assert "a link to a file that is not there" in found["c"][4]
+    assert found["d"][3:] == [
+        "n/a",
+        f"missing result: no d/result.nii.gz or d.nii.gz below {results}",
+    ]
+    assert found["e"][2:4] == ["n/a", "n/a"]
+    assert found["e"][4].startswith("missing reference: no wmh.nii.gz")
+    assert "Git LFS pointer" in found["f"][4]
+    assert "z/result.nii.gz" in told.err
+    assert evaluate(folders, "--dry-run", "--json", "--only", "case=d") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["subject"], row["result"]) == ("d", None)
+    assert sorted(data.parent.rglob("*")) == before
+    words = ["evaluate", "--reference", "a.nii", "--result", "b.nii", "--dry-run"]
+    assert main.main(words) == errors.UsageError.exit_code
 
 
 @pytest.mark.parametrize(

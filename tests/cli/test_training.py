@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Phantom, write_case
+from folders import touch
 
 from wmhseg import errors
 from wmhseg.cli.main import main
@@ -166,9 +167,45 @@ def test_broken_subjects_are_told_at_the_end(
     assert "1 broken subjects were skipped" in card
 
 
+def test_a_dry_run_tells_and_trains_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = touch(
+        tmp_path / "data",
+        *("a/FLAIR.nii", "a/T1.nii", "a/wmh.nii", "b_FLAIR.nii", "b_wmh.nii", "c/pre/FLAIR.nii"),
+        *("sub-1_ses-2_FLAIR.nii", "sub-1_ses-2_T1w.nii", "sub-1_ses-2_label-WMH_mask.nii"),
+        *("d/FLAIR.nii", "d/FLAIR.nii.gz", "d/T1.nii", "d/wmh.nii", "e_FLAIR.nii"),
+    )
+    (data / "a/T1.nii").write_text("version https://git-lfs.github.com/spec/v1\n")
+    before = sorted(tmp_path.rglob("*"))
+    words = ["train", "--data", str(data), "--dry-run"]
+    assert main(words) == 0
+    told = capsys.readouterr()
+    names, *rows = (line.split("\t") for line in told.out.splitlines())
+    assert names == ["subject", "patient", "flair", "t1", "mask", "why_not"]
+    found = {row[0]: row[1:] for row in rows}
+    assert set(found) == {"a", "b", "c", "d", "sub-1_ses-2"}
+    scans = [str(data / f"sub-1_ses-2_{name}.nii") for name in ("FLAIR", "T1w", "label-WMH_mask")]
+    assert found["sub-1_ses-2"] == ["sub-1", *scans, ""]
+    assert "Git LFS pointer" in found["a"][4]
+    assert found["b"][2] == "n/a"
+    assert found["b"][4] == "no T1 scan, which this plan needs"
+    assert found["c"][3:] == ["n/a", f"missing reference: no wmh.nii.gz or wmh.nii in {data / 'c'}"]
+    assert found["d"][1] == "n/a"
+    assert "several FLAIR scans" in found["d"][4]
+    assert "e_FLAIR.nii" in told.err
+    assert sorted(tmp_path.rglob("*")) == before
+    table = tmp_path / "t.tsv"
+    table.write_text("case\tpatient\na\tanna\n")
+    assert main([*words, "--patients", str(table)]) == errors.TableError.exit_code
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
+        (["--labels", "l", "--dry-run"], 2, "--data DIR was expected with --dry-run"),
+        (["--dry-run"], 2, "--data DIR was expected"),
+        (["--data", "nowhere", "--dry-run"], 80, "nowhere"),
         (["--print-plan", "--preset", "published"], 0, ""),
         (["--output", "o"], 2, "--data DIR was expected"),
         (["--labels", "l"], 2, "--output DIR"),

@@ -159,6 +159,35 @@ def test_duplicate_ids_and_missing_references_are_named(tmp_path: Path) -> None:
     ]
 
 
+def test_flair_without_a_mask_is_told(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        *("p/a_FLAIR.nii", "p/a_wmh.nii", "p/b_FLAIR.nii", "p/b-wmh.nii", "p/c_FLAIR.nii"),
+        *("sub-1/sub-1_FLAIR.nii", "sub-1/sub-1_label-WMH_mask.nii", "sub-2/sub-2_FLAIR.nii"),
+        *("sub-1/sub-1_run-2_FLAIR.nii", "derivatives/x/sub-3_FLAIR.nii"),
+        *("d/wmh.nii", "d/d_FLAIR.nii", "d/pre/other_FLAIR.nii", "d/pre/FLAIR.nii"),
+    )
+    said: list[str] = []
+    found = find_cases(tmp_path, said.append)
+    assert [case.name for case in found] == ["d", "a", "b", "sub-1"]
+    (line,) = said
+    assert line.startswith("FLAIR scans without a mask are left out, 2: ")
+    assert str(tmp_path / "p/c_FLAIR.nii") in line
+    assert str(tmp_path / "sub-2/sub-2_FLAIR.nii") in line
+    with pytest.raises(errors.NoCasesError, match="1 FLAIR scans without a mask"):
+        find_cases(tmp_path / "sub-2", said.append)
+
+
+def test_links_to_nowhere_are_told_unless_they_are_annexed_notes(tmp_path: Path) -> None:
+    touch(tmp_path, "a/wmh.nii")
+    (tmp_path / "b").symlink_to("/far/away/b")
+    (tmp_path / "README").symlink_to(".git/annex/objects/x/y")
+    (tmp_path / "c.json").symlink_to("/far/away/c.json")
+    said: list[str] = []
+    assert [case.name for case in find_cases(tmp_path, said.append)] == ["a"]
+    assert said == [f"{tmp_path / 'b'} is passed over: a link to /far/away/b, which is not there."]
+
+
 def test_no_cases_and_no_folder(tmp_path: Path) -> None:
     with pytest.raises(errors.NoCasesError, match=r"wmh\.nii\.gz"):
         find_cases(tmp_path)

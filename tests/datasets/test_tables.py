@@ -41,6 +41,21 @@ def test_semicolons_as_spreadsheets_write_them(tmp_path: Path, name: str) -> Non
     assert table.rows == ({"a": "x;y", "b": "1,5"},)
 
 
+def test_commas_where_the_name_says_nothing(tmp_path: Path) -> None:
+    for name in ("t.txt", "t"):
+        assert read_table(saved(tmp_path, b"a,b\n1,2\n", name)).rows == ({"a": "1", "b": "2"},)
+        assert read_table(saved(tmp_path, b"a,x,y\tb\n1\t2\n", name)).columns == ("a,x,y", "b")
+    assert read_table(saved(tmp_path, b"a,b\n1,2\n", "t.tsv")).columns == ("a,b",)
+
+
+def test_columns_by_name(tmp_path: Path) -> None:
+    table = read_table(saved(tmp_path, b" Case\tx\tX\n1\t2\n"))
+    assert table.named("case", "patient") == {"case": " Case"}
+    assert table.where(0) == f"line 2 of {tmp_path / 't.tsv'}"
+    with pytest.raises(errors.TableError, match="One column called x"):
+        table.named("x")
+
+
 def test_rows_that_are_short_or_empty(tmp_path: Path) -> None:
     content = b"\n,,\na,b,c\n1\n,,\n , \n\n2,x,y,,\n"
     table = read_table(saved(tmp_path, content, "t.csv"))

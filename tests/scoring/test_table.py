@@ -49,18 +49,33 @@ FIVE = "case,dsc,h95_mm,avd_percent,recall,f1\n"
     ("text", "match"),
     [
         ("case,dsc\n1,0.5\n", "without h95_mm"),
-        (FIVE + "1,0.5,2,3,0.4,half\n", 'line 2: .* as f1.*"half"'),
-        (FIVE + "1,0.5,inf,3,0.4,0.4\n", "line 2: .* as h95_mm"),
+        (FIVE + "1,0.5,2,3,0.4,half\n", 'as f1 in line 2 of .*"half"'),
+        (FIVE + "1,0.5,inf,3,0.4,0.4\n", "as h95_mm in line 2"),
         (FIVE + "1,0.5,2,3,0.4\n", "as f1"),
         (FIVE + "1,1,1,1,1,1\n1,1,1,1,1,1\n", "once"),
         (FIVE.replace("case", "problem,case") + "lost,1,1,1,1,1,1\n", "known problem"),
         ("", "without case"),
+        (FIVE + "1,0.5,2,3,0.4,0.4,5\n", "At most 6 cells.*line 2 of .*7 cells"),
+        (FIVE + ",0.5,2,3,0.4,0.4\n", "name of a case .*line 2"),
+        (FIVE + '1,0.5,2,3,0.4,"0.4\n', "quotes around whole cells in line 2"),
+        (FIVE.strip() + ",DSC\n1,1,1,1,1,1,0\n", "One column called dsc"),
     ],
 )
 def test_bad_tables_are_refused(tmp_path: Path, text: str, match: str) -> None:
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(errors.TableError, match=match):
         read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt", "t"])
+def test_a_table_as_a_spreadsheet_saves_it(tmp_path: Path, name: str) -> None:
+    """Semicolons, a byte order mark, quotes, capitals, empty rows, empty cells cut off."""
+    names = "Case;DSC;h95_mm;avd_percent;recall;f1;site;notes"
+    rows = ['"7";0.5;nan;3;0.4;0.6;"a;b"', ";;;;;;;", "", "8"]
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + "\r\n".join([names, *rows]).encode())
+    scored, lost = read_table(tmp_path / name)
+    assert (scored.case, scored.site, scored.values["dsc"]) == ("7", "a;b", 0.5)
+    assert (lost.case, lost.scored) == ("8", False)
 
 
 def test_a_table_of_another_program_is_enough(tmp_path: Path) -> None:

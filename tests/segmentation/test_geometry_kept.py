@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from conftest import Phantom
@@ -22,7 +23,7 @@ FACING_BACK = ((-0.9, 0, 0, 30), (0, -1, 0, 40), (0, 0, 3, 7))  # LPS
 
 def header_of(path: Path) -> list[bytes]:
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    return [content[span] for span in FORMS]
+    return [*(content[span] for span in FORMS), nibabel.load(path).affine.tobytes()]
 
 
 def write(path: Path, array: np.ndarray, codes: tuple[int, int], lps: bool = False) -> Path:

@@ -135,6 +135,54 @@ def test_patients_of_a_table(tmp_path: Path) -> None:
         split.with_patients(cases, table)
 
 
+CASES = [Case("a1"), Case("b")]
+HEAD = "case;patient;note\n"
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "Patient;CASE \nanna;a1\nbert;b\n",
+        HEAD + "a1;anna\nb;bert;\n",  # short
+        HEAD + ";;\n\n  ;\na1;anna;x\nb;bert;x\n;;",  # empty
+        HEAD + '"a1";"anna";"x;y"\r\nb;bert\r\n',
+        HEAD + "a1;anna;\nb;bert;\na1;anna;again\nc;n/a\nd;;;\n",
+        "\ufeff" + HEAD + "a1;anna;\nb;bert;\n",
+    ],
+)
+def test_a_table_as_people_save_it(tmp_path: Path, rows: str, name: str) -> None:
+    (tmp_path / name).write_text(rows)
+    found = split.with_patients(CASES, tmp_path / name)
+    assert [s.patient for s in found] == ["anna", "bert"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (HEAD + "a1;anna;;x\nb;bert\n", "At most 3 cells, .* line 2 of .*: 4 cells"),
+        (HEAD + "a1;anna\nb;bert\na1;bert\n", "anna in line 2 of .*, bert in line 4 of"),
+        (HEAD + "a1;anna\n;bert\n", "name of a case .* line 3 of .* patient bert"),
+        (HEAD + "a1;anna\nb\n", "none for b"),
+        (HEAD + "a1;anna\nb;N/A\n", "none for b"),
+        ("case;patient;Patient\na1;anna;bert\n", "One column called patient"),
+        (HEAD + 'a1;"anna\nb;bert\n', "quotes around whole cells in line 3"),
+        ("name;who\na1;anna\n", "columns case and patient .*semicolons. Received: name, who"),
+    ],
+)
+def test_a_table_that_says_nothing_or_two_things(tmp_path: Path, rows: str, told: str) -> None:
+    table = tmp_path / "t.tsv"
+    table.write_text(rows)
+    with pytest.raises(TableError, match=told):
+        split.with_patients(CASES, table)
+
+
+def test_a_table_in_another_alphabet(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_bytes("case\tpatient\na1\tGrö\n".encode("latin-1"))
+    with pytest.raises(TableError, match="UTF-8"):
+        split.with_patients(CASES, tmp_path / "t.tsv")
+
+
 def test_written_down() -> None:
     cases = [
         PatientCase(Case("a", site="Amsterdam", scanner="GE3T"), "p"),

@@ -160,6 +160,17 @@ def test_pointers_in_place_of_weights(tmp_path: Path, content: bytes, word: str)
         store.load(made, made.preset.members[0])
 
 
+def test_pointers_in_place_of_a_preset(tmp_path: Path) -> None:
+    path = save(tmp_path / "some-model").folder / "preset.json"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(PresetError, match=r"preset\.json.*Git LFS pointer.*git lfs pull"):
+        store.read_model(path.parent)
+    path.unlink()
+    path.symlink_to("../.git/annex/objects/x/y/MD5E-s3--12.json")
+    with pytest.raises(MissingFileError, match=r"a link to a file that is not there.*datalad get"):
+        store.read_model(path.parent)
+
+
 def test_weights_of_impossible_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = save(tmp_path / "some-model")
     monkeypatch.setattr(tensor_files, "_MAX_WEIGHT_BYTES", 100)

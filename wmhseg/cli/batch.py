@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wmhseg import errors
 from wmhseg.cli.console import console_of, print_json
+from wmhseg.cli.found import ABOUT, print_found
 from wmhseg.cli.options import (
     add_picture,
     add_running,
@@ -24,7 +24,6 @@ from wmhseg.io.progress import Bar
 
 if TYPE_CHECKING:
     from wmhseg.batch.summary import Row
-    from wmhseg.datasets.subjects import Subject
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,16 +52,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="subjects at once; each needs its own memory (default: 1)",
     )
     parser.add_argument("--force", action="store_true", help="segment again what is done")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print who would be segmented from what; run nothing"
-    )
+    parser.add_argument("--dry-run", action="store_true", help=ABOUT)
     add_picture(parser, "overlay.png in each subject's folder")
     add_running(parser)
 
 
 def _batch(arguments: argparse.Namespace) -> int:
     from wmhseg.batch import run, summary
-    from wmhseg.datasets.subjects import find_subjects, read_subjects
+    from wmhseg.datasets.subjects import find_subjects, read_subjects, why_not
     from wmhseg.reporting import report
 
     console = console_of(arguments)
@@ -72,7 +69,11 @@ def _batch(arguments: argparse.Namespace) -> int:
     subjects = find_subjects(source, console.warn) if source.is_dir() else read_subjects(source)
     if arguments.dry_run:
         run.check_names(subjects)
-        _print_subjects(subjects, as_json=arguments.json)
+        found = [
+            {"subject": s.name, "flair": s.flair, "t1": s.t1, "why_not": why_not(s)}
+            for s in subjects
+        ]
+        print_found(found, as_json=arguments.json)
         return errors.EXIT_OK
     output = Path(arguments.output)
     # Where there is no bar the lines of the subjects say how far it is.
@@ -107,31 +108,6 @@ def _batch(arguments: argparse.Namespace) -> int:
     console.say(report.NOT_A_DEVICE)
     summary.check_all_done(rows, output / summary.SUMMARY)
     return errors.EXIT_OK
-
-
-def _print_subjects(subjects: Sequence[Subject], *, as_json: bool) -> None:
-    """Prints what was found: a row a subject."""
-    from wmhseg.datasets.subjects import why_not
-
-    rows = [
-        {
-            "subject": s.name,
-            "flair": str(s.flair) if s.flair else None,
-            "t1": str(s.t1) if s.t1 else None,
-            "why_not": why_not(s),
-        }
-        for s in subjects
-    ]
-    if as_json:
-        print_json(rows)
-        return
-    print("\t".join(rows[0]))
-    for row in rows:
-        print(
-            "\t".join(
-                " ".join((cell if cell is not None else "n/a").split()) for cell in row.values()
-            )
-        )
 
 
 COMMANDS = {"batch": _add_arguments}

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from wmhseg import errors
 from wmhseg.cli.console import Console, console_of, print_json, print_json_text
+from wmhseg.cli.found import ABOUT, Row, print_found
 from wmhseg.cli.parser import examples, whole
 
 if TYPE_CHECKING:
+    from wmhseg.datasets.results import Pair
     from wmhseg.scoring.summary import Overview
     from wmhseg.scoring.table import Score
 
@@ -45,6 +47,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=PATTERN",
         help="case, split, site or scanner, such as site=Utrecht; may be given again",
     )
+    many.add_argument("--dry-run", action="store_true", help=ABOUT)
     many.add_argument("--title", help="of the summary; default: name of the folder")
     many.add_argument(
         "--role",
@@ -86,12 +89,13 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
 def _evaluate(arguments: argparse.Namespace) -> int:
     one = [arguments.reference, arguments.result]
     many = [arguments.data, arguments.results]
-    if all(one) and not any([*many, arguments.output]):
+    if all(one) and not any([*many, arguments.output, arguments.dry_run]):
         return _evaluate_one(Path(one[0]), Path(one[1]), arguments)
     if all(many) and not any(one):
         return _evaluate_folder(Path(many[0]), Path(many[1]), arguments)
     raise errors.UsageError(
-        "Either --reference and --result, or --data and --results (with --output), were expected",
+        "Either --reference and --result, or --data and --results (with --output, --dry-run), were "
+        "expected",
         advice='See "wmhseg evaluate --help".',
     )
 
@@ -143,11 +147,14 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
         script=Path(arguments.official) if arguments.official else None,
     )
     plotting = not arguments.no_plots and figures.available()
-    if not (plotting or arguments.no_plots):
+    if not (plotting or arguments.no_plots or arguments.dry_run):
         console.say(figures.NO_PLOTS)
     cases = select(find_cases(data, console.warn), arguments.only)
     matched, unmatched = pair_results(cases, results, console.warn)
     _tell_unmatched(console, unmatched)
+    if arguments.dry_run:
+        print_found([_found(pair) for pair in matched], as_json=arguments.json)
+        return errors.EXIT_OK
     output = Path(arguments.output) if arguments.output else results / "evaluation"
     files.check_writable(output)
     title = arguments.title or results.resolve().name
@@ -166,6 +173,21 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     return errors.EXIT_OK
 
 
+def _found(pair: Pair) -> Row:
+    """What would be scored against what."""
+    from wmhseg.datasets.results import why_not
+
+    case = pair.case
+    return {
+        "subject": case.name,
+        "flair": case.flair,
+        "t1": case.t1,
+        "mask": case.reference,
+        "result": pair.result,
+        "why_not": why_not(pair),
+    }
+
+
 def _tell_unmatched(console: Console, unmatched: Sequence[Path]) -> None:
     if unmatched:
         names = ", ".join(str(path) for path in unmatched[:_MOST_NOTES])
@@ -177,7 +199,7 @@ def _tell_unmatched(console: Console, unmatched: Sequence[Path]) -> None:
 
 def _tell_notes(console: Console, scores: Sequence[Score]) -> None:
     notes = [f"case {score.case}: {note}" for score in scores for note in score.notes]
-    notes += [f"case {s.case}: {s.problem.kind}: {s.problem.detail}" for s in scores if s.problem]
+    notes += [f"case {s.case}: {s.problem}" for s in scores if s.problem]
     for note in notes[:_MOST_NOTES]:
         console.warn(note)
     if len(notes) > _MOST_NOTES:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wmhseg import errors
 from wmhseg.cli.console import Console, console_of, print_json_text
+from wmhseg.cli.found import ABOUT, Row, print_found
 from wmhseg.cli.models import print_made
 from wmhseg.cli.options import add_choice, command_line
 from wmhseg.cli.parser import examples, whole
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from wmhseg.training.fit import Running
     from wmhseg.training.plan import Augmentation, Plan
     from wmhseg.training.session import Data, Session
+    from wmhseg.training.split import PatientCase
 
 _MOST_NAMES = 10
 
@@ -57,6 +59,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument("--fold", type=whole, default=1, metavar="N", help="which part, from 1")
     data.add_argument("--check", action="store_true", help="read all data, report, and stop")
+    data.add_argument("--dry-run", action="store_true", help=f"with --data: {ABOUT}")
     data.add_argument("--validation", metavar="DIR", help="cases to look at while it trains")
     how = parser.add_argument_group("how to run")
     how.add_argument("--output", metavar="DIR", help="checkpoints, logs and the model folder")
@@ -77,6 +80,8 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.print_plan:
         print_json_text(plan_files.to_json(plan))
         return errors.EXIT_OK
+    if arguments.dry_run:
+        return _print_cases(arguments, plan)
     if not arguments.output:
         raise errors.UsageError("--output DIR was expected", received="none")
     running = _running(arguments)
@@ -94,6 +99,39 @@ def _train(arguments: argparse.Namespace) -> int:
     return errors.EXIT_OK
 
 
+def _cases(arguments: argparse.Namespace) -> list[PatientCase]:
+    """What --data and --patients name."""
+    from wmhseg.datasets import cases
+    from wmhseg.training import split
+
+    found = cases.find_cases(Path(arguments.data), console_of(arguments).warn)
+    return split.with_patients(found, Path(arguments.patients) if arguments.patients else None)
+
+
+def _print_cases(arguments: argparse.Namespace, plan: Plan) -> int:
+    from wmhseg.training import real_data
+
+    if plan.augmentation is None:
+        raise errors.UsageError(
+            "--data DIR was expected with --dry-run",
+            received="--labels",
+            advice="--check reads label maps and stops.",
+        )
+    rows: list[Row] = [
+        {
+            "subject": one.case.name,
+            "patient": one.patient,
+            "flair": one.case.flair,
+            "t1": one.case.t1,
+            "mask": one.case.reference,
+            "why_not": real_data.why_not(one.case, plan),
+        }
+        for one in _cases(arguments)
+    ]
+    print_found(rows)
+    return errors.EXIT_OK
+
+
 def _train_on_scans(
     arguments: argparse.Namespace,
     plan: Plan,
@@ -101,15 +139,12 @@ def _train_on_scans(
     running: Running,
     console: Console,
 ) -> int:
-    from wmhseg.datasets import cases
     from wmhseg.io import files
     from wmhseg.training import real_data, split
 
     output = Path(arguments.output)
     files.check_writable(output)
-    table = Path(arguments.patients) if arguments.patients else None
-    found = cases.find_cases(Path(arguments.data), console.warn)
-    patient_cases = split.with_patients(found, table)
+    patient_cases = _cases(arguments)
     folder = output / "prepared"
     try:
         with console.progress("reading", "cases") as show:

@@ -24,7 +24,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from wmhseg.datasets.bids import mask_owner, parse, read_participants
-from wmhseg.datasets.folders import Warn, files_below, stem_of, warned
+from wmhseg.datasets.folders import Warn, files_below, left_out, stem_of, warned
 from wmhseg.datasets.scan_names import ORIGINAL, scan_name
 from wmhseg.datasets.scans import (
     FLAIR,
@@ -70,6 +70,10 @@ class Problem:
     kind: ProblemKind
     detail: str
 
+    def __str__(self) -> str:
+        """Both in one line."""
+        return f"{self.kind}: {self.detail}"
+
 
 @dataclass(frozen=True)
 class Case:
@@ -108,7 +112,8 @@ def find_cases(data: Path, warn: Warn = warned) -> list[Case]:
 
     Args:
         data: Its folder; see the layouts above.
-        warn: Is given a sentence about each folder in it that cannot be read.
+        warn: Is given a sentence about what was found and is not used: folders that cannot be
+            read, and FLAIR scans of pairs and in BIDS that have no mask.
 
     Returns:
         The cases in natural order of their paths. Those that cannot be scored (no reference, or a
@@ -125,19 +130,44 @@ def find_cases(data: Path, warn: Warn = warned) -> list[Case]:
     cases, people = _with_references(data, paths, found)
     homes = {case.reference.parent for case in cases if case.reference is not None}
     for group in found:
-        # orig is not what is segmented, nor a case of its own.
-        home = group.home.parent if group.home.name == ORIGINAL else group.home
-        if group.layout is Layout.FOLDER and group.scans[FLAIR] and home not in homes:
+        if group.layout is Layout.FOLDER and group.scans[FLAIR] and _home(group) not in homes:
             chosen = choose(group.scans[FLAIR], group.scans[T1])
             cases.append(_case_in_folder(data, group.home, None, chosen))
+    alone = _without_masks(data, found, [c.reference for c in cases if c.reference is not None])
     if not cases:
         raise NoCasesError(
             f"A folder with cases was expected: wmh.nii.gz in a folder for each case, or BIDS "
             f"names such as sub-01_label-WMH_mask.nii.gz, below {data}",
-            received="none",
+            received=f"{len(alone)} FLAIR scans without a mask" if alone else "none",
         )
+    if alone:
+        warn(left_out("FLAIR scans without a mask", alone))
     counts = Counter(case.name for case in cases)
     return [_completed(case, counts[case.name], people) for case in cases]
+
+
+def _home(group: Group) -> Path:
+    """The folder of a case; orig is not what is segmented, nor a case of its own."""
+    return group.home.parent if group.home.name == ORIGINAL else group.home
+
+
+def _without_masks(data: Path, found: Sequence[Group], masks: Sequence[Path]) -> list[Path]:
+    """FLAIR scans of pairs and in BIDS that no mask belongs to, nor the folder that they lie in."""
+    folders = {path.parent for path in masks if stem_of(path).lower() == MASK}
+    pairs, sessions = set(), set()
+    for path in masks:
+        name, pair = parse(stem_of(path)), _PAIRED_MASK.fullmatch(stem_of(path))
+        if pair is not None:
+            pairs.add((path.parent, pair[1]))
+        if name is not None:
+            sessions.add(name.session)
+    alone: list[Path] = []
+    for group in found:
+        known = (group.home, group.name) in pairs or group.name in sessions
+        if group.layout is not Layout.FOLDER and not known:
+            scans = [path for path in group.scans[FLAIR] if not is_derived(data, path)]
+            alone += [p for p in scans if not folders & {p.parent, p.parent.parent}]
+    return alone
 
 
 def _with_references(

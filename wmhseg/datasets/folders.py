@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from wmhseg.errors import MissingFileError, UnreadableFileError
@@ -13,6 +13,7 @@ from wmhseg.errors import MissingFileError, UnreadableFileError
 Warn = Callable[[str], None]
 """Takes a sentence about something that was found and is not used."""
 
+_MOST_NAMES = 5
 _ENDINGS = (".nii.gz", ".nii")
 
 
@@ -28,7 +29,8 @@ def files_below(root: Path, warn: Warn = warned) -> Iterator[Path]:
 
     Args:
         root: The folder.
-        warn: Is given a sentence about each folder in it that cannot be read and is passed over.
+        warn: Is given a sentence about each folder in it that cannot be read and is passed over,
+            be it forbidden or a link to nowhere.
 
     Raises:
         MissingFileError: There is no such folder.
@@ -53,7 +55,25 @@ def files_below(root: Path, warn: Warn = warned) -> Iterator[Path]:
             continue
         entered.add(real)
         subfolders[:] = sorted((n for n in subfolders if not n.startswith(".")), key=natural)
-        yield from (Path(folder, n) for n in sorted(names, key=natural) if not n.startswith("."))
+        for name in sorted((n for n in names if not n.startswith(".")), key=natural):
+            path = Path(folder, name)
+            if _lost_folder(path):
+                warn(f"{path} is passed over: a link to {os.readlink(path)}, which is not there.")
+            else:
+                yield path
+
+
+def _lost_folder(path: Path) -> bool:
+    """Whether it may be a folder's link to nowhere; git-annex has such links for files alone."""
+    if path.suffix or not path.is_symlink() or path.exists():
+        return False
+    return "annex/objects" not in os.readlink(path)
+
+
+def left_out(what: str, paths: Sequence[Path]) -> str:
+    """A sentence about files that are not used."""
+    names = ", ".join(map(str, paths[:_MOST_NAMES])) + ", …" * (len(paths) > _MOST_NAMES)
+    return f"{what} are left out, {len(paths)}: {names}"
 
 
 def natural(text: str) -> list[tuple[int, str]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from wmhseg.datasets.bids import mask_owner
 from wmhseg.datasets.cases import Case, Problem, ProblemKind
+from wmhseg.datasets.contents import not_there
 from wmhseg.datasets.folders import Warn, files_below, stem_of, warned
 
 
@@ -67,6 +68,13 @@ def pair_results(
         elif named:
             unmatched.append(path)
     return [_pair(case, candidates[case.name], results) for case in cases], unmatched
+
+
+def why_not(pair: Pair) -> str:
+    """Why a pair cannot be scored, as far as names and the beginnings of files tell; or ""."""
+    if pair.problem is not None:
+        return str(pair.problem)
+    return not_there({"mask": pair.case.reference, "result": pair.result})
 
 
 def _pair(case: Case, candidates: list[Path], results: Path) -> Pair:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wmhseg.datasets.bids import parse
-from wmhseg.datasets.folders import Warn, files_below, stem_of, warned
+from wmhseg.datasets.contents import not_there
+from wmhseg.datasets.folders import Warn, files_below, left_out, stem_of, warned
 from wmhseg.datasets.scans import (
     FLAIR,
     T1,
@@ -21,14 +22,10 @@ from wmhseg.datasets.scans import (
     groups,
     is_derived,
 )
-from wmhseg.datasets.tables import read_table
-from wmhseg.errors import InputError, NoCasesError, TableError
-from wmhseg.io import files
+from wmhseg.datasets.tables import is_missing, read_table
+from wmhseg.errors import NoCasesError, TableError
 
 _COLUMNS = ("subject", "flair", "t1")
-_NOT_AVAILABLE = ("", "n/a")
-_MOST_NAMES = 5
-_BEGINNING_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -86,28 +83,13 @@ def find_subjects(data: Path, warn: Warn = warned) -> list[Subject]:
             "sourcedata, code and derivatives are left out.",
         )
     if alone:
-        names = ", ".join(map(str, alone[:_MOST_NAMES])) + ", …" * (len(alone) > _MOST_NAMES)
-        warn(
-            f"T1 scans without a FLAIR scan of the same subject are left out, {len(alone)}: {names}"
-        )
+        warn(left_out("T1 scans without a FLAIR scan of the same subject", alone))
     return subjects
 
 
 def why_not(subject: Subject) -> str:
     """Why somebody cannot be segmented, as far as names and the beginnings of files tell; or ""."""
-    if subject.problem:
-        return subject.problem
-    for contrast, path in ((FLAIR, subject.flair), (T1, subject.t1)):
-        if path is not None:
-            label = f'{contrast} scan "{path}"'
-            try:
-                with files.reading(path, label, advice="Name a file.") as file:
-                    what, advice = files.pointer(file.read(_BEGINNING_BYTES))
-            except InputError as error:
-                return str(error)
-            if what:
-                return f"The {label} is {what}. {advice}"
-    return ""
+    return subject.problem or not_there({"FLAIR scan": subject.flair, "T1 scan": subject.t1})
 
 
 def _subjects_of_bids(group: Group) -> list[Subject]:
@@ -138,27 +120,20 @@ def read_subjects(path: Path) -> list[Subject]:
         TableError: It is not of this form.
     """
     table = read_table(path)
-    columns: dict[str, str] = {}
-    for name in table.columns:
-        plain = name.strip().lower()
-        if plain in _COLUMNS and plain in columns:
-            raise TableError(
-                f"One column called {plain} was expected in {path}", received="more than one"
-            )
-        columns[plain] = name
+    columns = table.named(*_COLUMNS)
     if table.rows and not set(_COLUMNS[:2]) <= set(columns):
         raise table.lacking(*_COLUMNS[:2])
     subjects = []
-    for line, row in zip(table.lines, table.rows, strict=True):
+    for number, row in enumerate(table.rows):
         values = {name: row[column].strip() for name, column in columns.items()}
-        where = f"line {line} of {path}"
+        where = table.where(number)
         if not values["subject"]:
             raise TableError(
                 f"The name of a subject was expected in {where}",
                 received=f"an empty cell before {values['flair'] or 'no FLAIR scan'}",
             )
         scans = (values.get(name, "") for name in _COLUMNS[1:])
-        flair, t1 = (None if s.lower() in _NOT_AVAILABLE else path.parent / s for s in scans)
+        flair, t1 = (None if is_missing(s) else path.parent / s for s in scans)
         problem = "" if flair else f"no FLAIR scan is named in {where}"
         subjects.append(Subject(values["subject"], flair, t1, problem, where))
     return subjects

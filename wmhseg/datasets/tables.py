@@ -1,9 +1,11 @@
-"""Tables that people write by hand or save from a spreadsheet.
+"""Tables that people write by hand or save from a spreadsheet: one rule for all that are read.
 
 A line of names, then rows. A file whose name ends in .csv is separated by commas, semicolons or
-tabs, whichever its line of names has most of; any other one by tabs, or by semicolons if its line
-of names has no tab. Cells may stand in quotes, the file may begin with a byte order mark. Rows
-whose cells are all empty are left out, and cells that are missing at the end of a row are empty.
+tabs, whichever its line of names has most of; any other one by tabs, or, if its line of names has
+no tab, by semicolons or (but for .tsv) commas. Cells may stand in quotes, the file may begin with
+a byte order mark. Rows whose cells are all empty are left out, and cells that are missing at the
+end of a row are empty; a row with more cells than there are columns is an error, which names its
+line. Names of columns that are looked for may be written in capitals and with blanks around them.
 """
 
 from __future__ import annotations
@@ -37,6 +39,34 @@ class Table:
     rows: tuple[dict[str, str], ...]
     lines: tuple[int, ...] = ()
     separator: str = "\t"
+
+    def named(self, *wanted: str) -> dict[str, str]:
+        """The columns of some names, whatever the case of their letters.
+
+        Args:
+            wanted: Names in lower case.
+
+        Returns:
+            Each name that there is -> as it is written.
+
+        Raises:
+            TableError: If there are two columns of one of these names.
+        """
+        found: dict[str, str] = {}
+        for name in self.columns:
+            plain = name.strip().lower()
+            if plain in wanted and plain in found:
+                raise TableError(
+                    f"One column called {plain} was expected in {self.path}",
+                    received="more than one",
+                )
+            if plain in wanted:
+                found[plain] = name
+        return found
+
+    def where(self, row: int) -> str:
+        """Which line of which file a row is, for messages."""
+        return f"line {self.lines[row]} of {self.path}"
 
     def lacking(self, *required: str) -> TableError:
         """The error to raise because columns are missing.
@@ -76,6 +106,21 @@ def read_table(path: Path, *, lenient: bool = False) -> Table:
         raise TableError(
             "A table in UTF-8 was expected", received=error, advice=f"The table is {path}."
         ) from error
+    return parse_table(text, path, lenient=lenient)
+
+
+def parse_table(text: str, path: Path, *, lenient: bool = False) -> Table:
+    """Takes the text of a table apart.
+
+    Args:
+        text: See above for its form.
+        path: Its file: the name's ending counts.
+        lenient: As of ``read_table``.
+
+    Raises:
+        TableError: It is no table.
+    """
+    text = text.removeprefix("\ufeff")
     separator = _separator(path, text)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=not lenient)
     columns: list[str] = []
@@ -105,8 +150,15 @@ def read_table(path: Path, *, lenient: bool = False) -> Table:
     return Table(path, tuple(columns), tuple(rows), tuple(numbers), separator)
 
 
+def is_missing(cell: str) -> bool:
+    """Whether a cell says that there is nothing: it is empty or n/a."""
+    return cell.strip().lower() in ("", "n/a")
+
+
 def _separator(path: Path, text: str) -> str:
     names = next((line for line in text.splitlines() if line.strip()), "")
-    if path.suffix.lower() == ".csv":
-        return max(",;\t", key=names.count)
-    return ";" if ";" in names and "\t" not in names else "\t"
+    ending = path.suffix.lower()
+    if "\t" in names and ending != ".csv":
+        return "\t"
+    likely = {".csv": ",;\t", ".tsv": "\t;"}.get(ending, "\t;,")
+    return max(likely, key=names.count)

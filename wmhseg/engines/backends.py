@@ -11,7 +11,6 @@ import importlib.util
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from wmhseg.engines.runtime import Device, Precision, Runtime, check_choice
 from wmhseg.errors import DeviceError
+from wmhseg.io.locks import ProcessLock
 from wmhseg.io.quiet import without_chatter
 from wmhseg.processors import available_processors, processor_name
 
@@ -158,7 +158,7 @@ def _prepare(backend: str, threads: int) -> bool:
 
 
 # Whether TensorFlow and PyTorch round belongs to the whole process.
-_ROUNDING = threading.RLock()
+_ROUNDING = ProcessLock()
 
 
 @contextmanager
@@ -184,7 +184,7 @@ def tensor_float_32(backend: str, allowed: bool) -> Iterator[None]:
         return
     before: Any
     after: Any
-    with _ROUNDING:
+    with _ROUNDING.held():
         if backend == "tensorflow":
             import tensorflow as tf
 

@@ -24,7 +24,7 @@ _forked = False
 
 
 def note_started() -> None:
-    """To be called when an engine starts in this process."""
+    """To be called before an engine starts in this process."""
     global _started
     _started = True
 

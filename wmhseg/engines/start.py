@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wmhseg.engines import backends, openvino_core, runtime
+from wmhseg.engines import backends, openvino_core, runtime, sharing
 from wmhseg.engines.interface import Engine
 from wmhseg.engines.keras_engine import KerasEngine
 from wmhseg.engines.openvino_engine import OpenVinoEngine
@@ -30,10 +30,14 @@ def start_engine(
         The engine; its ``runtime`` says what was chosen.
 
     Raises:
-        DeviceError: If the engine is not installed, or the device or precision is not there.
+        DeviceError: If the engine is not installed, the device or precision is not there, or this
+            process was forked from one in which an engine had started.
         UsageError: If a value is not one of the documented ones.
     """
     runtime.check_choice(name, device, threads, precision)
+    sharing.check_not_forked()
+    # Already now: a process that is forked while this one loads a library finds it half loaded.
+    sharing.note_started()
     if name == "openvino" and device == "gpu":
         raise UsageError(
             "OpenVINO computes on the CPU here: --engine keras was expected with --device gpu",

@@ -31,6 +31,7 @@ UNITS_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 """Millimetres in a unit of lengths: metres, millimetres, micrometres."""
 
 _SKEW = 1e-6  # cosine of two axes: less is how float32 holds right angles
+_ROUNDINGS = 3  # of a quaternion's numbers, in units of their precision
 _TO_LPS = np.array([-1.0, -1.0, 1.0])  # NIfTI is RAS
 
 
@@ -184,11 +185,14 @@ def _sform(header: Header) -> Matrix:
 def _qform(header: Header) -> Matrix:
     """The qform as a matrix of 3 x 4: method 2 of nifti1.h."""
     record = header.record
-    b, c, d = (float(v) for v in record["quatern"])
-    norm = math.hypot(b, c, d)
-    if norm > 1:  # rounding
-        b, c, d = b / norm, c / norm, d / norm
-    a = math.sqrt(max(0.0, 1 - b * b - c * c - d * d))
+    quatern = record["quatern"]
+    b, c, d = (float(v) for v in quatern)
+    rest, norm = 1 - (b * b + c * c + d * d), math.hypot(b, c, d)
+    # What is left of 1 after three rounded numbers is no angle: nibabel draws the line here.
+    if rest < _ROUNDINGS * np.finfo(quatern.dtype).eps:
+        a, b, c, d = 0.0, b / norm, c / norm, d / norm
+    else:
+        a = math.sqrt(rest)
     rotation = np.array(
         [
             [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],

@@ -25,7 +25,6 @@ import math
 import os
 import re
 import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +37,7 @@ from wmhseg.errors import ConstantImageError, NotNiftiError, UnreadableFileError
 from wmhseg.geometry import Grid, Triple
 from wmhseg.io import forms, labels, nifti
 from wmhseg.io.files import PathLike, reading, write_atomically
+from wmhseg.io.locks import ProcessLock
 
 if TYPE_CHECKING:
     from SimpleITK import Image
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-_ONE_READER = threading.Lock()
+_ONE_READER = ProcessLock()
 # ITK was seen to print of numbers below 4e-19 of the largest; here with a margin.
 _TINY = 1e-14
 _ONE_FILE = "Name one NIfTI file; convert DICOM folders with dcm2niix; save pipes to a file."
@@ -302,7 +302,7 @@ def _without_warnings() -> Iterator[None]:
     """Switches ITK's warnings off, which belongs to the whole process: for one thread at a time."""
     from SimpleITK import ProcessObject
 
-    with _ONE_READER:
+    with _ONE_READER.held():
         shown = ProcessObject.GetGlobalWarningDisplay()
         ProcessObject.SetGlobalWarningDisplay(False)
         try:

@@ -7,11 +7,12 @@ import os
 import re
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 
+from wmhseg.io.locks import ProcessLock
+
 # Standard error belongs to the whole process.
-_ONE_AT_A_TIME = threading.Lock()
+_ONE_AT_A_TIME = ProcessLock()
 
 
 @contextlib.contextmanager
@@ -25,7 +26,7 @@ def without_chatter(chatter: re.Pattern[bytes] | None = None) -> Iterator[None]:
         chatter: What is dropped; the rest, such as a line of another thread, is written when the
             block ends. None drops everything.
     """
-    with _ONE_AT_A_TIME, contextlib.ExitStack() as stack:
+    with _ONE_AT_A_TIME.held(), contextlib.ExitStack() as stack:
         try:
             kept = os.dup(2)
             stack.callback(os.close, kept)

@@ -10,18 +10,19 @@ one method is not enough: some of its parts ask for the process's setting.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 
 from SimpleITK import ProcessObject
 
-_ONE_AT_A_TIME = threading.Lock()
+from wmhseg.io.locks import ProcessLock
+
+_ONE_AT_A_TIME = ProcessLock()
 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """Has ITK use one thread inside; other Python threads wait for their turn."""
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME.held():
         usual = ProcessObject.GetGlobalDefaultNumberOfThreads()
         ProcessObject.SetGlobalDefaultNumberOfThreads(1)
         try:

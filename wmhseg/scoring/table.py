@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from wmhseg.datasets import tables
 from wmhseg.datasets.cases import Problem, ProblemKind
+from wmhseg.datasets.tables import Table
 from wmhseg.errors import TableError
 from wmhseg.io import files
 from wmhseg.scoring.metrics import Metrics
@@ -120,7 +122,7 @@ def read_table(path: Path) -> list[Score]:
 
     Args:
         path: A table as ``write_table`` makes it, or any CSV or TSV with the columns ``case``,
-            ``dsc``, ``h95_mm``, ``avd_percent``, ``recall`` and ``f1``.
+            ``dsc``, ``h95_mm``, ``avd_percent``, ``recall`` and ``f1``; see ``datasets.tables``.
 
     Returns:
         One score a row. Columns that are missing are missing in ``values`` too.
@@ -130,22 +132,15 @@ def read_table(path: Path) -> list[Score]:
         UnreadableFileError: It cannot be read.
         TableError: It is not such a table, or a case stands in it twice with values.
     """
-    advice = "Make one with wmhseg evaluate."
-    with files.reading(path, f'table of scores "{path}"', advice=advice) as file:
-        content = file.read()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TableError("A table of scores in UTF-8 was expected", received=path) from error
-    return from_text(text, str(path))
+    return _scores(tables.read_table(path))
 
 
 def from_text(text: str, name: str) -> list[Score]:
     """Read a table of scores from its text.
 
     Args:
-        text: Commas or tabs between the columns.
-        name: What to call it in messages.
+        text: See ``datasets.tables`` for its form.
+        name: What to call it in messages; its ending counts as that of a file's name.
 
     Returns:
         As of ``read_table``.
@@ -153,20 +148,28 @@ def from_text(text: str, name: str) -> list[Score]:
     Raises:
         TableError: As of ``read_table``.
     """
-    delimiter = "\t" if "\t" in text.split("\n", 1)[0] else ","
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    missing = [column for column in _REQUIRED if column not in (rows.fieldnames or ())]
+    return _scores(tables.parse_table(text, Path(name)))
+
+
+def _scores(table: Table) -> list[Score]:
+    columns = table.named(*_COLUMNS)
+    missing = [column for column in _REQUIRED if column not in columns]
     if missing:
         raise TableError(
             f"A table with the columns {', '.join(_REQUIRED)} was expected",
-            received=f"{name} without {', '.join(missing)}",
+            received=f"{table.path} without {', '.join(missing)}",
+            advice="Make one with wmhseg evaluate.",
         )
-    # Spreadsheets leave empty rows below a table.
-    scores = [_parsed(name, rows.line_num, row) for row in rows if any(row.values())]
+    scores = [
+        _parsed(table.where(number), {name: row[column] for name, column in columns.items()})
+        for number, row in enumerate(table.rows)
+    ]
     counts = Counter(score.case for score in scores if score.scored)
     twice = [case for case, count in counts.items() if count > 1]
     if twice:
-        raise TableError("Each case once was expected", received=f"{name}: {', '.join(twice)}")
+        raise TableError(
+            "Each case once was expected", received=f"{table.path}: {', '.join(twice)}"
+        )
     return scores
 
 
@@ -175,30 +178,32 @@ def _number_text(name: str, value: float) -> str:
     return f"{value:.0f}" if name in COUNTS else repr(float(value))
 
 
-def _parsed(table: str, line: int, row: Mapping[str, str | None]) -> Score:
+def _parsed(where: str, row: Mapping[str, str]) -> Score:
     def number(name: str) -> float:
         try:
-            value = float(row[name] or "")
+            value = float(row[name])
         except ValueError:
             value = math.inf
         if math.isinf(value):
             raise TableError(
-                f"{table}, line {line}: a finite number or nan was expected as {name}",
+                f"A finite number or nan was expected as {name} in {where}",
                 received=f'"{row[name]}"',
             )
         return value
 
-    kind = row.get("problem") or ""
+    if not row["case"].strip():
+        raise TableError(f"The name of a case was expected in {where}", received="an empty cell")
+    kind = row.get("problem", "")
     if kind not in ("", *ProblemKind):
-        raise TableError(f"{table}, line {line}: a known problem was expected", received=kind)
+        raise TableError(f"A known problem was expected in {where}", received=kind)
     # A row without any value is a case that was not scored.
     scored = any(row.get(name) for name in VALUES)
-    stopped = row.get(_STOPPED) or ""
+    stopped = row.get(_STOPPED, "")
     values = {n: number(f"official_{n}") for n in PRINTED if row.get(f"official_{n}")}
     return Score(
-        **{name: row.get(name) or "" for name in (*_PLACE, "fingerprint")},
+        **{name: row.get(name, "") for name in (*_PLACE, "fingerprint")},
         values={name: number(name) for name in VALUES if name in row} if scored else {},
-        problem=Problem(ProblemKind(kind), row.get("detail") or "") if kind else None,
-        notes=tuple(note for note in (row.get("notes") or "").split(_BETWEEN_NOTES) if note),
+        problem=Problem(ProblemKind(kind), row.get("detail", "")) if kind else None,
+        notes=tuple(note for note in row.get("notes", "").split(_BETWEEN_NOTES) if note),
         official=Official(values, stopped) if values or stopped else None,
     )

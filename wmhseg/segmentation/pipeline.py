@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from wmhseg.checking import examine, findings
-from wmhseg.engines import interface, runtime
+from wmhseg.engines import interface, runtime, sharing
 from wmhseg.engines.start import start_engine
-from wmhseg.errors import WmhsegWarning
+from wmhseg.errors import UsageError, WmhsegWarning
 from wmhseg.geometry import Triple
 from wmhseg.io import sources
 from wmhseg.io.images import Scan
@@ -89,7 +89,8 @@ class Segmenter:
     ``load`` reads and prepares a scan without the engine, so that a second thread may do it for
     the next scan while ``compute`` works on this one. Several threads may segment with one
     segmenter: they share its engine, one member of one scan at a time. A process that is forked
-    after an engine has started cannot compute and says so; start processes by "spawn".
+    after an engine has started cannot compute and says so; start processes by "spawn". Sent to
+    another process (pickled) it carries model and options, and starts an engine of its own there.
 
     >>> import wmhseg
     >>> segmenter = wmhseg.Segmenter("unet-synthetic", wmhseg.Options(device="cpu"))
@@ -126,8 +127,28 @@ class Segmenter:
         )
         self.model = Model(chosen.folder, changed)
         self._scale = intensity_scale(self.options.intensity_scale, changed)
+        self._given = engine
         self._engine = engine
-        self._starting = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent to another process: model and options; an engine starts there anew.
+
+        Raises:
+            UsageError: If the engine was given, which nobody can start there.
+        """
+        if self._given is not None:
+            raise UsageError(
+                "A segmenter that starts its own engine was expected to be sent or copied",
+                received="one that was given its engine",
+                advice="Make it in the process that uses it.",
+            )
+        return {"options": self.options, "model": self.model}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes what ``__getstate__`` gave; no engine has started."""
+        self.options, self.model = state["options"], state["model"]
+        self._scale = intensity_scale(self.options.intensity_scale, self.model.preset)
+        self._given = self._engine = None
 
     def start(self) -> interface.Engine:
         """Starts the engine, once.
@@ -135,7 +156,7 @@ class Segmenter:
         Raises:
             DeviceError: If the engine, device or precision asked for is not there.
         """
-        with self._starting:
+        with sharing.alone(self):
             if self._engine is None:
                 want = self.options
                 self._engine = start_engine(want.engine, want.device, want.threads, want.precision)

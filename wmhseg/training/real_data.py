@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.datasets.cases import Case
+from wmhseg.datasets.contents import not_there
 from wmhseg.errors import GridMismatchError, InputError, LabelsError, MissingFileError, NoCasesError
 from wmhseg.io import checksums, files
 from wmhseg.io.progress import Progress
@@ -232,6 +233,19 @@ def read_case(case: Case, plan: Plan) -> LabelledInput:
     scale = plans.intensity_scale(plan, chosen)
     inputs = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
     return LabelledInput(inputs, scans.labels)
+
+
+def why_not(case: Case, plan: Plan) -> str:
+    """Why ``read_case`` would refuse a case, as far as names and first bytes tell; or ""."""
+    chosen = model_folder.preset_of(plan, ())
+    t1 = case.t1 if chosen.takes_t1 else None
+    if case.problem is not None:
+        return str(case.problem)
+    if case.flair is None:
+        return case.scan_problem
+    if t1 is None and not chosen.works_without_t1:
+        return "no T1 scan, which this plan needs"
+    return not_there({"FLAIR scan": case.flair, "T1 scan": t1, "mask": case.reference})
 
 
 def prepare(

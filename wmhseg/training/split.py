@@ -17,7 +17,7 @@ import numpy as np
 from wmhseg import records
 from wmhseg.datasets.cases import Case
 from wmhseg.datasets.folders import natural
-from wmhseg.datasets.tables import read_table
+from wmhseg.datasets.tables import is_missing, read_table
 from wmhseg.errors import TableError, UsageError
 
 _SEED = 20170914  # fixed, so that fold 2 of 5 is the same for everybody with the same cases
@@ -63,17 +63,18 @@ def with_patients(cases: Sequence[Case], table: Path | None = None) -> list[Pati
 
     Args:
         cases: The cases.
-        table: Table with the columns case and patient, separated by tabs (by commas if its name
-            ends in .csv), or None.
+        table: Table with the columns case and patient, or None; see ``datasets.tables``. Cases
+            that are not there may stand in it, with or without a patient.
 
     Raises:
-        TableError: If the table has other columns, or does not name every case.
+        TableError: If the table is none, has other columns, does not name the patient of every
+            case, or names two of one.
         InputError: If it cannot be read.
     """
     if table is None:
         return [PatientCase(case, _patient(case.name)) for case in cases]
     known = _read(table)
-    missing = [case.name for case in cases if not known.get(case.name)]
+    missing = [case.name for case in cases if case.name not in known]
     if missing:
         raise TableError(
             f"A patient for every case was expected in {table}",
@@ -87,11 +88,32 @@ def _patient(name: str) -> str:
     return match[1] if match else name
 
 
-def _read(table: Path) -> dict[str, str]:
-    patients = read_table(table, lenient=True)
-    if not {"case", "patient"} <= set(patients.columns):
-        raise patients.lacking("case", "patient")
-    return {row["case"]: row["patient"].strip() for row in patients.rows}
+def _read(path: Path) -> dict[str, str]:
+    """Case -> patient, of every row that names one."""
+    table = read_table(path)
+    columns = table.named("case", "patient")
+    if len(columns) < 2:
+        raise table.lacking("case", "patient")
+    patients: dict[str, str] = {}
+    places: dict[str, str] = {}
+    for number, row in enumerate(table.rows):
+        case, patient = (row[columns[name]].strip() for name in ("case", "patient"))
+        where = table.where(number)
+        if not case:
+            raise TableError(
+                f"The name of a case was expected in {where}",
+                received=f"an empty cell beside the patient {patient or 'none'}",
+            )
+        if is_missing(patient):
+            continue
+        # One of two patients would be the wrong one, and a split by patient none.
+        if patients.setdefault(case, patient) != patient:
+            raise TableError(
+                f"One patient for the case {case} was expected",
+                received=f"{patients[case]} in {places[case]}, {patient} in {where}",
+            )
+        places.setdefault(case, where)
+    return patients
 
 
 def split(cases: Sequence[PatientCase], how: str, fold: int) -> Split:

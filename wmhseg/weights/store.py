@@ -77,6 +77,7 @@ def read_model(folder: Path) -> Model:
 
     Raises:
         UnknownModelError: If the folder holds no preset.json.
+        MissingFileError: If it holds a link to one that is not there.
         UnreadableFileError: If it cannot be read.
         PresetError: If the preset is not valid.
     """
@@ -85,6 +86,8 @@ def read_model(folder: Path) -> Model:
         with files.reading(path, f'file "{path}"', advice=GET_AGAIN) as handle:
             content = handle.read(_MAX_PRESET_BYTES + 1)
     except MissingFileError:
+        if path.is_symlink():  # to nowhere, which the error says
+            raise
         raise UnknownModelError(
             "A model folder with a preset.json was expected",
             received=folder,
@@ -92,6 +95,9 @@ def read_model(folder: Path) -> Model:
         ) from None
     if len(content) > _MAX_PRESET_BYTES:
         raise PresetError("preset.json: a page of text was expected", received="over 1 MB")
+    what, advice = files.pointer(content)
+    if what:
+        raise PresetError(f"A preset was expected in {path}", received=what, advice=advice)
     try:
         return Model(folder, presets.from_json(content.decode()))
     except UnicodeDecodeError as error:
