@@ -10,8 +10,13 @@ Classes with children are there to be caught. They have no code of their own and
 from __future__ import annotations
 
 
+_LONGEST_SENTENCE = 3000
+
+
 def _sentence(text: str) -> str:
     """Text on one line, ending in a full stop."""
+    if len(text) > _LONGEST_SENTENCE:  # a damaged file's, such as a table of 10,000 columns
+        text = f"{text[:_LONGEST_SENTENCE]} … ({len(text)} characters in all)"
     # File names may hold anything: what steers a terminal is shown as an escape.
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
     return line if line.endswith((".", "!", "?")) else line + "."

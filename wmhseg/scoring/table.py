@@ -30,6 +30,7 @@ _STOPPED = "official_stopped"
 _COLUMNS = (*_PLACE, "problem", *VALUES, *_OFFICIAL, _STOPPED, "notes", "detail", "fingerprint")
 _REQUIRED = ("case", *PRINTED)
 _BETWEEN_NOTES = " | "
+_MAX_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,9 @@ def read_table(path: Path) -> list[Score]:
     """
     advice = "Make one with wmhseg evaluate."
     with files.reading(path, f'table of scores "{path}"', advice=advice) as file:
-        content = file.read()
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise TableError("A table of scores was expected", received=f"over {_MAX_BYTES} bytes: {path}")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -155,6 +158,15 @@ def from_text(text: str, name: str) -> list[Score]:
     """
     delimiter = "\t" if "\t" in text.split("\n", 1)[0] else ","
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        return _scores(rows, name)
+    except csv.Error as error:
+        raise TableError(
+            "A table of scores was expected", received=f"{name}, line {rows.line_num}: {error}"
+        ) from None
+
+
+def _scores(rows: csv.DictReader[str], name: str) -> list[Score]:
     missing = [column for column in _REQUIRED if column not in (rows.fieldnames or ())]
     if missing:
         raise TableError(

@@ -57,7 +57,7 @@ def with_settings(plan: Plan, settings: list[str]) -> Plan:
         if not equals:
             raise UsageError("--set KEY=VALUE was expected", received=text)
         try:
-            new = json.loads(content)
+            new = records.loads(content)
         except ValueError:
             new = content
         _set(value, path.split("."), new, text)
@@ -68,8 +68,7 @@ def _set(value: Any, keys: list[str], new: Any, text: str) -> None:
     """Puts a value at a path; "*" stands for every item of a list."""
     key, *rest = keys
     if isinstance(value, list):
-        numbers = range(len(value)) if key == "*" else [int(key)] if key.isdecimal() else []
-        places: list[Any] = [number for number in numbers if number < len(value)]
+        places: list[Any] = [n for n in range(len(value)) if key in ("*", str(n))]
     else:
         # A new key is left to the strict reading: options of a network are free, others are not.
         known = isinstance(value, dict) and (key in value or not rest)
