@@ -179,6 +179,5 @@ def _read_guarded(folder: Path, given: Files) -> None:
 
 
 def make() -> Target:
-    return Target(
-        "hdf5", _corpus(), _damaged, _read, ("wmhseg.weights.keras2",), 1.0, _read_guarded
-    )
+    modules = ("wmhseg.weights.keras2",)
+    return Target("hdf5", _corpus(), _damaged, _read, modules, 5.0, 0.25, _read_guarded)

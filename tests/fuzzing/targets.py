@@ -25,6 +25,7 @@ class Target:
             returns. Whatever else it raises must not happen.
         modules: Those whose branches the corpus should reach.
         patience_s: How long one input may take.
+        processor_s: How much time of a processor it may take in the first try; 0 for no limit.
         read_guarded: For a reader that uses a library which may die or hang, and does so in a
             process of its own: ``read`` uses the library without that, this is the whole reader.
     """
@@ -35,6 +36,7 @@ class Target:
     read: Callable[[Path, Files], None]
     modules: tuple[str, ...]
     patience_s: float = 5.0
+    processor_s: float = 0.0
     read_guarded: Callable[[Path, Files], None] | None = None
 
     def made(self, seed: int, number: int) -> Files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -47,7 +48,10 @@ def run(target: Target, seed: int, numbers: Sequence[int], out: int, *, guarded:
         for number in numbers:
             given = target.made(seed, number)
             began = time.monotonic()
+            # What may hang is stopped after what it takes a processor, not others.
+            signal.setitimer(signal.ITIMER_PROF, 0 if guarded else target.processor_s)
             end = attempt(target, place, given, guarded=guarded)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             seconds = time.monotonic() - began
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
