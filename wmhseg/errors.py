@@ -9,7 +9,6 @@ Classes with children are there to be caught. They have no code of their own and
 
 from __future__ import annotations
 
-
 _LONGEST_SENTENCE = 3000  # a damaged file may be a table of 10,000 columns
 
 

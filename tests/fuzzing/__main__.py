@@ -10,14 +10,9 @@ become a test.
 
 from __future__ import annotations
 
-import os
-
-# Before NumPy: each process has one processor, and is forked from one without threads.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
-    os.environ[_name] = "1"
-
 import argparse
 import math
+import os
 import sys
 import tempfile
 import time
@@ -63,8 +58,11 @@ def main() -> int:
     parser.add_argument("--report", type=Path, metavar="FILE",
                         help="JSON; is added to if it ends at --start")  # fmt: skip
     parser.add_argument("--replay", metavar="TARGET:SEED:NUMBER", help="writes and tries one input")
-    parser.add_argument("--branches", action="store_true",
-                        help="which branches of the readers are reached (needs coverage)")  # fmt: skip
+    parser.add_argument(
+        "--branches",
+        action="store_true",
+        help="which branches of the readers are reached (needs coverage)",
+    )
     chosen = parser.parse_args()
     if _MEMORY_DISK.is_dir() and os.access(_MEMORY_DISK, os.W_OK):
         tempfile.tempdir = str(_MEMORY_DISK)

@@ -1,21 +1,20 @@
-"""Which branches of the readers the inputs reach: all in one process, so only for a few thousand."""
+"""Which branches of the readers inputs reach: in one process, so for a few thousand only."""
 
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .targets import NAMES, name_of, target
+from .targets import target
 from .work import attempt
 
 
 def show(only: Sequence[str], seed: int, inputs: int) -> int:
-    """Prints the share of lines and branches of each module that the corpus, and then inputs, reach.
+    """Prints how many lines and branches of each module the corpus, and inputs, reach.
 
     Args:
         only: Names of targets.
@@ -54,7 +53,3 @@ def show(only: Sequence[str], seed: int, inputs: int) -> int:
             ]
             print("          " + "\n          ".join(missed))
     return 0
-
-
-__all__ = ["show"]
-assert NAMES and name_of and io

@@ -143,6 +143,49 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
     return found
 
 
+def _drop(rng: random.Random, holder: Any, key: Any) -> None:
+    del holder[key]
+
+
+def _add(rng: random.Random, holder: Any, key: Any) -> None:
+    if isinstance(holder, dict):
+        holder[rng.choice(_TEXTS)] = any_value(rng)
+    else:
+        holder.insert(key, copy.deepcopy(rng.choice(holder)))
+
+
+def _rename(rng: random.Random, holder: Any, key: Any) -> None:
+    value = holder.pop(key)
+    if isinstance(holder, dict):
+        holder[rng.choice(_TEXTS)] = value
+    else:
+        holder.append(value)
+
+
+def _vary(rng: random.Random, holder: Any, key: Any) -> None:
+    """A number nearby, a text with other letters."""
+    one = holder[key]
+    if isinstance(one, str):
+        holder[key] = several(rng, one.encode("utf-8", "replace"), ANY[:8]).decode(
+            "utf-8", "replace"
+        )
+    elif isinstance(one, (int, float)):
+        holder[key] = rng.choice((-one, one + 1, one - 1, one * 2, one * 0.5, one * 1.0, 0))
+
+
+def _alike(rng: random.Random, holder: Any, key: Any) -> None:
+    """Another of its kind, which may well be right."""
+    alike = [v for v in (*_NUMBERS, *_TEXTS, True, False) if type(v) is type(holder[key])]
+    holder[key] = rng.choice(alike or [None])
+
+
+def _replace(rng: random.Random, holder: Any, key: Any) -> None:
+    holder[key] = any_value(rng)
+
+
+_CHANGES = (_drop, _add, _rename, _vary, _vary, _alike, _alike, _alike, _replace, _replace)
+
+
 def damaged_value(rng: random.Random, value: Any) -> Any:
     """A JSON value with one to three changes anywhere in it."""
     value = copy.deepcopy(value)
@@ -150,28 +193,7 @@ def damaged_value(rng: random.Random, value: Any) -> Any:
         places = _places(value)
         if not places or rng.random() < 0.02:
             return any_value(rng)
-        holder, key = rng.choice(places)
-        what = rng.randrange(8)
-        if what == 0:
-            del holder[key]
-        elif what == 1 and isinstance(holder, dict):
-            holder[rng.choice(_TEXTS)] = any_value(rng)
-        elif what == 2 and isinstance(holder, dict):
-            holder[rng.choice(_TEXTS)] = holder.pop(key)
-        elif what == 3 and isinstance(holder, list):
-            holder.insert(key, copy.deepcopy(holder[rng.randrange(len(holder))]))
-        elif what == 4 and isinstance(holder[key], (int, float)):
-            one = holder[key]
-            holder[key] = rng.choice((-one, one + 1, one - 1, one * 2, one / 2, float(one), 0))
-        elif what == 5 and isinstance(holder[key], str):
-            text = bytearray(holder[key].encode("utf-8", "replace"))
-            holder[key] = several(rng, bytes(text), ANY[:8]).decode("utf-8", "replace")
-        elif what == 6:
-            other, place = rng.choice(places)
-            if place in other if isinstance(other, dict) else place < len(other):
-                holder[key] = copy.deepcopy(other[place])
-        else:
-            holder[key] = any_value(rng)
+        rng.choice(_CHANGES)(rng, *rng.choice(places))
     return value
 
 

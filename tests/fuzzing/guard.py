@@ -23,10 +23,10 @@ from . import work
 from .report import Count, End, Report
 from .targets import NAMES, name_of, target
 
-BLOCK = 4096
+BLOCK = 1 << 14
 """Inputs that are counted together: a run can be resumed at the beginning of a block."""
 
-_LOOK_S = 0.01
+_LOOK_S = 0.03
 _GUARDED_S = 60.0  # a reader that starts a process of its own, on a busy machine
 
 
@@ -154,6 +154,7 @@ class Guard:
         pid = os.fork()
         if not pid:
             try:
+                os.setsid()  # what it starts ends with it
                 os.close(reading)
                 tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
                 aim = target(unit.target)
@@ -212,8 +213,10 @@ class Guard:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker.pid, signal.SIGKILL)
         _, status = os.waitpid(worker.pid, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGKILL)
         os.close(worker.pipe)
-        unit, left = worker.unit, list(worker.unit.numbers[worker.done :])
+        left = list(worker.unit.numbers[worker.done :])
         why = worker.killed or f"death by {_cause(status)}"
         if left:
             with contextlib.suppress(OSError):

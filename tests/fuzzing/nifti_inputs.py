@@ -77,26 +77,66 @@ def _put(content: bytearray, field: str, *values: float, skip: int = 0) -> None:
 # The corpus --------------------------------------------------------------------------------------
 
 
-def head(kind: str, *, seed: int = 0, noise: float = 12.0, cube: int = 26, mm: float = 7.5) -> bytes:
-    """Voxels of a coarse head: scalp, skull, brain, ventricles; "t1", "flair", "t2" or "bare"."""
+Sides = tuple[float, float, float]
+_COARSE = (7.5, 7.5, 7.5)
+
+
+def head(kind: str, *, seed: int = 0, noise: float = 12.0, mm: Sides = _COARSE) -> np.ndarray:
+    """A coarse head, (slice, row, column): scalp, skull, brain, ventricles.
+
+    Args:
+        kind: "t1", "flair", "t2", or "bare" for a brain alone.
+        seed: Of the noise.
+        noise: Its strength.
+        mm: Sides of a voxel: column, row, slice.
+    """
     rng = np.random.default_rng(seed)
-    places = (np.indices((cube,) * 3) - (cube - 1) / 2) * mm
+    sides = np.array(mm[::-1]).reshape(-1, 1, 1, 1)
+    shape = [round(200 / side) for side in mm[::-1]]
+    places = (np.indices(shape) - (np.array(shape).reshape(-1, 1, 1, 1) - 1) / 2) * sides
     far = np.sqrt(((places / np.array([88, 92, 75]).reshape(-1, 1, 1, 1)) ** 2).sum(0))
     values = {"t1": (420, 60, 500, 380, 90), "flair": (300, 40, 330, 420, 60),
               "t2": (300, 60, 250, 330, 900), "bare": (0, 0, 330, 420, 60)}[kind]  # fmt: skip
-    scan = np.zeros((cube,) * 3)
+    scan = np.zeros(shape)
     for value, edge in zip(values, (1.0, 0.92, 0.84, 0.7, 0.3), strict=True):
         scan[far < edge] = value
     scan[(far < 0.7) & (far > 0.32)] = values[2]
     scan = np.abs(scan + rng.normal(0, noise, scan.shape)) if noise else scan
-    return np.rint(scan).astype("<i2").tobytes()
+    return np.rint(scan)
 
 
-def _headed(kind: str, **more: float) -> bytes:
-    cube, mm = int(more.get("cube", 26)), float(more.get("mm", 7.5))
-    form = ((mm, 0, 0, -90), (0, mm, 0, -90), (0, 0, mm, -90))
-    body = head(kind, **more)  # type: ignore[arg-type]
-    return nifti1(body, sizes=(cube,) * 3, kind=(4, 16), pixdim=(mm,) * 3, sform=form)
+def _filed(scan: np.ndarray, mm: Sides = _COARSE, shift: float = 0.0) -> bytes:
+    """A file of an array."""
+    form = [(*(mm[i] * (i == j) for j in range(3)), -90 + shift) for i in range(3)]
+    body = (scan.astype(np.int64) & 0xFFFF).astype("<u2").tobytes()  # large numbers wrap around
+    return nifti1(body, sizes=scan.shape[::-1], kind=(4, 16), pixdim=mm, sform=form)
+
+
+def _pairs() -> list[list[bytes]]:
+    """Heads for ``wmhseg check``, alone and in pairs; few, as they take longer."""
+    thick, between = (5.0, 5.0, 12.0), (6.0, 6.0, 11.0)
+    flair, t1 = head("flair"), head("t1", seed=1)
+    ghost = flair.copy()
+    ghost[:, :, :4] += 200
+    blocks = np.indices(flair.shape)
+    labels = (blocks // 5 * np.array([1, 7, 43]).reshape(-1, 1, 1, 1)).sum(0)
+    return [
+        [_filed(flair), _filed(t1)],
+        [_filed(t1), _filed(flair)],
+        [_filed(flair), _filed(flair * 2)],
+        [_filed(head("bare", noise=0)), _filed(t1, shift=3)],
+        [_filed(flair), _filed(t1[::-1].transpose(2, 1, 0))],
+        [_filed(head("t2", mm=(6.5, 6.5, 6.5)), (6.5, 6.5, 6.5))],
+        [_filed(head("flair", mm=thick), thick), _filed(head("bare", mm=thick), thick)],
+        [_filed(head("flair", mm=between), between)],
+        [_filed(ghost), _filed(np.where(t1 > 480, 1500, t1))],
+        [_filed(flair[:13]), _filed(t1[:, 6:20])],
+        [_filed(flair * 150), _filed(t1 - 300)],
+        [_filed(labels), _filed(blocks[0] % 30)],
+        [_filed(flair, (0.5, 0.5, 0.5))],
+        [_filed(flair, (2000.0, 2000.0, 2000.0))],
+        [_filed(np.random.default_rng(2).integers(0, 30, flair.shape))],
+    ]
 
 
 def _corpus() -> list[Files]:
@@ -139,17 +179,9 @@ def _corpus() -> list[Files]:
         b"PK\3\4",
         *damage.POINTERS,
     ]
-    pairs = [
-        [_headed("flair"), _headed("t1", seed=1)],
-        [_headed("t1"), _headed("flair", seed=1)],
-        [_headed("flair"), _headed("flair")],
-        [_headed("bare", noise=0), _headed("t1")],
-        [_headed("t2", cube=30, mm=6.5)],
-        [nifti1(np.repeat(noisy % 5, 1).astype("<f4").tobytes()), nifti1()],
-    ]
     plain = [{"scan.nii": content} for content in made]
     packed = [{"scan.nii.gz": gzip.compress(c, mtime=0)} for c in made[::7]]
-    couples = [dict(zip(("flair.nii", "t1.nii"), pair, strict=False)) for pair in pairs]
+    couples = [dict(zip(("flair.nii", "t1.nii"), pair, strict=False)) for pair in _pairs()]
     return [*plain, *packed, *couples]
 
 
@@ -187,7 +219,9 @@ def _sizes(rng: random.Random, content: bytearray) -> None:
 
 def _type(rng: random.Random, content: bytearray) -> None:
     code = rng.choice((*_TYPES, *_UNREAD_TYPES))
-    bits = 8 * np.dtype(_TYPES.get(code, "f4")).itemsize if rng.random() < 0.7 else rng.choice(_SHORTS)
+    bits = (
+        8 * np.dtype(_TYPES.get(code, "f4")).itemsize if rng.random() < 0.7 else rng.choice(_SHORTS)
+    )
     _put(content, "type", code, bits)
 
 
@@ -270,7 +304,7 @@ _NAMES = ("scan.nii", "scan.nii", "scan.nii.gz", "scan", "s\ncan.nii", "\u00e9.n
 
 def _damaged(rng: random.Random, corpus: Sequence[Files]) -> Files:
     pair = rng.random() < 0.01
-    start = len(corpus) - 6
+    start = len(corpus) - len([1 for one in corpus if "flair.nii" in one])
     given = rng.choice(corpus[start:] if pair else corpus[:start])
     made = {}
     for name, content in given.items():

@@ -15,11 +15,12 @@ from wmhseg.training.plan import Run, intensity_scale
 from . import damage
 from .targets import Files, Target
 
-_KEYS = ("fitting", "average", "runs", "0", "*", "steps", "batch", "crop", "name", "options", "kernel",
-         "synthesis", "recipe", "field", "augmentation", "zoom", "", "-1", "99", "format", "restart",
-         "\u0663", "9" * 5000, "preprocessing", "ceiling", "seed")  # fmt: skip
-_CONTENTS = ("1", "0.999", "null", "true", '"a"', "[1, 2]", "{}", "NaN", "1e999", "text", "", "[" * 100_000,
-             "9" * 5000, "-1", "0", '{"kernel": 3}', "\ud800", '"\\ud800"', "[0.9, 1.1]")  # fmt: skip
+_KEYS = ("fitting", "average", "runs", "0", "*", "steps", "batch", "crop", "name", "options",
+         "kernel", "synthesis", "recipe", "field", "augmentation", "zoom", "", "-1", "99", "format",
+         "restart", "\u0663", "9" * 5000, "preprocessing", "ceiling", "seed")  # fmt: skip
+_CONTENTS = ("1", "0.999", "null", "true", '"a"', "[1, 2]", "{}", "NaN", "1e999", "text", "",
+             "[" * 100_000, "9" * 5000, "-1", "0", '{"kernel": 3}',
+             "\ud800", '"\\ud800"', "[0.9, 1.1]")  # fmt: skip
 
 
 def _corpus() -> list[Files]:
@@ -28,7 +29,12 @@ def _corpus() -> list[Files]:
     plans.append(replace(plans[0], runs=(started, Run("1", steps=5, crop=32, warmup=2))))
     plans.append(replace(plans[0], channels=1, intensity_scale="keep", without_t1="error"))
     made = [json.dumps(asdict(plan)).encode() for plan in plans]
-    settings = [b"", b"runs.*.batch=4", b"fitting.average=0.999\nruns.0.options.kernel=3", b"nothing"]
+    settings = [
+        b"",
+        b"runs.*.batch=4",
+        b"fitting.average=0.999\nruns.0.options.kernel=3",
+        b"nothing",
+    ]
     given = [{"plan.json": text, "settings": some} for text in made for some in settings]
     return [*given, *({"plan.json": text, "settings": b""} for text in damage.POINTERS)]
 

@@ -48,12 +48,14 @@ def _corpus() -> list[Files]:
     return [{"preset.json": text, "0.safetensors": weights} for text in made]
 
 
+_OPTIONS = ("kernel", "depth", "batch_norm", "stacked_stages", "x", "signature")
+
+
 def _damaged(rng: random.Random, corpus: Sequence[Files]) -> Files:
     given = dict(rng.choice(corpus[: -5 - len(damage.POINTERS)]))
     value = damage.damaged_value(rng, json.loads(given["preset.json"]))
     if rng.random() < 0.1 and isinstance(value, dict) and isinstance(value.get("members"), list):
-        options = {rng.choice(("kernel", "depth", "batch_norm", "stacked_stages", "x", "signature")):
-                   damage.any_value(rng, 3) for _ in range(2)}  # fmt: skip
+        options = {rng.choice(_OPTIONS): damage.any_value(rng, 3) for _ in range(2)}
         for member in value["members"]:
             if isinstance(member, dict):
                 member["options"] = options

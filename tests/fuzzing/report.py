@@ -129,6 +129,7 @@ class Report:
                 lines.append(_row(name, count))
             whole.merge(count)
         lines.append(_row("all", whole))
+        refused = [(n, name) for name, n in whole.ends.items()]
         rates = [self.inputs / (t or math.inf) for t in (self.seconds, self.processor_s)]
         lines += [
             "",
@@ -141,20 +142,17 @@ class Report:
                 f"{n}:{self.seed}:{c.slowest}" for n, c in self.counts.items() if c.inputs
             ),
             "refused as: " + ", ".join(
-                f"{name} {n}" for name, n in sorted(whole.ends.items(), key=_frequent) if name != "read"
+                f"{name} {n}" for n, name in sorted(refused, reverse=True) if name != "read"
             ),
         ]  # fmt: skip
         return "\n".join([*lines, *whole.failures[:40]])
 
 
-def _frequent(item: tuple[str, int]) -> int:
-    return -item[1]
-
-
 def _row(name: str, count: Count) -> str:
     read = count.ends.get("read", 0)
+    refused = count.inputs - count.failed - read
     return (
-        f"| {name} | {count.inputs} | {read} | {count.inputs - count.failed - read} | {count.failed} "
+        f"| {name} | {count.inputs} | {read} | {refused} | {count.failed} "
         f"| {count.hangs} | {count.contained} | {count.slowest_s:.2f} s "
         f"| {count.peak_kb >> 10} MB |"
     )

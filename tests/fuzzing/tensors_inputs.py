@@ -25,7 +25,11 @@ from .targets import Files, Target
 
 _SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8,
           "U32": 4, "U16": 2, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "C64": 8}  # fmt: skip
-_SHAPES = {"enc1_conv1/kernel": (3, 3, 2, 4), "enc1_conv1/bias": (4,), "output/kernel": (1, 1, 4, 1)}
+_SHAPES = {
+    "enc1_conv1/kernel": (3, 3, 2, 4),
+    "enc1_conv1/bias": (4,),
+    "output/kernel": (1, 1, 4, 1),
+}
 _STATE = {"losses": (7,), "attempt": (1,), "seconds": (1,)}
 
 
@@ -69,34 +73,43 @@ def _corpus() -> list[Files]:
     return [{"0.safetensors": content} for content in made]
 
 
+def _entry(rng: random.Random, header: dict[str, Any], body: bytes) -> None:
+    """Another type, shape or place of one array."""
+    entry = header.get(rng.choice(list(header) or [""]))
+    if not isinstance(entry, dict):
+        return
+    what = rng.choice(("dtype", "shape", "data_offsets"))
+    entry[what] = {
+        "dtype": lambda: rng.choice((*_SIZES, "F4", "f32", "", "F6_E2M3")),
+        "shape": lambda: rng.choice(([], [0], [1 << 40, 1 << 40], [-1], [4, 1], [1], [1.0], [4])),
+        "data_offsets": lambda: rng.sample((0, 4, 16, len(body), 1 << 63, -1, 288), 2),
+    }[what]()
+
+
+def _values(rng: random.Random, body: bytes) -> bytes:
+    """Other numbers, not all of them finite."""
+    if rng.random() < 0.5:
+        return bytes(damage.several(rng, body, damage.ANY))
+    at = 4 * rng.randrange(1 + len(body) // 4)
+    odd = rng.choice((b"\0\0\xc0\x7f", b"\0\0\x80\x7f", b"\xff\xff\x7f\x7f", b"\0\0\x80?"))
+    return body[:at] + odd + body[at + 4 :]
+
+
 def _damaged(rng: random.Random, corpus: Sequence[Files]) -> Files:
     content = rng.choice(corpus)["0.safetensors"]
-    if rng.random() < 0.35 or len(content) < 20:
+    size = struct.unpack("<Q", content[:8].ljust(8, b"\xff"))[0]
+    if rng.random() < 0.35 or not 0 < size <= len(content):
         kinds = (*damage.ANY, damage.pointer)
         return {"0.safetensors": bytes(damage.several(rng, content, kinds))}
-    size = struct.unpack("<Q", content[:8])[0]
-    if size > len(content):
-        return {"0.safetensors": bytes(damage.several(rng, content, damage.ANY))}
     header, body = json.loads(content[8 : 8 + size]), content[8 + size :]
-    for _ in range(rng.randint(1, 3)):
-        entry = header.get(rng.choice(list(header) or [""]), {})
-        what = rng.randrange(7)
+    for _ in range(rng.choice((1, 1, 2))):
+        what = rng.randrange(4)
         if what == 0:
-            entry["dtype"] = rng.choice((*_SIZES, "F4", "f32", "", "F6_E2M3"))
+            body = _values(rng, body)
         elif what == 1:
-            entry["shape"] = rng.choice(([], [0], [1 << 40, 1 << 40], [-1], [4, 1], [1], [1.0]))
-        elif what == 2:
-            entry["data_offsets"] = rng.sample((0, 4, 16, len(body), 1 << 63, -1, 288), 2)
-        elif what == 3:
             header = damage.damaged_value(rng, header)
-        elif what == 4:
-            body = bytes(damage.several(rng, body, damage.ANY))
-        elif what == 5:
-            at = 4 * rng.randrange(1 + len(body) // 4)
-            odd = rng.choice((b"\0\0\xc0\x7f", b"\0\0\x80\x7f", b"\xff\xff\x7f\x7f"))
-            body = body[:at] + odd + body[at + 4 :]
-        if not isinstance(header, dict) or not all(isinstance(v, dict) for v in header.values()):
-            break
+        elif isinstance(header, dict):
+            _entry(rng, header, body)
     if rng.random() < 0.1:
         text = bytes(damage.json_text(rng, header))
         return {"0.safetensors": struct.pack("<Q", len(text)) + text + body}

@@ -135,7 +135,9 @@ def read_table(path: Path) -> list[Score]:
     with files.reading(path, f'table of scores "{path}"', advice=advice) as file:
         content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
-        raise TableError("A table of scores was expected", received=f"over {_MAX_BYTES} bytes: {path}")
+        raise TableError(
+            "A table of scores was expected", received=f"over {_MAX_BYTES} bytes: {path}"
+        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
