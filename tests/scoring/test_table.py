@@ -55,6 +55,7 @@ FIVE = "case,dsc,h95_mm,avd_percent,recall,f1\n"
         (FIVE + "1,1,1,1,1,1\n1,1,1,1,1,1\n", "once"),
         (FIVE.replace("case", "problem,case") + "lost,1,1,1,1,1,1\n", "known problem"),
         ("", "without case"),
+        (FIVE + "x" * 200_000 + ",1,1,1,1,1\n", "field limit"),  # found by the fuzzer
     ],
 )
 def test_bad_tables_are_refused(tmp_path: Path, text: str, match: str) -> None:

@@ -171,6 +171,8 @@ def test_settings_can_hold_whole_runs() -> None:
         ("nothing=4", PlanError),
         ("runs.0.colour=4", PlanError),
         ("runs.0.batch=four", PlanError),
+        ("runs.0.batch=" + "[" * 100_000, PlanError),  # these two: found by the fuzzer
+        ("runs." + "9" * 5000 + ".batch=4", UsageError),
     ],
 )
 def test_settings_that_name_nothing(setting: str, kind: type[Exception]) -> None:
