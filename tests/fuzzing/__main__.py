@@ -61,7 +61,7 @@ def main() -> int:
     parser.add_argument(
         "--branches",
         action="store_true",
-        help="which branches of the readers are reached (needs coverage)",
+        help="which branches of the readers are reached, one process (needs the package coverage)",
     )
     chosen = parser.parse_args()
     if _MEMORY_DISK.is_dir() and os.access(_MEMORY_DISK, os.W_OK):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wmhseg.networks import catalogue
 from wmhseg.training import model_folder, plan_files, recipes, session
-from wmhseg.training.plan import Run, intensity_scale
+from wmhseg.training.plan import Run
 
 from . import damage
 from .targets import Files, Target
@@ -60,7 +60,6 @@ def _read(folder: Path, given: Files) -> None:
     settings = given["settings"].decode("utf-8", "surrogatepass").split("\n")
     plan = plan_files.with_settings(plan_files.from_json(text), [one for one in settings if one])
     assert plan_files.from_json(plan_files.to_json(plan)) == plan
-    intensity_scale(plan, challenge=True)
     model_folder.preset_of(plan, [run for run in plan.runs if run.member])
     for run in plan.runs:
         for shape in catalogue.describe(
