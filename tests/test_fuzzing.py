@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import json
 import os
 import subprocess
@@ -11,13 +12,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import pytest
 from conftest import ROOT
-from fuzzing import ends, targets
+from fuzzing import ends, hdf5_bytes, targets
 from fuzzing.report import Count, End, Report, earlier
 
 from wmhseg.errors import TableError, WmhsegError
 
+_NEWER = 5  # an input of hdf5 in the newer layout, with seed 3
 _BAD = "presets"  # a target whose place the one below takes
 
 
@@ -151,11 +154,28 @@ def test_a_number_is_always_the_same_input() -> None:
 
 
 def test_one_input_can_be_made_again(tmp_path: Path) -> None:
-    done = _fuzz("--replay", "tables:3:11", "--keep", tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "ended as" in done.stdout
-    kept = {path.name: path.read_bytes() for path in (tmp_path / "tables-3-11").iterdir()}
-    assert kept == targets.target("tables").made(3, 11)
+    """In another process and at another time, which HDF5 would store."""
+    for name, number in (("tables", 11), ("hdf5", _NEWER)):
+        done = _fuzz("--replay", f"{name}:3:{number}", "--keep", tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "ended as" in done.stdout
+        folder = tmp_path / f"{name}-3-{number}"
+        kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+        assert kept == targets.target(name).made(3, number)
+
+
+def test_headers_of_hdf5_carry_their_checksums() -> None:
+    newer = targets.target("hdf5").made(3, _NEWER)["0.h5"]
+    assert newer[8] in (2, 3)  # the layout with times and checksums
+    held = io.BytesIO()
+    with h5py.File(held, "w", libver="latest") as file:
+        file.create_group("a")
+    content = held.getvalue()
+    assert hdf5_bytes.sealed(content) == content  # by the library's own reckoning
+    timeless = hdf5_bytes.sealed(content, timeless=True)
+    assert timeless != content
+    with h5py.File(io.BytesIO(timeless)) as file:
+        assert list(file) == ["a"]
 
 
 def test_a_report_goes_on_where_another_ended(tmp_path: Path) -> None:

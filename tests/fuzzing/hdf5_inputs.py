@@ -15,7 +15,7 @@ from keras2_files import random_value, write_legacy
 
 from wmhseg.weights import keras2
 
-from . import damage
+from . import damage, hdf5_bytes
 from .targets import Files, Target
 
 EXPECTED = [
@@ -58,11 +58,15 @@ def _link(file: h5py.File, link: object) -> None:
 
 
 def _virtual(file: h5py.File) -> None:
-    layout = h5py.VirtualLayout(_SHAPE, "<f4")
-    layout[:] = h5py.VirtualSource("/dev/shm/other.h5", "a", _SHAPE)
+    """A kernel that lies in another file; made so that no time is stored."""
     _good(file)
     del file[_KERNEL]
-    file.create_virtual_dataset(_KERNEL, layout)
+    space = h5py.h5s.create_simple(_SHAPE)
+    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    made.set_virtual(space, b"/dev/shm/other.h5", b"a", space)
+    made.set_obj_track_times(False)
+    kind = h5py.h5t.py_create(np.dtype("<f4"))
+    h5py.h5d.create(file.id, _KERNEL.encode(), kind, space, made)
 
 
 def _enclosed(file: h5py.File) -> None:
@@ -131,7 +135,7 @@ def _corpus() -> list[Files]:
             held = io.BytesIO()
             with h5py.File(held, "w", libver=version) as file:
                 write(file)
-            made.append(held.getvalue())
+            made.append(hdf5_bytes.sealed(held.getvalue(), timeless=True))
     held = io.BytesIO()
     with h5py.File(held, "w", userblock_size=512) as file:
         _good(file)
@@ -163,7 +167,8 @@ def _damaged(rng: random.Random, corpus: Sequence[Files]) -> Files:
     content = rng.choice(corpus[:5] if rng.random() < 0.5 else corpus)["0.h5"]
     if rng.random() < 0.03:
         return {"0.h5": bytes(damage.splice(rng, content, rng.choice(corpus)["0.h5"]))}
-    return {"0.h5": bytes(damage.several(rng, content, _KINDS))}
+    made = bytes(damage.several(rng, content, _KINDS))
+    return {"0.h5": hdf5_bytes.sealed(made) if rng.random() < 0.4 else made}
 
 
 def _read(folder: Path, given: Files) -> None:

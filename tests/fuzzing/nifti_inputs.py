@@ -52,26 +52,28 @@ _FIELDS = {
           "slope": (176, "d"), "codes": (344, "i"), "quatern": (352, "d"), "srow": (400, "d"),
           "unit": (500, "i")},
 }  # fmt: skip
-_SIGN = {"h": 2, "q": 8, "i": 4, "b": 1, "B": 1}
 
 
-def _put(content: bytearray, field: str, *values: float, skip: int = 0) -> None:
-    """Sets numbers of a field, if this is a header; what does not fit is cut to what does."""
+def _put(content: bytearray, field: str, *values: float) -> None:
+    """Sets the first numbers of a field, if there is a header; large ones wrap around."""
     if len(content) < 4:
         return
-    size = 348 if content[:4] in (b"\\\1\0\0", b"\0\0\1\\") else 540
+    version1 = content[:4] in (b"\\\1\0\0", b"\0\0\1\\")
     order = "<" if content[0] else ">"
-    at, kind = _FIELDS[size][field]
-    made = [
-        int(v) & (1 << 8 * _SIGN[kind]) - 1 if kind in _SIGN else v for v in map(float, values)
-    ] if kind not in _SIGN or all(np.isfinite(values)) else [0] * len(values)  # fmt: skip
-    packing = f"{order}{len(made)}{kind.upper() if kind in _SIGN else kind}"
+    at, kind = _FIELDS[348 if version1 else 540][field]
     width = struct.calcsize(kind)
-    if at + width * (skip + len(made)) <= len(content):
+    if at + width * len(values) > len(content):
+        return
+    if kind in "fd":
         try:
-            struct.pack_into(packing, content, at + width * skip, *made)
+            raw = struct.pack(f"{order}{len(values)}{kind}", *values)
         except OverflowError:  # beyond float32
-            struct.pack_into(packing, content, at + width * skip, *[float("inf")] * len(made))
+            raw = struct.pack(f"{order}{len(values)}{kind}", *[float("inf")] * len(values))
+    else:
+        whole = map(int, map(float, values)) if np.isfinite(values).all() else [0] * len(values)
+        wrapped = (v % (1 << 8 * width) for v in whole)
+        raw = struct.pack(f"{order}{len(values)}{kind.upper()}", *wrapped)
+    content[at : at + len(raw)] = raw
 
 
 # The corpus --------------------------------------------------------------------------------------
