@@ -6,6 +6,9 @@ IMAGE ?= wmhseg
 GPU ?= 0
 SLIM ?= 0
 SECONDS ?= 300
+INPUTS ?=
+SEED ?= 0
+START ?= 0
 DATA ?=
 BENCH ?=
 MODELS ?=
@@ -114,9 +117,10 @@ bars: $(VENV)/.dev
 docker-limits: $(VENV)/.dev ## build and check the image, and segment the largest scans in 3 GB
 	$(BIN)/python tests/container/check_image.py --largest $(if $(CI),,--optional)
 
-fuzz: $(VENV)/.dev ## feed damaged images to the reader for SECONDS=300, then kill segmentations
-	nice -n 10 $(BIN)/python tests/fuzz_nifti.py --seconds $(SECONDS)
-	nice -n 10 $(BIN)/python tests/fuzz_nifti.py --kills 12
+fuzz: $(VENV)/.dev ## feed damaged files to their readers, INPUTS=N or for SECONDS=300, then kill segmentations
+	PYTHONPATH=.:tests nice -n 10 $(BIN)/python -m fuzzing --seed $(SEED) --start $(START) \
+		$(if $(INPUTS),--inputs $(INPUTS),--seconds $(SECONDS)) --report $(OUT)/fuzz/report.json
+	nice -n 10 $(BIN)/python tests/fuzz_kills.py --kills 12
 
 # Tools that read the requirement files only: an environment of their own, fetched when needed.
 $(VENV)-tools/.made: tests/supply/requirements.txt

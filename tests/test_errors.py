@@ -37,6 +37,15 @@ def test_message_has_three_parts() -> None:
     )
 
 
+def test_a_message_stays_short_whatever_was_received() -> None:
+    """Found by the fuzzer: the columns of a damaged table were printed, all 30,000 of them."""
+    error = WmhsegError("A table was expected", received="\x1b, " * 50_000, advice="Look.")
+    assert len(str(error)) < 4000
+    assert str(error).endswith(" characters in all). Look.")
+    assert len(error.received) == 150_000
+    assert "…" not in str(WmhsegError("x" * 3000))
+
+
 @pytest.mark.parametrize(
     ("parts", "line"),
     [

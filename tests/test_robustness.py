@@ -1,20 +1,18 @@
 """Hostile places and moments: full and closed disks, odd files, processes that are killed.
 
-What hostile bytes do is in test_images.py and, for longer, in fuzz_nifti.py.
+What hostile bytes do is in test_images.py and, of all kinds and for longer, in test_fuzzing.py.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import fuzz_nifti
 import pytest
 import SimpleITK as sitk
 from conftest import ROOT, Phantom
@@ -200,31 +198,3 @@ def test_killed_at_a_stage(number: signal.Signals, stage: str, flair: Path, tmp_
         return
     assert left - hidden == {"r.json"}  # the mask comes last
     assert json.loads((out / "r.json").read_text())["lesion_count"] == 2
-
-
-# Bytes ------------------------------------------------------------------------------------------
-
-
-def test_the_fuzzers_inputs(tmp_path: Path) -> None:
-    """A few of what ``make fuzz`` tries for minutes; the count tells that they differ."""
-    rng, corpus = random.Random(7), fuzz_nifti.seeds()
-    ends = set()
-    path = tmp_path / "input.nii"
-    for content in corpus:
-        path.write_bytes(content)
-        assert fuzz_nifti.attempt(path) == "read"
-    for _ in range(60):
-        _, content = fuzz_nifti.mutated(rng, corpus)
-        path.write_bytes(content)
-        ends.add(fuzz_nifti.attempt(path))
-    assert len(ends) >= 5
-
-
-def test_a_fuzzing_child_counts(tmp_path: Path) -> None:
-    words = [sys.executable, fuzz_nifti.__file__, "--child", "3", str(tmp_path), "--seconds", "1"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    ends, kinds, slowest, resident = json.loads((tmp_path / "counts.json").read_text())
-    assert sum(ends.values()) == sum(kinds.values()) > 0
-    assert slowest < fuzz_nifti.ONE_INPUT_S
-    assert 0 < resident < fuzz_nifti.RESIDENT_BYTES

@@ -9,11 +9,16 @@ Classes with children are there to be caught. They have no code of their own and
 
 from __future__ import annotations
 
+_LONGEST_SENTENCE = 3000  # a damaged file may be a table of 10,000 columns
+
 
 def _sentence(text: str) -> str:
     """Text on one line, ending in a full stop."""
+    shown = text[:_LONGEST_SENTENCE]
     # File names may hold anything: what steers a terminal is shown as an escape.
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(shown.split()))
+    if len(text) > len(shown):
+        line = f"{line[:_LONGEST_SENTENCE]} … ({len(text)} characters in all)"
     return line if line.endswith((".", "!", "?")) else line + "."
 
 

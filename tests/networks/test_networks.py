@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from conftest import of_scan
 
-from wmhseg.networks.catalogue import NETWORKS
+from wmhseg.errors import PresetError
+from wmhseg.networks.catalogue import NETWORKS, describe
 from wmhseg.networks.keras_model import to_keras
 
 # (kernel, maps) of each convolution but the output, level by level, from the papers. The last
@@ -200,6 +201,13 @@ def test_fields_too_small_for_four_poolings(network, field):
 def test_stacks_out_of_range(options):
     with pytest.raises(ValueError, match=r"expected\. Received:"):
         NETWORKS["stacknet"](of_scan((16, 16), 2), **options)
+
+
+@pytest.mark.parametrize("kernel", [1.5, 3.0, True, "3"])
+def test_options_are_of_the_type_of_their_defaults(kernel):
+    """Found by the fuzzer: a kernel 1.5 pixels wide was taken, and failed far from there."""
+    with pytest.raises(PresetError, match="kernel should be of the type int"):
+        describe("unet", of_scan((32, 32), 2), {"kernel": kernel})
 
 
 @pytest.mark.parametrize("variant", ["unet", "unet-bn", "stacknet"])

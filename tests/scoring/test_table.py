@@ -59,6 +59,7 @@ FIVE = "case,dsc,h95_mm,avd_percent,recall,f1\n"
         (FIVE + ",0.5,2,3,0.4,0.4\n", "name of a case .*line 2"),
         (FIVE + '1,0.5,2,3,0.4,"0.4\n', "quotes around whole cells in line 2"),
         (FIVE.strip() + ",DSC\n1,1,1,1,1,1,0\n", "One column called dsc"),
+        (FIVE + "x" * 200_000 + ",1,1,1,1,1\n", "field limit"),  # found by the fuzzer
     ],
 )
 def test_bad_tables_are_refused(tmp_path: Path, text: str, match: str) -> None:

@@ -13,6 +13,7 @@ from conftest import make_preset, of_scan
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wmhseg.errors import PlanError
 from wmhseg.networks import catalogue
 from wmhseg.training import growth, plan_files, session
 from wmhseg.training.recipes import PLANS
@@ -129,6 +130,9 @@ def test_a_file_is_what_the_model_or_the_training_beside_it_says(tmp_path: Path)
     (tmp_path / "plan.json").write_text(plan_files.to_json(plan))
     assert session.inputs_beside(tmp_path / f"{plan.runs[0].name}.safetensors") == ALONE
     assert session.inputs_beside(tmp_path / "other.safetensors") is None
+    (tmp_path / "plan.json").write_bytes(b"\xff\xfe{")  # found by the fuzzer
+    with pytest.raises(PlanError, match="JSON was expected"):
+        session.inputs_beside(tmp_path / "other.safetensors")
 
 
 def test_two_channels_of_one_scan_do_not_count_it_twice() -> None:

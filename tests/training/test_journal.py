@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from wmhseg.errors import ResumeError
 from wmhseg.training.journal import Journal, read
 
 
@@ -29,3 +32,15 @@ def test_half_a_row_is_dropped(tmp_path: Path) -> None:
     assert [row["step"] for row in read(path)] == ["10"]
     Journal(path, ("step", "loss"), 5)
     assert path.read_text() == "step,loss\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"step,loss\n\xff\xfe,1\n", b"step,loss\n" + b"1" * 200_000 + b",2\n", b"loss\n1\n",
+     b"step,loss\nten,1\n"],
+)  # fmt: skip
+def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Found by the fuzzer: each ended as an internal error when a training was resumed."""
+    (tmp_path / "log.csv").write_bytes(content)
+    with pytest.raises(ResumeError, match=r"in .*log\.csv"):
+        Journal(tmp_path / "log.csv", ("step", "loss"), 5)

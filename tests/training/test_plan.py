@@ -197,6 +197,8 @@ def test_settings_that_do_not_exist_are_told_which_do(setting: str, told: str) -
         ("runs.0.colour=4", UsageError),
         ("fitting.averages=0.9", UsageError),
         ("runs.0.batch=four", PlanError),
+        ("runs.0.batch=" + "[" * 100_000, PlanError),  # these two: found by the fuzzer
+        ("runs." + "9" * 5000 + ".batch=4", UsageError),
     ],
 )
 def test_settings_that_name_nothing(setting: str, kind: type[Exception]) -> None:

@@ -457,6 +457,15 @@ def test_child_that_never_ends_is_ended(small, child, monkeypatch):
         keras2.read(small, SMALL)
 
 
+def test_child_that_never_ends_uses_little_of_a_processor(small, child):
+    """Also where nobody waits for it any more: a program that was killed left it running."""
+    damage_first_heap(small)
+    with pytest.raises(WeightsError, match="readable Keras-2 HDF5 file was expected") as caught:
+        keras2.read(small, SMALL)
+    if "no contents found" in str(caught.value):  # not so where HDF5 reports it
+        assert "no contents found in 1 s of a processor" in str(caught.value)
+
+
 def test_child_that_claims_memory_is_refused(small, child):
     """A list of names whose first one claims to be 4 GB long, in a file of 20 kB."""
     content = bytearray(small.read_bytes())

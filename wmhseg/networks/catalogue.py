@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 
 from wmhseg.errors import PresetError
@@ -32,6 +33,7 @@ def describe(
             "A network out of " + ", ".join(NETWORKS) + " was expected", received=f'"{name}"'
         )
     try:
+        _check_types(NETWORKS[name], options)
         described = NETWORKS[name](signature, **options)
         signature.check(described)
     except (TypeError, ValueError) as error:
@@ -40,3 +42,11 @@ def describe(
             received=f"{dict(options)} ({error})",
         ) from None
     return described
+
+
+def _check_types(network: Callable[..., Graph], options: Mapping[str, object]) -> None:
+    """Raises TypeError for an option of another type than its default: no kernel is 1.5 wide."""
+    for name, parameter in inspect.signature(network).parameters.items():
+        default, given = parameter.default, options.get(name)
+        if name in options and default is not parameter.empty and type(given) is not type(default):
+            raise TypeError(f"{name} should be of the type {type(default).__name__}")

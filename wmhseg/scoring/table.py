@@ -32,6 +32,7 @@ _STOPPED = "official_stopped"
 _COLUMNS = (*_PLACE, "problem", *VALUES, *_OFFICIAL, _STOPPED, "notes", "detail", "fingerprint")
 _REQUIRED = ("case", *PRINTED)
 _BETWEEN_NOTES = " | "
+_MAX_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)

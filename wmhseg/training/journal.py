@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from wmhseg.errors import ResumeError
 from wmhseg.io import files
 
 
@@ -20,9 +21,15 @@ class Journal:
             path: The file; it is made if needed.
             columns: Names of its columns, "step" among them.
             step: Rows of later steps are dropped: they will come again.
+
+        Raises:
+            ResumeError: If the file is there and is no such table.
         """
         self.path, self.columns = path, tuple(columns)
-        self.rows = [row for row in read(path) if int(row["step"]) <= step]
+        try:
+            self.rows = [row for row in read(path) if int(row["step"]) <= step]
+        except (KeyError, ValueError) as error:
+            raise _no_table(path, f"a row without a step ({error})") from None
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
@@ -40,10 +47,24 @@ def read(path: Path) -> list[dict[str, str]]:
     """Complete rows of a table; none if there is no such file.
 
     A program that was killed may have left half a row at the end: it is dropped.
+
+    Raises:
+        ResumeError: If it is no table.
     """
     if not path.exists():
         return []
-    content = path.read_text(encoding="utf-8")
-    complete = content[: content.rfind("\n") + 1]
-    rows = csv.DictReader(complete.splitlines())
+    try:
+        content = path.read_text(encoding="utf-8")
+        complete = content[: content.rfind("\n") + 1]
+        rows = list(csv.DictReader(complete.splitlines()))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _no_table(path, error) from None
     return [row for row in rows if None not in row and None not in row.values()]
+
+
+def _no_table(path: Path, received: object) -> ResumeError:
+    return ResumeError(
+        f"The table of this training was expected in {path}",
+        received=received,
+        advice="Train into a new folder, or move that file away.",
+    )

@@ -61,7 +61,7 @@ def with_settings(plan: Plan, settings: list[str]) -> Plan:
         if not equals:
             raise UsageError("--set KEY=VALUE was expected", received=text)
         try:
-            new = json.loads(content)
+            new = records.loads(content)
         except ValueError:
             new = content
         keys = path.split(".")
@@ -75,8 +75,7 @@ def _set(value: Any, keys: list[str], new: Any, text: str, above: str = "") -> N
     """Puts a value at a path; "*" stands for every item of a list."""
     key, *rest = keys
     if isinstance(value, list):
-        numbers = range(len(value)) if key == "*" else [int(key)] if key.isdecimal() else []
-        places: list[Any] = [number for number in numbers if number < len(value)]
+        places: list[Any] = [n for n in range(len(value)) if key in ("*", str(n))]
         there = [*map(str, range(len(value))), "*"]
     else:
         there = sorted(value) if isinstance(value, dict) else []

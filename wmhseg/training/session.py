@@ -201,7 +201,7 @@ def inputs_beside(path: Path) -> tuple[Input, ...] | None:
             return model.inputs
     plan = path.parent / "plan.json"
     if plan.is_file():
-        made = plan_files.from_json(plan.read_text("utf-8"))
+        made = plan_files.from_json(plan.read_text("utf-8", "replace"))
         if path.stem in {run.name for run in made.runs}:
             return made.inputs
     return None

@@ -29,6 +29,7 @@ import importlib
 import json
 import math
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -62,6 +63,7 @@ _MAX_WEIGHTS = 16  # of one layer; batch normalisation has 4
 _MAX_NAME_BYTES = 1024
 _FLOATS = ("<f2", "<f4", "<f8", ">f2", ">f4", ">f8")
 _CHILD_SECONDS = 60  # it takes half a second, most of it to start Python
+_CHILD_CPU_SECONDS = 1  # for the contents alone, which take some milliseconds
 _CHILD_BYTES = 2 * 2**30  # of address space, of which Python, numpy and h5py take about 0.3
 _CHILD_CODE = (
     "import sys; sys.path.insert(0, sys.argv[1]);"
@@ -123,6 +125,8 @@ def print_contents(name: str) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (_CHILD_BYTES, _CHILD_BYTES))
+        # Not a limit of the system, which counts in whole seconds and from the beginning.
+        signal.setitimer(signal.ITIMER_PROF, _CHILD_CPU_SECONDS)
     try:
         answer: dict[str, Any] = {"layers": contents(Path(name))}
     except WeightsError as error:
@@ -144,6 +148,8 @@ def _contents_from_child(path: Path) -> Contents:
         )
     except subprocess.TimeoutExpired as error:
         raise _damaged(path, f"no contents found in {_CHILD_SECONDS} s") from error
+    if done.returncode == -getattr(signal, "SIGPROF", 0) < 0:
+        raise _damaged(path, f"no contents found in {_CHILD_CPU_SECONDS} s of a processor")
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
         raise _damaged(path, f"{lines[-1]} (reader ended with {done.returncode})")
