@@ -43,7 +43,8 @@ def test_a_message_stays_short_whatever_was_received() -> None:
     assert len(str(error)) < 4000
     assert str(error).endswith(" characters in all). Look.")
     assert len(error.received) == 150_000
-    assert "…" not in str(WmhsegError("x" * 3000))
+    assert "…" not in str(WmhsegError("x" * 2999))
+    assert len(str(WmhsegError("A file was expected", received="\U000e0001" * 2000))) < 4000
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def _sentence(text: str) -> str:
     shown = text[:_LONGEST_SENTENCE]
     # File names may hold anything: what steers a terminal is shown as an escape.
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(shown.split()))
-    if len(text) > len(shown):
+    if max(len(text), len(line)) > _LONGEST_SENTENCE:
         line = f"{line[:_LONGEST_SENTENCE]} … ({len(text)} characters in all)"
     return line if line.endswith((".", "!", "?")) else line + "."
 

@@ -1,9 +1,10 @@
 """Keeps watch over the processes that try inputs, one a processor.
 
 A process that dies, or takes too long over an input, or holds too much memory, is replaced by
-another; that input is tried again alone, and what comes of it counts. Where a reader has its
-library look at a file in a process of its own, and the library died or hung here, the second try
-is made that way: a refusal is then what the package promises.
+another; that input is tried again alone. What took too long, perhaps because the machine was busy,
+counts as what comes of it then, with three times the patience; the rest is a failure either way.
+Where a reader has its library look at a file in a process of its own, and the library died or hung
+here, the second try is made that way: a refusal is then what the package promises.
 """
 
 from __future__ import annotations
@@ -188,6 +189,9 @@ class Guard:
         unit = worker.unit
         for line in lines:
             number, how, seconds, peak = line.decode().split("\t")
+            if unit.again and not unit.guarded and not unit.again.startswith("hang"):
+                # What came before it in that process brought it about: no less a fault.
+                how = f"{work.FAILED}{unit.again}; alone it ended as {how}"
             end = End(unit.target, int(number), how, float(seconds), int(peak), unit.guarded)
             worker.ends.append(end)
             worker.done += 1
