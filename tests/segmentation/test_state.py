@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +37,25 @@ LIMIT_S = 1800
 Told = dict[str, list[str]]
 
 
+def run(words: list[str], models: Path, out: Path) -> int:
+    """Runs ``state_work``, and leaves none of its processes behind, whatever they wait for."""
+    code = "import sys, state_work; state_work.main(*sys.argv[1:])"
+    folders = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    with out.open("w") as stdout, out.with_suffix(".err").open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *words],
+            env=os.environ | {"PYTHONPATH": folders, "WMHSEG_MODELS": str(models)},
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(LIMIT_S)
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # none is left, as it should be
+                os.killpg(process.pid, signal.SIGKILL)
+
+
 @pytest.fixture(scope="module")
 def told(
     phantom: Phantom, models_folder: Path, tmp_path_factory: pytest.TempPathFactory
@@ -49,18 +70,13 @@ def told(
             pytest.importorskip(engine)
             late = (*STARTED, *ANEW[engine], *REFUSED, "loader fork, computed here")
             words = (*BEFORE[engine], "fork while starting", *late)
-            code = "import sys, state_work; state_work.main(*sys.argv[1:])"
-            done = subprocess.run(
-                [sys.executable, "-c", code, engine, "bright-flair", str(flair), *words],
-                env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
-                                  "WMHSEG_MODELS": str(models_folder)},
-                capture_output=True, text=True, timeout=LIMIT_S, check=False,
-            )  # fmt: skip
+            out = flair.with_name(engine)
+            returned = run([engine, "bright-flair", str(flair), *words], models_folder, out)
             said: Told = {}
-            for line in done.stdout.splitlines():
+            for line in out.read_text().splitlines():
                 way, _, what = line.partition(": ")
                 said.setdefault(way, []).append(what)
-            assert done.returncode == 0, done.stderr
+            assert returned == 0, out.with_suffix(".err").read_text()
             known[engine] = said
         return known[engine]
 
