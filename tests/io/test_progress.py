@@ -87,6 +87,9 @@ def test_what_takes_a_moment_is_not_told(
         for done in range(5):
             clock(0.1)
             show(done, 4)
+    with Bar("working", "parts") as show:
+        clock(9)
+        show(1, 1)  # nobody has heard of it before
     with Bar("working", "parts", quiet=True) as show:
         for done in range(5):
             clock(9)
