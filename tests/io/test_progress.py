@@ -87,6 +87,9 @@ def test_what_takes_a_moment_is_not_told(
         for done in range(5):
             clock(0.1)
             show(done, 4)
+    with Bar("working", "parts") as show:
+        clock(9)
+        show(1, 1)  # nobody has heard of it before
     with Bar("working", "parts", quiet=True) as show:
         for done in range(5):
             clock(9)
@@ -157,3 +160,19 @@ def test_every_step_of_a_segmentation_is_told(monkeypatch: pytest.MonkeyPatch) -
     assert len({total for _, total in told}) == 1  # a bar never goes back
     silent: Any = segmenter.load(flair, aside).aligned.steps.registration.result
     assert loaded.aligned.steps.registration.result == silent  # being told changes nothing
+
+
+def test_a_search_that_starts_again_is_planned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lopsided_head import pair
+
+    from wmhseg.preparation import registration
+
+    monkeypatch.setattr(registration, "_climb", lambda _pair, start, *_: (start, 0.0))
+    monkeypatch.setattr(registration, "_agreement", lambda *_: 0.0)
+    told: list[tuple[int, int]] = []
+    tally = Tally(lambda done, total: told.append((done, total)))
+    tally.plan(registration.PARTS)
+    assert not registration.register(*pair(), tally).succeeded
+    assert told[0][1] == registration.PARTS < told[-1][1]
+    assert told[-1][0] == told[-1][1]
+    assert sum(done == total for done, total in told) == 2  # of the first search, and of all

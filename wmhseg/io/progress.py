@@ -39,7 +39,7 @@ class Bar:
             quiet: Show nothing at all.
         """
         self._doing, self._unit, self._quiet = doing, unit, quiet
-        self._began, self._quarters = time.monotonic(), 0
+        self._began, self._quarters, self._told = time.monotonic(), 0, False
         self._drawn: RichProgress | None = None
 
     def __enter__(self) -> Bar:
@@ -68,7 +68,9 @@ class Bar:
             self._drawn.update(task, completed=done, total=total)
         elif total and 4 * done // total > self._quarters:
             self._quarters = 4 * done // total
-            if time.monotonic() - self._began > _A_MOMENT_S:
+            # That all is done is news only to those who have been told of a part.
+            self._told |= done < total and time.monotonic() - self._began > _A_MOMENT_S
+            if self._told:
                 print(f"{self._doing}: {25 * self._quarters} %", file=sys.stderr, flush=True)
         if done >= total:
             self.close()
