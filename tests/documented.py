@@ -31,6 +31,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"python -m wmhseg\.synthesis\.", "run", ""),
     (r"python -m evaluation\.run (?!.*--challenge)", "run", ""),
     (r"python -m (evaluation|benchmarks)\.", "parse", "minutes to hours; has tests of its own"),
+    (r"python tests/sandbox\.py ", "shell", "runs all of these"),
     (r"make [a-z]", "make", "the gate itself, or hours"),
     (r"docker [a-z]", "docker", "needs a container engine: tests/container runs such commands"),
     (r"pip install ", "pip", "tests/test_environments.py installs all of them"),
