@@ -35,8 +35,8 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"make [a-z]", "make", "the gate itself, or hours"),
     (r"docker [a-z]", "docker", "needs a container engine: tests/container runs such commands"),
     (r"pip install ", "pip", "tests/test_environments.py installs all of them"),
-    (r"(mkdir|cd|git clone|apt install|apt-get install|python3? -m venv|source|\.|mv|cp|ls) ",
-     "shell", "not ours"),
+    (r"(mkdir|cd|git clone|apt install|apt-get install|python3? -m venv|source|\.|mv|cp|ls"
+     r"|dcm2niix) ", "shell", "not ours"),
 )  # fmt: skip
 
 # Placeholders of the docs that mean another thing after some options; the others are names of
