@@ -162,8 +162,9 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("packages", nargs="*", type=Path, help="folders of other packages")
+    packages = parser.parse_args().packages
     measured = {"wmhseg": measure(ROOT / "wmhseg", ROOT / "tests")}
-    for folder in parser.parse_args().packages:
+    for folder in packages:
         near = (folder.parent / "tests", folder.parent.parent / "tests")
         measured[folder.name] = measure(folder, next((p for p in near if p.is_dir()), None))
     print("\n".join(table(measured)))

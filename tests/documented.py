@@ -31,12 +31,12 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"python -m wmhseg\.synthesis\.", "run", ""),
     (r"python -m evaluation\.run (?!.*--challenge)", "run", ""),
     (r"python -m (evaluation|benchmarks)\.", "parse", "minutes to hours; has tests of its own"),
+    (r"python tests/sandbox\.py ", "shell", "runs all of these"),
     (r"make [a-z]", "make", "the gate itself, or hours"),
     (r"docker [a-z]", "docker", "needs a container engine: tests/container runs such commands"),
     (r"pip install ", "pip", "tests/test_environments.py installs all of them"),
-    (r"(dcm2niix|mkdir|cd|git clone|apt install|apt-get install|python3? -m venv|source) ",
-     "shell", "not ours"),
-    (r"(\.|mv|cp|ls) ", "shell", "not ours"),
+    (r"(mkdir|cd|git clone|apt install|apt-get install|python3? -m venv|source|\.|mv|cp|ls"
+     r"|dcm2niix) ", "shell", "not ours"),
 )  # fmt: skip
 
 # Placeholders of the docs that mean another thing after some options; the others are names of

@@ -15,9 +15,9 @@ import numpy as np
 import SimpleITK as sitk
 
 SHAPE = (48, 240, 240)
-# The case holds 26 ml; what the default model marks, and how well, give or take a later one.
-VOLUME_ML = (15.0, 40.0)
-LEAST_DSC = 0.7
+# The case holds 11.7 ml. The default model of this version marks 14.3 ml, with a DSC of 0.87.
+VOLUME_ML = (9.0, 22.0)
+LEAST_DSC = 0.75
 
 
 def mask(path: Path, like: sitk.Image) -> np.ndarray:

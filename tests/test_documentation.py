@@ -96,9 +96,8 @@ def check_docker(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
             if option == "--build-arg":
                 name, value = word.split("=")
                 assert re.search(rf"^ARG {name}\b", dockerfile, re.M)
-                if name == "IMAGE":
-                    continue
-                assert (ROOT / value).exists() or (ROOT / "models" / value).exists()
+                files = {"REQUIREMENTS": ROOT, "LEFT_OUT": ROOT / "models"}
+                assert name not in files or (files[name] / value).exists(), word
         return
     rest = iter(words[2:])
     image = None

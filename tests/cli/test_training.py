@@ -17,6 +17,7 @@ from folders import touch
 
 from wmhseg import errors
 from wmhseg.cli.main import main
+from wmhseg.engines import backends
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.training import plan as plans
 from wmhseg.training import plan_files
@@ -273,3 +274,13 @@ def test_jax_spreads_batches_over_devices(tmp_path: Path) -> None:
         assert ("computing on 2 of 2 devices" in done.stdout) == (count == 2)
         ends.append(json.loads(done.stdout.splitlines()[-1].partition("] ")[2]))
     assert ends[0] == pytest.approx(ends[1], rel=1e-4)
+
+
+def test_keras_is_asked_for_before_any_data_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(backends, "has_keras", lambda: False)
+    words = ["train", "--data", str(tmp_path / "nowhere"), "--output", str(tmp_path / "out")]
+    assert main(words) == errors.DeviceError.exit_code
+    assert "pip install '.[tensorflow]'" in capsys.readouterr().err
+    assert main([*words, "--check"]) == errors.MissingFileError.exit_code

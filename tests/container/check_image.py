@@ -257,7 +257,7 @@ def check_entry_point(bench: Bench) -> None:
 def check_documentation(bench: Bench, training: bool) -> None:
     """Every command's smallest case, and what README and docs show, run inside the image."""
     folder = bench.fresh("documentation", 0o755)
-    for name in ("tests", "docs", "evaluation", "benchmarks"):
+    for name in ("tests", "docs", "evaluation"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for page in [ROOT / "README.md", *ROOT.glob("models/*/*.md")]:
         copy = folder / page.relative_to(ROOT)

@@ -136,7 +136,7 @@ def test_nothing_is_added_to_a_published_method(method: str) -> None:
     for taken in told(loaded).values():
         assert (taken["asked"], taken["setting"], taken["why"]) == ("preset", "off", PUBLISHED)
         assert not taken["applied"]
-    assert any("not on the challenge's" in line for line in loaded.inputs.warnings)
+    assert any("darker or brighter" in line for line in loaded.inputs.warnings)
     assert not any("changed the scans" in line for line in loaded.inputs.warnings)
 
 

@@ -43,7 +43,7 @@ class Segmentation:
 
     >>> import wmhseg
     >>> result = wmhseg.segment("FLAIR.nii.gz")
-    >>> result.save("out/wmh.nii.gz", overlay="out/wmh.png")  # and out/wmh.json
+    >>> removed = result.save("out/wmh.nii.gz", overlay="out/wmh.png")  # and out/wmh.json
     >>> volume_ml = float(result.mask.sum()) * result.grid.voxel_ml
     >>> abs(volume_ml - result.report.lesions.volume_ml) < 1e-6
     True
