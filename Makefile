@@ -50,7 +50,11 @@ setup: $(VENV)/.dev ## virtual environment in .venv with everything
 
 demo: $(VENV)/.run ## segment the synthetic case that comes with the package, with a picture
 	$(BIN)/wmhseg demo --output $(OUT)/demo
-	@echo "picture      $(OUT)/demo/output/overlay.png"
+	@echo
+	@echo "The picture, to look at:  $(OUT)/demo/output/overlay.png  (docs/picture.md says how)"
+	@echo "The mask and the numbers: $(OUT)/demo/output/result.nii.gz and result.json"
+	@echo "Next, your own scans:     . $(VENV)/bin/activate"
+	@echo "                          wmhseg segment --flair FLAIR.nii.gz --t1 T1.nii.gz --output wmh.nii.gz"
 
 lint: $(VENV)/.dev ## ruff, formatting, types, Dockerfile and shell scripts
 	$(BIN)/ruff check .

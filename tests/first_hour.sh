@@ -50,11 +50,8 @@ step "pip install '.[openvino,plots]', in an environment of its own"
 (cd "$root" && "$work/env/bin/pip" install --quiet --disable-pip-version-check '.[openvino,plots]')
 PATH=$work/env/bin:$PATH
 cp demo/input/pre/FLAIR.nii.gz demo/input/pre/T1.nii.gz .
-
-step "wmhseg check"
-wmhseg check FLAIR.nii.gz T1.nii.gz >check.txt
-wmhseg check FLAIR.nii.gz --json check.json >/dev/null
-refused 80 "nowhere.nii.gz" wmhseg check nowhere.nii.gz
+wmhseg --version
+eval "$(wmhseg completion bash)"
 
 step "wmhseg segment"
 wmhseg segment --flair FLAIR.nii.gz --t1 T1.nii.gz --output wmh.nii.gz \
@@ -63,9 +60,15 @@ wmhseg segment --flair FLAIR.nii.gz --t1 T1.nii.gz --output wmh.nii.gz \
 step "wmhseg segment, FLAIR alone"
 wmhseg segment --flair FLAIR.nii.gz --output alone.nii.gz >alone.txt
 
+step "wmhseg check"
+wmhseg check FLAIR.nii.gz T1.nii.gz >check.txt
+wmhseg check FLAIR.nii.gz --json check.json >/dev/null
+refused 80 "nowhere.nii.gz" wmhseg check nowhere.nii.gz
+
 step "wmhseg batch"
-wmhseg batch cases --output batch
-wmhseg batch cases --output batch # goes on where the first ended: nothing is left to do
+wmhseg batch cases --output batch --dry-run >found.tsv
+wmhseg batch cases --output batch --overlay
+wmhseg batch cases --output batch --overlay # goes on where the first ended: nothing is left to do
 
 step "the Python of the README"
 python - <<'PYTHON'

@@ -75,10 +75,13 @@ def main(folder: Path) -> None:
     probability = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "p.nii.gz")))
     assert probability.dtype == np.float32
     assert 0 <= probability.min() < 0.01 < 0.98 < probability.max() <= 1
-    for name in ("demo/output/overlay.png", "wmh.png"):
+    for name in ("demo/output/overlay.png", "wmh.png", "batch/demo/overlay.png"):
         width, height = picture_size(folder / name)
         assert 400 <= width <= 6000, f"{name}: {width}"
         assert 200 <= height <= 9000, f"{name}: {height}"
+    (found_one,) = rows(folder / "found.tsv")
+    assert (found_one["subject"], found_one["why_not"]) == ("demo", "n/a")
+    assert Path(found_one["t1"]).name == "T1.nii.gz"
     (subject,) = rows(folder / "batch" / "summary.tsv")
     assert (subject["subject"], subject["status"]) == ("demo", "done before")
     assert abs(float(subject["volume_ml"]) - first.sum() * voxel_ml) < 0.01
