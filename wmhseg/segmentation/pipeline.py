@@ -22,8 +22,9 @@ from wmhseg.io.images import Scan
 from wmhseg.io.progress import Progress
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
-from wmhseg.preparation import levels, network_input, one_grid, sizes
+from wmhseg.preparation import levels, network_input, one_grid, padding, sizes
 from wmhseg.preparation.network_input import NetworkInput
+from wmhseg.preparation.padding import Padding
 from wmhseg.reporting.report import Report, ScaleReport
 from wmhseg.segmentation import postprocessing, prediction
 from wmhseg.segmentation.options import Options
@@ -59,12 +60,14 @@ class Loaded:
 
     Attributes:
         flair: The FLAIR scan as it was given.
-        aligned: What was done to it before preparation; without the voxels of T1.
-        inputs: What the networks take, the whole way back to ``flair``, and all warnings.
+        padding: Empty planes that were cut off it.
+        aligned: What was done to the rest before preparation; without the voxels of T1.
+        inputs: What the networks take, the whole way back to the rest, and all warnings.
         seconds: Stage -> wall-clock seconds so far.
     """
 
     flair: Scan
+    padding: Padding
     aligned: one_grid.Aligned
     inputs: NetworkInput
     seconds: dict[str, float]
@@ -147,13 +150,17 @@ class Segmenter:
         for scan in filter(None, (flair_scan, t1_scan)):
             sizes.check_size(scan)
         with watch.stage("check"):
-            found = examine.examine(flair_scan, t1_scan if self.model.preset.takes_t1 else None)
+            added, flair_core, t1_core = self._unpadded(flair_scan, t1_scan)
+            found = examine.examine(flair_core, t1_core if self.model.preset.takes_t1 else None)
             if self.options.on_unsuitable == "error" and not is_published(self.model.preset):
                 findings.check_suitable(found, _CONSENT)
         with watch.stage("raw"):
-            flair_level, t1_level, levelling = self._levelled(flair_scan, t1_scan)
+            flair_level, t1_level, levelling = self._levelled(flair_core, t1_core)
             aligned = one_grid.align(flair_level, t1_level, self.model.preset, self.options.steps)
-            del flair_level, t1_level, t1_scan
+            if aligned.t1_place is not None and t1_scan is not None:
+                place = replace(aligned.t1_place, grid=t1_scan.grid)
+                aligned = replace(aligned, t1_place=place)
+            del flair_core, flair_level, t1_core, t1_level, t1_scan
         with watch.stage("prepare"):
             scale = self.options.intensity_scale
             inputs = network_input.prepare(
@@ -175,7 +182,16 @@ class Segmenter:
             ),
         )
         # The voxels of T1 have done their work, and the largest scans need the room.
-        return Loaded(flair_scan, replace(aligned, t1=None), inputs, watch.seconds)
+        return Loaded(flair_scan, added, replace(aligned, t1=None), inputs, watch.seconds)
+
+    def _unpadded(self, flair: Scan, t1: Scan | None) -> tuple[Padding, Scan, Scan | None]:
+        """Scans without empty planes that were added, where the method is ours."""
+        if is_published(self.model.preset):
+            return padding.none(flair), flair, t1
+        if t1 is None or not self.model.preset.takes_t1:
+            added, flair, _ = padding.cut_off(flair, None)
+            return added, flair, t1
+        return padding.cut_off(flair, t1)
 
     def _levelled(self, flair: Scan, t1: Scan | None) -> tuple[Scan, Scan | None, list[str]]:
         """Scans whose intensities begin at 0, and what is to be said about others."""
@@ -221,7 +237,9 @@ class Segmenter:
         watch.seconds.update(made.seconds)
         grid = loaded.flair.grid
         with watch.stage("restore"):
-            summary = lesions.summarise(made.mask, grid.voxel_ml)
+            mask = loaded.padding.restore(made.mask)
+            probability = loaded.padding.restore(made.probability)
+            summary = lesions.summarise(mask, grid.voxel_ml)
         written = Report(
             lesions=summary,
             grid=grid,
@@ -235,9 +253,7 @@ class Segmenter:
             seconds=watch.seconds,
             warnings=inputs.warnings,
         )
-        return Segmentation(
-            made.mask, made.probability, grid, written, loaded.flair, aligned.t1_place
-        )
+        return Segmentation(mask, probability, grid, written, loaded.flair, aligned.t1_place)
 
 
 def segment(
