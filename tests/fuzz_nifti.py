@@ -1,7 +1,6 @@
 """Feeds damaged images to the reader and the doctor, for as long as wanted, and counts.
 
     python tests/fuzz_nifti.py --seconds 300          images, in a child of bounded memory
-    python tests/fuzz_nifti.py --kills 30             real segmentations, killed at random times
 
 Every input must end in a result or in one clear line of this project's errors: no other exception,
 no death, no hang, no more memory than the bound. What fails is kept in --keep, to become a test.
@@ -31,7 +30,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import numpy as np
-import SimpleITK as sitk
 from nifti_files import nifti1, nifti2
 
 from wmhseg import errors
@@ -258,70 +256,11 @@ def fuzz_with_atheris(seconds: float, keep: Path) -> None:
     atheris.Fuzz()
 
 
-# Killing ----------------------------------------------------------------------------------------
-
-
-def complete(path: Path) -> bool:
-    """Whether a result is absent or whole."""
-    if not path.exists():
-        return False
-    if path.suffix == ".json":
-        json.loads(path.read_text())
-    else:
-        assert sitk.GetArrayFromImage(sitk.ReadImage(str(path))).size
-    return True
-
-
-def kill_one(rng: random.Random, case: Path, longest_s: float) -> tuple[str, str]:
-    """Starts a segmentation and kills it after a random time; returns signal and what was left."""
-    name = rng.choice(("SIGTERM", "SIGKILL"))
-    with tempfile.TemporaryDirectory(prefix="wmhseg-fuzz-") as folder:
-        out = Path(folder) / "result.nii.gz"
-        words = [sys.executable, "-m", "wmhseg", "segment", "--flair", case / "FLAIR.nii.gz",
-                 "--t1", case / "T1.nii.gz", "--output", out]  # fmt: skip
-        process = subprocess.Popen([*map(str, words)], cwd=ROOT, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.PIPE)  # fmt: skip
-        time.sleep(rng.uniform(0, longest_s))
-        process.send_signal(getattr(signal, name))
-        process.communicate(timeout=60)
-        written = sum(complete(Path(folder) / n) for n in ("result.nii.gz", "result.json"))
-        others = [p.name for p in Path(folder).iterdir() if not p.name.startswith("result.")]
-        if name == "SIGTERM":
-            # Before the handler is there (imports of the interpreter) the system's own code counts.
-            assert process.returncode in (0, 143, -15), process.returncode
-            assert not others, others
-        assert all(n.startswith(".wmhseg-") for n in others), others
-        if process.returncode == 0:
-            assert written == 2
-    return name, {0: "nothing written", 1: "one whole file", 2: "both whole files"}[written]
-
-
-def kills(count: int, seed: int) -> int:
-    """Kills real segmentations of the synthetic case at random times."""
-    rng, found = random.Random(seed), Counter[tuple[str, str]]()
-    with tempfile.TemporaryDirectory(prefix="wmhseg-fuzz-") as folder:
-        demo = [sys.executable, "-m", "wmhseg", "demo", "--case-only", "--output", folder]
-        subprocess.run(demo, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-        case = Path(folder) / "input" / "pre"
-        began = time.monotonic()
-        words = [sys.executable, "-m", "wmhseg", "segment", "--flair", case / "FLAIR.nii.gz",
-                 "--t1", case / "T1.nii.gz", "--output", f"{folder}/r.nii.gz", "-q"]  # fmt: skip
-        subprocess.run([*map(str, words)], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-        whole_s = time.monotonic() - began
-        for _ in range(count):
-            found[kill_one(rng, case, 1.05 * whole_s)] += 1
-    print(f"segmentations killed {sum(found.values())} (a whole one takes {whole_s:.1f} s)")
-    for (name, left), n in sorted(found.items()):
-        print(f"    {name}: {left}: {n}")
-    return 0
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60, help="default: 60")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=ROOT / "build" / "fuzz", metavar="DIR")
-    parser.add_argument("--kills", type=int, default=0, metavar="N")
     parser.add_argument("--atheris", action="store_true")
     parser.add_argument("--child", nargs=2, metavar=("SEED", "DIR"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -330,8 +269,6 @@ def main() -> int:
         return 0
     if chosen.atheris:
         fuzz_with_atheris(chosen.seconds, chosen.keep)
-    if chosen.kills:
-        return kills(chosen.kills, chosen.seed)
     return fuzz(chosen.seconds, chosen.seed, chosen.keep)
 
 

@@ -148,6 +148,8 @@ def run(trial: Trial, count: int, seed: int, *, air: bool = False) -> list[Outco
             print(f"chain {number}: {last.chain}: {last.fault}", flush=True)
         elif last.different:
             print(f"chain {number}: {last.chain}: {last.different} voxels", flush=True)
+        if len(outcomes) % 25 == 0:
+            print(f"{len(outcomes)} tried", flush=True)
     return outcomes
 
 

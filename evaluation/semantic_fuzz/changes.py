@@ -23,7 +23,7 @@ Who = tuple[int, ...]
 
 _KINDS = ("both", "qform", "sform", "stale qform", "stale sform", "other qform")
 _SCALINGS = ((0.5, 0.0), (0.25, 0.0), (1.0, -1024.0), (1.0, 100.0), (2.0, 1.0), (0.5, -3.5),
-             (-1.0, 0.0), (0.1, 0.0), (0.0, 7.0), (float("nan"), 0.0))  # fmt: skip
+             (-1.0, 0.0), (0.1, 0.0), (0.0, 7.0), (float("nan"), 9.0))  # fmt: skip
 _NAMES = ("scan.nii", "scan.nii.gz", "scan", "a.b.nii.gz", "FLAIR (1).nii", "Größe.nii.gz", "x.img")
 _MOST_SIDE, _MOST_SLICES = 24, 6
 _MARGIN = 2  # between what is left and the head
