@@ -20,7 +20,7 @@ from evaluation.semantic_fuzz.__main__ import Trial, main, run, summary
 from evaluation.semantic_fuzz.caching import CachingEngine
 from wmhseg.engines.interface import Batch, Float
 from wmhseg.engines.runtime import Runtime
-from wmhseg.preparation import padding
+from wmhseg.preparation import empty_planes
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.pipeline import Segmenter
 from wmhseg.weights.methods import METHODS
@@ -99,7 +99,9 @@ def test_chains_leave_the_mask_and_are_counted(trial: Trial) -> None:
 
 
 def test_it_notices_a_field_that_moves(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(padding, "cut_off", lambda flair, t1: (padding.none(flair), flair, t1))
+    monkeypatch.setattr(
+        empty_planes, "cut_off", lambda flair, t1: (empty_planes.none(flair), flair, t1)
+    )
     outcome = trial.attempt([("padding", (0, 1))], random.Random(3))
     assert "the mask differs" in outcome.fault
     assert outcome.ml == pytest.approx(outcome.different * 0.012)
@@ -130,7 +132,7 @@ def test_published_methods_see_the_whole_scan(
     def never(*_: object) -> None:
         raise AssertionError("something was cut off")
 
-    monkeypatch.setattr(padding, "cut_off", never)
+    monkeypatch.setattr(empty_planes, "cut_off", never)
     options = Options(device="cpu", on_unsuitable="warn")
     segmenter = Segmenter(Model(case, preset("published")), options, Pattern())
     assert Trial(case, tmp_path, segmenter).voxels > 100

@@ -22,9 +22,9 @@ from wmhseg.io.images import Scan
 from wmhseg.io.progress import Progress
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
-from wmhseg.preparation import levels, network_input, one_grid, padding, sizes
+from wmhseg.preparation import empty_planes, levels, network_input, one_grid, sizes
+from wmhseg.preparation.empty_planes import EmptyPlanes
 from wmhseg.preparation.network_input import NetworkInput
-from wmhseg.preparation.padding import Padding
 from wmhseg.reporting.report import Report, ScaleReport
 from wmhseg.segmentation import postprocessing, prediction
 from wmhseg.segmentation.options import Options
@@ -60,14 +60,14 @@ class Loaded:
 
     Attributes:
         flair: The FLAIR scan as it was given.
-        padding: Empty planes that were cut off it.
+        around: Empty planes that were cut off it.
         aligned: What was done to the rest before preparation; without the voxels of T1.
         inputs: What the networks take, the whole way back to the rest, and all warnings.
         seconds: Stage -> wall-clock seconds so far.
     """
 
     flair: Scan
-    padding: Padding
+    around: EmptyPlanes
     aligned: one_grid.Aligned
     inputs: NetworkInput
     seconds: dict[str, float]
@@ -150,7 +150,7 @@ class Segmenter:
         for scan in filter(None, (flair_scan, t1_scan)):
             sizes.check_size(scan)
         with watch.stage("check"):
-            added, flair_core, t1_core = self._unpadded(flair_scan, t1_scan)
+            around, flair_core, t1_core = self._without_empty_planes(flair_scan, t1_scan)
             found = examine.examine(flair_core, t1_core if self.model.preset.takes_t1 else None)
             if self.options.on_unsuitable == "error" and not is_published(self.model.preset):
                 findings.check_suitable(found, _CONSENT)
@@ -182,16 +182,18 @@ class Segmenter:
             ),
         )
         # The voxels of T1 have done their work, and the largest scans need the room.
-        return Loaded(flair_scan, added, replace(aligned, t1=None), inputs, watch.seconds)
+        return Loaded(flair_scan, around, replace(aligned, t1=None), inputs, watch.seconds)
 
-    def _unpadded(self, flair: Scan, t1: Scan | None) -> tuple[Padding, Scan, Scan | None]:
+    def _without_empty_planes(
+        self, flair: Scan, t1: Scan | None
+    ) -> tuple[EmptyPlanes, Scan, Scan | None]:
         """Scans without empty planes that were added, where the method is ours."""
         if is_published(self.model.preset):
-            return padding.none(flair), flair, t1
-        if t1 is None or not self.model.preset.takes_t1:
-            added, flair, _ = padding.cut_off(flair, None)
-            return added, flair, t1
-        return padding.cut_off(flair, t1)
+            return empty_planes.none(flair), flair, t1
+        if not self.model.preset.takes_t1:
+            around, flair, _ = empty_planes.cut_off(flair, None)
+            return around, flair, t1
+        return empty_planes.cut_off(flair, t1)
 
     def _levelled(self, flair: Scan, t1: Scan | None) -> tuple[Scan, Scan | None, list[str]]:
         """Scans whose intensities begin at 0, and what is to be said about others."""
@@ -237,8 +239,8 @@ class Segmenter:
         watch.seconds.update(made.seconds)
         grid = loaded.flair.grid
         with watch.stage("restore"):
-            mask = loaded.padding.restore(made.mask)
-            probability = loaded.padding.restore(made.probability)
+            mask = loaded.around.restore(made.mask)
+            probability = loaded.around.restore(made.probability)
             summary = lesions.summarise(mask, grid.voxel_ml)
         written = Report(
             lesions=summary,

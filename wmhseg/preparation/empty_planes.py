@@ -30,7 +30,7 @@ _LEAST_PLANES = 2  # of an image
 
 
 @dataclass(frozen=True)
-class Padding:
+class EmptyPlanes:
     """Empty planes at the sides of a scan.
 
     Attributes:
@@ -70,13 +70,13 @@ class Padding:
         return restored
 
 
-def none(scan: Scan) -> Padding:
+def none(scan: Scan) -> EmptyPlanes:
     """Nothing to cut off a scan."""
     slices, rows, columns = (slice(0, n) for n in scan.grid.shape)
-    return Padding(scan.grid, (slices, rows, columns))
+    return EmptyPlanes(scan.grid, (slices, rows, columns))
 
 
-def cut_off(flair: Scan, t1: Scan | None) -> tuple[Padding, Scan, Scan | None]:
+def cut_off(flair: Scan, t1: Scan | None) -> tuple[EmptyPlanes, Scan, Scan | None]:
     """Cuts off empty planes that were added to a scan, or to a pair alike.
 
     Args:
@@ -90,12 +90,12 @@ def cut_off(flair: Scan, t1: Scan | None) -> tuple[Padding, Scan, Scan | None]:
     arrays = [flair.array]
     if t1 is not None and turn is not None:
         arrays.append(turn.forward(t1.array))
-    padding = Padding(flair.grid, _kept(arrays))
-    if padding.target == flair.grid:
-        return padding, flair, t1
+    around = EmptyPlanes(flair.grid, _kept(arrays))
+    if around.target == flair.grid:
+        return around, flair, t1
     if t1 is not None and turn is not None:
-        t1 = _cut(t1, _turned_back(padding.kept, turn))
-    return padding, _cut(flair, padding.kept), t1
+        t1 = _cut(t1, _turned_back(around.kept, turn))
+    return around, _cut(flair, around.kept), t1
 
 
 def _cut(scan: Scan, kept: Parts) -> Scan:
