@@ -121,10 +121,11 @@ bars: $(VENV)/.dev
 docker-limits: $(VENV)/.dev ## build and check the image, and segment the largest scans in 3 GB
 	$(BIN)/python tests/container/check_image.py --largest $(if $(CI),,--optional)
 
-fuzz: $(VENV)/.dev ## feed damaged files to their readers, INPUTS=N or for SECONDS=300, then kill segmentations
+fuzz: $(VENV)/.dev ## feed damaged files to their readers, INPUTS=N or for SECONDS=300, then kill runs, and change files in ways that mean nothing
 	PYTHONPATH=.:tests nice -n 10 $(BIN)/python -m fuzzing --seed $(SEED) --start $(START) \
 		$(if $(INPUTS),--inputs $(INPUTS),--seconds $(SECONDS)) --report $(OUT)/fuzz/report.json
 	nice -n 10 $(BIN)/python tests/fuzz_kills.py --kills 12
+	nice -n 10 $(BIN)/python -m evaluation.semantic_fuzz --chains 25
 
 # Tools that read the requirement files only: an environment of their own, fetched when needed.
 $(VENV)-tools/.made: tests/supply/requirements.txt

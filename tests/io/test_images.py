@@ -152,7 +152,14 @@ def test_grey_types_are_read_and_labels_keep_them(tmp_path: Path, code: int, dty
 
 @pytest.mark.parametrize(
     ("scaling", "factor", "shift"),
-    [((0.5, 3), 0.5, 3), ((math.nan, math.nan), 1, 0), ((0, 0), 1, 0), ((-2, 0), -2, 0)],
+    [
+        ((0.5, 3), 0.5, 3),
+        ((math.nan, math.nan), 1, 0),
+        ((0, 0), 1, 0),
+        ((-2, 0), -2, 0),
+        ((0, 7), 1, 0),
+        ((math.nan, 9), 1, 0),
+    ],
 )
 def test_slope_and_intercept(
     tmp_path: Path, scaling: tuple[float, float], factor: float, shift: float

@@ -136,6 +136,20 @@ def test_what_is_cut_off_and_how_to_see_it(rows: int, what: str, advice: str) ->
     assert advice in told
 
 
+def test_a_head_that_does_not_fit_is_cut_alike_at_both_sides() -> None:
+    """100 rows of head in a field of 80, and much air in front of it."""
+    method = replace(OURS, field=(80, 120), orientation="stored")
+    flair = head("FLAIR")
+    array = np.pad(flair.array, [(0, 0), (90, 0), (0, 0)])
+    made = prepared(Scan(array, Grid(array.shape, SPACING_MM), "FLAIR"), None, method)
+    seen = made.way.restore(made.way.forward(array))
+    rows = np.flatnonzero((array > 100).any((0, 2)))
+    lost = np.flatnonzero((array > 100).any((0, 2)) & ~seen.any((0, 2)))
+    assert lost.size == rows.size - 80
+    assert abs((lost < rows.mean()).sum() - lost.size / 2) <= 1
+    assert any("outside the 80 x 120 pixels" in w for w in made.warnings)
+
+
 def test_faults_of_coverage_and_field(shared: Path) -> None:
     """What users saw: T1 over half the head, padding below, a head at the side."""
     segmenter = wmhseg.Segmenter()

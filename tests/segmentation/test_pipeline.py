@@ -335,3 +335,27 @@ def test_default_model_is_installed() -> None:
     assert len(found.preset.members) == 3
     for member in found.preset.members:
         store.load(found, member)
+
+
+def test_empty_planes_around_a_pair_change_nothing(
+    phantom: Phantom, expected: np.ndarray, tmp_path: Path
+) -> None:
+    """End slices count without them; masks and map are of the size of the files."""
+    widths = ((13, 2), (7, 40), (0, 9))
+    flair, t1 = (
+        image(np.pad(array, widths), phantom.spacing_mm) for array in (phantom.flair, phantom.t1)
+    )
+    sitk.WriteImage(flair, str(tmp_path / "f.nii.gz"))
+    sitk.WriteImage(sitk.PermuteAxes(t1, [1, 2, 0]), str(tmp_path / "t.nii.gz"))
+    spacing_mm = phantom.spacing_mm
+    plain = wmhseg.segment(phantom.flair, phantom.t1, spacing_mm=spacing_mm, model="bright")
+    result = wmhseg.segment(tmp_path / "f.nii.gz", tmp_path / "t.nii.gz", model="bright")
+    np.testing.assert_array_equal(result.mask, np.pad(expected, widths))
+    np.testing.assert_array_equal(result.probability, np.pad(plain.probability, widths))
+    assert result.report.lesions.volume_ml == pytest.approx(plain.report.lesions.volume_ml)
+    assert result.report.lesions.count == plain.report.lesions.count
+    assert result.report.slices_computed == plain.report.slices_computed
+    result.save(tmp_path / "m.nii.gz", t1_mask=tmp_path / "m1.nii.gz")
+    on_t1, grid = images.read_labels(tmp_path / "m1.nii.gz")
+    assert grid == images.read_grid(tmp_path / "t.nii.gz")
+    assert on_t1.sum() == expected.sum()

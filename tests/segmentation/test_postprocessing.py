@@ -128,6 +128,18 @@ def test_small_lesions_go_by_volume() -> None:
         assert (left <= mask).all()
 
 
+def test_a_lesion_of_exactly_the_least_volume_stays_however_the_header_rounds() -> None:
+    mask = np.zeros((2, 5, 6), np.uint8)
+    mask[1, 1:3] = mask[1, 3, :2] = 1  # 14 voxels
+    for sides_mm in ((0.7, 0.9, 1.1), (6.5, 0.9, 0.9)):
+        exact = 14 * float(np.prod(sides_mm))
+        sides = np.float32(sides_mm) / 1000
+        rounded_ml = float(np.prod(sides.astype(float) * 1000)) / 1000
+        post = Postprocessing(min_lesion_mm3=exact)
+        for voxel_ml in (rounded_ml, rounded_ml * (1 - 2e-7)):
+            assert postprocessing.without_small(mask, voxel_ml, post).sum() == 14
+
+
 @given(PROBABILITIES, *[st.floats(0, 1, exclude_max=True)] * 3, st.floats(0, 20))
 def test_a_larger_threshold_never_adds_large_lesions(
     probability: np.ndarray, one: float, other: float, peak: float, smallest: float

@@ -117,10 +117,9 @@ def _header(header: Header, name: str) -> Iterator[Finding]:
 
     record = header.record
     slope, intercept = float(record["scl_slope"]), float(record["scl_inter"])
-    scaled = slope == slope and slope not in (0.0, 1.0)
     stored = header.dtype.newbyteorder("=").name
     text = f"voxels are stored as {stored}"
-    if scaled or intercept:
+    if header.scaling != (1.0, 0.0):
         text += f", times {slope:g} plus {intercept:g}"
     eight = header.dtype.itemsize == 1
     more = "; 8 bits hold 256 grey values, check that contrast was not lost" if eight else ""

@@ -250,7 +250,8 @@ def _suitable(path: PathLike, file: BinaryIO, header: nifti.Header, label: str) 
     suffix = ".nii.gz" if header.compressed else ".nii"
     text = os.fspath(path)
     usual = len(Path(text).name) > len(suffix) and text.endswith(suffix)
-    as_it_is = header.version == 1 and not _form_is_minded(header)
+    scaled = float(header.record["scl_inter"]) in (0.0, header.scaling[1])
+    as_it_is = header.version == 1 and scaled and not _form_is_minded(header)
     if usual and as_it_is and text.isprintable():
         yield text
         return

@@ -8,7 +8,8 @@ for grey values, and believes any size. Its decisions:
 * One volume of real numbers is an image, whatever the number of its axes.
 * A qform or sform that is in use must be finite. An sform that is sheared, or contradicts pixdim
   about the voxel size, is refused; rounding is let pass.
-* A slope of 0 or NaN means none. One beyond float32 is refused, which SimpleITK would ignore.
+* A slope of 0 or NaN means none, and no intercept either, which SimpleITK would add. A slope beyond
+  float32 is refused, which SimpleITK would ignore.
 
 ``write`` makes NIfTI-1, or NIfTI-2 where it repeats the forms of such a scan. Source of the
 layouts: nifti1.h and nifti2.h, https://nifti.nimh.nih.gov
@@ -146,6 +147,12 @@ class Header:
     def version(self) -> int:
         """1 or 2."""
         return 1 if self.record.itemsize == _NIFTI1.itemsize else 2
+
+    @property
+    def scaling(self) -> tuple[float, float]:
+        """Slope and intercept that count: a slope of 0 or NaN means that neither does."""
+        slope, intercept = float(self.record["scl_slope"]), float(self.record["scl_inter"])
+        return (1.0, 0.0) if slope == 0 or math.isnan(slope) else (slope, intercept)
 
     @property
     def n_bytes(self) -> int:
@@ -424,7 +431,8 @@ def _listed(values: Iterable[float]) -> str:
 def copy_voxels(source: BinaryIO, header: Header, target: BinaryIO) -> None:
     """Writes the voxels of a file again as NIfTI-1 without forms, uncompressed.
 
-    For a program that reads no NIfTI-2, or refuses a form that is accepted here.
+    For a program that reads no NIfTI-2, refuses a form that is accepted here, or adds an intercept
+    that does not count.
 
     Args:
         source: What ``inspect`` accepted; must be seekable.
@@ -438,8 +446,8 @@ def copy_voxels(source: BinaryIO, header: Header, target: BinaryIO) -> None:
     new = np.zeros((), _NIFTI1.newbyteorder(header.byte_order))
     _mark_as(new, header.shape)
     new["pixdim"] = 1
-    for field in ("datatype", "bitpix", "scl_slope", "scl_inter"):
-        new[field] = old[field]
+    new["datatype"], new["bitpix"] = old["datatype"], old["bitpix"]
+    new["scl_slope"], new["scl_inter"] = header.scaling
     content, _ = decompressed(source)
     for _chunk in _chunks(content, header.offset):
         pass

@@ -152,13 +152,12 @@ def _spans(head: npt.NDArray[np.bool_]) -> list[int]:
 
 
 def _centred(fit: Fit, head: npt.NDArray[np.bool_]) -> Fit:
-    """The field with its middle on the head, in those directions in which the head fits."""
+    """The field with its middle on the head; what does not fit is lost alike at both sides."""
     shift = []
     for axis, (size, field) in enumerate(zip(head.shape[1:], fit.field, strict=True), start=1):
         span = _span(head.sum(tuple({0, 1, 2} - {axis})), _SPECKS)
-        fits = span.stop - span.start <= field
         middle = (span.start + span.stop - field) // 2
-        shift.append(middle - (size - field) // 2 if fits and size > field else 0)
+        shift.append(middle - (size - field) // 2 if size > field else 0)
     return replace(fit, shift=(shift[0], shift[1]))
 
 

@@ -25,7 +25,8 @@ from wmhseg.io.images import Scan
 from wmhseg.io.progress import Progress, Tally
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
-from wmhseg.preparation import levels, network_input, one_grid, sizes
+from wmhseg.preparation import empty_planes, levels, network_input, one_grid, sizes
+from wmhseg.preparation.empty_planes import EmptyPlanes
 from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.reporting.provenance import Provenance, scan_file
 from wmhseg.reporting.report import Report, ScaleReport
@@ -65,13 +66,15 @@ class Loaded:
 
     Attributes:
         flair: The FLAIR scan as it was given.
-        aligned: What was done to it before preparation; without the voxels of T1.
-        inputs: What the networks take, the whole way back to ``flair``, and all warnings.
+        around: Empty planes that were cut off it.
+        aligned: What was done to the rest before preparation; without the voxels of T1.
+        inputs: What the networks take, the whole way back to the rest, and all warnings.
         seconds: Stage -> wall-clock seconds so far.
         provenance: Which scans were read, and when.
     """
 
     flair: Scan
+    around: EmptyPlanes
     aligned: one_grid.Aligned
     inputs: NetworkInput
     seconds: dict[str, float]
@@ -185,12 +188,13 @@ class Segmenter:
                 sizes.check_order(scan)
             sizes.check_size(scan)
         with watch.stage("check"):
-            found = examine.examine(flair_scan, t1_scan if self.model.preset.takes_t1 else None)
+            around, flair_core, t1_core = self._without_empty_planes(flair_scan, t1_scan)
+            found = examine.examine(flair_core, t1_core if self.model.preset.takes_t1 else None)
             if self.options.on_unsuitable == "error" and not is_published(self.model.preset):
                 findings.check_suitable(found, _CONSENT)
         with watch.stage("raw"):
             tally.plan(_PREPARING)
-            flair_level, t1_level, levelling = self._levelled(flair_scan, t1_scan)
+            flair_level, t1_level, levelling = self._levelled(flair_core, t1_core)
             aligned = one_grid.align(
                 flair_level,
                 t1_level,
@@ -199,7 +203,10 @@ class Segmenter:
                 findings.brain_mm(found),
                 tally,
             )
-            del flair_level, t1_level, t1_scan
+            if aligned.t1_place is not None and t1_scan is not None:
+                place = replace(aligned.t1_place, grid=t1_scan.grid)
+                aligned = replace(aligned, t1_place=place)
+            del flair_core, flair_level, t1_core, t1_level, t1_scan
         with watch.stage("prepare"):
             inputs = network_input.prepare(
                 aligned.flair, aligned.t1, aligned.preset, intensity_scale=self._scale
@@ -222,7 +229,19 @@ class Segmenter:
             ),
         )
         # The voxels of T1 have done their work, and the largest scans need the room.
-        return Loaded(flair_scan, replace(aligned, t1=None), inputs, watch.seconds, provenance)
+        aligned = replace(aligned, t1=None)
+        return Loaded(flair_scan, around, aligned, inputs, watch.seconds, provenance)
+
+    def _without_empty_planes(
+        self, flair: Scan, t1: Scan | None
+    ) -> tuple[EmptyPlanes, Scan, Scan | None]:
+        """Scans without empty planes that were added, where the method is ours."""
+        if is_published(self.model.preset):
+            return empty_planes.none(flair), flair, t1
+        if not self.model.preset.takes_t1:
+            around, flair, _ = empty_planes.cut_off(flair, None)
+            return around, flair, t1
+        return empty_planes.cut_off(flair, t1)
 
     def _levelled(self, flair: Scan, t1: Scan | None) -> tuple[Scan, Scan | None, list[str]]:
         """Scans whose intensities begin at 0, and what is to be said about others."""
@@ -288,7 +307,9 @@ class Segmenter:
         watch.seconds.update(made.seconds)
         grid = loaded.flair.grid
         with watch.stage("restore"):
-            summary = lesions.summarise(made.mask, grid.voxel_ml)
+            mask = loaded.around.restore(made.mask)
+            probability = loaded.around.restore(made.probability)
+            summary = lesions.summarise(mask, grid.voxel_ml)
         written = Report(
             lesions=summary,
             grid=grid,
@@ -303,9 +324,7 @@ class Segmenter:
             warnings=inputs.warnings,
             provenance=loaded.provenance,
         )
-        return Segmentation(
-            made.mask, made.probability, grid, written, loaded.flair, aligned.t1_place
-        )
+        return Segmentation(mask, probability, grid, written, loaded.flair, aligned.t1_place)
 
 
 def _warned(result: Segmentation) -> Segmentation:

@@ -150,8 +150,9 @@ def without_small(
         return mask
     labels, _ = ndimage.label(mask, structure=CONNECTIVITY)
     sizes = np.bincount(labels[mask > 0], minlength=1)
-    # A hair below, so that a lesion of exactly that volume stays whatever the rounding.
-    enough = sizes * voxel_ml >= post.min_lesion_mm3 / 1000 * (1 - 1e-9)
+    # A hair below, so that a lesion of exactly that volume stays whatever the rounding: sides of
+    # voxels stand in headers as float32, perhaps in metres.
+    enough = sizes * voxel_ml >= post.min_lesion_mm3 / 1000 * (1 - 1e-6)
     enough[0] = False
     left: npt.NDArray[np.uint8] = enough[labels].astype(np.uint8)
     return left
