@@ -14,7 +14,6 @@ from wmhseg.batch.summary import DONE, FAILED, SKIPPED, Row, mask_in, row_of, st
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import files
 from wmhseg.io.stamps import Stamp
-from wmhseg.reporting import earlier
 from wmhseg.segmentation import pipeline
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
@@ -86,7 +85,7 @@ def _segmented(task: Task) -> Row:
     try:
         inputs = [path for path in (subject.flair, subject.t1) if path is not None]
         _check_flair(subject)
-        _clear(task)
+        task.stamp.clear()
         files.check_outputs([*task.stamp.outputs, task.stamp.path], inputs=inputs)
         segmentation = _kept_segmenter(task.model, task.options).segment(subject, task.upcoming)
         segmentation.save(task.mask)
@@ -110,16 +109,6 @@ def _segmented(task: Task) -> Row:
         line = " ".join(f"internal error: {type(error).__name__}: {error}".split())[:300]
         return _failed_inside(subject, line)
     return row
-
-
-def _clear(task: Task) -> None:
-    """Removes an outdated result, with all that was written beside it."""
-    mask, report = task.stamp.outputs
-    if task.stamp.path.is_file():
-        for path in earlier.left_behind(report, {"mask": mask}):
-            with contextlib.suppress(OSError):
-                path.unlink()
-    task.stamp.clear()
 
 
 def _failed_inside(subject: Subject, line: str) -> Row:
