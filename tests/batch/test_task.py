@@ -68,20 +68,6 @@ def test_a_subject_that_fails_leaves_no_outdated_mask(tmp_path: Path) -> None:
     assert not task.folder.exists()  # nor an empty folder
 
 
-def test_what_lay_beside_an_outdated_mask_goes_with_it(tmp_path: Path) -> None:
-    (tmp_path / "flair.nii").write_bytes(b"no image")
-    task = Task(Subject("s", tmp_path / "flair.nii"), tmp_path / "s", "bright", Options(), "1f")
-    task.folder.mkdir()
-    mask, report = task.stamp.outputs
-    names = ("old.png", "mine.png")
-    for path in (mask, *(task.folder / name for name in names)):
-        path.touch()
-    report.write_text('{"files": {"mask": "result.nii.gz", "overlay": "old.png"}}')
-    task.stamp.write("2e")
-    assert segment_one(task).status == "failed"
-    assert [path.name for path in task.folder.iterdir()] == ["mine.png"]
-
-
 def test_a_subject_without_flair(tmp_path: Path) -> None:
     task = Task(Subject("s", None, problem="several"), tmp_path / "s", "bright", Options(), "")
     row = segment_one(task)
