@@ -45,6 +45,8 @@ class NetworkInput:
         warnings: Sentences for the report.
         head: The slices of the stacks that hold the head, from the first to the last; None if
             nobody looked.
+        unknown: Where nothing is known of FLAIR, on the scan's own voxels in the file's order, so
+            that nothing may be marked; None: nowhere.
     """
 
     stacks: dict[str, Float]
@@ -52,6 +54,7 @@ class NetworkInput:
     scales: dict[str, intensity.ScaleFinding]
     warnings: tuple[str, ...]
     head: slice | None = None
+    unknown: npt.NDArray[np.bool_] | None = None
 
     @property
     def turned(self) -> Grid:

@@ -22,7 +22,7 @@ from wmhseg.io.images import Scan
 from wmhseg.io.progress import Progress
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
-from wmhseg.preparation import levels, network_input, one_grid, sizes
+from wmhseg.preparation import bad_slices, levels, network_input, one_grid, sizes
 from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.reporting.report import Report, ScaleReport
 from wmhseg.segmentation import postprocessing, prediction
@@ -151,9 +151,11 @@ class Segmenter:
             if self.options.on_unsuitable == "error" and not is_published(self.model.preset):
                 findings.check_suitable(found, _CONSENT)
         with watch.stage("raw"):
-            flair_level, t1_level, levelling = self._levelled(flair_scan, t1_scan)
+            ours = not is_published(self.model.preset)
+            whole, unknown, bad = bad_slices.left_out(flair_scan, adapt=ours)
+            flair_level, t1_level, levelling = self._levelled(whole, t1_scan)
             aligned = one_grid.align(flair_level, t1_level, self.model.preset, self.options.steps)
-            del flair_level, t1_level, t1_scan
+            del flair_level, whole, t1_level, t1_scan
         with watch.stage("prepare"):
             scale = self.options.intensity_scale
             inputs = network_input.prepare(
@@ -164,8 +166,10 @@ class Segmenter:
         inputs = replace(
             inputs,
             way=aligned.way.then(inputs.way),
+            unknown=unknown,
             warnings=(
                 *doubts,
+                *bad,
                 *levelling,
                 *aligned.warnings,
                 *inputs.warnings,
