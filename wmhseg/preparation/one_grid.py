@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from wmhseg import geometry
 from wmhseg.errors import GridMismatchError, RegistrationError
@@ -61,6 +62,7 @@ class Aligned:
         t1_place: Where T1's own voxels lie; None where the networks see no T1.
         steps: What each step did.
         warnings: Sentences for the report.
+        t1_seen: T1's field of view on the working grid; None where nobody knows.
     """
 
     flair: Scan
@@ -71,6 +73,7 @@ class Aligned:
     t1_place: T1Place | None
     steps: StepsTaken
     warnings: tuple[str, ...]
+    t1_seen: npt.NDArray[np.bool_] | None = None
 
     @property
     def way(self) -> Way:
@@ -78,7 +81,13 @@ class Aligned:
         return Way((self.turn, self.resampling))
 
 
-def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned:
+def align(
+    flair: Scan,
+    t1: Scan | None,
+    chosen: Preset,
+    steps: Steps,
+    t1_unknown: npt.NDArray[np.bool_] | None = None,
+) -> Aligned:
     """Takes the steps.
 
     Args:
@@ -86,6 +95,7 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned
         t1: The T1 scan as read, or None.
         chosen: The model's preset.
         steps: Which steps.
+        t1_unknown: Voxels of T1 of which nothing is known; None: none.
 
     Returns:
         The scans for ``network_input.prepare``, and the way back.
@@ -129,9 +139,13 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned
         warnings += _registration_warnings(registered, steps)
         used = None if registered.failed else used
     started = time.perf_counter()
-    if used is not None:
+    seen = None
+    if used is not None and t1 is not None:
         apart = not one_grid or searching
         used = _resampled(used, way, registered.move if apart else None)
+        if apart or t1_unknown is not None:
+            known = _known(t1, t1_unknown)
+            seen = registration.field_of_view(known, way.target, registered.move)
     flair = _resampled(flair, way)
     pixels = PixelSize(_why_pixels(way, steps), way, time.perf_counter() - started)
     if t1 is not None and not chosen.takes_t1:
@@ -140,7 +154,7 @@ def align(flair: Scan, t1: Scan | None, chosen: Preset, steps: Steps) -> Aligned
     if used is not None and t1 is not None:
         place = T1Place(t1.grid, registered.move, t1.header)
     taken = StepsTaken(reorienting, correction, registered, pixels)
-    return Aligned(flair, used, preset, turn, way, place, taken, tuple(warnings))
+    return Aligned(flair, used, preset, turn, way, place, taken, tuple(warnings), seen)
 
 
 # Orientation ------------------------------------------------------------------------------------
@@ -165,6 +179,14 @@ def _turned_t1(t1: Scan, flair_turn: Turn, same: Turn | None) -> Scan:
         return _turned(Scan(same.forward(t1.array), flair_turn.source, t1.name), flair_turn)
     # Turned to known axes, so that a scan gives the same numbers in whatever order it is stored.
     return _turned(t1, geometry.turn_to(t1.grid, "LPS"))
+
+
+def _known(t1: Scan, unknown: npt.NDArray[np.bool_] | None) -> Scan:
+    """T1 with 1 where it shows something, else 0."""
+    shown = np.ones(t1.array.shape, np.float32)
+    if unknown is not None:
+        shown[unknown] = 0
+    return replace(t1, array=shown)
 
 
 def _resampled(scan: Scan, way: Resampling, move: Rigid | None = None) -> Scan:

@@ -153,13 +153,23 @@ class Segmenter:
         with watch.stage("raw"):
             ours = not is_published(self.model.preset)
             whole, unknown, bad = bad_slices.left_out(flair_scan, adapt=ours)
+            t1_unknown = None
+            if t1_scan is not None and self.model.preset.takes_t1:
+                t1_scan, t1_unknown, more = bad_slices.left_out(t1_scan, adapt=ours)
+                bad += more
             flair_level, t1_level, levelling = self._levelled(whole, t1_scan)
-            aligned = one_grid.align(flair_level, t1_level, self.model.preset, self.options.steps)
-            del flair_level, whole, t1_level, t1_scan
+            aligned = one_grid.align(
+                flair_level, t1_level, self.model.preset, self.options.steps, t1_unknown
+            )
+            del flair_level, whole, t1_level, t1_scan, t1_unknown
         with watch.stage("prepare"):
             scale = self.options.intensity_scale
             inputs = network_input.prepare(
-                aligned.flair, aligned.t1, aligned.preset, intensity_scale=scale
+                aligned.flair,
+                aligned.t1,
+                aligned.preset,
+                intensity_scale=scale,
+                t1_seen=aligned.t1_seen,
             )
         post = aligned.preset.postprocessing
         doubts = findings.warnings(found, t1_coverage_known=aligned.steps.registration.applied)
@@ -179,7 +189,7 @@ class Segmenter:
             ),
         )
         # The voxels of T1 have done their work, and the largest scans need the room.
-        return Loaded(flair_scan, replace(aligned, t1=None), inputs, watch.seconds)
+        return Loaded(flair_scan, replace(aligned, t1=None, t1_seen=None), inputs, watch.seconds)
 
     def _levelled(self, flair: Scan, t1: Scan | None) -> tuple[Scan, Scan | None, list[str]]:
         """Scans whose intensities begin at 0, and what is to be said about others."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from wmhseg.engines.interface import Engine, Float
 from wmhseg.geometry import Way
 from wmhseg.io.progress import Progress
-from wmhseg.preparation.network_input import NetworkInput
+from wmhseg.preparation.network_input import Alone, NetworkInput
 from wmhseg.segmentation import ensemble, postprocessing
 from wmhseg.weights.preset import Postprocessing
 from wmhseg.weights.store import Model
@@ -71,6 +71,9 @@ def predict(
         probability = ensemble.wmh_probability(
             inputs.stacks, model, engine, inputs.head, batch=batch, progress=progress
         )
+        if inputs.alone is not None:
+            kept = postprocessing.kept_slices(len(probability), post, inputs.head)
+            _replace(probability, inputs.alone, kept, model, engine)
         seconds["predict"] = time.perf_counter() - started
         return probability
 
@@ -87,6 +90,17 @@ def predict(
     seconds["restore"] = time.perf_counter() - started - seconds["predict"]
     kept = postprocessing.kept_slices(inputs.way.target.shape[0], post, inputs.head)
     return Prediction(mask, restored, kept.stop - kept.start, seconds)
+
+
+def _replace(probability: Float, alone: Alone, kept: slice, model: Model, engine: Engine) -> None:
+    """Puts in what the networks say without T1 where T1 shows nothing."""
+    wanted = (alone.slices >= kept.start) & (alone.slices < kept.stop)
+    if not wanted.any():
+        return
+    stacks = {port: stack[wanted] for port, stack in alone.stacks.items()}
+    said = ensemble.mean_probability(stacks, model, engine)[..., model.preset.labels.wmh]
+    for place, where, plane in zip(alone.slices[wanted], alone.where[wanted], said, strict=True):
+        probability[place][where] = plane[where]
 
 
 def from_probability(
