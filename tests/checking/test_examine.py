@@ -13,7 +13,7 @@ from nifti_files import failing, nifti1, saved
 
 import wmhseg
 from wmhseg import errors
-from wmhseg.checking import examine
+from wmhseg.checking import examine, judgement
 from wmhseg.checking import voxels as checking_voxels
 from wmhseg.checking.findings import Finding, Level, check_suitable, to_dict, warnings
 from wmhseg.geometry import Grid
@@ -222,13 +222,15 @@ def test_what_is_not_beyond_doubt_is_a_warning() -> None:
     """Stopping somebody's work needs more than a hint."""
     scan = checking_voxels.look(head("T1"))
     for share, level in ((0.15, Level.ERROR), (0.17, Level.WARNING)):
-        finding = examine.contrast(replace(scan, kind="T1", brighter=share), "FLAIR")
+        finding = judgement.contrast(replace(scan, kind="T1", brighter=share), "FLAIR")
         assert finding.level is level
         assert ("cannot be told" in finding.text) == (level is Level.WARNING)
-    unknown = examine.contrast(replace(scan, kind="unknown"), "FLAIR")
+    unknown = judgement.contrast(replace(scan, kind="unknown"), "FLAIR")
     assert unknown.level is Level.NOTE
     # T1 of spin echoes may look like anything.
-    assert examine.contrast(replace(scan, kind="FLAIR", brighter=0.9), "T1").level is Level.WARNING
+    assert (
+        judgement.contrast(replace(scan, kind="FLAIR", brighter=0.9), "T1").level is Level.WARNING
+    )
 
 
 def test_copies_and_label_maps_and_no_head() -> None:

@@ -151,15 +151,15 @@ def test_pixels_grow_until_the_brain_fits() -> None:
     flair = Scan(array, Grid(array.shape, (3.0, 0.9, 0.9)), "FLAIR")
     method = Preprocessing(field=(80, 80), orientation="LPS", centre="head")
     preset = make_preset(preprocessing=method)
-    fits = one_grid.align(flair, None, preset, Steps(), (72.0, 60.0))
+    fits = one_grid.align(flair, None, preset, Steps(), one_grid.Known((72.0, 60.0)))
     assert not fits.steps.pixel_size.applied
-    cut = one_grid.align(flair, None, preset, Steps(), (73.0, 60.0))
+    cut = one_grid.align(flair, None, preset, Steps(), one_grid.Known((73.0, 60.0)))
     assert cut.flair.grid.spacing_mm == (3.0, 1.0, 1.0)
     assert "73 x 60 mm" in cut.steps.pixel_size.why
     assert cut.way.restore(cut.flair.array).shape == array.shape
-    off = one_grid.align(flair, None, preset, Steps(pixel_size="off"), (73.0, 60.0))
+    off = one_grid.align(flair, None, preset, Steps(pixel_size="off"), one_grid.Known((73.0, 60.0)))
     assert not off.steps.pixel_size.applied
-    asked = one_grid.align(flair, None, preset, Steps(pixel_size=1.5), (72.0, 60.0))
+    asked = one_grid.align(flair, None, preset, Steps(pixel_size=1.5), one_grid.Known((72.0, 60.0)))
     assert asked.flair.grid.spacing_mm == (3.0, 1.5, 1.5)
     assert any("Pixels of 1.50 x 1.50 mm are unusual" in w for w in asked.warnings)
 

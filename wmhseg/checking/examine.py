@@ -8,7 +8,6 @@ is beyond doubt. Nothing here changes a scan.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,8 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg import geometry
-from wmhseg.checking import headers, voxels
+from wmhseg.checking import headers, judgement, voxels
 from wmhseg.checking.findings import Finding, Level
 from wmhseg.checking.voxels import Look
 from wmhseg.errors import UnsuitableScanError
@@ -26,7 +24,8 @@ from wmhseg.io import forms
 from wmhseg.io.forms import Forms
 from wmhseg.io.images import Scan
 from wmhseg.io.nifti import Header
-from wmhseg.preparation import intensity, levels, sizes
+from wmhseg.preparation import bad_slices, intensity, levels, sizes
+from wmhseg.preparation.bad_slices import BadSlices
 from wmhseg.preparation.one_grid import MOST_TILT_DEG
 from wmhseg.weights.methods import METHODS
 
@@ -49,10 +48,6 @@ _SAMPLE_VOX, _GLANCE_VOX, _GLANCE_SLICES = 10_000_000, 200_000, 8
 # Share of neighbours with one value: about 0.9 in label maps, below 0.3 in scans.
 _PATCHY = 0.7
 _LEAST_HEAD_MM = 30.0
-# Shares of brighter tissue (``Look.brighter``) for which a run is stopped: a FLAIR file below the
-# first, or a pair below the second and above the third. docs/check.md has the figures.
-_SURELY_T1, _EXCHANGED = 0.16, (0.25, 0.45)
-_SAME_IMAGE = 0.9999  # correlation: copies that were only scaled or rounded
 _AXES = {"L": "sagittal", "R": "sagittal", "A": "coronal", "P": "coronal"}
 
 
@@ -74,22 +69,26 @@ def examine(flair: Scan, t1: Scan | None = None) -> list[Finding]:
         return impossible + [finding for scan in scans for finding in _place(scan)]
     found: list[Finding] = []
     for place, scan in enumerate(scans):
+        bad = bad_slices.find(scan)
+        found += _slices(bad, scan.name)
+        scan = bad_slices.emptied(scan, bad, bad_slices.unknown(scan, bad))
         level = levels.find(scan.array)
         if level is not None:
             text = f"{scan.name}: no plain magnitude image: {level.told()}."
             found.append(Finding("level", Level.WARNING, scan.name, text))
-            scans[place] = replace(scan, array=level.applied(scan.array))
+            scan = replace(scan, array=level.applied(scan.array))
+        scans[place] = scan
     looks = [voxels.look(scan) for scan in scans]
-    exchanged = _exchanged(looks)
+    exchanged = judgement.exchanged(looks)
     for scan, seen in zip(scans, looks, strict=True):
         found += _place(scan)
         found += _voxels(scan)
         found += _head(seen, scan.name)
         found += _quality(seen, scan.name)
         if not exchanged:
-            found.append(contrast(seen, scan.name))
+            found.append(judgement.contrast(seen, scan.name))
     if t1 is not None:
-        found += _pair(scans, looks)
+        found += judgement.pair(scans, looks)
     return found
 
 
@@ -274,6 +273,23 @@ def _voxels(scan: Scan) -> Iterator[Finding]:
     )
 
 
+def _slices(found: Sequence[BadSlices], name: str) -> Iterator[Finding]:
+    for bad in found:
+        values = {
+            "axis": bad.axis,
+            "empty": list(bad.empty),
+            "constant": list(bad.constant),
+            "copies": [list(pair) for pair in bad.copies],
+            "partly": list(bad.partly),
+        }
+        if bad.told():
+            text = f"{name}: {bad.told()}: nothing can be known of what lies there."
+            yield Finding("slices", Level.WARNING, name, text, values)
+        if bad.enlarged:
+            text = f"{name}: many slices repeat their neighbour: enlarged without interpolation."
+            yield Finding("slices", Level.NOTE, name, text, values)
+
+
 def _is_label_map(sample: npt.NDArray[np.float32]) -> bool:
     """Whether whole numbers come in patches of one value: a scan's noise has none."""
     step = max(1, len(sample) // _GLANCE_SLICES)
@@ -364,78 +380,4 @@ def _quality(seen: Look, name: str) -> Iterator[Finding]:
             f"{name}: air is brighter along one direction by {seen.ghost:.1%} of the signal: look "
             "for ghosts of motion or flow.",
             {"ghost": round(seen.ghost, 4)},
-        )
-
-
-# Contrast and pair ------------------------------------------------------------------------------
-
-
-def contrast(seen: Look, name: str) -> Finding:
-    """Says whether a scan looks like what it is given for; an error only beyond doubt."""
-    share = None if np.isnan(seen.brighter) else round(seen.brighter, 3)
-    values = {"likely": seen.kind, "brighter_share": share}
-    if seen.kind == "unknown":
-        text = f"{name}: the contrast cannot be told from its voxels."
-        return Finding("contrast", Level.NOTE, name, text, values)
-    if seen.kind == name:
-        return Finding("contrast", Level.OK, name, f"{name}: looks like {name}.", values)
-    if (seen.kind, name) != ("T1", "FLAIR") or seen.brighter >= _SURELY_T1:
-        text = (
-            f"{name}: whether this is {name} cannot be told, it could be {seen.kind}: look at it."
-        )
-        return Finding("contrast", Level.WARNING, name, text, values)
-    text = f"{name}: this looks like {seen.kind}, not like {name}."
-    return Finding("contrast", Level.ERROR, name, text, values)
-
-
-def _same_image(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
-    """Whether two scans hold the same picture, on whatever scale."""
-    if one.shape != other.shape:
-        return False
-    if np.array_equal(one, other):
-        return True
-    step = max(1, one.size // _GLANCE_VOX)
-    a, b = (array.reshape(-1)[::step].astype(np.float64) for array in (one, other))
-    a, b = a - a.mean(), b - b.mean()
-    spread = math.sqrt(float((a**2).mean()) * float((b**2).mean()))
-    return 0 < spread < math.inf and float((a * b).mean()) / spread > _SAME_IMAGE
-
-
-def _exchanged(looks: Sequence[Look]) -> bool:
-    """Whether each of two scans looks like the other beyond doubt."""
-    if [seen.kind for seen in looks] != ["T1", "FLAIR"]:
-        return False
-    low, high = _EXCHANGED
-    return looks[0].brighter < low and looks[1].brighter > high
-
-
-def _pair(scans: Sequence[Scan], looks: Sequence[Look]) -> Iterator[Finding]:
-    def found(topic: str, level: Level, text: str) -> Finding:
-        return Finding(topic, level, "pair", text)
-
-    flair, t1 = scans
-    if _same_image(flair.array, t1.array):
-        yield found("pair", Level.ERROR, "FLAIR and T1 are one and the same image.")
-    elif _exchanged(looks):
-        yield found(
-            "contrast",
-            Level.ERROR,
-            "FLAIR and T1 are exchanged: the FLAIR file looks like T1, and the T1 file like FLAIR.",
-        )
-    difference = flair.grid.difference(t1.grid)
-    if not difference:
-        yield found("grid", Level.OK, "FLAIR and T1 lie on one grid.")
-    elif geometry.turn_between(t1.grid, flair.grid) is not None:
-        yield found("grid", Level.OK, "FLAIR and T1 lie on one grid, stored in two orders of axes.")
-    else:
-        yield found("grid", Level.NOTE, f"FLAIR and T1 lie on different grids: {difference}.")
-    skulls = {seen.skull for seen in looks}
-    if skulls == {True, False}:
-        yield found("skull", Level.WARNING, "Only one of FLAIR and T1 has its skull removed.")
-    if looks[1].enhanced:
-        yield found(
-            "contrast agent",
-            Level.NOTE,
-            "T1: much is far brighter than white matter, perhaps after gadolinium; the networks "
-            "were not trained on such scans.",
         )

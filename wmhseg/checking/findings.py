@@ -11,7 +11,7 @@ from typing import Any
 from wmhseg.errors import UnsuitableScanError
 
 # What the preparation of a scan says itself, with what it did about it.
-_SAID_BY_PREPARATION = ("level", "scale", "wrapped", "grid", "orientation")
+_SAID_BY_PREPARATION = ("level", "scale", "slices", "wrapped", "grid", "orientation")
 # Signs of one cause: the scan does not show the whole brain.
 _COVERAGE = ("coverage", "top", "bottom")
 

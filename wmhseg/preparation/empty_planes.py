@@ -69,6 +69,13 @@ class EmptyPlanes:
         restored[self.kept] = array
         return restored
 
+    def cut(self, scan: Scan) -> Scan:
+        """The scan without them; the scan itself where there are none."""
+        if self.target == self.source:
+            return scan
+        array = np.ascontiguousarray(self.forward(scan.array))
+        return replace(scan, array=array, grid=self.target)
+
 
 def none(scan: Scan) -> EmptyPlanes:
     """Nothing to cut off a scan."""
@@ -76,31 +83,24 @@ def none(scan: Scan) -> EmptyPlanes:
     return EmptyPlanes(scan.grid, (slices, rows, columns))
 
 
-def cut_off(flair: Scan, t1: Scan | None) -> tuple[EmptyPlanes, Scan, Scan | None]:
-    """Cuts off empty planes that were added to a scan, or to a pair alike.
+def around(flair: Scan, t1: Scan | None) -> tuple[EmptyPlanes, EmptyPlanes]:
+    """Finds empty planes that were added to a scan, or to a pair alike.
 
     Args:
         flair: The FLAIR scan.
         t1: The T1 scan; what lies on a grid of its own is left alone.
 
     Returns:
-        What was cut off FLAIR, and both scans without it.
+        What was added to FLAIR, and to T1 (none, if there is no T1).
     """
     turn = None if t1 is None else geometry.turn_between(t1.grid, flair.grid)
     arrays = [flair.array]
     if t1 is not None and turn is not None:
         arrays.append(turn.forward(t1.array))
-    around = EmptyPlanes(flair.grid, _kept(arrays))
-    if around.target == flair.grid:
-        return around, flair, t1
-    if t1 is not None and turn is not None:
-        t1 = _cut(t1, _turned_back(around.kept, turn))
-    return around, _cut(flair, around.kept), t1
-
-
-def _cut(scan: Scan, kept: Parts) -> Scan:
-    array = np.ascontiguousarray(scan.array[kept])
-    return replace(scan, array=array, grid=_part(scan.grid, kept))
+    found = EmptyPlanes(flair.grid, _kept(arrays))
+    if t1 is None or turn is None:
+        return found, none(t1 or flair)
+    return found, EmptyPlanes(t1.grid, _turned_back(found.kept, turn))
 
 
 def _part(grid: Grid, kept: Parts) -> Grid:

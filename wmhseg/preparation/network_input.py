@@ -17,9 +17,10 @@ from wmhseg import geometry
 from wmhseg.errors import GridMismatchError, MissingT1Error
 from wmhseg.geometry import Fit, Grid, Way
 from wmhseg.io.images import Scan
-from wmhseg.preparation import intensity
+from wmhseg.preparation import intensity, t1_coverage
 from wmhseg.preparation.sizes import SKIN_AND_BONE_MM
 from wmhseg.preparation.steps import LARGEST_PIXEL_MM
+from wmhseg.preparation.t1_coverage import Unseen
 from wmhseg.weights import store
 from wmhseg.weights.inputs import How, Input
 from wmhseg.weights.methods import TRAINING_PIXEL_MM, is_published
@@ -32,9 +33,22 @@ LOST_SHARE = 0.02
 
 # Of the voxels in the fullest row, column or slice: less of them are specks, or no head.
 _SPECKS, _LEAST_HEAD = 0.01, 0.01
-# Share of FLAIR's head that T1 shows in its last slice if it was cut off there.
-_FULL = 0.3
 _LEAST_DEEP = 0.002
+
+
+@dataclass(frozen=True)
+class Alone:
+    """Slices of which T1 shows a part: the rest is judged as if there were no T1.
+
+    Attributes:
+        slices: Their places in the stacks.
+        stacks: The same slices with T1's channels empty.
+        where: (slice, row, column) where these count.
+    """
+
+    slices: npt.NDArray[np.intp]
+    stacks: dict[str, Float]
+    where: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,9 @@ class NetworkInput:
         warnings: Sentences for the report.
         head: The slices of the stacks that hold the head, from the first to the last; None if
             nobody looked.
+        unknown: Where nothing is known of FLAIR, on the scan's own voxels in the file's order, so
+            that nothing may be marked; None: nowhere.
+        alone: What is computed a second time without T1; None: nothing.
     """
 
     stacks: dict[str, Float]
@@ -55,6 +72,8 @@ class NetworkInput:
     scales: dict[str, intensity.ScaleFinding]
     warnings: tuple[str, ...]
     head: slice | None = None
+    unknown: npt.NDArray[np.bool_] | None = None
+    alone: Alone | None = None
 
     @property
     def turned(self) -> Grid:
@@ -126,12 +145,7 @@ def _scaled(
 
 def head_slices(flair: Float) -> npt.NDArray[np.bool_]:
     """Which slices hold the head, (slice,): specks in padding are none."""
-    return _more_than(intensity.foreground(flair).sum((1, 2)))
-
-
-def _more_than(areas: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
-    held: npt.NDArray[np.bool_] = areas > _LEAST_HEAD * areas.max(initial=1)
-    return held
+    return t1_coverage.more_than_specks(intensity.foreground(flair).sum((1, 2)))
 
 
 def _lost(fit: Fit, head: npt.NDArray[np.bool_]) -> float:
@@ -206,28 +220,6 @@ def _lost_warning(fit: Fit, head: npt.NDArray[np.bool_], lost: float, *, moving:
     )
 
 
-# T1 that shows a part of the head ----------------------------------------------------------------
-
-
-def _unseen(flair: npt.NDArray[np.bool_], t1: Float) -> npt.NDArray[np.bool_]:
-    """Slices of the head in which T1 has no data, (slice,).
-
-    A T1 without skull ends where the brain does, in slices with little in them; one that does not
-    reach as far as FLAIR ends in full ones.
-    """
-    head, shown = flair.sum((1, 2)), intensity.foreground(t1).sum((1, 2))
-    empty: npt.NDArray[np.bool_] = np.array([plane.min() == plane.max() for plane in t1])
-    if not empty.any() or empty.all():
-        return np.zeros(len(t1), bool)
-    full = np.flatnonzero(~empty & (shown > _FULL * head))
-    data = np.flatnonzero(~empty)
-    unseen = empty & _more_than(head)
-    for place in np.flatnonzero(unseen):
-        nearest = data[np.argmin(np.abs(data - place))]
-        unseen[place] = nearest in full
-    return unseen
-
-
 # How channels are made ---------------------------------------------------------------------------
 
 # Scan -> (slice, row, column): in the model's axes, on the intensity scale, cut at the ceiling.
@@ -283,6 +275,7 @@ def prepare(
     chosen: Preset,
     *,
     intensity_scale: Literal["adapt", "keep"] = "adapt",
+    t1_seen: npt.NDArray[np.bool_] | None = None,
 ) -> NetworkInput:
     """Turns a scan into the network's input: orient, scale, crop, normalise, pad.
 
@@ -291,6 +284,7 @@ def prepare(
         t1: The T1 scan on the same grid, or None; a model that takes FLAIR alone ignores it.
         chosen: What to do.
         intensity_scale: "adapt" or "keep", see ``segmentation.options.Options``.
+        t1_seen: T1's field of view on the same grid; None if nobody knows.
 
     Returns:
         The stacks of all slices, and the way back.
@@ -324,27 +318,49 @@ def prepare(
     warnings += doubts
     ways = dict.fromkeys(one.how for one in chosen.inputs)
     made = {how: _MAKERS[how](volumes, fit, method) for how in ways}
+    alone = None
     if "T1" in volumes:
-        warnings += _without_unseen(made, _unseen(head, volumes["T1"]), chosen)
+        seen = None if t1_seen is None else turn.forward(t1_seen)
+        unseen = t1_coverage.find(head, volumes["T1"], seen)
+        warnings += _unseen_told(unseen, chosen)
+        if _without_t1_where_unseen(chosen):
+            alone = _alone(made, unseen, fit, chosen.inputs)
     del volumes, volume  # the largest scans need the room
     way, slices = Way((turn, fit)), _span(head.sum((1, 2)), _LEAST_HEAD)
-    return NetworkInput(stacked(made, chosen.inputs), way, scales, tuple(warnings), slices)
+    stacks = stacked(made, chosen.inputs)
+    return NetworkInput(stacks, way, scales, tuple(warnings), slices, alone=alone)
 
 
-def _without_unseen(made: Made, unseen: npt.NDArray[np.bool_], chosen: Preset) -> list[str]:
-    """Empties T1's channels where T1 has no data, as those of FLAIR alone; says so."""
-    if not unseen.any():
+def _without_t1_where_unseen(chosen: Preset) -> bool:
+    return chosen.works_without_t1 and not is_published(chosen)
+
+
+def _alone(made: Made, unseen: Unseen, fit: Fit, inputs: Sequence[Input]) -> Alone | None:
+    """Empties T1's channels where T1 has no data, as those of FLAIR alone."""
+    for scans in made.values():
+        scans["T1"][unseen.slices] = 0
+    if unseen.parts is None:
+        return None
+    where = fit.forward(unseen.parts)
+    for scans in made.values():  # the mean, as where T1 is not given: darkness means fluid
+        scans["T1"][where] = 0
+    slices = np.flatnonzero(where.any((1, 2)))
+    if not slices.size:  # beyond the network's field
+        return None
+    parts = {how: {"FLAIR": scans["FLAIR"][slices]} for how, scans in made.items()}
+    return Alone(slices, stacked(parts, inputs), where[slices])
+
+
+def _unseen_told(unseen: Unseen, chosen: Preset) -> list[str]:
+    """Says in how many slices T1 has no data; of slices emptied in the end there is nothing."""
+    cut = int(len(unseen.slices) * chosen.postprocessing.end_slices)
+    inner = slice(cut, len(unseen.slices) - cut)
+    whole, part = int(unseen.slices[inner].sum()), int(unseen.partly[inner].sum())
+    if not whole + part:
         return []
-    adapted = chosen.works_without_t1 and not is_published(chosen)
-    if adapted:
-        for scans in made.values():
-            scans["T1"][unseen] = 0
-    # Of slices that are emptied in the end there is nothing to say.
-    cut = int(len(unseen) * chosen.postprocessing.end_slices)
-    count = int(unseen[cut : len(unseen) - cut].sum())
-    if not count:
-        return []
-    nothing = f"T1 has no data in {count} slice{'s' * (count > 1)} of the head"
-    if not adapted:
+    where = [f"in {whole} slice{'s' * (whole > 1)} of the head"] * bool(whole)
+    where += [f"in a part of {part} slice{'s' * (part > 1)}"] * bool(part)
+    nothing = f"T1 has no data {' and '.join(where)}"
+    if not _without_t1_where_unseen(chosen):
         return [f"{nothing}, and the networks take that for darkness: do not trust the mask there."]
     return [f"{nothing}: FLAIR alone was used there."]

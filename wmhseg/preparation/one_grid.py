@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from wmhseg import geometry
 from wmhseg.errors import GridMismatchError, RegistrationError
@@ -63,6 +64,7 @@ class Aligned:
         t1_place: Where T1's own voxels lie; None where the networks see no T1.
         steps: What each step did.
         warnings: Sentences for the report.
+        t1_seen: T1's field of view on the working grid; None where nobody knows.
     """
 
     flair: Scan
@@ -73,6 +75,7 @@ class Aligned:
     t1_place: T1Place | None
     steps: StepsTaken
     warnings: tuple[str, ...]
+    t1_seen: npt.NDArray[np.bool_] | None = None
 
     @property
     def way(self) -> Way:
@@ -88,12 +91,26 @@ class Aligned:
         return self.steps.registration.applied or not geometry.turn_between(own, self.turn.source)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known about scans besides their voxels.
+
+    Attributes:
+        brain_mm: Extent of the brain in FLAIR along rows and columns of an LPS scan; None if
+            nobody knows.
+        t1_unknown: Voxels of T1 that show nothing; None: none.
+    """
+
+    brain_mm: tuple[float, float] | None = None
+    t1_unknown: npt.NDArray[np.bool_] | None = None
+
+
 def align(
     flair: Scan,
     t1: Scan | None,
     chosen: Preset,
     asked: Steps,
-    brain_mm: tuple[float, float] | None = None,
+    known: Known | None = None,
     tally: Tally | None = None,
 ) -> Aligned:
     """Takes the steps.
@@ -103,8 +120,7 @@ def align(
         t1: The T1 scan as read, or None.
         chosen: The model's preset, which decides on the steps that nobody has set.
         asked: Which steps.
-        brain_mm: Extent of the brain in FLAIR along rows and columns of an LPS scan; None if
-            nobody knows.
+        known: What else is known about the scans.
         tally: Is told how far it is.
 
     Returns:
@@ -115,6 +131,7 @@ def align(
         RegistrationError: If T1 does not match FLAIR, unless FLAIR alone will do.
     """
     steps, tally = asked.resolved(published=is_published(chosen)), tally or Tally()
+    known = known or Known()
     used = t1 if chosen.takes_t1 else None
     same = None if used is None else geometry.turn_between(used.grid, flair.grid)
     one_grid = used is None or same is not None
@@ -128,7 +145,7 @@ def align(
 
     turn, preset = _turn(flair.grid, chosen, steps)
     reorienting = _reorienting(turn, asked, steps)
-    way, why_pixels = _pixels(turn.target, preset, steps, brain_mm)
+    way, why_pixels = _pixels(turn.target, preset, steps, known.brain_mm)
     if steps.pixel_size == "off":
         why_pixels = _switched("pixel_size", asked, steps)
     warnings = _grid_warnings(way, preset)
@@ -153,20 +170,19 @@ def align(
         warnings += _registration_warnings(registered, steps)
         used = None if registered.failed else used
     started = time.perf_counter()
-    if used is not None:
+    place, seen = None, None
+    if used is not None and t1 is not None:
         apart = not one_grid or searching
         used = _resampled(used, way, registered.move if apart else None)
+        if apart or known.t1_unknown is not None:
+            shown = _shown(t1, known.t1_unknown)
+            seen = registration.field_of_view(shown, way.target, registered.move)
+        place = T1Place(t1.grid, registered.move, t1.header)
     flair = _resampled(flair, way)
     pixels = PixelSize(why_pixels, way, time.perf_counter() - started)
-    if t1 is not None and not chosen.takes_t1:
-        warnings.append(f"T1 was given but not used: model {chosen.name} takes FLAIR alone.")
-    elif t1 is None and chosen.works_without_t1 and chosen.takes_t1:
-        warnings.append("No T1 was given: its channel was left empty.")
-    place = None
-    if used is not None and t1 is not None:
-        place = T1Place(t1.grid, registered.move, t1.header)
+    warnings += _t1_warnings(t1, chosen)
     taken = StepsTaken(reorienting, correction, registered, pixels, asked, steps)
-    return Aligned(flair, used, preset, turn, way, place, taken, tuple(warnings))
+    return Aligned(flair, used, preset, turn, way, place, taken, tuple(warnings), seen)
 
 
 # Orientation ------------------------------------------------------------------------------------
@@ -191,6 +207,14 @@ def _turned_t1(t1: Scan, flair_turn: Turn, same: Turn | None) -> Scan:
         return _turned(Scan(same.forward(t1.array), flair_turn.source, t1.name), flair_turn)
     # Turned to known axes, so that a scan gives the same numbers in whatever order it is stored.
     return _turned(t1, geometry.turn_to(t1.grid, "LPS"))
+
+
+def _shown(t1: Scan, unknown: npt.NDArray[np.bool_] | None) -> Scan:
+    """T1 with 1 where it shows something, else 0."""
+    shown = np.ones(t1.array.shape, np.float32)
+    if unknown is not None:
+        shown[unknown] = 0
+    return replace(t1, array=shown)
 
 
 def _resampled(scan: Scan, way: Resampling, move: Rigid | None = None) -> Scan:
@@ -243,6 +267,15 @@ def _grid_warnings(way: Resampling, preset: Preset) -> list[str]:
             f"{low} to {high} mm in training. Look at the mask."
         )
     return warnings
+
+
+def _t1_warnings(t1: Scan | None, chosen: Preset) -> list[str]:
+    """Says when a T1 is not used, or is missing where one would have been."""
+    if t1 is not None and not chosen.takes_t1:
+        return [f"T1 was given but not used: model {chosen.name} takes FLAIR alone."]
+    if t1 is None and chosen.works_without_t1 and chosen.takes_t1:
+        return ["No T1 was given: its channel was left empty."]
+    return []
 
 
 # Bias, pixels, registration ---------------------------------------------------------------------

@@ -56,6 +56,8 @@ _TURNS_DEG = (-30.0, -15.0, 15.0, 30.0)
 _REFINED = 2
 _COARSE_PARTS, _FINE_PARTS = 10, 70  # of a ``Tally``: about a tenth of a second each
 _CHANCE_SHIFT_MM = 15.0
+# Share of a voxel's weight that has to come from what a scan shows.
+_SHOWN = 0.75
 _FWHM = 2.355  # full width at half maximum of a Gaussian of standard deviation 1
 
 Array = npt.NDArray[Any]
@@ -201,6 +203,20 @@ def resample(scan: Scan, grid: Grid, move: Rigid | None = None) -> Scan:
     transform = (move or Rigid()).transform()
     sampled = _sampled(soft, grid, transform, low)
     return Scan(sampled, grid, scan.name)
+
+
+def field_of_view(known: Scan, grid: Grid, move: Rigid | None = None) -> npt.NDArray[np.bool_]:
+    """Tells which voxels of another grid lie in what a scan shows.
+
+    Args:
+        known: 1 where the scan shows something, else 0.
+        grid: The other grid.
+        move: From points of the grid to points of the scan; None for none.
+    """
+    image = images.to_image(known.array, known.grid)
+    transform = (move or Rigid()).transform()
+    inside: npt.NDArray[np.bool_] = _sampled(image, grid, transform, 0.0) > _SHOWN
+    return inside
 
 
 def on_t1_grid(

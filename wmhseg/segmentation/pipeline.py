@@ -25,7 +25,8 @@ from wmhseg.io.images import Scan
 from wmhseg.io.progress import Progress, Tally
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
-from wmhseg.preparation import empty_planes, levels, network_input, one_grid, sizes
+from wmhseg.preparation import bad_slices, empty_planes, levels, network_input, one_grid, sizes
+from wmhseg.preparation.bad_slices import Mask
 from wmhseg.preparation.empty_planes import EmptyPlanes
 from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.reporting.provenance import Provenance, scan_file
@@ -188,28 +189,40 @@ class Segmenter:
                 sizes.check_order(scan)
             sizes.check_size(scan)
         with watch.stage("check"):
-            around, flair_core, t1_core = self._without_empty_planes(flair_scan, t1_scan)
-            found = examine.examine(flair_core, t1_core if self.model.preset.takes_t1 else None)
+            around, around_t1 = self._empty_planes(flair_scan, t1_scan)
+            t1_core = None if t1_scan is None else around_t1.cut(t1_scan)
+            found = examine.examine(
+                around.cut(flair_scan), t1_core if self.model.preset.takes_t1 else None
+            )
             if self.options.on_unsuitable == "error" and not is_published(self.model.preset):
                 findings.check_suitable(found, _CONSENT)
+            del t1_core
         with watch.stage("raw"):
             tally.plan(_PREPARING)
-            flair_level, t1_level, levelling = self._levelled(flair_core, t1_core)
+            flair_level, t1_level, unknown, t1_unknown, told = self._levelled(flair_scan, t1_scan)
+            known = one_grid.Known(
+                findings.brain_mm(found),
+                None if t1_unknown is None else around_t1.forward(t1_unknown),
+            )
             aligned = one_grid.align(
-                flair_level,
-                t1_level,
+                around.cut(flair_level),
+                None if t1_level is None else around_t1.cut(t1_level),
                 self.model.preset,
                 self.options.steps,
-                findings.brain_mm(found),
+                known,
                 tally,
             )
             if aligned.t1_place is not None and t1_scan is not None:
                 place = replace(aligned.t1_place, grid=t1_scan.grid)
                 aligned = replace(aligned, t1_place=place)
-            del flair_core, flair_level, t1_core, t1_level, t1_scan
+            del flair_level, t1_level, t1_scan, t1_unknown, known
         with watch.stage("prepare"):
             inputs = network_input.prepare(
-                aligned.flair, aligned.t1, aligned.preset, intensity_scale=self._scale
+                aligned.flair,
+                aligned.t1,
+                aligned.preset,
+                intensity_scale=self._scale,
+                t1_seen=aligned.t1_seen,
             )
         tally.done(_PREPARING)
         post = aligned.preset.postprocessing
@@ -217,9 +230,10 @@ class Segmenter:
         inputs = replace(
             inputs,
             way=aligned.way.then(inputs.way),
+            unknown=None if unknown is None else around.forward(unknown),
             warnings=(
                 *doubts,
-                *levelling,
+                *told,
                 *aligned.warnings,
                 *inputs.warnings,
                 *self._departures(aligned, inputs),
@@ -229,28 +243,33 @@ class Segmenter:
             ),
         )
         # The voxels of T1 have done their work, and the largest scans need the room.
-        aligned = replace(aligned, t1=None)
+        aligned = replace(aligned, t1=None, t1_seen=None)
         return Loaded(flair_scan, around, aligned, inputs, watch.seconds, provenance)
 
-    def _without_empty_planes(
-        self, flair: Scan, t1: Scan | None
-    ) -> tuple[EmptyPlanes, Scan, Scan | None]:
-        """Scans without empty planes that were added, where the method is ours."""
+    def _empty_planes(self, flair: Scan, t1: Scan | None) -> tuple[EmptyPlanes, EmptyPlanes]:
+        """Empty planes that were added around FLAIR and T1, where the method is ours."""
         if is_published(self.model.preset):
-            return empty_planes.none(flair), flair, t1
-        if not self.model.preset.takes_t1:
-            around, flair, _ = empty_planes.cut_off(flair, None)
-            return around, flair, t1
-        return empty_planes.cut_off(flair, t1)
+            return empty_planes.none(flair), empty_planes.none(t1 or flair)
+        if t1 is None or not self.model.preset.takes_t1:
+            return empty_planes.around(flair, None)[0], empty_planes.none(t1 or flair)
+        return empty_planes.around(flair, t1)
 
-    def _levelled(self, flair: Scan, t1: Scan | None) -> tuple[Scan, Scan | None, list[str]]:
-        """Scans whose intensities begin at 0, and what is to be said about others."""
-        adapt = self._scale == "adapt"
-        flair, told = levels.levelled(flair, adapt=adapt)
+    def _levelled(
+        self, flair: Scan, t1: Scan | None
+    ) -> tuple[Scan, Scan | None, Mask | None, Mask | None, list[str]]:
+        """Scans whose intensities begin at 0, where nothing is known in them, and what to say."""
+        ours, adapt = not is_published(self.model.preset), self._scale == "adapt"
+        flair, unknown, told = bad_slices.left_out(flair, adapt=ours)
+        t1_unknown = None
+        if t1 is not None and self.model.preset.takes_t1:
+            t1, t1_unknown, more = bad_slices.left_out(t1, adapt=ours)
+            told += more
+        flair, more = levels.levelled(flair, adapt=adapt)
+        told += more
         if t1 is not None and self.model.preset.takes_t1:
             t1, more = levels.levelled(t1, adapt=adapt)
             told += more
-        return flair, t1, told
+        return flair, t1, unknown, t1_unknown, told
 
     def _departures(self, aligned: one_grid.Aligned, inputs: NetworkInput) -> list[str]:
         """Says which steps that were asked for are none of the published method's."""

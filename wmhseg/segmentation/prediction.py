@@ -14,10 +14,13 @@ import numpy.typing as npt
 from wmhseg.engines.interface import Engine, Float
 from wmhseg.geometry import Way
 from wmhseg.io.progress import Progress
-from wmhseg.preparation.network_input import NetworkInput
+from wmhseg.preparation.network_input import Alone, NetworkInput
 from wmhseg.segmentation import ensemble, postprocessing
 from wmhseg.weights.preset import Postprocessing
 from wmhseg.weights.store import Model
+
+# Share of a voxel of the network's that has to be known for something to be marked in it.
+_SEEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,17 +71,36 @@ def predict(
         probability = ensemble.wmh_probability(
             inputs.stacks, model, engine, inputs.head, batch=batch, progress=progress
         )
+        if inputs.alone is not None:
+            kept = postprocessing.kept_slices(len(probability), post, inputs.head)
+            _replace(probability, inputs.alone, kept, model, engine)
         seconds["predict"] = time.perf_counter() - started
         return probability
 
     started = time.perf_counter()
     # Handed on without a name here, so that it is given up as soon as it is not needed.
     mask, restored = from_probability(
-        compute(), inputs.way, post, head=inputs.head, turned_head=inputs.turned_head
+        compute(),
+        inputs.way,
+        post,
+        head=inputs.head,
+        turned_head=inputs.turned_head,
+        unknown=inputs.unknown,
     )
     seconds["restore"] = time.perf_counter() - started - seconds["predict"]
     kept = postprocessing.kept_slices(inputs.way.target.shape[0], post, inputs.head)
     return Prediction(mask, restored, kept.stop - kept.start, seconds)
+
+
+def _replace(probability: Float, alone: Alone, kept: slice, model: Model, engine: Engine) -> None:
+    """Puts in what the networks say without T1 where T1 shows nothing."""
+    wanted = (alone.slices >= kept.start) & (alone.slices < kept.stop)
+    if not wanted.any():
+        return
+    stacks = {port: stack[wanted] for port, stack in alone.stacks.items()}
+    said = ensemble.mean_probability(stacks, model, engine)[..., model.preset.labels.wmh]
+    for place, where, plane in zip(alone.slices[wanted], alone.where[wanted], said, strict=True):
+        probability[place][where] = plane[where]
 
 
 def from_probability(
@@ -88,6 +110,7 @@ def from_probability(
     *,
     head: slice | None = None,
     turned_head: slice | None = None,
+    unknown: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[npt.NDArray[np.uint8], Float]:
     """The whole post-processing: brings a probability back to the scan and makes the mask.
 
@@ -97,6 +120,7 @@ def from_probability(
         post: What to do.
         head: The slices that hold the head, on the network's voxels; None for all.
         turned_head: The same on the scan's own voxels in the model's axes.
+        unknown: Voxels of the scan, in the file's order, in which nothing may be marked.
 
     Returns:
         The mask, uint8, 0 or 1, and the probability, on the scan's own voxels.
@@ -105,6 +129,9 @@ def from_probability(
     # the scan's own: a mask that is resampled loses its small lesions. Slices at the ends are
     # those of the model's axes.
     turn = way.parts[0]
+    if unknown is not None:
+        seen = way.forward((~unknown).astype(np.float32))
+        probability = np.where(seen > _SEEN, probability, np.float32(0))
     sure = postprocessing.without_doubtful(probability, post, head)
     turned = way.restore(sure, to=turn.target)
     mask = turn.restore(postprocessing.to_mask(turned, post, turned_head))
@@ -113,4 +140,7 @@ def from_probability(
         del turned  # the largest scans need the room
         turned = way.restore(probability, to=turn.target)
     del sure, probability
-    return mask, turn.restore(turned)
+    restored = turn.restore(turned)
+    if unknown is not None:
+        mask[unknown], restored[unknown] = 0, 0
+    return mask, restored
