@@ -64,14 +64,15 @@ def uv(*words: object) -> str:
 
 def clean() -> dict[str, str]:
     """The surroundings without what would bring another package than the installed one."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {**kept, "UV_PYTHON_DOWNLOADS": "never"}
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from the source archive, so that this has all that it takes."""
     folder = tmp_path_factory.mktemp("dist")
-    uv("build", "--quiet", "--out-dir", folder, ROOT)
+    uv("build", "--quiet", "--python", sys.executable, "--out-dir", folder, ROOT)
     (found,) = folder.glob("*.whl")
     assert list(folder.glob("*.tar.gz"))
     return found
@@ -126,7 +127,7 @@ def test_every_way_to_install_is_tried() -> None:
     """Each ``pip install`` of the docs, and each list that is no other's part."""
     told = set()
     for page in documented.pages():
-        told |= set(re.findall(r"'\.\[([a-z,]+)\]'", page.read_text("utf-8")))
+        told |= set(re.findall(r"[\"'`]\.\[([a-z,]+)\]", page.read_text("utf-8")))
     assert told == {one.extras for one in ENVIRONMENTS if one.extras}
     tried = {one.pins for one in ENVIRONMENTS if one.pins} | {"requirements.txt"}
     looked_up = {"requirements-gpu.txt", "requirements-dev.txt"}
