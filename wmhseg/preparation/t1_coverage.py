@@ -50,7 +50,7 @@ class Unseen:
         """Slices of which it shows a part, (slice,)."""
         if self.parts is None:
             return np.zeros(len(self.slices), bool)
-        return np.any(self.parts, axis=(1, 2))
+        return np.asarray(self.parts.any((1, 2)), bool)
 
 
 def more_than_specks(areas: npt.NDArray[np.intp]) -> Mask:
