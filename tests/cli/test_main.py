@@ -372,7 +372,7 @@ def run(code: str) -> str:
 COMMAND_FILES = sorted(
     path.stem
     for path in (ROOT / "wmhseg" / "cli").glob("*.py")
-    if path.stem not in ("__init__", "main", "parser", "options", "console")
+    if path.stem not in ("__init__", "main", "parser", "options", "console", "found")
 )
 COMMANDS = [
     name
