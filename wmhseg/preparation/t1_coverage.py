@@ -50,7 +50,7 @@ class Unseen:
         """Slices of which it shows a part, (slice,)."""
         if self.parts is None:
             return np.zeros(len(self.slices), bool)
-        partly: Mask = self.parts.any((1, 2))
+        partly: Mask = np.asarray(self.parts.any((1, 2)))
         return partly
 
 
