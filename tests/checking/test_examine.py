@@ -219,18 +219,39 @@ def test_published_methods_go_on_and_warn(name: str, use_models: Path) -> None:
 
 
 def test_what_is_not_beyond_doubt_is_a_warning() -> None:
-    """Stopping somebody's work needs more than a hint."""
+    """Stopping somebody's work needs more than a hint, and from both references."""
     scan = checking_voxels.look(head("T1"))
-    for share, level in ((0.15, Level.ERROR), (0.17, Level.WARNING)):
-        finding = judgement.contrast(replace(scan, kind="T1", brighter=share), "FLAIR")
+    limit = judgement.SURELY_T1
+    for shares, level in (
+        ((limit - 0.01, limit - 0.01), Level.ERROR),
+        ((limit - 0.01, limit + 0.01), Level.WARNING),
+        ((limit + 0.01, limit - 0.01), Level.WARNING),
+    ):
+        finding = judgement.contrast(replace(scan, kind="T1", brighter=shares), "FLAIR")
         assert finding.level is level
         assert ("cannot be told" in finding.text) == (level is Level.WARNING)
     unknown = judgement.contrast(replace(scan, kind="unknown"), "FLAIR")
     assert unknown.level is Level.NOTE
     # T1 of spin echoes may look like anything.
-    assert (
-        judgement.contrast(replace(scan, kind="FLAIR", brighter=0.9), "T1").level is Level.WARNING
-    )
+    bright = replace(scan, kind="FLAIR", brighter=(0.9, 0.9))
+    assert judgement.contrast(bright, "T1").level is Level.WARNING
+
+
+def test_one_mask_for_both_is_no_difference() -> None:
+    """What the shell says of either does not matter where both have one outline."""
+    looks = [checking_voxels.look(head(name, name=name, skull=False)) for name in ("FLAIR", "T1")]
+    doubtful = [looks[0], replace(looks[1], skull=True)]
+    assert judgement.one_stripped(looks) is False
+    assert judgement.one_stripped(doubtful) is False
+    whole = checking_voxels.look(head("T1", name="T1"))
+    assert judgement.one_stripped([looks[0], whole]) is True
+    assert judgement.one_stripped([whole, looks[0]]) is True
+    assert judgement.one_stripped([replace(looks[0], skull=True), whole]) is None
+    # On two grids outlines cannot be compared.
+    apart = replace(whole, support=whole.support[1:])
+    assert judgement.one_stripped([looks[0], apart]) is True
+    assert judgement.one_stripped([replace(looks[0], skull=None), apart]) is None
+    assert judgement.one_stripped([whole, whole]) is False
 
 
 def test_copies_and_label_maps_and_no_head() -> None:

@@ -23,6 +23,32 @@ def test_contrast_and_skull(made: str, seen: str, skull: bool) -> None:
     assert (look.kind, look.skull) == (seen, skull)
 
 
+def test_air_that_was_left_as_it_is_means_a_skull_or_nothing() -> None:
+    """A stripped head in noise: no brain extraction leaves that."""
+    scan = head("FLAIR", skull=False)
+    noise = np.random.default_rng(1).rayleigh(8, scan.array.shape).astype(np.float32)
+    look = voxels.look(replace(scan, array=np.where(scan.array > 0, scan.array, noise)))
+    assert (look.skull, look.filled) == (None, False)
+    assert voxels.look(scan).filled
+    assert not voxels.look(head("FLAIR")).filled
+
+
+def test_white_matter_need_not_be_most_frequent() -> None:
+    """In a T1 with more grey than white matter the most even tissue is still white matter."""
+    scan = head("T1")
+    look = voxels.look(scan)
+    assert max(look.brighter) < 0.32
+    # Two thirds of what is white become grey, in patches and less even than what is left.
+    rng = np.random.default_rng(2)
+    patches = rng.random((42, 29, 24)).repeat(2, 0).repeat(4, 1).repeat(4, 2) < 0.67
+    grey = (scan.array > 420) & patches
+    changed = np.where(grey, rng.normal(360, 15, scan.array.shape), scan.array)
+    seen = voxels.look(replace(scan, array=changed.astype(np.float32)))
+    assert seen.brighter[0] > 0.42
+    assert seen.brighter[1] < 0.32
+    assert seen.kind == "unknown"
+
+
 @pytest.mark.parametrize("factor", [1e-4, 1e5])
 def test_the_scale_does_not_matter(factor: float) -> None:
     assert voxels.look(head("T1", factor=factor)).kind == "T1"

@@ -64,6 +64,37 @@ def test_any_scale_and_any_offset_give_one_picture(
     assert float(np.percentile(apart, 95)) < (0.6 if background_stays else 0.3)
 
 
+@settings(max_examples=30, derandomize=True)
+@given(st.floats(-3, 3), st.floats(-3, 3), st.sampled_from((-1, 1)), st.booleans())
+def test_the_same_picture_or_a_word_about_it(
+    scale: float, lift: float, sign: int, stays: bool
+) -> None:
+    """Scaled over six decades, moved by 0.001 to 1000 times tissue, 0 moved along or left at 0."""
+    array = head("FLAIR", skull=False).array
+    tissue = intensity.tissue_median(array)
+    moved = (array.astype(np.float64) + sign * 10.0**lift * tissue) * 10.0**scale
+    if stays:
+        moved[array == 0] = 0
+    volume = moved.astype(np.float32)
+    if levels.find(volume) is not None:
+        return  # told, and put right: see above
+    brain = array > 100
+    apart = np.abs(seen(volume) - seen(array))[brain]
+    # A brain a little above its background may have begun there: darkness of fluid differs.
+    doubtful = stays and sign > 0 and 10.0**lift < 0.2
+    assert float(np.median(apart)) < (0.4 if doubtful else 0.1)
+
+
+@pytest.mark.parametrize("lift", [0.3, 0.5, 0.8])
+def test_a_brain_lifted_from_its_background_is_told(lift: float) -> None:
+    array = head("FLAIR", skull=False).array
+    moved = np.where(array > 0, array + np.float32(lift) * intensity.tissue_median(array), 0)
+    level = levels.find(moved)
+    assert level is not None
+    before, after = seen(array), seen(level.applied(moved))
+    assert float(np.percentile(np.abs(before - after)[array > 100], 95)) < 0.6
+
+
 @pytest.mark.parametrize("skull", [True, False])
 @pytest.mark.parametrize("made", ["FLAIR", "T1"])
 def test_plain_scans_are_left_alone(made: str, skull: bool) -> None:

@@ -1,16 +1,16 @@
 """What the voxels of one scan look like: contrast, skull, noise, ghosts, extent.
 
 Everything is judged on about every second millimetre of the scan, in ratios, so that intensity
-scale, orientation and resolution do not matter. The limits were chosen on nine prepared and five
-raw pairs of FLAIR and T1 of three sites (``docs/check.md`` has the figures); they are hints for a
-person to look at, not a test of anything.
+scale, orientation and resolution do not matter. The limits were chosen on one half of the synthetic
+pairs of ``evaluation.check_contrast`` and fifteen real ones; ``docs/check.md`` has the error rates
+on the other half. What lies between the limits "cannot be told".
 
 Arrays are (slice, row, column) in LPS order.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -35,15 +35,21 @@ _LEAST_VOX = 2000  # of deep tissue, to judge a contrast
 # 30 and 90 mm below the vertex and 20 mm inside the head (or brain).
 _BELOW_VERTEX_MM = (30.0, 90.0)
 _DEEP_MM = 20.0
-# White matter is the most frequent intensity there. Shares of voxels relative to it: in T1 grey
-# matter is the darker, in FLAIR the brighter one, and CSF is dark in both, brightest in T2 and PD.
+# White matter is the most frequent intensity there, and also that of the most even tissue. Shares
+# of voxels relative to either: in T1 grey matter is the darker, in FLAIR the brighter one, and CSF
+# is dark in both, brightest in T2 and PD. Only what both references say is believed.
 _BRIGHTER, _DARKER, _DARK, _BRIGHTEST = 1.12, 0.88, 0.55, 1.6
-_T1_BELOW, _FLAIR_ABOVE = 0.32, 0.39
+_EVEN_BRIGHTER, _EVEN_DARKER = 1.07, 0.93
+_EVENEST_PERCENT, _TISSUE = 10.0, (0.5, 1.7)
+_T1_BELOW, _FLAIR_ABOVE = 0.32, 0.42
 _FLUID_SHARE = 0.02
 _ENHANCED_SHARE = 0.02
 # Bone and CSF make a dark shell below the scalp; the surface of a stripped brain has none.
 _SHELL_MM = ((4, 6), (6, 8), (8, 10), (10, 12))
-_SHELL_DARK, _SHELL_SHARE = 0.5, 0.18
+# Between both shares it cannot be told.
+_SHELL_DARK, _SHELL_SHARES = 0.5, (0.18, 0.26)
+# Air of one value was set to it, as brain extraction does, but scanners as well.
+_FILLED = 0.7
 # Air is fit for a figure of noise only if it was not set to zero. Of a Rayleigh distribution, the
 # median is sqrt(2 ln 2) sigma.
 _AIR_SHARE = 0.5
@@ -57,12 +63,13 @@ class Look:
 
     Attributes:
         kind: The likely contrast.
-        brighter: Of the deep tissue that is not white matter, the share brighter than it: above
-            0.39 in FLAIR, below 0.32 in T1; NaN if there is too little tissue.
+        brighter: Of the deep tissue that is not white matter, the share brighter than it, white
+            matter being the most frequent, then the most even tissue: both are above 0.42 in
+            FLAIR and below 0.32 in T1; NaN if there is too little tissue.
         skull: Whether there is a skull, None if it cannot be told.
         enhanced: Whether T1 holds unusually many voxels far brighter than white matter.
         extent_mm: Of the head or brain: slices, rows, columns.
-        brain_mm: Extent of the brain: rows, columns. Of a head with its skull, of what lies deeper
+        brain_mm: Extent of the brain: rows, columns. Unless the skull is gone, of what lies deeper
             than skin and bone, 30 to 90 mm below the vertex.
         top_share: Area of the head in its uppermost slice of the scan, of the largest slice's.
         bottom_share: The same in the lowest slice.
@@ -70,10 +77,12 @@ class Look:
         snr: Deep tissue's median over the noise in air, None if air holds no noise.
         ghost: How much brighter air is before and behind the head than beside it, or the other
             way round, as a share of tissue; None as ``snr``.
+        filled: Whether air was set to one value.
+        support: What is not of that value, (slice, row, column), thinned out.
     """
 
     kind: LikelyContrast
-    brighter: float
+    brighter: tuple[float, float]
     skull: bool | None
     enhanced: bool
     extent_mm: Triple
@@ -83,6 +92,8 @@ class Look:
     side_share: float
     snr: float | None
     ghost: float | None
+    filled: bool
+    support: MaskArray = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -107,12 +118,13 @@ def look(scan: Scan) -> Look:
         What is seen; "unknown", None and NaN where nothing can be told.
     """
     thin = _thinned(scan)
-    kind, brighter, enhanced = _kind(thin.deep)
+    kind, brighter, enhanced = _kind(thin)
+    fill, filled = _air(thin)
     area = thin.head.sum((1, 2))
     largest = max(1, int(area.max()))
     edges = [thin.head[:, 0], thin.head[:, -1], thin.head[:, :, 0], thin.head[:, :, -1]]
     snr, ghost = _noise(thin)
-    skull = _skull(thin)
+    skull = _skull(thin, filled)
     return Look(
         kind,
         brighter,
@@ -125,6 +137,8 @@ def look(scan: Scan) -> Look:
         sum(int(e.sum()) for e in edges) / sum(e.size for e in edges),
         snr,
         ghost,
+        filled,
+        thin.array != fill,
     )
 
 
@@ -153,37 +167,77 @@ def _thinned(scan: Scan) -> _Thin:
     return _Thin(array, (a, b, c), head, depth, slab, deep)
 
 
-def _kind(deep: FloatArray) -> tuple[LikelyContrast, float, bool]:
-    """Contrast, share of brighter tissue, and whether much is far brighter."""
+def _kind(thin: _Thin) -> tuple[LikelyContrast, tuple[float, float], bool]:
+    """Contrast, shares of brighter tissue, and whether much is far brighter."""
+    deep, nothing = thin.deep, (float("nan"), float("nan"))
     median = float(np.median(deep)) if deep.size >= _LEAST_VOX else 0.0
     if median <= 0:
-        return "unknown", float("nan"), False
+        return "unknown", nothing, False
     ratio = deep.astype(np.float64) / median
     counts, edges = np.histogram(ratio, bins=96, range=(0, 3))
     peak = int(np.argmax(ndimage.gaussian_filter1d(counts.astype(float), 2)))
-    ratio /= (edges[peak] + edges[peak + 1]) / 2
-    above = float((ratio > _BRIGHTER).mean())
-    below = float(((ratio > _DARK) & (ratio < _DARKER)).mean())
-    dark, brightest = float((ratio <= _DARK).mean()), float((ratio > _BRIGHTEST).mean())
-    if above + below == 0:
-        return "unknown", float("nan"), False
-    share = above / (above + below)
-    if brightest > max(_FLUID_SHARE, 2 * dark):
-        return "T2 or PD", share, False
-    kind: LikelyContrast = (
-        "T1" if share < _T1_BELOW else "FLAIR" if share > _FLAIR_ABOVE else "unknown"
+    even = _even_level(thin, median)
+    shares = (
+        _brighter(ratio / ((edges[peak] + edges[peak + 1]) / 2), _DARKER, _BRIGHTER),
+        _brighter(ratio / even, _EVEN_DARKER, _EVEN_BRIGHTER),
     )
-    return kind, share, kind == "T1" and brightest > _ENHANCED_SHARE
+    ratio /= (edges[peak] + edges[peak + 1]) / 2
+    if np.isnan(shares).any():
+        return "unknown", nothing, False
+    dark, brightest = float((ratio <= _DARK).mean()), float((ratio > _BRIGHTEST).mean())
+    if brightest > max(_FLUID_SHARE, 2 * dark):
+        return "T2 or PD", shares, False
+    kind: LikelyContrast = "unknown"
+    if max(shares) < _T1_BELOW:
+        kind = "T1"
+    elif min(shares) > _FLAIR_ABOVE:
+        kind = "FLAIR"
+    return kind, shares, kind == "T1" and brightest > _ENHANCED_SHARE
 
 
-def _skull(thin: _Thin) -> bool | None:
+def _brighter(ratio: npt.NDArray[np.float64], low: float, high: float) -> float:
+    """Of the tissue that is not white matter, the share brighter than it; NaN if there is none."""
+    above, below = int((ratio > high).sum()), int(((ratio > _DARK) & (ratio < low)).sum())
+    return above / (above + below) if above + below else float("nan")
+
+
+def _even_level(thin: _Thin, median: float) -> float:
+    """Intensity of the most even deep tissue, as a part of the median."""
+    array = thin.array[thin.slab].astype(np.float64) / median
+    mean = ndimage.uniform_filter(array, (1, 3, 3))
+    spread = ndimage.uniform_filter(array**2, (1, 3, 3)) - mean**2
+    low, high = _TISSUE
+    tissue = (thin.depth_mm[thin.slab] > _DEEP_MM) & (mean > low) & (mean < high)
+    if not tissue.any():
+        return 1.0
+    evenest = spread[tissue] <= np.percentile(spread[tissue], _EVENEST_PERCENT)
+    return float(np.median(mean[tissue][evenest]))
+
+
+def _air(thin: _Thin) -> tuple[float, bool]:
+    """The most frequent value outside the head, and whether nearly all of it has that value."""
+    air = thin.array[thin.slab][~thin.head[thin.slab]]
+    if not air.size:
+        return 0.0, False
+    values, counts = np.unique(air, return_counts=True)
+    place = int(np.argmax(counts))
+    return float(values[place]), bool(counts[place] > _FILLED * air.size)
+
+
+def _skull(thin: _Thin, filled: bool) -> bool | None:
     """Whether a dark shell lies below the surface."""
     if thin.deep.size < _LEAST_VOX:
         return None
     dark = thin.array[thin.slab] < _SHELL_DARK * np.median(thin.deep)
     depth = thin.depth_mm[thin.slab]
     shares = [float(dark[(depth > a) & (depth <= b)].mean()) for a, b in _shells(depth)]
-    return max(shares) > _SHELL_SHARE if shares else None
+    if not shares:
+        return None
+    low, high = _SHELL_SHARES
+    if max(shares) > (high if filled else low):
+        return True
+    # Brain extraction leaves no air as it was.
+    return False if filled and max(shares) <= low else None
 
 
 def _shells(depth: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
@@ -206,7 +260,7 @@ def _extent(thin: _Thin) -> Triple:
 
 def _brain(thin: _Thin, skull: bool | None) -> tuple[float, float]:
     """Rows and columns of the brain, where it is longest and widest, but for specks."""
-    inside = thin.depth_mm[thin.slab] > (SKIN_AND_BONE_MM if skull else 0)
+    inside = thin.depth_mm[thin.slab] > (0 if skull is False else SKIN_AND_BONE_MM)
     rows, columns = inside.sum((0, 2)), inside.sum((0, 1))
     row_mm, column_mm = (
         float(np.ptp(held) + 1) * size

@@ -23,7 +23,7 @@ _FILLED = 0.6
 # Parts of tissue's brightness: what lies nearer to 0 needs no shift; a brain that begins above the
 # second has been lifted from its background (the prepared ones at hand begin at 0.08 to 0.19, and
 # the third is put in place of what is not known of others).
-_NEAR, _LIFTED, _USUAL = 0.05, 0.45, 0.1
+_NEAR, _LIFTED, _USUAL = 0.05, 0.25, 0.1
 # Percentile that stands for the darkest voxels: fewer are strays.
 _DARKEST_PERCENT = 0.1
 # Share of what is not background clearly below it: less is ringing.
