@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 import tracemalloc
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -858,6 +859,16 @@ def test_a_picture_of_another_format_is_refused(tmp_path: Path) -> None:
     line = failing(errors.UsageError, pictures.write_picture, tmp_path / "a.jpg", PICTURE)
     assert "a.jpg" in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signalling_nan_is_a_slope_of_none_without_a_word(tmp_path: Path) -> None:
+    """Found by the fuzzer: making a number of 4 bytes of it warned of an invalid value."""
+    content = bytearray(nifti2())
+    content[176:184] = b"\1\0\0\0\0\0\xf0\x7f"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scan = images.read_scan(saved(tmp_path, bytes(content)), name="FLAIR")
+    np.testing.assert_array_equal(scan.array, np.frombuffer(RAMP, "<f4").reshape(6, 5, 4))
 
 
 def test_importing_is_cheap() -> None:

@@ -427,8 +427,9 @@ def copy_voxels(source: BinaryIO, header: Header, target: BinaryIO) -> None:
     new = np.zeros((), _NIFTI1.newbyteorder(header.byte_order))
     _mark_as(new, header.shape)
     new["pixdim"] = 1
-    for field in ("datatype", "bitpix", "scl_slope", "scl_inter"):
-        new[field] = old[field]
+    with np.errstate(invalid="ignore"):  # a signalling NaN, which means none as any other
+        for field in ("datatype", "bitpix", "scl_slope", "scl_inter"):
+            new[field] = old[field]
     content, _ = decompressed(source)
     for _chunk in _chunks(content, header.offset):
         pass
