@@ -127,7 +127,6 @@ def _compare(content: bytes) -> None:
         return
     theirs, why = _as_python_reads(content)
     # Python goes on behind a padding of zeros; gzip, zlib and so SimpleITK do not. Other things
-    # Python goes on behind a padding of zeros; gzip, zlib and so SimpleITK do not. Other things
     # behind the last member are an error there, and let be here.
     if not why and ours != theirs:
         assert ours == _up_to_padding(content)[:_SMALL], "other bytes than Python's gzip"

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 import tracemalloc
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -883,6 +884,16 @@ def test_a_pdf_has_pages_and_neither_dates_nor_names(tmp_path: Path) -> None:
     again = tmp_path / "again.pdf"
     pictures.write_picture(again, page, page[::-1], page)
     assert again.read_bytes() == content
+
+
+def test_a_signalling_nan_is_a_slope_of_none_without_a_word(tmp_path: Path) -> None:
+    """Found by the fuzzer: making a number of 4 bytes of it warned of an invalid value."""
+    content = bytearray(nifti2())
+    content[176:184] = b"\1\0\0\0\0\0\xf0\x7f"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scan = images.read_scan(saved(tmp_path, bytes(content)), name="FLAIR")
+    np.testing.assert_array_equal(scan.array, np.frombuffer(RAMP, "<f4").reshape(6, 5, 4))
 
 
 def test_importing_is_cheap() -> None:

@@ -447,7 +447,8 @@ def copy_voxels(source: BinaryIO, header: Header, target: BinaryIO) -> None:
     _mark_as(new, header.shape)
     new["pixdim"] = 1
     new["datatype"], new["bitpix"] = old["datatype"], old["bitpix"]
-    new["scl_slope"], new["scl_inter"] = header.scaling
+    with np.errstate(invalid="ignore"):  # a signalling NaN, which means none as any other
+        new["scl_slope"], new["scl_inter"] = header.scaling
     content, _ = decompressed(source)
     for _chunk in _chunks(content, header.offset):
         pass

@@ -191,7 +191,10 @@ def _background(planes: Float) -> float:
 
 
 def _head(planes: Float, fill: float) -> Mask:
-    return intensity.foreground(planes if fill == 0 else planes - np.float32(fill))
+    if fill == 0:
+        return intensity.foreground(planes)
+    with np.errstate(over="ignore"):  # of numbers that no scan has
+        return intensity.foreground(planes - np.float32(fill))
 
 
 def _along(planes: Float, axis: int) -> BadSlices:
