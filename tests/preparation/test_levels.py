@@ -95,6 +95,22 @@ def test_a_brain_lifted_from_its_background_is_told(lift: float) -> None:
     assert float(np.percentile(np.abs(before - after)[array > 100], 95)) < 0.6
 
 
+@pytest.mark.parametrize("lift", [0.08, 0.1, 0.4, 0.8, 3.0])
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
+def test_a_head_with_its_air_lifted_from_what_is_exactly_0(share: float, lift: float) -> None:
+    """Some of the air is exactly 0, and stays so; the rest is lifted by a part of tissue."""
+    array = head("FLAIR", noise=5).array.copy()
+    air = array < 30
+    array[air & (np.random.default_rng(0).random(array.shape) < share)] = 0
+    assert levels.find(array) is None
+    moved = np.where(array > 0, array + np.float32(lift) * intensity.tissue_median(array), 0)
+    level = levels.find(moved.astype(np.float32))
+    assert level is not None
+    assert level.background == 0
+    apart = np.abs(seen(array) - seen(level.applied(moved)))[array > 100]
+    assert float(np.percentile(apart, 95)) < 0.15
+
+
 @pytest.mark.parametrize("skull", [True, False])
 @pytest.mark.parametrize("made", ["FLAIR", "T1"])
 def test_plain_scans_are_left_alone(made: str, skull: bool) -> None:

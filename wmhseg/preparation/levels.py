@@ -28,6 +28,9 @@ _NEAR, _LIFTED, _USUAL = 0.05, 0.25, 0.1
 _DARKEST_PERCENT = 0.1
 # Share of what is not background clearly below it: less is ringing.
 _BELOW = 0.02
+# Shares of the voxels: of a value that stands apart, more than strays; and of what is hardly
+# brighter than the darkest, where air is there (a third and more) or was cut off (below 0.02).
+_STAYED, _AIR = 0.001, 0.1
 _SAMPLE_VOX, _LEAST_VOX = 400_000, 1000
 
 
@@ -83,6 +86,9 @@ def find(volume: Float) -> Level | None:
     rest = rest[:: max(1, rest.size // _SAMPLE_VOX)].astype(np.float64)
     if rest.size < _LEAST_VOX:
         return None
+    if fill is None and _stands_apart(rest):
+        fill = np.float32(rest.min())
+        rest = rest[rest > rest.min()]
     darkest = float(np.percentile(rest, _DARKEST_PERCENT))
     negative = float((rest < 0).mean())
     if fill is None:
@@ -90,10 +96,32 @@ def find(volume: Float) -> Level | None:
         return Level(darkest, None, negative) if moved else None
     background = float(fill)
     above = _brightness(rest - background)
+    if _begins_with_air(rest) and darkest - background > _NEAR * above:
+        return Level(darkest, background, negative)
     inside = float((rest < background - _NEAR * above).mean()) > _BELOW
     if inside or darkest - background > _LIFTED * above:
         return Level(darkest - _USUAL * _brightness(rest - darkest), background, negative)
     return Level(background, None, negative) if abs(background) > _NEAR * above else None
+
+
+def _stands_apart(sample: npt.NDArray[np.floating]) -> bool:
+    """Whether the lowest value is one that stayed when the rest was lifted from it.
+
+    Air is full of noise from 0 on, and some voxels of it are exactly 0.
+    """
+    lowest = sample.min()
+    others = sample[sample > lowest]
+    if others.size < _LEAST_VOX or sample.size - others.size < _STAYED * sample.size:
+        return False
+    darkest = float(np.percentile(others, _DARKEST_PERCENT))
+    return bool(darkest - lowest > _NEAR * _brightness(others - darkest))
+
+
+def _begins_with_air(rest: npt.NDArray[np.floating]) -> bool:
+    """Whether what is not background begins with air, and not with a brain whose air is gone."""
+    darkest = float(np.percentile(rest, _DARKEST_PERCENT))
+    dark = rest < darkest + _NEAR * _brightness(rest - darkest)
+    return float(dark.mean()) > _AIR
 
 
 def _brightness(rest: npt.NDArray[np.floating]) -> float:
