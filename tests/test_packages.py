@@ -27,7 +27,7 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}
 # OpenVINO asks for it; it reports to its makers, and is left out on purpose.
 LEFT_OUT = {"openvino-telemetry"}
 # The project does not install them: the module that imports one says how to get it.
-ELSEWHERE = {"nncf": "benchmarks/int8.py", "atheris": "tests/fuzz_nifti.py"}
+ELSEWHERE = {"nncf": "benchmarks/int8.py"}
 
 
 def requirements_of(*extras: str) -> dict[str, Requirement]:
@@ -75,6 +75,7 @@ def third_party(folder: str) -> dict[str, set[str]]:
     ours = {"wmhseg", "evaluation", "benchmarks", "tests", "_typeshed"}
     # Tests import helpers that lie beside them.
     ours |= {path.stem for path in (ROOT / "tests").rglob("*.py")}
+    ours |= {path.parent.name for path in (ROOT / "tests").rglob("__init__.py")}
     found: dict[str, set[str]] = {}
     for path in sorted((ROOT / folder).rglob("*.py")):
         for name in set(imports(path)) - ours - set(sys.stdlib_module_names):
