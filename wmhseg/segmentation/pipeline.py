@@ -189,33 +189,17 @@ class Segmenter:
                 sizes.check_order(scan)
             sizes.check_size(scan)
         with watch.stage("check"):
-            around, around_t1 = self._empty_planes(flair_scan, t1_scan)
-            t1_core = None if t1_scan is None else around_t1.cut(t1_scan)
-            found = examine.examine(
-                around.cut(flair_scan), t1_core if self.model.preset.takes_t1 else None
-            )
+            around = self._empty_planes(flair_scan, t1_scan)
+            t1_seen = t1_scan if self.model.preset.takes_t1 else None
+            found = examine.examine(*_cut(around, flair_scan, t1_seen))
             if self.options.on_unsuitable == "error" and not is_published(self.model.preset):
                 findings.check_suitable(found, _CONSENT)
-            del t1_core
+            del t1_seen
         with watch.stage("raw"):
             tally.plan(_PREPARING)
-            flair_level, t1_level, unknown, t1_unknown, told = self._levelled(flair_scan, t1_scan)
-            known = one_grid.Known(
-                findings.brain_mm(found),
-                None if t1_unknown is None else around_t1.forward(t1_unknown),
-            )
-            aligned = one_grid.align(
-                around.cut(flair_level),
-                None if t1_level is None else around_t1.cut(t1_level),
-                self.model.preset,
-                self.options.steps,
-                known,
-                tally,
-            )
-            if aligned.t1_place is not None and t1_scan is not None:
-                place = replace(aligned.t1_place, grid=t1_scan.grid)
-                aligned = replace(aligned, t1_place=place)
-            del flair_level, t1_level, t1_scan, t1_unknown, known
+            brain_mm = findings.brain_mm(found)
+            aligned, unknown, told = self._aligned(flair_scan, t1_scan, around, brain_mm, tally)
+            del t1_scan
         with watch.stage("prepare"):
             inputs = network_input.prepare(
                 aligned.flair,
@@ -230,7 +214,7 @@ class Segmenter:
         inputs = replace(
             inputs,
             way=aligned.way.then(inputs.way),
-            unknown=None if unknown is None else around.forward(unknown),
+            unknown=unknown,
             warnings=(
                 *doubts,
                 *told,
@@ -244,7 +228,29 @@ class Segmenter:
         )
         # The voxels of T1 have done their work, and the largest scans need the room.
         aligned = replace(aligned, t1=None, t1_seen=None)
-        return Loaded(flair_scan, around, aligned, inputs, watch.seconds, provenance)
+        return Loaded(flair_scan, around[0], aligned, inputs, watch.seconds, provenance)
+
+    def _aligned(
+        self,
+        flair: Scan,
+        t1: Scan | None,
+        around: tuple[EmptyPlanes, EmptyPlanes],
+        brain_mm: tuple[float, float] | None,
+        tally: Tally,
+    ) -> tuple[one_grid.Aligned, Mask | None, list[str]]:
+        """Both scans on one grid, where nothing is known of FLAIR, and what is to be said."""
+        flair_level, t1_level, unknown, t1_unknown, told = self._levelled(flair, t1)
+        unknown, t1_unknown = (
+            None if mask is None else planes.forward(mask)
+            for mask, planes in zip((unknown, t1_unknown), around, strict=True)
+        )
+        flair_level, t1_level = _cut(around, flair_level, t1_level)
+        known = one_grid.Known(brain_mm, t1_unknown)
+        preset, steps = self.model.preset, self.options.steps
+        aligned = one_grid.align(flair_level, t1_level, preset, steps, known, tally)
+        if aligned.t1_place is not None and t1 is not None:
+            aligned = replace(aligned, t1_place=replace(aligned.t1_place, grid=t1.grid))
+        return aligned, unknown, told
 
     def _empty_planes(self, flair: Scan, t1: Scan | None) -> tuple[EmptyPlanes, EmptyPlanes]:
         """Empty planes that were added around FLAIR and T1, where the method is ours."""
@@ -344,6 +350,13 @@ class Segmenter:
             provenance=loaded.provenance,
         )
         return Segmentation(mask, probability, grid, written, loaded.flair, aligned.t1_place)
+
+
+def _cut(
+    around: tuple[EmptyPlanes, EmptyPlanes], flair: Scan, t1: Scan | None
+) -> tuple[Scan, Scan | None]:
+    """FLAIR and T1 without the empty planes around them."""
+    return around[0].cut(flair), None if t1 is None else around[1].cut(t1)
 
 
 def _warned(result: Segmentation) -> Segmentation:
