@@ -149,9 +149,12 @@ def content(path: Path) -> Any:
     return path.read_bytes()
 
 
+_OF_A_RUN = ("seconds", "date", "command")
+
+
 def _without_times(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _without_times(v) for k, v in value.items() if k != "seconds"}
+        return {k: _without_times(v) for k, v in value.items() if k not in _OF_A_RUN}
     return value
 
 

@@ -100,7 +100,9 @@ def test_chains_leave_the_mask_and_are_counted(trial: Trial) -> None:
 
 def test_it_notices_a_field_that_moves(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        empty_planes, "cut_off", lambda flair, t1: (empty_planes.none(flair), flair, t1)
+        empty_planes,
+        "around",
+        lambda flair, t1: (empty_planes.none(flair), empty_planes.none(t1 or flair)),
     )
     outcome = trial.attempt([("padding", (0, 1))], random.Random(3))
     assert "the mask differs" in outcome.fault
@@ -132,7 +134,7 @@ def test_published_methods_see_the_whole_scan(
     def never(*_: object) -> None:
         raise AssertionError("something was cut off")
 
-    monkeypatch.setattr(empty_planes, "cut_off", never)
+    monkeypatch.setattr(empty_planes, "around", never)
     options = Options(device="cpu", on_unsuitable="warn")
     segmenter = Segmenter(Model(case, preset("published")), options, Pattern())
     assert Trial(case, tmp_path, segmenter).voxels > 100

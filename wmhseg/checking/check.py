@@ -34,9 +34,9 @@ def check(
     >>> findings = wmhseg.check("FLAIR.nii.gz", "T1.nii.gz")
     >>> [f.text for f in findings if f.topic == "contrast"]
     ['FLAIR: looks like FLAIR.', 'T1: looks like T1.']
-    >>> exchanged = wmhseg.check("T1.nii.gz", "FLAIR.nii.gz")
-    >>> [f.text.partition(":")[0] for f in exchanged if f.level == "error"]
-    ['FLAIR and T1 are exchanged']
+    >>> twice = wmhseg.check("FLAIR.nii.gz", "FLAIR.nii.gz")
+    >>> [f.text for f in twice if f.scan == "pair" and f.level == "error"]
+    ['FLAIR and T1 are one and the same image.']
     """
     flair_scan = sources.read(flair, spacing_mm, name="FLAIR")
     t1_scan = None if t1 is None else sources.read(t1, spacing_mm, name="T1")

@@ -31,6 +31,7 @@ _BELOW = 0.02
 # Shares of the voxels: of a value that stands apart, more than strays; and of what is hardly
 # brighter than the darkest, where air is there (a third and more) or was cut off (below 0.02).
 _STAYED, _AIR = 0.001, 0.1
+_DARKEST_VALUES = 100
 _SAMPLE_VOX, _LEAST_VOX = 400_000, 1000
 
 
@@ -97,7 +98,7 @@ def find(volume: Float) -> Level | None:
     background = float(fill)
     above = _brightness(rest - background)
     if _begins_with_air(rest) and darkest - background > _NEAR * above:
-        return Level(darkest, background, negative)
+        return Level(darkest - _step(rest), background, negative)
     inside = float((rest < background - _NEAR * above).mean()) > _BELOW
     if inside or darkest - background > _LIFTED * above:
         return Level(darkest - _USUAL * _brightness(rest - darkest), background, negative)
@@ -122,6 +123,12 @@ def _begins_with_air(rest: npt.NDArray[np.floating]) -> bool:
     darkest = float(np.percentile(rest, _DARKEST_PERCENT))
     dark = rest < darkest + _NEAR * _brightness(rest - darkest)
     return float(dark.mean()) > _AIR
+
+
+def _step(rest: npt.NDArray[np.floating]) -> float:
+    """Between neighbouring values of the darkest: the first one above what was 0 lies so far up."""
+    apart = np.diff(np.unique(rest)[:_DARKEST_VALUES])
+    return float(apart.min()) if apart.size else 0.0
 
 
 def _brightness(rest: npt.NDArray[np.floating]) -> float:
