@@ -99,7 +99,8 @@ class Sandbox:
     def _expected(self, words: Sequence[str]) -> tuple[int, ...]:
         """Exit codes that the environment may lead to."""
         trains = list(words[:2]) == ["wmhseg", "train"]
-        if trains and not {"--check", "--dry-run", "--print-plan", "--help"} & {*words} and not self.training:
+        reads = {"--check", "--dry-run", "--print-plan", "--help"} & {*words}
+        if trains and not reads and not self.training:
             return (EXIT_DEVICE,)
         # Without matplotlib scores may come without plots, or be refused in a line.
         plots = words[1] == "evaluate" or "evaluation.run" in words
