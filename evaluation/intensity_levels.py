@@ -52,6 +52,11 @@ def ranged(low: float, high: float) -> Callable[[Array], Array]:
     return lambda array: low + (high - low) * (array / array.max())
 
 
+def _unwrapped(scan: Scan) -> Scan:
+    wrapped = intensity.is_wrapped(scan.array)
+    return replace(scan, array=intensity.unwrap(scan.array)) if wrapped else scan
+
+
 CHANGES: dict[str, Callable[[Array], Array]] = {
     "times 0.001": moved(1e-3, 0),
     "times 1000": moved(1e3, 0),
@@ -97,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         segmenter = wmhseg.Segmenter()
         flair = images.read_scan(given.flair, name="FLAIR")
         t1 = images.read_scan(given.t1, name="T1") if given.t1 else None
+        # Numbers that wrapped around are a fault of their own, which no longer shows once changed.
+        flair, t1 = _unwrapped(flair), t1 and _unwrapped(t1)
         known = segmenter.segment(flair, t1).mask
         for name in given.only:
             dsc, said = _changed(segmenter, [flair, t1], CHANGES[name], known)
