@@ -43,6 +43,7 @@ class _Worker:
         self.process.start()
         theirs.close()  # so that its death is seen as the end of the pipe
         self.task = -1
+        self._ending = False
 
     def give(self, index: int, task: Any) -> None:
         self.task = index
@@ -58,12 +59,18 @@ class _Worker:
             code = self.process.exitcode
             return Crash(1 if code is None else code if code >= 0 else 128 - code)
 
+    def terminate(self) -> None:
+        """Asks it to end, once: a second SIGTERM would end it before it has tidied up."""
+        if not self._ending:
+            self._ending = True
+            self.process.terminate()
+
     def stop(self) -> None:
         """Asks it to end, which removes its temporary files, and kills it if it does not."""
         with contextlib.suppress(OSError):
             self.pipe.close()
         if self.task >= 0 and self.process.is_alive():
-            self.process.terminate()
+            self.terminate()
         self.process.join(_PATIENCE_S)
         if self.process.is_alive():
             self.process.kill()
@@ -107,7 +114,7 @@ def run(
     finally:
         for worker in workers:
             if worker.task >= 0:
-                worker.process.terminate()  # all at once, then one by one
+                worker.terminate()  # all at once, then one by one
         for worker in workers:
             worker.stop()
 
