@@ -239,12 +239,14 @@ class Segmenter:
         tally: Tally,
     ) -> tuple[one_grid.Aligned, Mask | None, list[str]]:
         """Both scans on one grid, where nothing is known of FLAIR, and what is to be said."""
-        flair_level, t1_level, unknown, t1_unknown, told = self._levelled(flair, t1)
+        # Numbers of slices are those of the file; levels are judged without what was added.
+        flair_whole, t1_whole, unknown, t1_unknown, told = self._whole(flair, t1)
         unknown, t1_unknown = (
             None if mask is None else planes.forward(mask)
             for mask, planes in zip((unknown, t1_unknown), around, strict=True)
         )
-        flair_level, t1_level = _cut(around, flair_level, t1_level)
+        flair_level, t1_level, levelling = self._levelled(*_cut(around, flair_whole, t1_whole))
+        told += levelling
         known = one_grid.Known(brain_mm, t1_unknown)
         preset, steps = self.model.preset, self.options.steps
         aligned = one_grid.align(flair_level, t1_level, preset, steps, known, tally)
@@ -260,22 +262,26 @@ class Segmenter:
             return empty_planes.around(flair, None)[0], empty_planes.none(t1 or flair)
         return empty_planes.around(flair, t1)
 
-    def _levelled(
+    def _whole(
         self, flair: Scan, t1: Scan | None
     ) -> tuple[Scan, Scan | None, Mask | None, Mask | None, list[str]]:
-        """Scans whose intensities begin at 0, where nothing is known in them, and what to say."""
-        ours, adapt = not is_published(self.model.preset), self._scale == "adapt"
+        """Scans without slices that show nothing of their own, where these are, what to say."""
+        ours = not is_published(self.model.preset)
         flair, unknown, told = bad_slices.left_out(flair, adapt=ours)
         t1_unknown = None
         if t1 is not None and self.model.preset.takes_t1:
             t1, t1_unknown, more = bad_slices.left_out(t1, adapt=ours)
             told += more
-        flair, more = levels.levelled(flair, adapt=adapt)
-        told += more
+        return flair, t1, unknown, t1_unknown, told
+
+    def _levelled(self, flair: Scan, t1: Scan | None) -> tuple[Scan, Scan | None, list[str]]:
+        """Scans whose intensities begin at 0, and what is to be said about others."""
+        adapt = self._scale == "adapt"
+        flair, told = levels.levelled(flair, adapt=adapt)
         if t1 is not None and self.model.preset.takes_t1:
             t1, more = levels.levelled(t1, adapt=adapt)
             told += more
-        return flair, t1, unknown, t1_unknown, told
+        return flair, t1, told
 
     def _departures(self, aligned: one_grid.Aligned, inputs: NetworkInput) -> list[str]:
         """Says which steps that were asked for are none of the published method's."""
