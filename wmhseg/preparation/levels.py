@@ -115,7 +115,8 @@ def _stands_apart(sample: npt.NDArray[np.floating]) -> bool:
     if others.size < _LEAST_VOX or sample.size - others.size < _STAYED * sample.size:
         return False
     darkest = float(np.percentile(others, _DARKEST_PERCENT))
-    return bool(darkest - lowest > _NEAR * _brightness(others - darkest))
+    tissue = _brightness(others - darkest)
+    return bool(tissue > 0 and darkest - lowest > _NEAR * tissue)
 
 
 def _begins_with_air(rest: npt.NDArray[np.floating]) -> bool:
