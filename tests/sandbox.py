@@ -1,10 +1,10 @@
 """Runs the commands and examples of the docs, and every command's smallest case, on small data.
 
-    python tests/sandbox.py FOLDER [--plots] [--training]
+    python tests/sandbox.py FOLDER [--training]
 
 Run by the Python of an environment that was made as the docs say, it shows that the environment
-has all that the commands import; ``--plots`` and ``--training`` say what that environment was
-promised to have. What needs more must be refused in one line. ``tests/test_environments.py`` does
+has all that the commands import; ``--training`` says that the environment was promised to have
+Keras. What needs more must be refused in one line. ``tests/test_environments.py`` does
 so in fresh environments, ``tests/container/check_image.py`` in the image; writers of docs can in
 any.
 """
@@ -33,7 +33,7 @@ import documented
 
 FIELD = (64, 64)  # pixels that the small models take of a scan
 SLICES = slice(16, 28)  # of the case that comes with the package
-EXIT_DEVICE, EXIT_PLOTS = 110, 114
+EXIT_DEVICE = 110
 # Commands that no page shows whole, and all that can be asked for help.
 SMALLEST = (
     "wmhseg --version",
@@ -64,13 +64,11 @@ class Sandbox:
 
     Attributes:
         folder: Where all is made; the working directory while something runs.
-        plots: Whether matplotlib was promised.
         training: Whether Keras was promised.
         seconds: What each took.
     """
 
     folder: Path
-    plots: bool = True
     training: bool = True
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -102,9 +100,7 @@ class Sandbox:
         reads = {"--check", "--dry-run", "--print-plan", "--help"} & {*words}
         if trains and not reads and not self.training:
             return (EXIT_DEVICE,)
-        # Without matplotlib scores may come without plots, or be refused in a line.
-        plots = words[1] == "evaluate" or "evaluation.run" in words
-        return (0, EXIT_PLOTS) if plots and not self.plots else (0,)
+        return (0,)
 
     def begin_page(self) -> None:
         """Forgets what the commands of another page have trained."""
@@ -145,7 +141,7 @@ def called(words: Sequence[str]) -> int:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, *, plots: bool = True, training: bool = True) -> Iterator[Sandbox]:
+def opened(folder: Path, *, training: bool = True) -> Iterator[Sandbox]:
     """Makes the small data, and puts small models and plans in the place of the real ones."""
     from wmhseg.training import recipes
 
@@ -158,7 +154,7 @@ def opened(folder: Path, *, plots: bool = True, training: bool = True) -> Iterat
     recipes.PLANS.update({name: _small(plan) for name, plan in plans.items()})
     os.chdir(folder)
     try:
-        sandbox = Sandbox(folder, plots, training)
+        sandbox = Sandbox(folder, training)
         _write_tables(sandbox)
         yield sandbox
     finally:
@@ -330,7 +326,6 @@ def main() -> int:
     """Runs the program; returns 1 if something failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--plots", action="store_true", help="matplotlib was promised")
     parser.add_argument("--training", action="store_true", help="Keras was promised")
     given = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -342,7 +337,7 @@ def main() -> int:
     # Programs that are not installed are found here, the package itself where it is installed.
     sys.path.append(str(documented.ROOT))
     folder = given.folder.resolve()
-    with opened(folder, plots=given.plots, training=given.training) as sandbox:
+    with opened(folder, training=given.training) as sandbox:
         failed = run_all(sandbox)
     for name, seconds in sorted(sandbox.seconds.items(), key=lambda one: -one[1])[:8]:
         print(f"{seconds:6.1f} s  {name}")

@@ -48,8 +48,8 @@ class Environment:
 
 
 ENVIRONMENTS = (
-    Environment("openvino", "openvino,plots", promised=("--plots",)),
-    Environment("tensorflow", "tensorflow,plots", promised=("--plots", "--training")),
+    Environment("openvino", "openvino,plots", promised=()),
+    Environment("tensorflow", "tensorflow,plots", promised=("--training",)),
     Environment("slim", pins="requirements-slim.txt"),
 )
 

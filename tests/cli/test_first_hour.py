@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,21 @@ def test_a_second_run_replaces_the_first_and_says_so(
     (removed,) = (line for line in told.splitlines() if line.startswith("removed"))
     assert str(out / "o.png") in removed
     assert {path.name for path in out.iterdir()} == {"m.nii", "m.json", "mine.png"}
+
+
+def test_a_scan_is_never_removed(scans: tuple[str, str], tmp_path: Path) -> None:
+    """A file of an earlier run that the next one reads is an input, whatever the report says."""
+    words = ["--flair", scans[0], "--output", str(tmp_path / "m.nii")]
+    copy = tmp_path / "p.nii.gz"
+    assert segment(*words, "--probability", str(copy), model="bright") == 0
+    shutil.copy2(scans[0], copy)  # with its old time
+    assert segment("--flair", str(copy), *words[2:], model="bright") == 0
+    assert copy.is_file()
+    # Read no more, it is what the earlier run left.
+    report = json.loads((tmp_path / "m.json").read_text())
+    (tmp_path / "m.json").write_text(json.dumps(report | {"files": {"probability": "p.nii.gz"}}))
+    assert segment(*words, model="bright") == 0
+    assert not copy.exists()
 
 
 def test_a_file_that_was_changed_since_stays(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import heads
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -359,3 +360,19 @@ def test_empty_planes_around_a_pair_change_nothing(
     on_t1, grid = images.read_labels(tmp_path / "m1.nii.gz")
     assert grid == images.read_grid(tmp_path / "t.nii.gz")
     assert on_t1.sum() == expected.sum()
+
+
+@pytest.mark.parametrize("lift", [0, 25, 400])
+@pytest.mark.parametrize("value", [0, 25, 3000])
+def test_empty_planes_are_no_part_of_where_intensities_begin(value: int, lift: int) -> None:
+    """A scan full of noise, lifted or not, and planes of any value around it."""
+    flair = heads.head("FLAIR", noise=5)
+    array = flair.array + np.float32(lift)
+    widths = ((2, 3), (40, 30), (25, 0))
+    padded = np.pad(array, widths, constant_values=value)
+    segmenter = wmhseg.Segmenter("bright-flair")
+    plain, found = (
+        segmenter.load(image(scan, flair.grid.spacing_mm)).inputs for scan in (array, padded)
+    )
+    np.testing.assert_array_equal(found.stacks["scan"], plain.stacks["scan"])
+    assert found.warnings == plain.warnings

@@ -143,11 +143,6 @@ def _scaled(
     return volume, scale, warnings
 
 
-def head_slices(flair: Float) -> npt.NDArray[np.bool_]:
-    """Which slices hold the head, (slice,): specks in padding are none."""
-    return t1_coverage.more_than_specks(intensity.foreground(flair).sum((1, 2)))
-
-
 def _lost(fit: Fit, head: npt.NDArray[np.bool_]) -> float:
     """Share of the head that lies outside the field."""
     return 1 - int(fit.crop(head).sum()) / max(1, int(head.sum()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from wmhseg.errors import InputError
@@ -29,17 +29,20 @@ def named(outputs: Mapping[str, Path], report: Path) -> dict[str, dict[str, str]
     return {_KEY: {what: _relative(path, report) for what, path in outputs.items()}}
 
 
-def left_behind(report: Path, outputs: Mapping[str, Path]) -> list[Path]:
+def left_behind(
+    report: Path, outputs: Mapping[str, Path], inputs: Iterable[Path] = ()
+) -> list[Path]:
     """Files of an earlier run that the next one does not replace.
 
     Args:
         report: Of the earlier run, if there was one, and of the next.
         outputs: What the next run writes.
+        inputs: What it reads: never removed, whoever wrote it.
 
     Returns:
         Those that are still as the earlier run left them: none that is newer than its report.
     """
-    kept = {os.path.realpath(path) for path in outputs.values()}
+    kept = {os.path.realpath(path) for path in (*outputs.values(), *inputs)}
     paths = [report.parent / name for name in _stored(report)]
     return [
         path

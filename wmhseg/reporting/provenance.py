@@ -32,7 +32,7 @@ class ScanFile:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values."""
-        return {"path": self.path, "sha256": self.sha256}
+        return {"path": self.path and files.printable(self.path), "sha256": self.sha256}
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def scan_file(source: object) -> ScanFile:
     """
     if not isinstance(source, (str, os.PathLike)):
         return ScanFile()
-    path = os.fspath(source)
-    return ScanFile(files.printable(str(path)), checksums.sha256_of(Path(path)))
+    path = Path(source)
+    return ScanFile(os.fsdecode(source), checksums.sha256_of(path))
 
 
 def _container_name() -> str | None:

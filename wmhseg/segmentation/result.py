@@ -148,7 +148,9 @@ class Segmentation:
         outputs = {what: Path(path) for what, path in given.items() if path is not None}
         for path in outputs.values():
             files.check_writable(path.parent)
-        outdated = earlier.left_behind(beside, outputs)
+        scans = self.report.provenance.scans.values()
+        inputs = [Path(scan.path) for scan in scans if scan.path is not None]
+        outdated = earlier.left_behind(beside, outputs, inputs)
         with files.together():
             if probability is not None:
                 images.write_probability(probability, self.probability, self.grid, header)
