@@ -108,6 +108,10 @@ def test_a_run_that_fails_leaves_no_folder(phantom: Phantom, tmp_path: Path) -> 
     code = main(["batch", str(data), "--output", str(tmp_path / "out"), "--model", "bright"])
     assert code == errors.SubjectsFailedError.exit_code
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.tsv"]
+    (tmp_path / "none").mkdir()
+    words = ["train", "--data", str(tmp_path / "none"), "--check", "--output", str(tmp_path / "t")]
+    assert main(words) == errors.NoCasesError.exit_code
+    assert not (tmp_path / "t").exists()
 
 
 def test_a_second_run_replaces_the_first_and_says_so(

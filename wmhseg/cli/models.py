@@ -81,12 +81,12 @@ def _describe(model: Model) -> dict[str, str]:
     from wmhseg.weights import methods
 
     preset = model.preset
-    networks = sorted({_network(m) for m in preset.members})
+    networks = sorted(_network(m) for m in preset.members)
     scans = "FLAIR and T1" if preset.takes_t1 else "FLAIR"
     return {
         "name": preset.name,
         "what": preset.description,
-        "members": f"{len(preset.members)} x {', '.join(networks)}",
+        "members": ", ".join(f"{networks.count(one)} x {one}" for one in dict.fromkeys(networks)),
         "input": f"{scans}, or FLAIR alone"
         if preset.takes_t1 and preset.works_without_t1
         else scans,

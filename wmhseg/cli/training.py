@@ -73,6 +73,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _train(arguments: argparse.Namespace) -> int:
     from wmhseg.engines import backends
+    from wmhseg.io import files
     from wmhseg.training import plan_files
     from wmhseg.training.synthetic_data import SyntheticData
 
@@ -89,7 +90,8 @@ def _train(arguments: argparse.Namespace) -> int:
         backends.check_keras()  # reading the data may take an hour
     console = console_of(arguments)
     if plan.augmentation is not None:
-        return _train_on_scans(arguments, plan, plan.augmentation, running, console)
+        with files.without_empty_folders(Path(arguments.output)):
+            return _train_on_scans(arguments, plan, plan.augmentation, running, console)
     assert plan.synthesis is not None
     data = SyntheticData(Path(arguments.labels), plan.synthesis, plan.inputs)
     if arguments.check:
