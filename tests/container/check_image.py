@@ -71,15 +71,18 @@ side = 512
 rows, columns = np.ogrid[:side, :side]
 class Planes:
     dtype, shape = np.dtype(np.float64), (side, side, side)
-    def __init__(self, skin, brain, lesion):
-        self.values = skin, brain, lesion
+    def __init__(self, *values):
+        self.values = values
     def __iter__(self):
+        # Noise that packs well: four rows of it, again and again, shifted from slice to slice.
+        rng = np.random.default_rng(self.values[0])
+        noise = rng.integers(0, 64, (4, side))
         for index in range(side):
             plane = np.zeros((side, side))
             up = ((index - 256) / 240) ** 2
             for value, size in zip(self.values, (200, 160, 6)):
                 plane[((rows - 256) / size) ** 2 + ((columns - 256) / size) ** 2 + up < 1] = value
-            yield plane + index % 2
+            yield plane + np.tile(np.roll(noise, rng.integers(side), 1), (side // 4, 1))
 for name, values in (("FLAIR", (500, 300, 900)), ("T1", (800, 500, 300))):
     with gzip.open(folder / f"{name}.nii.gz", "wb", 1) as file:
         nifti.write(file, Planes(*values), Grid(Planes.shape, (0.5, 0.5, 0.5)))
