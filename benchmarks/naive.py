@@ -19,10 +19,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
+from wmhseg.channels import network_input
 from wmhseg.io import images
 from wmhseg.networks import catalogue, variables
 from wmhseg.networks.keras_model import to_keras
-from wmhseg.preparation import network_input
 from wmhseg.segmentation.prediction import from_probability
 from wmhseg.weights import store
 

@@ -20,7 +20,8 @@ from wmhseg.io import files
 WAY = (
     ("io", "read"),
     ("checking", "look over"),
-    ("preparation", "turn, correct, resample, register, scale, crop"),
+    ("preparation", "turn, correct, resample, register"),
+    ("channels", "scale, crop, make the networks' channels"),
     ("engines", "compute each member (networks with weights)"),
     ("segmentation", "average, back to the scan's grid, cut"),
     ("measures", "count lesions"),

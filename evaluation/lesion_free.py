@@ -24,12 +24,12 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg import errors
+from wmhseg.channels.network_input import NetworkInput
 from wmhseg.engines.interface import Engine
 from wmhseg.engines.start import start_engine
 from wmhseg.geometry import Grid, Way, turn_to
 from wmhseg.io import files, pictures
 from wmhseg.measures import lesions
-from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.reporting.pictures import MARKED
 from wmhseg.segmentation import prediction
 from wmhseg.synthesis import contact_sheet

@@ -20,8 +20,9 @@ import numpy as np
 import SimpleITK as sitk
 
 import wmhseg
+from wmhseg.channels import network_input
 from wmhseg.io import images
-from wmhseg.preparation import network_input, one_grid, steps
+from wmhseg.preparation import one_grid, steps
 from wmhseg.weights import store
 from wmhseg.weights.store import Model
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
+from wmhseg.channels import network_input
 from wmhseg.errors import ConstantImageError, EmptyMaskError
 from wmhseg.io import images
-from wmhseg.preparation import intensity, network_input
+from wmhseg.preparation import intensity
 from wmhseg.segmentation import postprocessing
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.preset import Preprocessing

@@ -14,11 +14,12 @@ from lopsided_head import pair
 
 import wmhseg
 from wmhseg import errors
+from wmhseg.channels import network_input
 from wmhseg.cli import main
 from wmhseg.geometry import Grid
 from wmhseg.io import images
 from wmhseg.io.images import Scan
-from wmhseg.preparation import network_input, one_grid, registration
+from wmhseg.preparation import one_grid, registration
 from wmhseg.preparation.steps import SWITCHES, Steps
 from wmhseg.segmentation import ensemble
 from wmhseg.segmentation.options import Options

@@ -10,9 +10,10 @@ import pytest
 from conftest import make_preset
 from heads import SHAPE, SPACING_MM, head
 
+from wmhseg.channels import network_input
 from wmhseg.geometry import Grid, Triple
 from wmhseg.io.images import Scan
-from wmhseg.preparation import intensity, network_input, one_grid, t1_coverage
+from wmhseg.preparation import intensity, one_grid, t1_coverage
 from wmhseg.preparation.steps import Steps
 from wmhseg.segmentation import ensemble, prediction
 from wmhseg.weights.methods import METHODS

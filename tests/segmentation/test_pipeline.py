@@ -14,9 +14,9 @@ from conftest import Phantom
 
 import wmhseg
 from wmhseg import errors
+from wmhseg.channels import network_input
 from wmhseg.engines.start import start_engine
 from wmhseg.io import images
-from wmhseg.preparation import network_input
 from wmhseg.preparation.steps import Steps
 from wmhseg.segmentation import pipeline
 from wmhseg.weights import store

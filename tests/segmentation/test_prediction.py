@@ -10,8 +10,8 @@ from conftest import make_preset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wmhseg.channels.network_input import NetworkInput
 from wmhseg.geometry import Fit, Grid, Way, turn_to
-from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.preparation.resampling import Resampling
 from wmhseg.segmentation import ensemble, postprocessing, prediction
 from wmhseg.weights.preset import Postprocessing

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from wmhseg.channels import network_input
+from wmhseg.channels.network_input import NetworkInput
 from wmhseg.checking import examine, findings
 from wmhseg.engines import interface, runtime, sharing
 from wmhseg.engines.start import start_engine
@@ -25,10 +27,9 @@ from wmhseg.io.images import Scan
 from wmhseg.io.progress import Progress, Tally
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
-from wmhseg.preparation import bad_slices, empty_planes, levels, network_input, one_grid, sizes
+from wmhseg.preparation import bad_slices, empty_planes, levels, one_grid, sizes
 from wmhseg.preparation.bad_slices import Mask
 from wmhseg.preparation.empty_planes import EmptyPlanes
-from wmhseg.preparation.network_input import NetworkInput
 from wmhseg.reporting.provenance import Provenance, scan_file
 from wmhseg.reporting.report import Report, ScaleReport
 from wmhseg.segmentation import postprocessing, prediction

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.channels.network_input import Alone, NetworkInput
 from wmhseg.engines.interface import Engine, Float
 from wmhseg.geometry import Way
 from wmhseg.io.progress import Progress
-from wmhseg.preparation.network_input import Alone, NetworkInput
 from wmhseg.segmentation import ensemble, postprocessing
 from wmhseg.weights.preset import Postprocessing
 from wmhseg.weights.store import Model

@@ -18,11 +18,12 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.channels import network_input
 from wmhseg.datasets.cases import Case
 from wmhseg.errors import MissingFileError, WmhsegError
 from wmhseg.io import pictures
 from wmhseg.io.progress import Bar
-from wmhseg.preparation import labelled, network_input
+from wmhseg.preparation import labelled
 from wmhseg.reporting.pictures import MARKED, Colour, outline
 from wmhseg.synthesis.heads import Mask, load_heads
 from wmhseg.synthesis.noise import Float

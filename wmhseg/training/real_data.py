@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.channels import network_input
+from wmhseg.channels.network_input import NetworkInput
 from wmhseg.datasets.cases import Case
 from wmhseg.datasets.contents import not_there
 from wmhseg.errors import GridMismatchError, InputError, LabelsError, MissingFileError, NoCasesError
 from wmhseg.io import checksums, files
 from wmhseg.io.progress import Progress
-from wmhseg.preparation import labelled, network_input
-from wmhseg.preparation.network_input import NetworkInput
+from wmhseg.preparation import labelled
 from wmhseg.training import augment, model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Augmentation, Plan, Run

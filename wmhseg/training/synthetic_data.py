@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.channels import network_input
 from wmhseg.io import checksums
-from wmhseg.preparation import network_input
 from wmhseg.synthesis import heads, scan
 from wmhseg.synthesis.scan import SyntheticScan
 from wmhseg.training.plan import Run, Synthesis

@@ -11,10 +11,11 @@ from conftest import Phantom, make_preset
 from heads import SPACING_MM, head
 
 import wmhseg
+from wmhseg.channels import network_input
 from wmhseg.geometry import Grid
 from wmhseg.io import images
 from wmhseg.io.images import Scan
-from wmhseg.preparation import intensity, network_input, t1_coverage
+from wmhseg.preparation import intensity, t1_coverage
 from wmhseg.weights.inputs import Input, inputs_of_channels
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.preset import Preprocessing
