@@ -16,7 +16,8 @@ from hypothesis import settings
 from wmhseg.networks.graph import Graph
 from wmhseg.networks.signature import SCAN, Signature
 from wmhseg.weights.inputs import WMH_ALONE, inputs_of_channels
-from wmhseg.weights.preset import Member, Postprocessing, Preprocessing, Preset
+from wmhseg.weights.preset import Member, Preset
+from wmhseg.weights.processing import Postprocessing, Preprocessing
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

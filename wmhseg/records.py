@@ -37,7 +37,7 @@ class MismatchError(Exception):
         super().__init__(f"{self.expected}: {self.received}")
 
 
-def added(default: float | str) -> Any:
+def added(default: float | str | tuple[()] | None) -> Any:
     """A field of a dataclass that came after the first files were written, and what they meant."""
     return field(default=default, metadata={"added": True})
 

@@ -22,7 +22,7 @@ from wmhseg.io import images
 from wmhseg.preparation import intensity
 from wmhseg.segmentation import postprocessing
 from wmhseg.weights.methods import METHODS
-from wmhseg.weights.preset import Postprocessing
+from wmhseg.weights.processing import Postprocessing
 
 _SMALLEST_BRAIN_ML = 200.0
 # Slices this far apart never hold the nearest voxel: distances then are in-plane.

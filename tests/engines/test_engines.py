@@ -24,7 +24,8 @@ from wmhseg.networks import catalogue
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import store
 from wmhseg.weights.inputs import inputs_of_channels
-from wmhseg.weights.preset import Member, Preprocessing
+from wmhseg.weights.preset import Member
+from wmhseg.weights.processing import Preprocessing
 from wmhseg.weights.store import Model
 
 pytest.importorskip("openvino", reason="the optional extra openvino is not installed")

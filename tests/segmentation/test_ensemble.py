@@ -22,7 +22,8 @@ from wmhseg.networks.graph import Graph
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import store
 from wmhseg.weights.inputs import Input, Labels
-from wmhseg.weights.preset import Member, Preprocessing
+from wmhseg.weights.preset import Member
+from wmhseg.weights.processing import Preprocessing
 from wmhseg.weights.store import Model
 
 FIELD = (3, 2)

@@ -292,7 +292,8 @@ class Segmenter:
         taken = {
             "--bias-correction": aligned.steps.bias_correction.applied,
             "--registration": aligned.t1_moved,
-            "--pixel-size": aligned.steps.pixel_size.applied,
+            "--pixel-size": aligned.steps.pixel_size.applied
+            and self.model.preset.preprocessing.pixel_mm is None,
             "--intensity-scale": any(scale.applied(name) for name in scale.scans),
         }
         names = [name for name, applied in taken.items() if applied]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from wmhseg.measures.lesions import CONNECTIVITY
-from wmhseg.weights.preset import Postprocessing
+from wmhseg.weights.processing import Postprocessing
 
 
 def end_slices(slices: int, share: float) -> int:

@@ -16,7 +16,8 @@ from wmhseg.engines.interface import Engine, Float
 from wmhseg.geometry import Way
 from wmhseg.io.progress import Progress
 from wmhseg.segmentation import ensemble, postprocessing
-from wmhseg.weights.preset import Postprocessing
+from wmhseg.weights import preset as presets
+from wmhseg.weights.processing import Postprocessing
 from wmhseg.weights.store import Model
 
 # Share of a voxel of the network's that has to be known for something to be marked in it.
@@ -64,6 +65,8 @@ def predict(
     Raises:
         ModelError: If weights are missing, damaged, or not the network's.
     """
+    _, rows, columns = inputs.way.target.shape
+    model = Model(model.folder, presets.on_slices(model.preset, rows, columns))
     post, seconds = model.preset.postprocessing, dict[str, float]()
 
     def compute() -> Float:

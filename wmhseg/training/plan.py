@@ -14,10 +14,11 @@ from typing import Literal
 from wmhseg.errors import PlanError
 from wmhseg.records import MismatchError, require
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.weights import methods
+from wmhseg.weights import methods, processing
 from wmhseg.weights import preset as presets
 from wmhseg.weights.inputs import Input, inputs_of_channels
-from wmhseg.weights.preset import NetworkOption, Postprocessing, Preprocessing, Preset
+from wmhseg.weights.preset import NetworkOption, Preset
+from wmhseg.weights.processing import Postprocessing, Preprocessing
 
 FORMAT = 1
 # A checkpoint counts steps in float32, which holds whole numbers up to 16 million.
@@ -203,7 +204,7 @@ def validate(plan: Plan) -> None:
     """
     try:
         _check_head(plan)
-        presets.check_method(plan.preprocessing, plan.postprocessing)
+        processing.check_method(plan.preprocessing, plan.postprocessing)
         _check_data(plan)
         _check_fitting(plan.fitting)
         names: list[str] = []
@@ -254,7 +255,7 @@ def _check_data(plan: Plan) -> None:
     if drawn is not None:
         require(1 <= drawn.scans <= 1000, "synthesis.scans", "1 to 1000", drawn.scans)
         require(1 <= drawn.slices <= 1000, "synthesis.slices", "1 to 1000", drawn.slices)
-        same = drawn.recipe.field == plan.preprocessing.field
+        same = plan.preprocessing.field in (None, drawn.recipe.field)
         require(same, "synthesis.recipe.field", "the field of preprocessing", drawn.recipe.field)
 
 
@@ -288,7 +289,8 @@ def _check_run(run: Run, where: str, plan: Plan) -> None:
     if plan.synthesis is not None:
         most = plan.synthesis.scans * plan.synthesis.slices
         require(run.batch <= most, f"{where}.batch", f"at most scans x slices = {most}", run.batch)
-    smallest = min(plan.preprocessing.field)
+    field = plan.preprocessing.field or (plan.synthesis and plan.synthesis.recipe.field)
+    smallest = min(field or (1024,))
     require(
         run.crop is None or 16 <= run.crop <= smallest,
         f"{where}.crop",

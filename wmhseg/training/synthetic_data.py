@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg.channels import network_input
+from wmhseg.channels import making
 from wmhseg.io import checksums
 from wmhseg.synthesis import heads, scan
 from wmhseg.synthesis.scan import SyntheticScan
@@ -103,10 +103,10 @@ class SyntheticSource:
         return draw
 
 
-def stacks_of(scan: SyntheticScan, inputs: Sequence[Input]) -> dict[str, network_input.Float]:
+def stacks_of(scan: SyntheticScan, inputs: Sequence[Input]) -> dict[str, making.Float]:
     """A synthetic scan as networks take it: port -> (slice, row, column, channel)."""
     drawn = {"FLAIR": scan.inputs[..., 0], "T1": scan.inputs[..., 1]}
-    return network_input.stacked({"z-score": drawn}, inputs)
+    return making.stacked({"z-score": drawn}, inputs)
 
 
 def slices_of_interest(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from wmhseg.weights.preset import Postprocessing, Preprocessing, Preset
+from wmhseg.weights.preset import Preset
+from wmhseg.weights.processing import Postprocessing, Preprocessing
 
 
 @dataclass(frozen=True)
