@@ -10,8 +10,15 @@ from wmhseg.networks.graph import Graph
 from wmhseg.networks.signature import Signature
 from wmhseg.networks.stacknet import stacknet
 from wmhseg.networks.unet import unet
+from wmhseg.networks.uresnet import uresnet
+from wmhseg.networks.vgg import vgg
 
-NETWORKS: dict[str, Callable[..., Graph]] = {"unet": unet, "stacknet": stacknet}
+NETWORKS: dict[str, Callable[..., Graph]] = {
+    "unet": unet,
+    "stacknet": stacknet,
+    "vgg": vgg,
+    "uresnet": uresnet,
+}
 
 
 def describe(

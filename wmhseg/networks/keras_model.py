@@ -18,6 +18,7 @@ FORMAT = "channels_last"
 Types = Literal["float32", "bfloat16"]
 """What layers compute in; weights are float32 in either."""
 
+_STARTS = {"he": "he_normal", "glorot": "glorot_uniform"}
 _POLICIES: dict[Types, str] = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -51,12 +52,14 @@ def _computing_in(types: Types) -> Iterator[None]:
 
 def _model(described: Graph) -> keras.Model:
     made: dict[str, Any] = {}
+    built: dict[str, keras.layers.Layer] = {}
     for layer in described.layers:
         taken = [made[x.name] for x in layer.inputs]
         if isinstance(layer.operation, graph.InputLayer):
             made[layer.name] = keras.Input(layer.size, name=layer.name)
         else:
-            made[layer.name] = _layer(layer)(taken if len(taken) > 1 else taken[0])
+            built[layer.name] = built[layer.shares] if layer.shares else _layer(layer)
+            made[layer.name] = built[layer.name](taken if len(taken) > 1 else taken[0])
     inputs = [made[layer.name] for layer in described.inputs]
     return keras.Model(
         inputs if len(inputs) > 1 else inputs[0], made[described.output.name], name=described.name
@@ -69,33 +72,53 @@ def _layer(layer: Layer) -> keras.layers.Layer:
     match layer.operation:
         case graph.Convolution():
             return _convolution(layer.operation, where)
-        case graph.GrowingConvolution(filters, kernel):
+        case graph.GrowingConvolution(filters, kernel, bias):
             return layers.Conv2DTranspose(
-                filters, kernel, strides=2, padding="same", use_bias=False, **where
+                filters, kernel, strides=2, padding="same", use_bias=bias, **where
             )
         case graph.BatchNorm(epsilon):
             return layers.BatchNormalization(epsilon=epsilon, name=layer.name)
-        case graph.MaxPool():
-            return layers.MaxPooling2D(2, **where)
-        case graph.Doubling():
-            return layers.UpSampling2D(2, interpolation="nearest", **where)
         case graph.Concatenation():
             return layers.Concatenate(name=layer.name)
         case graph.Addition():
             return layers.Add(name=layer.name)
+        case graph.Scaling(factor):
+            return layers.Rescaling(factor, name=layer.name)
+        case graph.Dropout(share):
+            return layers.Dropout(share, name=layer.name)
+        case graph.Relu():
+            return layers.Activation("relu", name=layer.name)
+        case _:
+            return _resizing(layer.operation, where)
+
+
+def _resizing(operation: graph.Operation, where: dict[str, Any]) -> keras.layers.Layer:
+    """What changes rows and columns alone."""
+    match operation:
+        case graph.MaxPool():
+            return layers.MaxPooling2D(2, **where)
+        case graph.MeanPool(side, stride):
+            return layers.AveragePooling2D(side, strides=stride, padding="valid", **where)
+        case graph.Doubling():
+            return layers.UpSampling2D(2, interpolation="nearest", **where)
+        case graph.Enlarging(factor):
+            return layers.UpSampling2D(factor, interpolation="bilinear", **where)
         case graph.Crop(sides):
             return layers.Cropping2D(sides, **where)
         case graph.Pad(sides):
             return layers.ZeroPadding2D(sides, **where)
         case _:
-            return layers.Activation("relu", name=layer.name)
+            raise TypeError(f"A known operation was expected. Received: {operation}.")
 
 
 def _convolution(operation: graph.Convolution, where: dict[str, Any]) -> keras.layers.Layer:
+    where |= {
+        "padding": operation.padding,
+        "dilation_rate": operation.dilation,
+        "use_bias": operation.bias,
+    }
     size = operation.filters, operation.kernel
     if operation.activation is not None:
         # float32 whatever the policy, so that probabilities near 0 and 1 keep their digits.
-        return layers.Conv2D(
-            *size, padding="same", activation=operation.activation, dtype="float32", **where
-        )
-    return layers.Conv2D(*size, padding="same", kernel_initializer="he_normal", **where)
+        return layers.Conv2D(*size, activation=operation.activation, dtype="float32", **where)
+    return layers.Conv2D(*size, kernel_initializer=_STARTS[operation.start], **where)
