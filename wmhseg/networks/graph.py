@@ -251,8 +251,9 @@ def _size(operation: Operation, inputs: list[Size]) -> Size:
         case Concatenation():
             return (*inputs[0][:2], sum(size[2] for size in inputs))
     rows, columns = (_side(operation, axis, inputs[0][axis]) for axis in (0, 1))
-    convolution = isinstance(operation, Convolution | GrowingConvolution)
-    return rows, columns, operation.filters if convolution else inputs[0][2]
+    if isinstance(operation, Convolution | GrowingConvolution):
+        return rows, columns, operation.filters
+    return rows, columns, inputs[0][2]
 
 
 def _side(operation: Operation, axis: int, pixels: int) -> int:

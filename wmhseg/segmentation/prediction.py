@@ -77,6 +77,8 @@ def predict(
         if inputs.alone is not None:
             kept = postprocessing.kept_slices(len(probability), post, inputs.head)
             _replace(probability, inputs.alone, kept, model, engine)
+        if inputs.within is not None:
+            probability[~inputs.within] = 0
         seconds["predict"] = time.perf_counter() - started
         return probability
 
