@@ -157,6 +157,15 @@ class Dropout:
 
 
 @dataclass(frozen=True)
+class Inside:
+    """Leaves probabilities where a scan holds something, and makes the first label sure elsewhere.
+
+    It takes the probabilities, and an input layer of the same rows and columns; a pixel of which
+    all channels are 0 is outside.
+    """
+
+
+@dataclass(frozen=True)
 class Crop:
     """Leaves out rows and columns at the sides."""
 
@@ -184,6 +193,7 @@ Operation = (
     | Addition
     | Scaling
     | Dropout
+    | Inside
     | Crop
     | Pad
 )
@@ -251,8 +261,9 @@ def _size(operation: Operation, inputs: list[Size]) -> Size:
         case Concatenation():
             return (*inputs[0][:2], sum(size[2] for size in inputs))
     rows, columns = (_side(operation, axis, inputs[0][axis]) for axis in (0, 1))
-    convolution = isinstance(operation, Convolution | GrowingConvolution)
-    return rows, columns, operation.filters if convolution else inputs[0][2]
+    if isinstance(operation, Convolution | GrowingConvolution):
+        return rows, columns, operation.filters
+    return rows, columns, inputs[0][2]
 
 
 def _side(operation: Operation, axis: int, pixels: int) -> int:
