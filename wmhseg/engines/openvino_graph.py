@@ -56,14 +56,23 @@ def _node(layer: Layer, taken: list[Any], tensors: Tensors, batch: int) -> Any:
             return opset13.concat(taken, 1)
         case graph.Addition():
             return opset13.add(*taken)
-        case graph.Scaling(factor):
-            return opset13.multiply(taken[0], opset13.constant(np.float32(factor)))
-        case graph.Dropout():
-            return taken[0]
-        case graph.Relu():
-            return opset13.relu(taken[0])
+        case graph.Inside():
+            return _inside(*taken)
         case _:
-            return _resized(layer, taken[0])
+            return _alone(layer, taken[0])
+
+
+def _alone(layer: Layer, taken: Any) -> Any:
+    """What looks at every value alone, or changes rows and columns."""
+    match layer.operation:
+        case graph.Scaling(factor):
+            return opset13.multiply(taken, opset13.constant(np.float32(factor)))
+        case graph.Dropout():
+            return taken
+        case graph.Relu():
+            return opset13.relu(taken)
+        case _:
+            return _resized(layer, taken)
 
 
 def _resized(layer: Layer, taken: Any) -> Any:
@@ -88,6 +97,15 @@ def _resized(layer: Layer, taken: Any) -> Any:
             return opset13.slice(taken, start, stop, _whole([1, 1]), _whole([2, 3]))
         case _:
             raise TypeError(f"A known operation was expected. Received: {layer.operation}.")
+
+
+def _inside(probability: Any, scan: Any) -> Any:
+    """Probabilities where a channel of the scan is not 0; elsewhere the first label is sure."""
+    something = opset13.not_equal(scan, opset13.constant(np.float32(0)))
+    inside = opset13.reduce_logical_or(something, _whole([1]), True)
+    sure = np.zeros((1, probability.get_output_shape(0)[1], 1, 1), np.float32)
+    sure[:, 0] = 1
+    return opset13.select(inside, probability, _constant(sure))
 
 
 def _enlarged(taken: Any, factor: int, how: str) -> Any:

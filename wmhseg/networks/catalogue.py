@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from wmhseg.errors import PresetError
 from wmhseg.networks.graph import Graph
+from wmhseg.networks.location import location
 from wmhseg.networks.signature import Signature
 from wmhseg.networks.stacknet import stacknet
 from wmhseg.networks.unet import unet
@@ -18,6 +19,7 @@ NETWORKS: dict[str, Callable[..., Graph]] = {
     "stacknet": stacknet,
     "vgg": vgg,
     "uresnet": uresnet,
+    "location": location,
 }
 
 

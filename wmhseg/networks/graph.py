@@ -157,6 +157,15 @@ class Dropout:
 
 
 @dataclass(frozen=True)
+class Inside:
+    """Leaves probabilities where a scan holds something, and makes the first label sure elsewhere.
+
+    It takes the probabilities, and an input layer of the same rows and columns; a pixel of which
+    all channels are 0 is outside.
+    """
+
+
+@dataclass(frozen=True)
 class Crop:
     """Leaves out rows and columns at the sides."""
 
@@ -184,6 +193,7 @@ Operation = (
     | Addition
     | Scaling
     | Dropout
+    | Inside
     | Crop
     | Pad
 )

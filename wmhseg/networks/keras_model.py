@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from wmhseg.networks import graph
 from wmhseg.networks.graph import Graph, Layer
@@ -58,7 +58,7 @@ def _model(described: Graph) -> keras.Model:
         if isinstance(layer.operation, graph.InputLayer):
             made[layer.name] = keras.Input(layer.size, name=layer.name)
         else:
-            built[layer.name] = built[layer.shares] if layer.shares else _layer(layer)
+            built[layer.name] = _again(layer, built) if layer.shares else _layer(layer)
             made[layer.name] = built[layer.name](taken if len(taken) > 1 else taken[0])
     inputs = [made[layer.name] for layer in described.inputs]
     return keras.Model(
@@ -86,6 +86,8 @@ def _layer(layer: Layer) -> keras.layers.Layer:
             return layers.Rescaling(factor, name=layer.name)
         case graph.Dropout(share):
             return layers.Dropout(share, name=layer.name)
+        case graph.Inside():
+            return _Inside(name=layer.name, dtype="float32")
         case graph.Relu():
             return layers.Activation("relu", name=layer.name)
         case _:
@@ -109,6 +111,44 @@ def _resizing(operation: graph.Operation, where: dict[str, Any]) -> keras.layers
             return layers.ZeroPadding2D(sides, **where)
         case _:
             raise TypeError(f"A known operation was expected. Received: {operation}.")
+
+
+def _again(layer: Layer, built: dict[str, keras.layers.Layer]) -> keras.layers.Layer:
+    """A layer that uses the variables of an earlier one; convolutions may differ in dilation."""
+    owner = built[layer.shares or layer.name]
+    if isinstance(layer.operation, graph.Convolution):
+        return _ConvolvingAgain(owner, layer.operation, name=layer.name)
+    return owner
+
+
+class _ConvolvingAgain(layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """A convolution with another layer's kernel and bias."""
+
+    def __init__(self, owner: Any, operation: graph.Convolution, name: str) -> None:
+        super().__init__(name=name)
+        self.owner, self.operation = owner, operation
+
+    def call(self, taken: Any) -> Any:
+        """Takes and gives (slice, row, column, map)."""
+        made = ops.conv(
+            taken,
+            self.owner.kernel,
+            padding=self.operation.padding,
+            data_format=FORMAT,
+            dilation_rate=self.operation.dilation,
+        )
+        return ops.add(made, self.owner.bias) if self.operation.bias else made
+
+
+class _Inside(layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """See ``graph.Inside``."""
+
+    def call(self, taken: list[Any]) -> Any:
+        """Takes probabilities and what is 0 outside; (slice, row, column, channel) each."""
+        probability, scan = taken
+        inside = ops.any(ops.not_equal(scan, 0), axis=-1, keepdims=True)
+        sure = ops.one_hot(0, probability.shape[-1], dtype="float32")
+        return ops.where(inside, probability, sure)
 
 
 def _convolution(operation: graph.Convolution, where: dict[str, Any]) -> keras.layers.Layer:
