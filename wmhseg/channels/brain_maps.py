@@ -54,7 +54,8 @@ class BrainMaps:
         brain: The brain, made of the other two maps.
         origin_mm: LPS position of the first voxel, (z, y, x).
         spacing_mm: Distance between slices, rows and columns.
-        points_mm: (n, 3) places where a scan is compared with a composed picture, and
+        points_mm: (n, 3) places in the brain, beside it and above, where a scan is compared with
+            a composed picture, and
         pictures: Scan, "T1" or "FLAIR" -> (n,) the picture there.
     """
 
@@ -98,6 +99,7 @@ def compose(maps: Mapping[str, Float], origin_mm: Triple, spacing_mm: Triple) ->
     shrunk = ndimage.distance_transform_edt(grown, spacing_mm) > _HULL_MM - _CORTEX_MM
     brain = intensity.fill_holes(shrunk)[room:-room, room:-room, room:-room]
     near = ndimage.distance_transform_edt(~brain, spacing_mm) <= _RIM_MM
+    near &= brain | ~_has_brain_above(brain)
     steps = [max(1, round(_GRID_MM / s)) for s in spacing_mm]
     index = np.argwhere(near[tuple(slice(None, None, step) for step in steps)]) * steps
     pictures = {}
@@ -115,3 +117,9 @@ def compose(maps: Mapping[str, Float], origin_mm: Triple, spacing_mm: Triple) ->
         points_mm=index * np.array(spacing_mm) + np.array(origin_mm),
         pictures=pictures,
     )
+
+
+def _has_brain_above(brain: Mask) -> Mask:
+    """Cerebellum, brain stem, eyes, or neck: the maps know nothing of them."""
+    above: Mask = np.flip(np.logical_or.accumulate(np.flip(brain, 0), 0), 0)
+    return above

@@ -106,11 +106,10 @@ def columns(
     Returns:
         By the names in NAMES: (voxel,), 0 to 1 over the brain, in the order of ``brain``.
     """
-    atlas_mm = placed.atlas_mm(np.argwhere(brain), spacing_mm)
+    places = placed.coordinates_mm(brain.shape, spacing_mm)
     fluid = placement.mapped(maps.ventricles, maps, placed, brain.shape, spacing_mm) > 0.5
-    left = np.zeros(brain.shape, bool)
-    left[fluid] = placed.atlas_mm(np.argwhere(fluid), spacing_mm)[:, _X] > 0
-    made = dict(zip("zyx", atlas_mm.T, strict=True))
+    left = fluid & (places[_X] > 0)
+    made = {axis: place[brain] for axis, place in zip("zyx", places, strict=True)}
     for name, mask in (
         ("left-ventricle", left),
         ("right-ventricle", fluid & ~left),

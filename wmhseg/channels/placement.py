@@ -52,6 +52,25 @@ class Placement:
     offset_mm: Doubles
     quality: float = 1.0
 
+    def coordinates_mm(self, shape: tuple[int, ...], spacing_mm: Triple) -> tuple[Float, ...]:
+        """Position of every voxel in the maps' space.
+
+        Args:
+            shape: Slices, rows, columns.
+            spacing_mm: The scan's.
+
+        Returns:
+            z, y and x, LPS mm, each (slice, row, column).
+        """
+        made = []
+        for line, start in zip(self.matrix, self.offset_mm, strict=True):
+            z, y, x = (
+                (np.arange(n) * (mm * factor)).astype(np.float32)
+                for n, mm, factor in zip(shape, spacing_mm, line, strict=True)
+            )
+            made.append((z[:, None, None] + np.float32(start)) + y[:, None] + x)
+        return tuple(made)
+
     def atlas_mm(self, voxels: npt.NDArray[np.integer], spacing_mm: Triple) -> Float:
         """Positions of voxels in the maps' space.
 
