@@ -45,8 +45,8 @@ from wmhseg.scoring.score import Scoring
 from wmhseg.segmentation.prediction import from_probability
 from wmhseg.training import plan as plans
 from wmhseg.training import session
+from wmhseg.training.batches.synthetic_data import SyntheticData
 from wmhseg.training.fit import Running
-from wmhseg.training.synthetic_data import SyntheticData
 from wmhseg.weights import preset
 from wmhseg.weights.store import Model
 

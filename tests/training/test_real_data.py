@@ -12,9 +12,9 @@ from conftest import Phantom, write_case, write_scan
 
 from wmhseg.datasets import cases
 from wmhseg.errors import InputError, LabelsError, NoCasesError
-from wmhseg.training import real_data, split
+from wmhseg.training.batches import real_data, split
+from wmhseg.training.batches.real_data import ScanData, ScanSource, read_case
 from wmhseg.training.plan import Augmentation, Run
-from wmhseg.training.real_data import ScanData, ScanSource, read_case
 from wmhseg.training.recipes import PLANS
 
 PLAN = replace(

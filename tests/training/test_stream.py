@@ -19,10 +19,14 @@ from wmhseg.errors import MissingFileError, TrainingFailedError
 from wmhseg.synthesis import heads, scan
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.synthesis.scan import SyntheticScan
-from wmhseg.training import stream, synthetic_data
+from wmhseg.training.batches import stream, synthetic_data
+from wmhseg.training.batches.stream import TrainingBatch, produced
+from wmhseg.training.batches.synthetic_data import (
+    SyntheticData,
+    SyntheticSource,
+    slices_of_interest,
+)
 from wmhseg.training.plan import Run, Synthesis
-from wmhseg.training.stream import TrainingBatch, produced
-from wmhseg.training.synthetic_data import SyntheticData, SyntheticSource, slices_of_interest
 from wmhseg.weights.inputs import inputs_of_channels
 
 BOTH = inputs_of_channels(2, "zero")

@@ -23,11 +23,11 @@ from wmhseg.errors import TrainingFailedError
 from wmhseg.io import files
 from wmhseg.networks import catalogue, variables
 from wmhseg.training import checkpoint, growth, keras_setup, model_folder
+from wmhseg.training.batches.stream import BatchSource, produced
 from wmhseg.training.checkpoint import RunState
 from wmhseg.training.growth import Start
 from wmhseg.training.journal import Journal
 from wmhseg.training.plan import Plan, Run
-from wmhseg.training.stream import BatchSource, produced
 
 if TYPE_CHECKING:
     from wmhseg.training.validation import ValidationCases

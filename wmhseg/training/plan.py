@@ -27,7 +27,7 @@ MAX_STEPS = 10_000_000
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How real slices are varied; see ``wmhseg.training.augment``.
+    """How real slices are varied; see ``wmhseg.training.batches.augment``.
 
     Attributes:
         copies: How often a slice is seen in an epoch: once as it is, the other times varied.

@@ -14,12 +14,12 @@ from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import PlotsUnavailableError, ResumeError
 from wmhseg.io import checksums, files, stamps
 from wmhseg.training import curves, model_folder, plan_files
+from wmhseg.training.batches.stream import BatchSource
 from wmhseg.training.fit import Running, TrainingJob, fit
 from wmhseg.training.growth import Start
 from wmhseg.training.journal import read
 from wmhseg.training.model_folder import Facts
 from wmhseg.training.plan import Plan, Run
-from wmhseg.training.stream import BatchSource
 from wmhseg.training.validation import ValidationCases
 from wmhseg.version import __version__
 from wmhseg.weights import store, tensor_files

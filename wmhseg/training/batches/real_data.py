@@ -23,11 +23,12 @@ from wmhseg.errors import GridMismatchError, InputError, LabelsError, MissingFil
 from wmhseg.io import checksums, files
 from wmhseg.io.progress import Progress
 from wmhseg.preparation import labelled
-from wmhseg.training import augment, model_folder
+from wmhseg.training import model_folder
 from wmhseg.training import plan as plans
+from wmhseg.training.batches import augment
+from wmhseg.training.batches.split import PatientCase, Split
+from wmhseg.training.batches.stream import TrainingBatch, as_batch, crop
 from wmhseg.training.plan import Augmentation, Plan, Run
-from wmhseg.training.split import PatientCase, Split
-from wmhseg.training.stream import TrainingBatch, as_batch, crop
 from wmhseg.weights.inputs import Input
 
 

@@ -16,8 +16,8 @@ from wmhseg.channels import making
 from wmhseg.io import checksums
 from wmhseg.synthesis import heads, scan
 from wmhseg.synthesis.scan import SyntheticScan
+from wmhseg.training.batches.stream import TrainingBatch, as_batch, crop
 from wmhseg.training.plan import Run, Synthesis
-from wmhseg.training.stream import TrainingBatch, as_batch, crop
 from wmhseg.weights.inputs import Input
 
 
