@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluation import peers
 from evaluation.baselines.contenders import BASELINES, Sources, make_baselines
 from evaluation.contender import Contender, member_models, network
 from evaluation.segment_and_score import Evaluation, evaluate
@@ -47,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=BASELINES,
         default=[],
         help="also methods without deep learning; they need --labels and --priors",
+    )
+    parser.add_argument(
+        "--peers", type=Path, help="also published masks of other tools: <case>/wmh_<tool>.nii.gz"
     )
     parser.add_argument("--labels", type=Path, help="whole-head label maps, for synthetic scans")
     parser.add_argument("--priors", type=Path, help="probability maps on the MNI grid")
@@ -124,7 +128,8 @@ def _contenders(arguments: argparse.Namespace, console: Console) -> list[Contend
     if arguments.flair_only:
         able = [model for model in models if model.preset.works_without_t1]
         contenders += [network(m, options, flair_only=True) for m in able]
-    return contenders + _baselines(arguments, console)
+    contenders += _baselines(arguments, console)
+    return contenders + (peers.peers(arguments.peers) if arguments.peers else [])
 
 
 def main(argv: Sequence[str] | None = None, contenders: Sequence[Contender] | None = None) -> int:
