@@ -70,6 +70,7 @@ def task(folder: Path, plan: Plan = PLAN, **changes: Any) -> TrainingJob:
         "per_epoch": None,
         "source": lambda seed: Bright(seed, run.batch),
         "start": None,
+        "field": (run.crop, run.crop),
         "folder": folder,
     }
     return TrainingJob(**(values | changes))

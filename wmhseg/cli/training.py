@@ -93,7 +93,7 @@ def _train(arguments: argparse.Namespace) -> int:
         with files.without_empty_folders(Path(arguments.output)):
             return _train_on_scans(arguments, plan, plan.augmentation, running, console)
     assert plan.synthesis is not None
-    data = SyntheticData(Path(arguments.labels), plan.synthesis, plan.inputs)
+    data = SyntheticData(Path(arguments.labels), plan)
     if arguments.check:
         print("\n".join([*data.describe(), f"{len(data.identity())} files read"]))
         return errors.EXIT_OK

@@ -36,6 +36,9 @@ class Data(Protocol):
     def per_epoch(self, run: Run) -> int | None:
         """Batches in a pass through the data; None where there is no such thing."""
 
+    def field(self, run: Run) -> tuple[int, int]:
+        """Rows and columns of what a run is shown."""
+
     def source(self, run: Run, seed: tuple[int, ...]) -> BatchSource:
         """Batches for a run."""
 
@@ -172,6 +175,7 @@ def _finish(
         per_epoch=per_epoch,
         source=lambda seed: session.data.source(run, seed),
         start=_start(session, run),
+        field=session.data.field(run),
         folder=session.output,
     )
     say(f"{run.name}: {job.steps} steps of {run.batch} slices")
@@ -185,7 +189,7 @@ def _start(session: Session, run: Run) -> Start | None:
         return None
     earlier = [other for other in session.plan.runs if other.name == run.start_from]
     path = _weights_of(session.output, earlier[0]) if earlier else Path(run.start_from)
-    inputs = session.plan.inputs if earlier else inputs_beside(path)
+    inputs = session.plan.network_inputs if earlier else inputs_beside(path)
     return Start(path.name, tensor_files.read_tensors(path), inputs)
 
 
@@ -203,7 +207,7 @@ def inputs_beside(path: Path) -> tuple[Input, ...] | None:
     if plan.is_file():
         made = plan_files.from_json(plan.read_text("utf-8", "replace"))
         if path.stem in {run.name for run in made.runs}:
-            return made.inputs
+            return made.network_inputs
     return None
 
 

@@ -5,20 +5,29 @@ Processes that draw import this module, so it must not load Keras.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wmhseg.channels import making
+from wmhseg.geometry import Fit, Grid
 from wmhseg.io import checksums
+from wmhseg.preparation import intensity
 from wmhseg.synthesis import heads, scan
-from wmhseg.synthesis.scan import SyntheticScan
+from wmhseg.synthesis.recipe import Recipe
+from wmhseg.synthesis.scan import Drawing, SyntheticScan
+from wmhseg.training import classes, model_folder
 from wmhseg.training.batches.stream import TrainingBatch, as_batch, crop
-from wmhseg.training.plan import Run, Synthesis
-from wmhseg.weights.inputs import Input
+from wmhseg.training.plan import Plan, Run, Synthesis
+from wmhseg.weights.inputs import How, Input
+from wmhseg.weights.preset import Preset
+
+Stacks = dict[str, making.Float]
+"""Port -> (slice, row, column, channel)."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +36,11 @@ class SyntheticData:
 
     Attributes:
         labels: Folder of whole-head label maps.
-        synthesis: How scans are drawn and mixed.
-        inputs: What the networks take.
+        plan: How scans are drawn, mixed and shown; it has ``synthesis``.
     """
 
     labels: Path
-    synthesis: Synthesis
-    inputs: tuple[Input, ...]
+    plan: Plan
 
     def identity(self) -> dict[str, str]:
         """Checksum of every label map."""
@@ -42,13 +49,23 @@ class SyntheticData:
             for path in self._maps()
         }
 
+    @property
+    def _synthesis(self) -> Synthesis:
+        assert self.plan.synthesis is not None
+        return self.plan.synthesis
+
     def per_epoch(self, run: Run) -> int | None:
         """None: a synthetic scan is never seen twice."""
         return None
 
+    def field(self, run: Run) -> tuple[int, int]:
+        """Rows and columns of what a run is shown."""
+        return (run.crop, run.crop) if run.crop else self._synthesis.recipe.field
+
     def source(self, run: Run, seed: tuple[int, ...]) -> SyntheticSource:
         """Batches for a run."""
-        return SyntheticSource(self.labels, self.synthesis, run.batch, run.crop, self.inputs, seed)
+        shown = model_folder.preset_of(self.plan, ())
+        return SyntheticSource(self.labels, self._synthesis, run.batch, run.crop, shown, seed)
 
     def describe(self) -> list[str]:
         """What a model card says about the data."""
@@ -68,7 +85,7 @@ class SyntheticSource:
         synthesis: How scans are drawn and mixed.
         batch: Slices a batch.
         crop: Side of the crop in pixels, None for whole slices.
-        inputs: What the networks take.
+        shown: What networks take of a scan, and what they say.
         seed: The run's seed and the attempt.
     """
 
@@ -76,7 +93,7 @@ class SyntheticSource:
     synthesis: Synthesis
     batch: int
     crop: int | None
-    inputs: tuple[Input, ...]
+    shown: Preset
     seed: tuple[int, ...]
 
     @property
@@ -92,10 +109,12 @@ class SyntheticSource:
             rng = np.random.default_rng(np.random.SeedSequence([*self.seed, block]))
             pool = []
             for _ in range(self.synthesis.scans):
-                made = scan.make_scan(rng, anatomies, self.synthesis.recipe)
-                (stack,) = stacks_of(made, self.inputs).values()  # plans have one input layer
-                for index in slices_of_interest(rng, made.target, self.synthesis.slices):
-                    pool.append(crop(rng, stack[index], made.target[index], self.crop))
+                drawing = scan.draw_scan(rng, anatomies, self.synthesis.recipe)
+                (stack,) = as_shown(rng, drawing, self.synthesis.recipe, self.shown).values()
+                numbers = numbers_of(drawing)
+                target = classes.targets(numbers, self.shown.labels)
+                for index in slices_of_interest(rng, numbers > 0, self.synthesis.slices):
+                    pool.append(crop(rng, stack[index], target[index], self.crop))
             order = rng.permutation(len(pool))
             for first in range(0, self.per_block * self.batch, self.batch):
                 yield as_batch([pool[index] for index in order[first : first + self.batch]])
@@ -103,8 +122,50 @@ class SyntheticSource:
         return draw
 
 
-def stacks_of(scan: SyntheticScan, inputs: Sequence[Input]) -> dict[str, making.Float]:
-    """A synthetic scan as networks take it: port -> (slice, row, column, channel)."""
+def as_shown(rng: np.random.Generator, drawing: Drawing, recipe: Recipe, shown: Preset) -> Stacks:
+    """A synthetic scan as networks take it, by the functions of inference.
+
+    Args:
+        rng: Source of randomness, where ``scan.draw_scan`` left it.
+        drawing: What was drawn, of the networks' field.
+        recipe: Says how often T1 is missing.
+        shown: The model: its inputs and its preprocessing.
+    """
+    method = shown.preprocessing
+    volumes = {"FLAIR": drawing.flair, "T1": drawing.t1}
+    made: dict[How, Mapping[str, npt.NDArray[Any]]] = {}
+    if any(one.how == "z-score" for one in shown.inputs):
+        made["z-score"] = {
+            name: scan.normalise(rng, volume, method) for name, volume in volumes.items()
+        }
+    without_t1 = rng.random() < recipe.without_t1
+    if without_t1 or not shown.takes_t1:
+        del volumes["T1"]
+    others = tuple(one for one in shown.inputs if one.how != "z-score")
+    if others:
+        if method.ceiling is not None:
+            volumes = {k: intensity.limit(v, method.ceiling) for k, v in volumes.items()}
+        slices, rows, columns = drawing.flair.shape
+        fit = Fit(Grid((slices, rows, columns), drawing.spacing_mm), (rows, columns))
+        made |= making.made(volumes, fit, replace(shown, inputs=others))
+    given = {
+        how: {name: volume for name, volume in scans.items() if name != "T1" or not without_t1}
+        for how, scans in made.items()
+    }
+    return making.stacked(given, shown.inputs)
+
+
+def numbers_of(drawing: Drawing) -> npt.NDArray[np.uint8]:
+    """What a mask of a drawn scan would hold: 0, 1 for WMH, 2 for stroke."""
+    numbers: npt.NDArray[np.uint8] = drawing.target.astype(np.uint8)
+    stroke = getattr(drawing, "stroke", None)
+    if stroke is not None:
+        numbers[stroke] = classes.NAMES.index(classes.STROKE)
+    return numbers
+
+
+def stacks_of(scan: SyntheticScan, inputs: Sequence[Input]) -> Stacks:
+    """A normalised synthetic scan as networks of z-scores take it."""
     drawn = {"FLAIR": scan.inputs[..., 0], "T1": scan.inputs[..., 1]}
     return making.stacked({"z-score": drawn}, inputs)
 
