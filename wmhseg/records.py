@@ -156,6 +156,7 @@ _COMPOUND: dict[Any, Callable[[tuple[Any, ...], Any, str], Any]] = {
     dict: _parse_object,
     tuple: _parse_tuple,
     types.UnionType: _parse_union,
+    typing.Union: _parse_union,  # what "Literal[...] | None" is
 }
 
 
