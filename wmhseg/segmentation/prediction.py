@@ -87,8 +87,8 @@ def predict(
         kept = postprocessing.kept_slices(len(maps[WMH]), post, inputs.head)
         _replace(maps, inputs.alone, kept, model, engine)
     if inputs.within is not None:
-        for one in maps.values():
-            one[~inputs.within] = 0
+        for probability in maps.values():
+            probability[~inputs.within] = 0
     seconds["predict"] = time.perf_counter() - started
 
     started = time.perf_counter()
