@@ -87,8 +87,9 @@ evaluate: $(VENV)/.dev ## segment and score the cases of DATA=DIR (default: the 
 train: $(VENV)/.dev ## train on the scans of DATA=DIR, or on synthetic ones from LABELS=DIR (goes on where it stopped)
 	$(BIN)/wmhseg train $(if $(DATA),--data $(DATA),--labels $(LABELS)) --output $(OUT)/train $(TRAIN)
 
-bench: $(VENV)/.dev ## time all engines against the naive Keras way (BENCH=--quick: a smoke test)
+bench: $(VENV)/.dev ## time all engines against the naive Keras way, and every model (BENCH=--quick: a smoke test)
 	$(BIN)/python -m benchmarks.speed $(BENCH)
+	$(BIN)/python -m benchmarks.end_to_end --runs $(if $(findstring quick,$(BENCH)),1,3)
 	@echo "a batch against single runs: $(BIN)/python -m benchmarks.batch"
 
 # Which list of packages the image gets.

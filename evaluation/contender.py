@@ -24,12 +24,18 @@ class Contender:
         about: What it is and what it was trained on.
         identity: Changes whenever its masks could change.
         segment: Segments a case and writes the mask to a path.
+        only: Names of the cases that it can be asked for; None: all.
     """
 
     name: str
     about: str
     identity: str
     segment: Callable[[Case, Path], None]
+    only: frozenset[str] | None = None
+
+    def takes(self, case: Case) -> bool:
+        """Whether it can be asked for a case."""
+        return self.only is None or case.name in self.only
 
 
 def network(

@@ -36,7 +36,7 @@ from wmhseg.synthesis import contact_sheet
 from wmhseg.synthesis.heads import Head, load_heads
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.synthesis.scan import as_seen, draw_scan
-from wmhseg.training import synthetic_data
+from wmhseg.training.batches import synthetic_data
 from wmhseg.weights import store
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.store import Model

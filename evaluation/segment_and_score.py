@@ -6,7 +6,7 @@ Masks go to OUTPUT/<contender>/<case>/result.nii.gz. What has not changed is not
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -108,6 +108,13 @@ def _evaluate_one(
 ) -> Overview:
     folder = evaluation.output / contender.name
     files.check_writable(folder)
+    cases = tuple(case for case in evaluation.cases if contender.takes(case))
+    if not cases:
+        raise errors.NoCasesError(
+            f"At least one case was expected that there is a mask of {contender.name} for",
+            received=", ".join(case.name for case in evaluation.cases) or "no case",
+        )
+    evaluation = replace(evaluation, cases=cases)
     with console.progress(f"{contender.name}: segmenting", "cases") as show:
         failures = _segment_all(evaluation, contender, folder, show)
     paired, _ = pair_results(evaluation.cases, folder)

@@ -43,10 +43,9 @@ from wmhseg.geometry import Fit, Way
 from wmhseg.io import files, images
 from wmhseg.scoring.score import Scoring
 from wmhseg.segmentation.prediction import from_probability
-from wmhseg.training import plan as plans
-from wmhseg.training import session
+from wmhseg.training import plan_checks, session
+from wmhseg.training.batches.synthetic_data import SyntheticData
 from wmhseg.training.fit import Running
-from wmhseg.training.synthetic_data import SyntheticData
 from wmhseg.weights import preset
 from wmhseg.weights.store import Model
 
@@ -56,9 +55,9 @@ THIN_MM = 2.0
 def train(setup: StudySetup, variant: Variant, say: Any, members: int = 1) -> Model:
     """Trains a variant, or takes it as it is if it was trained before."""
     plan = plan_of(setup, variant, members)
-    plans.validate(plan)
+    plan_checks.validate(plan)
     assert plan.synthesis is not None
-    data = SyntheticData(setup.labels, plan.synthesis, plan.inputs)
+    data = SyntheticData(setup.labels, plan)
     output = setup.output / "training" / variant.name
     command = "python -m evaluation.study"
     return session.train(session.Session(plan, data, output, command, {}), Running(), say)

@@ -50,6 +50,7 @@ ROOMS: dict[str, set[str]] = {
     "matplotlib": {"scoring.figures"},
     "rich": {"io.progress"},
     "PIL": {"io.pictures", "reporting.lettering", "reporting.sheet"},
+    "skimage": {"channels.making"},
     "sklearn": set(),  # the baselines in evaluation/ only
 }  # fmt: skip
 FORBIDDEN = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "yaml"}

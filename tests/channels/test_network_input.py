@@ -11,14 +11,14 @@ from conftest import Phantom, make_preset
 from heads import SPACING_MM, head
 
 import wmhseg
-from wmhseg.channels import network_input
+from wmhseg.channels import making, network_input
 from wmhseg.geometry import Grid
 from wmhseg.io import images
 from wmhseg.io.images import Scan
 from wmhseg.preparation import intensity, t1_coverage
 from wmhseg.weights.inputs import Input, inputs_of_channels
 from wmhseg.weights.methods import METHODS
-from wmhseg.weights.preset import Preprocessing
+from wmhseg.weights.processing import Preprocessing
 
 FLAIR = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 T1 = -FLAIR
@@ -32,7 +32,7 @@ INPUTS = (
 
 
 def test_channels_come_in_the_order_of_the_list_port_by_port() -> None:
-    stacks = network_input.stacked({"z-score": {"FLAIR": FLAIR, "T1": T1}}, INPUTS)
+    stacks = making.stacked({"z-score": {"FLAIR": FLAIR, "T1": T1}}, INPUTS)
     assert list(stacks) == ["near", "far"]
     np.testing.assert_array_equal(stacks["near"], np.stack([FLAIR, T1], -1))
     np.testing.assert_array_equal(stacks["far"], np.stack([T1, FLAIR], -1))
@@ -40,7 +40,7 @@ def test_channels_come_in_the_order_of_the_list_port_by_port() -> None:
 
 
 def test_a_scan_that_is_not_there_leaves_zeros() -> None:
-    stacks = network_input.stacked({"z-score": {"FLAIR": FLAIR}}, INPUTS)
+    stacks = making.stacked({"z-score": {"FLAIR": FLAIR}}, INPUTS)
     np.testing.assert_array_equal(stacks["near"], np.stack([FLAIR, 0 * FLAIR], -1))
     np.testing.assert_array_equal(stacks["far"], np.stack([0 * FLAIR, FLAIR], -1))
 

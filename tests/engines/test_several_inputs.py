@@ -22,7 +22,8 @@ from wmhseg.networks.signature import Signature
 from wmhseg.segmentation import ensemble
 from wmhseg.weights import store
 from wmhseg.weights.inputs import Input, Labels
-from wmhseg.weights.preset import Member, Postprocessing, Preprocessing
+from wmhseg.weights.preset import Member
+from wmhseg.weights.processing import Postprocessing, Preprocessing
 from wmhseg.weights.store import Model
 
 pytest.importorskip("openvino", reason="the optional extra openvino is not installed")

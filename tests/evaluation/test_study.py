@@ -18,8 +18,7 @@ from wmhseg.geometry import Grid
 from wmhseg.io import images
 from wmhseg.scoring import table
 from wmhseg.scoring.table import Score
-from wmhseg.training import plan as plans
-from wmhseg.training import recipes
+from wmhseg.training import plan_checks, recipes
 from wmhseg.weights import preset, store
 from wmhseg.weights.store import Model
 
@@ -28,13 +27,13 @@ WHAT = StudySetup(Path("heads"), Path("cases"), Path("out"), 300, 96, None)
 
 def test_every_variant_is_a_valid_plan_and_differs_in_one_thing() -> None:
     reference = variants.plan_of(WHAT, Variant("", variants.REFERENCE, "everything"))
-    plans.validate(reference)
+    plan_checks.validate(reference)
     found = variants.variants()
     assert len({one.name for one in found}) == len(found)
     assert {one.group for one in found} == set(variants.GROUPS) - {"ensemble"}
     for variant in found:
         plan = variants.plan_of(WHAT, variant)
-        plans.validate(plan)
+        plan_checks.validate(plan)
         assert plan.runs[0].steps == reference.runs[0].steps == 300
         assert plan.runs[0].seed == reference.runs[0].seed
         differ = {

@@ -12,7 +12,8 @@ from wmhseg.datasets import bids, subjects, tables
 from wmhseg.datasets.cases import Case
 from wmhseg.errors import WmhsegError
 from wmhseg.scoring import table
-from wmhseg.training import journal, split
+from wmhseg.training import journal
+from wmhseg.training.batches import split
 
 from . import damage, ends
 from .targets import Files, Target
@@ -130,6 +131,6 @@ def _read(folder: Path, given: Files) -> None:
 
 
 def make() -> Target:
-    modules = ("wmhseg.datasets.tables", "wmhseg.datasets.subjects", "wmhseg.training.split",
-               "wmhseg.scoring.table", "wmhseg.training.journal")  # fmt: skip
+    modules = ("wmhseg.datasets.tables", "wmhseg.datasets.subjects", "wmhseg.scoring.table",
+               "wmhseg.training.batches.split", "wmhseg.training.journal")  # fmt: skip
     return Target("tables", _corpus(), _damaged, _read, modules)

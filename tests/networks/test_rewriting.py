@@ -107,10 +107,7 @@ def test_equal_to_the_plain_graph_in_keras(
     for one, values in ((described, tensors), rewriting.merge_doublings(described, tensors)):
         model = to_keras(one)
         for variable in model.weights:
-            value = values[variable.path]
-            # Keras keeps kernels of transposed convolutions as (row, column, made, received).
-            grown = variable.path.endswith("_below/kernel")
-            variable.assign(value.transpose(0, 1, 3, 2) if grown else value)
+            variable.assign(values[variable.path])
         found.append(np.asarray(model(scan, training=False)))
     assert found[0].std() > 0.01
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-5)

@@ -20,7 +20,7 @@ from wmhseg.io import images
 from wmhseg.preparation import intensity
 from wmhseg.segmentation import postprocessing
 from wmhseg.weights.methods import METHODS
-from wmhseg.weights.preset import Preprocessing
+from wmhseg.weights.processing import Preprocessing
 
 MASKS = hnp.arrays(bool, st.tuples(st.integers(1, 4), st.integers(1, 7), st.integers(1, 7)))
 # Memory layouts: an oriented scan is a view whose slices may lie in any order.

@@ -23,7 +23,7 @@ from wmhseg.preparation import one_grid, registration
 from wmhseg.preparation.steps import SWITCHES, Steps
 from wmhseg.segmentation import ensemble
 from wmhseg.segmentation.options import Options
-from wmhseg.weights.preset import Preprocessing
+from wmhseg.weights.processing import Preprocessing
 
 OFF = Steps(pixel_size="off", bias_correction="off", registration="off")
 LPS = make_preset(preprocessing=Preprocessing(field=(64, 64), orientation="LPS"))

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from wmhseg.geometry import Fit, Grid, Way
 from wmhseg.measures import lesions
 from wmhseg.segmentation import postprocessing, prediction
-from wmhseg.weights.preset import Postprocessing
+from wmhseg.weights.processing import Postprocessing
 
 PROBABILITIES = hnp.arrays(
     np.float32,

@@ -14,7 +14,7 @@ from wmhseg.channels.network_input import NetworkInput
 from wmhseg.geometry import Fit, Grid, Way, turn_to
 from wmhseg.preparation.resampling import Resampling
 from wmhseg.segmentation import ensemble, postprocessing, prediction
-from wmhseg.weights.preset import Postprocessing
+from wmhseg.weights.processing import Postprocessing
 from wmhseg.weights.store import Model
 
 SAGITTAL = Grid((12, 10, 14), (0.9, 1.0, 1.1), (3, 4, 5), (0, 0, -1, 1, 0, 0, 0, -1, 0))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wmhseg.training import augment
-from wmhseg.training.augment import Variation
+from wmhseg.training.batches import augment
+from wmhseg.training.batches.augment import Variation
 from wmhseg.training.plan import Augmentation
 from wmhseg.training.recipes import PLANS
 from wmhseg.weights.inputs import inputs_of_channels

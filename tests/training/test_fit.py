@@ -20,11 +20,11 @@ from wmhseg.engines import backends
 from wmhseg.errors import ResumeError, TrainingFailedError, WeightsError
 from wmhseg.networks import variables
 from wmhseg.training import checkpoint, fit
+from wmhseg.training.batches.stream import TrainingBatch
 from wmhseg.training.fit import Running, TrainingJob
 from wmhseg.training.growth import Start
 from wmhseg.training.plan import Fitting, Plan, Restart, Run
 from wmhseg.training.recipes import PLANS
-from wmhseg.training.stream import TrainingBatch
 from wmhseg.weights import tensor_files
 
 FIELD = (24, 20)
@@ -70,6 +70,7 @@ def task(folder: Path, plan: Plan = PLAN, **changes: Any) -> TrainingJob:
         "per_epoch": None,
         "source": lambda seed: Bright(seed, run.batch),
         "start": None,
+        "field": (run.crop, run.crop),
         "folder": folder,
     }
     return TrainingJob(**(values | changes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,15 @@ from wmhseg.networks import variables
 from wmhseg.networks.keras_model import to_keras
 from wmhseg.training import keras_setup
 from wmhseg.training.plan import Fitting, Run
+from wmhseg.training.recipes import PLANS
 
 RUN = Run("0", "tiny", steps=1, batch=1, rate=0.05)
 
 
 def model(tiny: Callable[..., Any], fitting: Fitting) -> Any:
     made = to_keras(tiny(of_scan((4, 4), 2)))
-    keras_setup.compile_model(made, RUN, fitting, backends.start_keras("cpu", 1))
+    plan = replace(PLANS["published"], fitting=fitting)
+    keras_setup.compile_model(made, plan, RUN, backends.start_keras("cpu", 1))
     return made
 
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import of_scan
 
 from wmhseg.errors import PlanError, UsageError
-from wmhseg.training import model_folder
+from wmhseg.training import model_folder, plan_checks
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Plan, Run
 from wmhseg.training.plan_files import from_json, to_json, with_settings
@@ -21,7 +21,7 @@ from wmhseg.weights import preset as presets
 
 @pytest.mark.parametrize("name", PLANS)
 def test_presets_are_valid_and_survive_json(name: str) -> None:
-    plans.validate(PLANS[name])
+    plan_checks.validate(PLANS[name])
     assert from_json(to_json(PLANS[name])) == PLANS[name]
 
 
@@ -37,16 +37,16 @@ def test_channels_of_a_plan_say_what_the_model_takes(
     channels: int, without_t1: Any, expected: list[tuple[str, str]]
 ) -> None:
     plan = replace(PLANS["published"], channels=channels, without_t1=without_t1)
-    assert [(one.scan, one.if_missing) for one in plan.inputs] == expected
+    assert [(one.scan, one.if_missing) for one in plan.network_inputs] == expected
     made = model_folder.preset_of(plan, plan.runs)
     presets.validate(made)
-    assert made.inputs == plan.inputs
+    assert made.inputs == plan.network_inputs
     assert made.signature == of_scan((200, 200), channels)
     # By hand: 1600 numbers fewer in the first kernel of 5 x 5 x 64 for FLAIR alone.
     assert {member.parameters for member in made.members} == {8_742_209 - 1600 * (2 - channels)}
     written = json.loads(to_json(plan))
     assert (written["format"], written["channels"]) == (1, channels)
-    assert "inputs" not in written
+    assert (written["inputs"], written["labels"]) == ([], None)
 
 
 def test_the_published_recipe() -> None:
@@ -129,7 +129,7 @@ def test_epochs_need_real_scans() -> None:
     assert from_json(changed("runs.0.epochs", 7, "published")).runs[0].epochs == 7
     run = replace(PLANS["synthetic"].runs[0], member=True, steps=None, epochs=5)
     with pytest.raises(PlanError, match="null with synthetic"):
-        plans.validate(replace(PLANS["synthetic"], runs=(run,)))
+        plan_checks.validate(replace(PLANS["synthetic"], runs=(run,)))
 
 
 # Settings -----------------------------------------------------------------------------------------

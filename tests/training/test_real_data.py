@@ -12,9 +12,9 @@ from conftest import Phantom, write_case, write_scan
 
 from wmhseg.datasets import cases
 from wmhseg.errors import InputError, LabelsError, NoCasesError
-from wmhseg.training import real_data, split
+from wmhseg.training.batches import real_data, split
+from wmhseg.training.batches.real_data import ScanData, ScanSource, read_case
 from wmhseg.training.plan import Augmentation, Run
-from wmhseg.training.real_data import ScanData, ScanSource, read_case
 from wmhseg.training.recipes import PLANS
 
 PLAN = replace(
@@ -116,7 +116,16 @@ def numbered(folder: Path, count: int, first: int, side: int = 18) -> Path:
 def source(tmp_path: Path) -> ScanSource:
     folders = (numbered(tmp_path / "a", 3, 0), numbered(tmp_path / "b", 4, 3))
     copies = Augmentation(copies=4)
-    return ScanSource(folders, (3, 4), copies, batch=4, crop=None, inputs=PLAN.inputs, seed=(1, 0))
+    return ScanSource(
+        folders,
+        (3, 4),
+        copies,
+        batch=4,
+        crop=None,
+        inputs=PLAN.network_inputs,
+        field=(18, 18),
+        seed=(1, 0),
+    )
 
 
 def epoch(source: ScanSource, number: int) -> list[tuple[float, float]]:
@@ -158,9 +167,8 @@ def test_the_first_copy_is_the_slice_itself(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     np.save(tmp_path / "a" / "inputs.npy", image)
     np.save(tmp_path / "a" / "mask.npy", (image[..., 0] > 1).astype(np.uint8))
-    source = ScanSource(
-        (tmp_path / "a",), (1,), Augmentation(copies=6), 6, None, PLAN.inputs, (0, 0)
-    )
+    how = {"inputs": PLAN.network_inputs, "field": (18, 18), "seed": (0, 0)}
+    source = ScanSource((tmp_path / "a",), (1,), Augmentation(copies=6), 6, None, **how)
     inputs, targets = next(source.open()(0))
     same = [bool((shown == image[0]).all()) for shown in inputs]
     assert sum(same) == 1

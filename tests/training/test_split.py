@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from wmhseg.datasets.cases import Case
 from wmhseg.errors import TableError, UsageError
-from wmhseg.training import split
-from wmhseg.training.split import PatientCase
+from wmhseg.training.batches import split
+from wmhseg.training.batches.split import PatientCase
 
 # Patients with visits on one scanner or on several.
 VISITS = st.lists(

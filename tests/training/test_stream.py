@@ -15,17 +15,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wmhseg.channels import network_input
 from wmhseg.errors import MissingFileError, TrainingFailedError
+from wmhseg.geometry import Grid
+from wmhseg.io.images import Scan
 from wmhseg.synthesis import heads, scan
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.synthesis.scan import SyntheticScan
-from wmhseg.training import stream, synthetic_data
-from wmhseg.training.plan import Run, Synthesis
-from wmhseg.training.stream import TrainingBatch, produced
-from wmhseg.training.synthetic_data import SyntheticData, SyntheticSource, slices_of_interest
-from wmhseg.weights.inputs import inputs_of_channels
+from wmhseg.synthesis.scan import Drawing
+from wmhseg.training import model_folder
+from wmhseg.training.batches import stream, synthetic_data
+from wmhseg.training.batches.stream import TrainingBatch, produced
+from wmhseg.training.batches.synthetic_data import (
+    SyntheticData,
+    SyntheticSource,
+    slices_of_interest,
+)
+from wmhseg.training.plan import Plan, Run, Synthesis
+from wmhseg.training.recipes import PLANS
+from wmhseg.weights.inputs import Input, inputs_of_channels
 
 BOTH = inputs_of_channels(2, "zero")
+
+
+def plan_of(drawn: Synthesis, inputs: tuple[Input, ...] = BOTH) -> Plan:
+    """A plan that shows scans drawn so."""
+    method = replace(PLANS["synthetic"].preprocessing, field=drawn.recipe.field)
+    listed: dict[str, Any] = {"channels": None, "without_t1": None, "inputs": inputs}
+    return replace(PLANS["synthetic"], synthesis=drawn, preprocessing=method, **listed)
+
+
+SHOWN = model_folder.preset_of(PLANS["synthetic"], ())
 
 
 @dataclass(frozen=True)
@@ -112,26 +131,31 @@ def test_slices_come_once_before_any_comes_again() -> None:
     assert sorted(slices_of_interest(rng, target, 16)) == sorted([*range(8)] * 2)
 
 
-def numbered_scan(field: tuple[int, int], slices: int, first: int) -> SyntheticScan:
+def numbered_scan(field: tuple[int, int], slices: int, first: int) -> Drawing:
     """Every voxel tells its slice (times 10,000) and place; every second row is lesion."""
     rows, columns = np.indices(field)
     place = (100 * rows + columns).astype(np.float32)
     flair = np.stack([10_000 * (first + i) + place for i in range(slices)])
-    return SyntheticScan(np.stack([flair, -flair], -1), flair // 100 % 2 == 1)
+    target = flair // 100 % 2 == 1
+    return Drawing(flair, -flair, target, np.zeros_like(target), (1.0, 1.0, 1.0))
 
 
 def test_blocks_are_aligned_crops_of_mixed_scans(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = 0
 
-    def make_scan(rng: np.random.Generator, heads: Any, recipe: Recipe) -> SyntheticScan:
+    def draw_scan(rng: np.random.Generator, heads: Any, recipe: Recipe) -> Drawing:
         nonlocal drawn
         drawn += 1
         return numbered_scan(recipe.field, recipe.slices, 10 * drawn)
 
-    monkeypatch.setattr(scan, "make_scan", make_scan)
+    def as_drawn(rng: Any, drawing: Drawing, recipe: Any, shown: Any) -> dict[str, np.ndarray]:
+        return {"scan": np.stack([drawing.flair, drawing.t1], -1)}
+
+    monkeypatch.setattr(scan, "draw_scan", draw_scan)
+    monkeypatch.setattr(synthetic_data, "as_shown", as_drawn)
     monkeypatch.setattr(heads, "load_heads", lambda folder: [])
     drawing = Synthesis(Recipe(field=(24, 20), slices=5), scans=4, slices=5)
-    source = SyntheticSource(Path(), drawing, batch=3, crop=16, inputs=BOTH, seed=(0, 0))
+    source = SyntheticSource(Path(), drawing, batch=3, crop=16, shown=SHOWN, seed=(0, 0))
     assert source.per_block == 6  # 20 slices, the last two dropped
     found = list(source.open()(0))
     assert len(found) == 6
@@ -157,7 +181,7 @@ RUN = Run("0", steps=1, batch=2, crop=48)
 
 def test_a_batch_depends_on_its_number_alone(labels_folder: Path) -> None:
     """Drawn by another process, from the middle on, it is the same; of another seed it is not."""
-    data = SyntheticData(labels_folder, SMALL, BOTH)
+    data = SyntheticData(labels_folder, plan_of(SMALL))
     source = data.source(RUN, (7, 0))
     draw = source.open()
     here = [batch for block in (0, 1) for batch in draw(block)]
@@ -173,7 +197,7 @@ def test_a_batch_depends_on_its_number_alone(labels_folder: Path) -> None:
 
 def test_flair_alone_is_the_first_channel(labels_folder: Path) -> None:
     both, alone = (
-        next(SyntheticData(labels_folder, SMALL, inputs).source(RUN, (7, 0)).open()(0))
+        next(SyntheticData(labels_folder, plan_of(SMALL, inputs)).source(RUN, (7, 0)).open()(0))
         for inputs in (BOTH, inputs_of_channels(1, "error"))
     )
     assert alone[0].shape[-1] == 1
@@ -181,15 +205,48 @@ def test_flair_alone_is_the_first_channel(labels_folder: Path) -> None:
     np.testing.assert_array_equal(alone[1], both[1])
 
 
+def test_z_scores_are_those_of_a_drawn_scan(labels_folder: Path) -> None:
+    """The same random numbers in the same order: old plans draw the scans that they drew."""
+    anatomies = heads.load_heads(labels_folder)
+    for seed in range(4):
+        one, other = (np.random.default_rng(seed) for _ in range(2))
+        made = scan.make_scan(one, anatomies, SMALL.recipe)
+        drawing = scan.draw_scan(other, anatomies, SMALL.recipe)
+        (stack,) = synthetic_data.as_shown(other, drawing, SMALL.recipe, SHOWN).values()
+        np.testing.assert_array_equal(stack, made.inputs)
+        np.testing.assert_array_equal(synthetic_data.numbers_of(drawing), made.target)
+        assert one.random() == other.random()
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_pictures_of_8_bit_are_those_of_inference(labels_folder: Path, given: bool) -> None:
+    """Made from the same volumes by ``network_input.prepare``, T1 there or not."""
+    recipe = replace(SMALL.recipe, without_t1=0.0 if given else 1.0)
+    shown = model_folder.preset_of(PLANS["synthetic-vgg"], ())
+    rng = np.random.default_rng(3)
+    drawing = scan.draw_scan(rng, heads.load_heads(labels_folder), recipe)
+    (stack,) = synthetic_data.as_shown(rng, drawing, recipe, shown).values()
+    slices, rows, columns = drawing.flair.shape
+    grid = Grid((slices, rows, columns), drawing.spacing_mm)
+    flair, t1 = Scan(drawing.flair, grid, "FLAIR"), Scan(drawing.t1, grid, "T1")
+    inputs = network_input.prepare(flair, t1 if given else None, shown, intensity_scale="keep")
+    # 52 columns are padded to 56 by inference.
+    np.testing.assert_array_equal(stack, inputs.stacks["scan"][:, :, 2 : 2 + columns])
+    assert stack[..., 1].max() > 0
+    assert stack[..., 1].min() < -100
+    assert stack[..., 2].min() == -127
+    assert bool(stack[..., 0].any()) is given
+
+
 def test_whole_slices(labels_folder: Path) -> None:
-    data = SyntheticData(labels_folder, SMALL, BOTH)
+    data = SyntheticData(labels_folder, plan_of(SMALL))
     inputs, targets = next(data.source(replace(RUN, crop=None), (0, 0)).open()(0))
     assert inputs.shape == (2, 56, 52, 2)
     assert set(np.unique(targets)) <= {0, 1}
 
 
 def test_what_is_known_of_the_labels(labels_folder: Path, tmp_path: Path) -> None:
-    data = SyntheticData(labels_folder, SMALL, BOTH)
+    data = SyntheticData(labels_folder, plan_of(SMALL))
     assert list(data.identity()) == ["01.nii.gz"]
     assert len(data.identity()["01.nii.gz"]) == 64
     assert "1 whole-head label maps" in data.describe()[0]

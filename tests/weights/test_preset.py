@@ -18,7 +18,8 @@ from wmhseg.networks.signature import Signature
 from wmhseg.weights import methods, preset
 from wmhseg.weights.inputs import Input, Labels, inputs_of_channels
 from wmhseg.weights.methods import METHODS
-from wmhseg.weights.preset import Member, Postprocessing, Preprocessing, Preset
+from wmhseg.weights.preset import Member, Preset
+from wmhseg.weights.processing import Postprocessing, Preprocessing
 
 
 def tree(**changes: Any) -> dict[str, Any]:
@@ -232,29 +233,35 @@ def parent(value: Any, path: Path) -> Any:
 
 
 FULL = tree(
-    preprocessing=Preprocessing(field=(16, 24), ceiling=1.8, clip=(-6.0, 12.0)),
+    preprocessing=Preprocessing(field=(16, 24), ceiling=1.8, clip=(-6.0, 12.0), pixel_mm=1.0),
     members=(Member("0.safetensors", "0" * 64, "tiny", {"depth": 3}, 3),),
 )
+FULL["labels"] = {"names": ["background", "WMH", "stroke"], "activation": "softmax"}
+FULL["others"] = [{"label": "stroke", "threshold": 0.4, "min_lesion_mm3": 20.0}]
 KEYS = [p for p in paths(FULL) if isinstance(p[-1], str) and p[-1] != "depth"]
 
 
 def test_files_of_version_0_1_mean_no_further_rule() -> None:
     old = copy.deepcopy(FULL)
-    for part, key in ADDED:
-        del old[part][key]
+    for path in ADDED:
+        del parent(old, path)[path[-1]]
     read = preset.from_json(json.dumps(old))
     post = read.postprocessing
     assert (post.min_lesion_mm3, post.lesion_peak, post.end_slices_of) == (0, 0, "scan")
-    assert read.preprocessing.centre == "matrix"
+    assert (read.preprocessing.centre, read.preprocessing.pixel_mm) == ("matrix", None)
+    assert read.others == ()
+    assert [one.slice for one in read.inputs] == [0, 0]
 
 
 def test_every_key_is_visited() -> None:
-    assert len(KEYS) == 11 + 2 * 5 + 2 + 11 + 5 + 5
+    assert len(KEYS) == 12 + 2 * 6 + 2 + 12 + 5 + 5 + 3
 
 
 # Earlier versions wrote no such keys.
 ADDED = [
-    ("preprocessing", "centre"),
+    ("others",),
+    *(("inputs", place, "slice") for place in (0, 1)),
+    *(("preprocessing", key) for key in ("centre", "pixel_mm")),
     *(("postprocessing", key) for key in ("min_lesion_mm3", "lesion_peak", "end_slices_of")),
 ]
 
@@ -291,8 +298,8 @@ OTHERS: dict[type, list[Any]] = {
 @pytest.mark.parametrize("path", [p for p in paths(FULL) if p[-1] != "depth"], ids=str)
 def test_each_value_has_one_type(path: Path) -> None:
     for junk in OTHERS[type(parent(FULL, path)[path[-1]])]:
-        if junk is None and path[-1] == "ceiling":
-            continue  # null: no ceiling
+        if junk is None and path[-1] in ("ceiling", "clip", "field", "pixel_mm"):
+            continue  # null: no ceiling, whole slices, the scan's pixels
         value = copy.deepcopy(FULL)
         parent(value, path)[path[-1]] = junk
         refused(value)
@@ -345,7 +352,16 @@ def at(path: str, junk: Any) -> dict[str, Any]:
         ("labels.names", ["WMH", ""]),
         ("labels.names", ["WMH", *(f"region {i}" for i in range(256))]),
         ("labels.activation", "relu"),
-        ("labels.activation", "softmax"),  # with one label
+        ("labels", {"names": ["WMH"], "activation": "softmax"}),
+        ("others.0.label", "WMH"),
+        ("others.0.label", "infarct"),
+        ("others.0.threshold", 1),
+        ("others.0.min_lesion_mm3", -1),
+        ("preprocessing.pixel_mm", 0),
+        ("inputs.0.slice", 9),
+        ("inputs.0.how", "x"),
+        ("inputs.1.how", "top-hat"),
+        ("inputs.1", {**FULL["inputs"][1], "scan": "MNI", "how": "x"}),  # with one label
         ("preprocessing", []),
         ("preprocessing.field", [200]),
         ("preprocessing.field", [200, 200, 200]),

@@ -1,19 +1,18 @@
-"""From scans on one grid to the network's input: orient, scale, crop, normalise, pad.
-
-This is the one place that makes channels of scans, as the preset's inputs say.
-"""
+"""From scans on one grid to the network's input: orient, scale, crop, make channels, pad."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from wmhseg import geometry
+from wmhseg.channels import location, making
+from wmhseg.channels.making import Made
 from wmhseg.errors import GridMismatchError, MissingT1Error
 from wmhseg.geometry import Fit, Grid, Way
 from wmhseg.io.images import Scan
@@ -22,9 +21,10 @@ from wmhseg.preparation.sizes import SKIN_AND_BONE_MM
 from wmhseg.preparation.steps import LARGEST_PIXEL_MM
 from wmhseg.preparation.t1_coverage import Unseen
 from wmhseg.weights import store
-from wmhseg.weights.inputs import How, Input
+from wmhseg.weights.inputs import Input
 from wmhseg.weights.methods import TRAINING_PIXEL_MM, is_published
-from wmhseg.weights.preset import Preprocessing, Preset
+from wmhseg.weights.preset import Preset
+from wmhseg.weights.processing import Preprocessing, padded_field
 
 Float = npt.NDArray[np.float32]
 
@@ -65,6 +65,8 @@ class NetworkInput:
         unknown: Where nothing is known of FLAIR, on the scan's own voxels in the file's order, so
             that nothing may be marked; None: nowhere.
         alone: What is computed a second time without T1; None: nothing.
+        within: Where alone something may be marked, (slice, row, column) of the stacks; None:
+            everywhere.
     """
 
     stacks: dict[str, Float]
@@ -74,6 +76,7 @@ class NetworkInput:
     head: slice | None = None
     unknown: npt.NDArray[np.bool_] | None = None
     alone: Alone | None = None
+    within: npt.NDArray[np.bool_] | None = None
 
     @property
     def turned(self) -> Grid:
@@ -172,6 +175,8 @@ def _centred(fit: Fit, head: npt.NDArray[np.bool_]) -> Fit:
 
 def _fit(grid: Grid, head: npt.NDArray[np.bool_], method: Preprocessing) -> tuple[Fit, list[str]]:
     """The network's field on a scan; says when it cuts part of the head off."""
+    if method.field is None:
+        return Fit(grid, padded_field(grid.shape[1], grid.shape[2])), []
     fit = Fit(grid, method.field)
     lost = _lost(fit, head)
     centred = _centred(fit, head)
@@ -215,55 +220,6 @@ def _lost_warning(fit: Fit, head: npt.NDArray[np.bool_], lost: float, *, moving:
     )
 
 
-# How channels are made ---------------------------------------------------------------------------
-
-# Scan -> (slice, row, column): in the model's axes, on the intensity scale, cut at the ceiling.
-Volumes = dict[str, Float]
-# How -> scan -> (slice, row, column) on the network's field.
-Made = Mapping[How, Mapping[str, npt.NDArray[Any]]]
-
-
-def _z_scores(volumes: Volumes, fit: Fit, method: Preprocessing) -> Volumes:
-    """Intensities normalised within the brain mask, on the network's field."""
-    names = list(volumes)
-    if method.order == "crop-normalise":
-        scores = intensity.normalise([fit.crop(v) for v in volumes.values()], names, method)
-    else:
-        whole = intensity.normalise(list(volumes.values()), names, method)
-        scores = [fit.crop(volume) for volume in whole]
-    made = {}
-    for name, volume in zip(names, scores, strict=True):
-        border = float(volume.min()) if method.padding == "background" else 0.0
-        made[name] = fit.pad(volume, border)
-    return made
-
-
-_MAKERS: dict[How, Callable[[Volumes, Fit, Preprocessing], Volumes]] = {"z-score": _z_scores}
-
-
-def stacked(made: Made, inputs: Sequence[Input]) -> dict[str, Float]:
-    """Puts what was made of scans into the channels of the networks' ports.
-
-    Args:
-        made: How -> scan -> (slice, row, column). A scan that is not there leaves zeros.
-        inputs: The channels, in order.
-
-    Returns:
-        Port -> (slice, row, column, channel).
-    """
-    shape = next(volume.shape for scans in made.values() for volume in scans.values())
-    ports: dict[str, list[Input]] = {}
-    for one in inputs:
-        ports.setdefault(one.port, []).append(one)
-    stacks = {}
-    for port, channels in ports.items():
-        stacks[port] = np.zeros((*shape, len(channels)), np.float32)
-        for channel, one in enumerate(channels):
-            if one.scan in made[one.how]:
-                stacks[port][..., channel] = made[one.how][one.scan]
-    return stacks
-
-
 def prepare(
     flair: Scan,
     t1: Scan | None,
@@ -289,6 +245,8 @@ def prepare(
         GridMismatchError: If the grids differ.
         EmptyMaskError: If no voxel reaches the brain-mask threshold.
         ConstantImageError: If a scan is constant inside its mask.
+        RegistrationError: If the model is told where voxels lie in the brain, and that is not
+            found.
     """
     _check_t1(chosen, flair, t1)
     method = chosen.preprocessing
@@ -311,8 +269,10 @@ def prepare(
     head = intensity.foreground(volumes["FLAIR"])
     fit, doubts = _fit(turn.target, head, method)
     warnings += doubts
-    ways = dict.fromkeys(one.how for one in chosen.inputs)
-    made = {how: _MAKERS[how](volumes, fit, method) for how in ways}
+    located = None
+    if chosen.takes_location:
+        located = location.features(volumes["FLAIR"], volumes.get("T1"), turn.target.spacing_mm)
+    made = making.made(volumes, fit, chosen, located)
     alone = None
     if "T1" in volumes:
         seen = None if t1_seen is None else turn.forward(t1_seen)
@@ -322,8 +282,9 @@ def prepare(
             alone = _alone(made, unseen, fit, chosen.inputs)
     del volumes, volume  # the largest scans need the room
     way, slices = Way((turn, fit)), _span(head.sum((1, 2)), _LEAST_HEAD)
-    stacks = stacked(made, chosen.inputs)
-    return NetworkInput(stacks, way, scales, tuple(warnings), slices, alone=alone)
+    stacks = making.stacked(made, chosen.inputs)
+    within = None if located is None else fit.forward(located.brain)
+    return NetworkInput(stacks, way, scales, tuple(warnings), slices, alone=alone, within=within)
 
 
 def _without_t1_where_unseen(chosen: Preset) -> bool:
@@ -332,18 +293,23 @@ def _without_t1_where_unseen(chosen: Preset) -> bool:
 
 def _alone(made: Made, unseen: Unseen, fit: Fit, inputs: Sequence[Input]) -> Alone | None:
     """Empties T1's channels where T1 has no data, as those of FLAIR alone."""
-    for scans in made.values():
-        scans["T1"][unseen.slices] = 0
+    of_t1 = [scans["T1"] for scans in made.values() if "T1" in scans]
+    for volume in of_t1:
+        volume[unseen.slices] = 0
     if unseen.parts is None:
         return None
     where = fit.forward(unseen.parts)
-    for scans in made.values():  # the mean, as where T1 is not given: darkness means fluid
-        scans["T1"][where] = 0
+    for volume in of_t1:  # the mean, as where T1 is not given: darkness means fluid
+        volume[where] = 0
     slices = np.flatnonzero(where.any((1, 2)))
     if not slices.size:  # beyond the network's field
         return None
-    parts = {how: {"FLAIR": scans["FLAIR"][slices]} for how, scans in made.items()}
-    return Alone(slices, stacked(parts, inputs), where[slices])
+    without = {
+        how: {scan: volume for scan, volume in scans.items() if scan != "T1"}
+        for how, scans in made.items()
+    }
+    stacks = making.stacked(without, inputs)
+    return Alone(slices, {port: stack[slices] for port, stack in stacks.items()}, where[slices])
 
 
 def _unseen_told(unseen: Unseen, chosen: Preset) -> list[str]:

@@ -16,10 +16,10 @@ from wmhseg.cli.parser import examples, whole
 from wmhseg.segmentation.options import Options
 
 if TYPE_CHECKING:
+    from wmhseg.training.batches.split import PatientCase
     from wmhseg.training.fit import Running
     from wmhseg.training.plan import Augmentation, Plan
     from wmhseg.training.session import Data, Session
-    from wmhseg.training.split import PatientCase
 
 _MOST_NAMES = 10
 
@@ -75,7 +75,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from wmhseg.engines import backends
     from wmhseg.io import files
     from wmhseg.training import plan_files
-    from wmhseg.training.synthetic_data import SyntheticData
+    from wmhseg.training.batches.synthetic_data import SyntheticData
 
     plan = _plan(arguments)
     if arguments.print_plan:
@@ -93,7 +93,7 @@ def _train(arguments: argparse.Namespace) -> int:
         with files.without_empty_folders(Path(arguments.output)):
             return _train_on_scans(arguments, plan, plan.augmentation, running, console)
     assert plan.synthesis is not None
-    data = SyntheticData(Path(arguments.labels), plan.synthesis, plan.inputs)
+    data = SyntheticData(Path(arguments.labels), plan)
     if arguments.check:
         print("\n".join([*data.describe(), f"{len(data.identity())} files read"]))
         return errors.EXIT_OK
@@ -104,14 +104,14 @@ def _train(arguments: argparse.Namespace) -> int:
 def _cases(arguments: argparse.Namespace) -> list[PatientCase]:
     """What --data and --patients name."""
     from wmhseg.datasets import cases
-    from wmhseg.training import split
+    from wmhseg.training.batches import split
 
     found = cases.find_cases(Path(arguments.data), console_of(arguments).warn)
     return split.with_patients(found, Path(arguments.patients) if arguments.patients else None)
 
 
 def _print_cases(arguments: argparse.Namespace, plan: Plan) -> int:
-    from wmhseg.training import real_data
+    from wmhseg.training.batches import real_data
 
     if plan.augmentation is None:
         raise errors.UsageError(
@@ -142,7 +142,7 @@ def _train_on_scans(
     console: Console,
 ) -> int:
     from wmhseg.io import files
-    from wmhseg.training import real_data, split
+    from wmhseg.training.batches import real_data, split
 
     output = Path(arguments.output)
     files.check_writable(output)

@@ -42,62 +42,109 @@ def _node(layer: Layer, taken: list[Any], tensors: Tensors, batch: int) -> Any:
     match layer.operation:
         case graph.InputLayer((rows, columns, channels)):
             return opset13.parameter([batch, channels, rows, columns], np.float32)
-        case graph.Convolution(activation=activation):
-            return _activated(activation, _convolution(layer, taken[0], tensors))
-        case graph.GrowingConvolution(_, kernel):
-            # OpenVINO wants (received, made, row, column) here.
-            weights = tensors[f"{layer.name}/kernel"].transpose(2, 3, 0, 1)
-            pad = [kernel // 2 - 1] * 2
-            return opset13.convolution_backprop_data(
-                taken[0], _constant(weights), [2, 2], pads_begin=pad, pads_end=pad
-            )
+        case graph.Convolution() as operation:
+            node = _convolution(layer, operation, taken[0], tensors)
+            return _activated(operation.activation, node)
+        case graph.GrowingConvolution(bias=bias):
+            node = _growing(layer, taken[0], tensors)
+            return _biased(layer, node, tensors) if bias else node
         case graph.BatchNorm(epsilon):
-            values = [
-                _constant(tensors[f"{layer.name}/{kind}"])
-                for kind in ("gamma", "beta", "moving_mean", "moving_variance")
-            ]
+            kinds = ("gamma", "beta", "moving_mean", "moving_variance")
+            values = [_constant(tensors[layer.variable(kind)]) for kind in kinds]
             return opset13.batch_norm_inference(taken[0], *values, epsilon)
-        case graph.MaxPool():
-            # The later version has a second output, the indices.
-            return opset1.max_pool(taken[0], [2, 2], [0, 0], [0, 0], [2, 2])
-        case graph.Doubling():
-            twice = opset13.constant(np.array([2, 2], np.float32))
-            rows_columns = _whole([2, 3])
-            return opset13.interpolate(taken[0], twice, "nearest", "scales", axes=rows_columns)
         case graph.Concatenation():
             return opset13.concat(taken, 1)
         case graph.Addition():
             return opset13.add(*taken)
-        case graph.Crop() | graph.Pad():
-            return _resized(layer.operation, layer.size, taken[0])
+        case graph.Inside():
+            return _inside(*taken)
         case _:
-            return opset13.relu(taken[0])
+            return _alone(layer, taken[0])
 
 
-def _resized(operation: graph.Crop | graph.Pad, size: graph.Size, taken: Any) -> Any:
-    """Crops, or pads with zeros, to rows and columns of ``size``."""
-    (top, bottom), (left, right) = operation.sides
-    if isinstance(operation, graph.Pad):
-        before, after = _whole([0, 0, top, left]), _whole([0, 0, bottom, right])
-        return opset13.pad(taken, before, after, "constant", opset13.constant(np.float32(0)))
-    rows, columns, _ = size
-    start, stop = _whole([top, left]), _whole([top + rows, left + columns])
-    return opset13.slice(taken, start, stop, _whole([1, 1]), _whole([2, 3]))
+def _alone(layer: Layer, taken: Any) -> Any:
+    """What looks at every value alone, or changes rows and columns."""
+    match layer.operation:
+        case graph.Scaling(factor):
+            return opset13.multiply(taken, opset13.constant(np.float32(factor)))
+        case graph.Dropout():
+            return taken
+        case graph.Relu():
+            return opset13.relu(taken)
+        case _:
+            return _resized(layer, taken)
 
 
-def _convolution(layer: Layer, taken: Any, tensors: Tensors) -> Any:
+def _resized(layer: Layer, taken: Any) -> Any:
+    """What changes rows and columns alone."""
+    match layer.operation:
+        case graph.MaxPool():
+            # The later version has a second output, the indices.
+            return opset1.max_pool(taken, [2, 2], [0, 0], [0, 0], [2, 2])
+        case graph.MeanPool(side, stride):
+            sides, none = [side, side], [0, 0]
+            return opset13.avg_pool(taken, [stride, stride], none, none, sides, True)
+        case graph.Doubling():
+            return _enlarged(taken, 2, "nearest")
+        case graph.Enlarging(factor):
+            return _enlarged(taken, factor, "linear_onnx")
+        case graph.Pad(((top, bottom), (left, right))):
+            before, after = _whole([0, 0, top, left]), _whole([0, 0, bottom, right])
+            return opset13.pad(taken, before, after, "constant", opset13.constant(np.float32(0)))
+        case graph.Crop(((top, _), (left, _))):
+            rows, columns, _ = layer.size
+            start, stop = _whole([top, left]), _whole([top + rows, left + columns])
+            return opset13.slice(taken, start, stop, _whole([1, 1]), _whole([2, 3]))
+        case _:
+            raise TypeError(f"A known operation was expected. Received: {layer.operation}.")
+
+
+def _inside(probability: Any, scan: Any) -> Any:
+    """Probabilities where a channel of the scan is not 0; elsewhere the first label is sure."""
+    something = opset13.not_equal(scan, opset13.constant(np.float32(0)))
+    inside = opset13.reduce_logical_or(something, _whole([1]), True)
+    sure = np.zeros((1, probability.get_output_shape(0)[1], 1, 1), np.float32)
+    sure[:, 0] = 1
+    return opset13.select(inside, probability, _constant(sure))
+
+
+def _enlarged(taken: Any, factor: int, how: str) -> Any:
+    """More rows and columns; the centres of pixels are at halves, OpenVINO's default."""
+    times, axes = opset13.constant(np.array([factor, factor], np.float32)), _whole([2, 3])
+    return opset13.interpolate(taken, times, how, "scales", axes=axes)
+
+
+def _growing(layer: Layer, taken: Any, tensors: Tensors) -> Any:
+    """A transposed convolution without its bias."""
+    # OpenVINO wants (received, made, row, column) here.
+    kernel = tensors[layer.variable("kernel")].transpose(3, 2, 0, 1)
+    total = kernel.shape[2] - 2
+    return opset13.convolution_backprop_data(
+        taken,
+        _constant(kernel),
+        [2, 2],
+        pads_begin=[total // 2] * 2,
+        pads_end=[total - total // 2] * 2,
+    )
+
+
+def _convolution(layer: Layer, operation: graph.Convolution, taken: Any, tensors: Tensors) -> Any:
     """A convolution with its bias."""
-    kernel = tensors[f"{layer.name}/kernel"].transpose(3, 2, 0, 1)
-    total = kernel.shape[2] - 1
+    kernel = tensors[layer.variable("kernel")].transpose(3, 2, 0, 1)
+    total = operation.reach if operation.padding == "same" else 0
     node = opset13.convolution(
         taken,
         _constant(kernel),
         [1, 1],
         [total // 2] * 2,
         [total - total // 2] * 2,
-        [1, 1],
+        [operation.dilation] * 2,
     )
-    return opset13.add(node, _constant(tensors[f"{layer.name}/bias"].reshape(1, -1, 1, 1)))
+    return _biased(layer, node, tensors) if operation.bias else node
+
+
+def _biased(layer: Layer, node: Any, tensors: Tensors) -> Any:
+    return opset13.add(node, _constant(tensors[layer.variable("bias")].reshape(1, -1, 1, 1)))
 
 
 def _activated(activation: str | None, node: Any) -> Any:

@@ -106,3 +106,12 @@ def check_field(field: tuple[int, int]) -> None:
     """Raises ValueError unless the four poolings leave at least one pixel on each axis."""
     if min(field) < 16:
         raise ValueError(f"A field of at least 16 x 16 pixels was expected. Received: {field}.")
+
+
+def check_multiple(field: tuple[int, int], of: int) -> None:
+    """Raises ValueError unless rows and columns can be halved as often as a network does."""
+    if min(field) < of or any(side % of for side in field):
+        raise ValueError(
+            f"A field whose rows and columns are multiples of {of} was expected. "
+            f"Received: {field[0]} x {field[1]} pixels."
+        )

@@ -7,11 +7,20 @@ from collections.abc import Callable, Mapping
 
 from wmhseg.errors import PresetError
 from wmhseg.networks.graph import Graph
+from wmhseg.networks.location import location
 from wmhseg.networks.signature import Signature
 from wmhseg.networks.stacknet import stacknet
 from wmhseg.networks.unet import unet
+from wmhseg.networks.uresnet import uresnet
+from wmhseg.networks.vgg import vgg
 
-NETWORKS: dict[str, Callable[..., Graph]] = {"unet": unet, "stacknet": stacknet}
+NETWORKS: dict[str, Callable[..., Graph]] = {
+    "unet": unet,
+    "stacknet": stacknet,
+    "vgg": vgg,
+    "uresnet": uresnet,
+    "location": location,
+}
 
 
 def describe(

@@ -2,8 +2,9 @@
 
 A network is described once, in a module of its own (``unet``, ``stacknet``); ``keras_model`` makes
 a Keras model of the description for training and as the reference, ``engines.openvino_graph`` what
-a processor runs fastest. Sizes are (row, column, channel); kernels (row, column, received, made),
-as Keras keeps them.
+a processor runs fastest. Sizes are (row, column, channel). Kernels lie as Keras keeps them, in
+memory and in weight files: (row, column, received, made) in convolutions, (row, column, made,
+received) in transposed ones.
 """
 
 from __future__ import annotations
@@ -30,33 +31,51 @@ class InputLayer:
 
 @dataclass(frozen=True)
 class Convolution:
-    """A 'same' convolution with a bias; even kernels pad one pixel more at the end.
+    """A convolution.
 
     Attributes:
         filters: Maps it makes.
         kernel: Side of the square kernel in pixels.
         activation: What makes probabilities of the maps, in float32 whatever the rest is computed
             in: "sigmoid" map by map, "softmax" over all maps of a pixel; None leaves them.
+        padding: "same" surrounds what comes in with zeros, so that the size stays; even kernels
+            pad one pixel more at the end. "valid" computes where the kernel lies inside.
+        dilation: Steps in pixels between the taps of the kernel.
+        bias: Whether it adds a number to each map.
+        start: What its random weights are drawn from: "he" suits one ReLU after it, "glorot" what
+            is not followed by one, or is added to something first. Probabilities start as glorot.
     """
 
     filters: int
     kernel: int
     activation: Literal["sigmoid", "softmax"] | None = None
+    padding: Literal["same", "valid"] = "same"
+    dilation: int = 1
+    bias: bool = True
+    start: Literal["he", "glorot"] = "he"
+
+    @property
+    def reach(self) -> int:
+        """Pixels from its first tap to its last."""
+        return self.dilation * (self.kernel - 1)
 
 
 @dataclass(frozen=True)
 class GrowingConvolution:
-    """A transposed convolution of stride 2 that doubles rows and columns; it has no bias.
+    """A transposed convolution of stride 2 that doubles rows and columns.
 
-    Value x[i] is added to y[2 i + k - (kernel - 2) / 2] with the weight of tap k.
+    Value x[i] is added to y[2 i + k - floor((kernel - 2) / 2)] with the weight of tap k; what
+    falls outside is lost.
 
     Attributes:
         filters: Maps it makes.
-        kernel: Side of the square kernel in pixels, even.
+        kernel: Side of the square kernel in pixels, 2 or more.
+        bias: Whether it adds a number to each map.
     """
 
     filters: int
     kernel: int
+    bias: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,8 +100,32 @@ class MaxPool:
 
 
 @dataclass(frozen=True)
+class MeanPool:
+    """The mean of side x side pixels.
+
+    Attributes:
+        side: Rows and columns of pixels.
+        stride: Pixels from one mean to the next; the last that are not whole are left out.
+    """
+
+    side: int
+    stride: int
+
+
+@dataclass(frozen=True)
 class Doubling:
     """Every pixel becomes 2 x 2 of its value."""
+
+
+@dataclass(frozen=True)
+class Enlarging:
+    """Bilinear enlargement; beyond the centres of the outermost pixels their values go on.
+
+    Attributes:
+        factor: How many times rows and columns become more.
+    """
+
+    factor: int
 
 
 @dataclass(frozen=True)
@@ -93,6 +136,33 @@ class Concatenation:
 @dataclass(frozen=True)
 class Addition:
     """The sum of the inputs."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Every value times the same number."""
+
+    factor: float
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """In training, a random share of the values becomes 0 and the others grow; else nothing.
+
+    Attributes:
+        share: From 0 to below 1.
+    """
+
+    share: float
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Leaves probabilities where a scan holds something, and makes the first label sure elsewhere.
+
+    It takes the probabilities, and an input layer of the same rows and columns; a pixel of which
+    all channels are 0 is outside.
+    """
 
 
 @dataclass(frozen=True)
@@ -116,9 +186,14 @@ Operation = (
     | BatchNorm
     | Relu
     | MaxPool
+    | MeanPool
     | Doubling
+    | Enlarging
     | Concatenation
     | Addition
+    | Scaling
+    | Dropout
+    | Inside
     | Crop
     | Pad
 )
@@ -132,31 +207,39 @@ class Layer:
         operation: What it does.
         inputs: The layers whose output it takes.
         name: Unique in a network; its variables are stored under it.
+        shares: Name of an earlier layer of the same kind whose variables it uses in place of its
+            own.
         size: Rows, columns and maps of what comes out.
     """
 
     operation: Operation
     inputs: tuple[Layer, ...]
     name: str
+    shares: str | None = None
     size: Size = field(init=False)
 
     def __post_init__(self) -> None:
         """Computes the size once."""
         object.__setattr__(self, "size", _size(self.operation, [x.size for x in self.inputs]))
 
+    def variable(self, kind: str) -> str:
+        """What weight files call one of its variables, such as its "kernel"."""
+        return f"{self.shares or self.name}/{kind}"
+
     def variables(self) -> dict[str, tuple[int, ...]]:
         """Its variables, as weight files name them, and their shapes."""
+        shapes: dict[str, tuple[int, ...]] = {}
         match self.operation:
-            case Convolution(filters, kernel):
-                shape = (kernel, kernel, self.inputs[0].size[2], filters)
-                return {f"{self.name}/kernel": shape, f"{self.name}/bias": (filters,)}
-            case GrowingConvolution(filters, kernel):
-                return {f"{self.name}/kernel": (kernel, kernel, self.inputs[0].size[2], filters)}
+            case Convolution(filters, kernel, bias=bias):
+                shapes["kernel"] = (kernel, kernel, self.inputs[0].size[2], filters)
+                shapes |= {"bias": (filters,)} if bias else {}
+            case GrowingConvolution(filters, kernel, bias):
+                shapes["kernel"] = (kernel, kernel, filters, self.inputs[0].size[2])
+                shapes |= {"bias": (filters,)} if bias else {}
             case BatchNorm():
                 kinds = ("gamma", "beta", "moving_mean", "moving_variance")
-                return {f"{self.name}/{kind}": (self.size[2],) for kind in kinds}
-            case _:
-                return {}
+                shapes |= {kind: (self.size[2],) for kind in kinds}
+        return {self.variable(kind): shape for kind, shape in shapes.items()}
 
     def multiplications(self) -> int:
         """Multiply-accumulates of its convolution for one slice; other layers count 0."""
@@ -175,24 +258,33 @@ def _size(operation: Operation, inputs: list[Size]) -> Size:
     match operation:
         case InputLayer(size):
             return size
-        case Convolution(filters, _):
-            return (*inputs[0][:2], filters)
-        case GrowingConvolution(filters, _):
-            return 2 * inputs[0][0], 2 * inputs[0][1], filters
-        case MaxPool():
-            return inputs[0][0] // 2, inputs[0][1] // 2, inputs[0][2]
-        case Doubling():
-            return 2 * inputs[0][0], 2 * inputs[0][1], inputs[0][2]
         case Concatenation():
             return (*inputs[0][:2], sum(size[2] for size in inputs))
+    rows, columns = (_side(operation, axis, inputs[0][axis]) for axis in (0, 1))
+    if isinstance(operation, Convolution | GrowingConvolution):
+        return rows, columns, operation.filters
+    return rows, columns, inputs[0][2]
+
+
+def _side(operation: Operation, axis: int, pixels: int) -> int:
+    """Rows (axis 0) or columns (axis 1) that an operation makes of so many."""
+    match operation:
+        case Convolution(padding="valid"):
+            return pixels - operation.reach
+        case MaxPool():
+            return pixels // 2
+        case MeanPool(side, stride):
+            return (pixels - side) // stride + 1
+        case GrowingConvolution() | Doubling():
+            return 2 * pixels
+        case Enlarging(factor):
+            return factor * pixels
         case Crop(sides):
-            rows, columns = (n - sum(side) for n, side in zip(inputs[0], sides, strict=False))
-            return rows, columns, inputs[0][2]
+            return pixels - sum(sides[axis])
         case Pad(sides):
-            rows, columns = (n + sum(side) for n, side in zip(inputs[0], sides, strict=False))
-            return rows, columns, inputs[0][2]
+            return pixels + sum(sides[axis])
         case _:
-            return inputs[0]
+            return pixels
 
 
 @dataclass(frozen=True, eq=False)

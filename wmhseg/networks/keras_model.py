@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from wmhseg.networks import graph
 from wmhseg.networks.graph import Graph, Layer
@@ -18,6 +18,7 @@ FORMAT = "channels_last"
 Types = Literal["float32", "bfloat16"]
 """What layers compute in; weights are float32 in either."""
 
+_STARTS = {"he": "he_normal", "glorot": "glorot_uniform"}
 _POLICIES: dict[Types, str] = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -51,12 +52,14 @@ def _computing_in(types: Types) -> Iterator[None]:
 
 def _model(described: Graph) -> keras.Model:
     made: dict[str, Any] = {}
+    built: dict[str, keras.layers.Layer] = {}
     for layer in described.layers:
         taken = [made[x.name] for x in layer.inputs]
         if isinstance(layer.operation, graph.InputLayer):
             made[layer.name] = keras.Input(layer.size, name=layer.name)
         else:
-            made[layer.name] = _layer(layer)(taken if len(taken) > 1 else taken[0])
+            built[layer.name] = _again(layer, built) if layer.shares else _layer(layer)
+            made[layer.name] = built[layer.name](taken if len(taken) > 1 else taken[0])
     inputs = [made[layer.name] for layer in described.inputs]
     return keras.Model(
         inputs if len(inputs) > 1 else inputs[0], made[described.output.name], name=described.name
@@ -69,33 +72,93 @@ def _layer(layer: Layer) -> keras.layers.Layer:
     match layer.operation:
         case graph.Convolution():
             return _convolution(layer.operation, where)
-        case graph.GrowingConvolution(filters, kernel):
+        case graph.GrowingConvolution(filters, kernel, bias):
             return layers.Conv2DTranspose(
-                filters, kernel, strides=2, padding="same", use_bias=False, **where
+                filters, kernel, strides=2, padding="same", use_bias=bias, **where
             )
         case graph.BatchNorm(epsilon):
             return layers.BatchNormalization(epsilon=epsilon, name=layer.name)
-        case graph.MaxPool():
-            return layers.MaxPooling2D(2, **where)
-        case graph.Doubling():
-            return layers.UpSampling2D(2, interpolation="nearest", **where)
         case graph.Concatenation():
             return layers.Concatenate(name=layer.name)
         case graph.Addition():
             return layers.Add(name=layer.name)
+        case graph.Scaling(factor):
+            return layers.Rescaling(factor, name=layer.name)
+        case graph.Dropout(share):
+            return layers.Dropout(share, name=layer.name)
+        case graph.Inside():
+            return _Inside(name=layer.name, dtype="float32")
+        case graph.Relu():
+            return layers.Activation("relu", name=layer.name)
+        case _:
+            return _resizing(layer.operation, where)
+
+
+def _resizing(operation: graph.Operation, where: dict[str, Any]) -> keras.layers.Layer:
+    """What changes rows and columns alone."""
+    match operation:
+        case graph.MaxPool():
+            return layers.MaxPooling2D(2, **where)
+        case graph.MeanPool(side, stride):
+            return layers.AveragePooling2D(side, strides=stride, padding="valid", **where)
+        case graph.Doubling():
+            return layers.UpSampling2D(2, interpolation="nearest", **where)
+        case graph.Enlarging(factor):
+            return layers.UpSampling2D(factor, interpolation="bilinear", **where)
         case graph.Crop(sides):
             return layers.Cropping2D(sides, **where)
         case graph.Pad(sides):
             return layers.ZeroPadding2D(sides, **where)
         case _:
-            return layers.Activation("relu", name=layer.name)
+            raise TypeError(f"A known operation was expected. Received: {operation}.")
+
+
+def _again(layer: Layer, built: dict[str, keras.layers.Layer]) -> keras.layers.Layer:
+    """A layer that uses the variables of an earlier one; convolutions may differ in dilation."""
+    owner = built[layer.shares or layer.name]
+    if isinstance(layer.operation, graph.Convolution):
+        return _ConvolvingAgain(owner, layer.operation, name=layer.name)
+    return owner
+
+
+class _ConvolvingAgain(layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """A convolution with another layer's kernel and bias."""
+
+    def __init__(self, owner: Any, operation: graph.Convolution, name: str) -> None:
+        super().__init__(name=name)
+        self.owner, self.operation = owner, operation
+
+    def call(self, taken: Any) -> Any:
+        """Takes and gives (slice, row, column, map)."""
+        made = ops.conv(
+            taken,
+            self.owner.kernel,
+            padding=self.operation.padding,
+            data_format=FORMAT,
+            dilation_rate=self.operation.dilation,
+        )
+        return ops.add(made, self.owner.bias) if self.operation.bias else made
+
+
+class _Inside(layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """See ``graph.Inside``."""
+
+    def call(self, taken: list[Any]) -> Any:
+        """Takes probabilities and what is 0 outside; (slice, row, column, channel) each."""
+        probability, scan = taken
+        inside = ops.any(ops.not_equal(scan, 0), axis=-1, keepdims=True)
+        sure = ops.one_hot(0, probability.shape[-1], dtype="float32")
+        return ops.where(inside, probability, sure)
 
 
 def _convolution(operation: graph.Convolution, where: dict[str, Any]) -> keras.layers.Layer:
+    where |= {
+        "padding": operation.padding,
+        "dilation_rate": operation.dilation,
+        "use_bias": operation.bias,
+    }
     size = operation.filters, operation.kernel
     if operation.activation is not None:
         # float32 whatever the policy, so that probabilities near 0 and 1 keep their digits.
-        return layers.Conv2D(
-            *size, padding="same", activation=operation.activation, dtype="float32", **where
-        )
-    return layers.Conv2D(*size, padding="same", kernel_initializer="he_normal", **where)
+        return layers.Conv2D(*size, activation=operation.activation, dtype="float32", **where)
+    return layers.Conv2D(*size, kernel_initializer=_STARTS[operation.start], **where)

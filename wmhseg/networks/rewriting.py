@@ -42,14 +42,15 @@ def grown_kernel(kernel: Float) -> Float:
         kernel: (row, column, received, made), an odd number of rows and columns.
 
     Returns:
-        Kernel of stride 2 with one row and one column more; sums are made in float64.
+        Kernel of stride 2, (row, column, made, received), with one row and one column more; sums
+        are made in float64.
     """
     grown = kernel[::-1, ::-1].astype(np.float64)
     for axis in (0, 1):
         before, after = [(0, 0)] * 4, [(0, 0)] * 4
         before[axis], after[axis] = (1, 0), (0, 1)
         grown = np.pad(grown, before) + np.pad(grown, after)
-    return grown.astype(np.float32)
+    return grown.transpose(0, 1, 3, 2).astype(np.float32)
 
 
 def merge_doublings(
@@ -77,7 +78,9 @@ def merge_doublings(
 def _merged(layer: Layer, inputs: tuple[Layer, ...], tensors: dict[str, Float]) -> Layer | None:
     """The sum that a convolution of (doubled, other maps) becomes; None for all other layers."""
     operation = layer.operation
-    if not isinstance(operation, Convolution) or operation.activation or operation.kernel % 2 == 0:
+    if not isinstance(operation, Convolution) or operation.kernel % 2 == 0 or layer.shares:
+        return None
+    if operation != Convolution(operation.filters, operation.kernel, start=operation.start):
         return None
     joined = inputs[0]
     if not isinstance(joined.operation, Concatenation) or len(joined.inputs) != 2:

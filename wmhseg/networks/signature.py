@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from wmhseg.networks.graph import Convolution, Graph, InputLayer, Layer
+from wmhseg.networks.graph import Convolution, Graph, InputLayer, Inside, Layer
 
 Activation = Literal["sigmoid", "softmax"]
 
@@ -68,6 +68,8 @@ class Signature:
         if taken != expected:
             raise ValueError(f"The inputs {expected} were expected. Received: {taken}.")
         size, end = (*self.field, self.labels), described.output
+        if isinstance(end.operation, Inside):
+            end = end.inputs[0]
         activation = end.operation.activation if isinstance(end.operation, Convolution) else None
         if (end.size, activation) != (size, self.activation):
             raise ValueError(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from wmhseg.errors import ConstantImageError, EmptyMaskError
-from wmhseg.weights.preset import Preprocessing
+from wmhseg.weights.processing import Preprocessing
 
 FloatArray = npt.NDArray[np.float32]
 MaskArray = npt.NDArray[np.bool_]

@@ -130,7 +130,7 @@ def align(
         GridMismatchError: If the grids differ and registration is off.
         RegistrationError: If T1 does not match FLAIR, unless FLAIR alone will do.
     """
-    steps, tally = asked.resolved(published=is_published(chosen)), tally or Tally()
+    steps, tally = _resolved(asked, chosen), tally or Tally()
     known = known or Known()
     used = t1 if chosen.takes_t1 else None
     same = None if used is None else geometry.turn_between(used.grid, flair.grid)
@@ -222,6 +222,15 @@ def _resampled(scan: Scan, way: Resampling, move: Rigid | None = None) -> Scan:
     if move is not None:
         return registration.resample(scan, way.target, move)
     return Scan(way.forward(scan.array), way.target, scan.name)
+
+
+def _resolved(asked: Steps, chosen: Preset) -> Steps:
+    """The steps with what nobody has set replaced by what the model's preset says."""
+    steps = asked.resolved(published=is_published(chosen))
+    wanted = chosen.preprocessing.pixel_mm
+    if wanted is not None and asked.pixel_size in (PRESET, "auto"):
+        return replace(steps, pixel_size=wanted)
+    return steps
 
 
 def _switched(name: str, asked: Steps, steps: Steps) -> str:
@@ -321,9 +330,12 @@ def _pixels(
     if steps.pixel_size == "off":
         return Resampling(grid, grid), ""
     if not isinstance(steps.pixel_size, str):
-        return resampling.plan(grid, steps.pixel_size), "pixels of this size were asked for"
+        why = "pixels of this size were asked for"
+        if steps.pixel_size == preset.preprocessing.pixel_mm:
+            why = "the method works on pixels of this size"
+        return resampling.plan(grid, steps.pixel_size), why
     field = preset.preprocessing.field
-    if brain_mm is not None and grid.orientation == "LPS":
+    if field is not None and brain_mm is not None and grid.orientation == "LPS":
         pixel_mm = resampling.fitting_pixel(grid, field, brain_mm)
         if pixel_mm is not None:
             rows, columns = brain_mm

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wmhseg import records
-from wmhseg.weights.methods import METHODS, TRAINING_PIXEL_MM
+from wmhseg.weights.methods import TRAINING_PIXEL_MM
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Recipe:
 
     # Slices and pose. More slices than ``slices`` are thinned out evenly over the head.
     # ``pixel_mm`` is the distance of rows; columns lie 0.95 to 1.05 times as far apart.
-    field: tuple[int, int] = METHODS["synthetic"].preprocessing.field
+    field: tuple[int, int] = (200, 200)
     slices: int = 24
     thickness_mm: tuple[float, ...] = (0.9, 1.0, 1.2, 3.0, 3.0, 4.0, 5.0, 6.5)
     gap: tuple[float, float] = (0.0, 0.3)  # between thick slices, relative to their thickness

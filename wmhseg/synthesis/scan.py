@@ -28,6 +28,7 @@ from wmhseg.synthesis.linear import slice_profile
 from wmhseg.synthesis.noise import Float, apart, between
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.weights.methods import METHODS
+from wmhseg.weights.processing import Preprocessing
 
 # Infarcts have a generator of their own: without them all else of a scan stays as it is.
 _STROKE = 2**31 + 1
@@ -50,14 +51,16 @@ class SyntheticScan:
     stroke: Mask | None = None
 
 
-def normalise(rng: np.random.Generator, image: Float) -> Float:
+_METHOD = METHODS["synthetic"].preprocessing
+
+
+def normalise(rng: np.random.Generator, image: Float, method: Preprocessing = _METHOD) -> Float:
     """Masks and z-scores a synthetic scan with the functions of inference.
 
     At inference both modalities are brought to the same multiple of their threshold, so here one
     threshold serves both. The jitter stands for scans so near the challenge's intensity scale that
     inference leaves them as they are.
     """
-    method = METHODS["synthetic"].preprocessing
     scale = intensity.scale_factor(image, method.flair_threshold) * np.exp(rng.uniform(-0.3, 0.3))
     scaled = image * np.float32(scale)
     if method.ceiling is not None:

@@ -22,12 +22,12 @@ from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import TrainingFailedError
 from wmhseg.io import files
 from wmhseg.networks import catalogue, variables
-from wmhseg.training import checkpoint, growth, keras_setup, model_folder
+from wmhseg.training import checkpoint, first_weights, growth, keras_setup, model_folder
+from wmhseg.training.batches.stream import BatchSource, produced
 from wmhseg.training.checkpoint import RunState
 from wmhseg.training.growth import Start
 from wmhseg.training.journal import Journal
 from wmhseg.training.plan import Plan, Run
-from wmhseg.training.stream import BatchSource, produced
 
 if TYPE_CHECKING:
     from wmhseg.training.validation import ValidationCases
@@ -71,6 +71,7 @@ class TrainingJob:
         per_epoch: Batches in a pass through the data; None where there is no such thing.
         source: Makes the source of batches of a seed.
         start: What to start from, None for random weights.
+        field: Rows and columns of the batches.
         folder: Where checkpoint, log and weights go.
     """
 
@@ -80,6 +81,7 @@ class TrainingJob:
     per_epoch: int | None
     source: Callable[[tuple[int, ...]], BatchSource]
     start: Start | None
+    field: tuple[int, int]
     folder: Path
 
     def file(self, ending: str) -> Path:
@@ -87,8 +89,13 @@ class TrainingJob:
         return self.folder / f"{self.run.name}{ending}"
 
 
+def has_dropped(run: Run, steps: int, step: int) -> bool:
+    """Whether a step, from 0, is one after the drop of the rate."""
+    return run.drop_at is not None and step >= round(run.drop_at * steps)
+
+
 def learning_rate(run: Run, steps: int, step: int) -> float:
-    """Linear warm-up, then half a cosine from ``rate`` to ``final_rate``.
+    """Linear warm-up, then half a cosine from ``rate`` to ``final_rate``, or a drop to it.
 
     Args:
         run: The rates.
@@ -96,6 +103,8 @@ def learning_rate(run: Run, steps: int, step: int) -> float:
         step: Number of the step, from 0.
     """
     warm = min(1.0, (step + 1) / max(1, run.warmup))
+    if run.drop_at is not None:
+        return warm * (run.final_rate if has_dropped(run, steps, step) else run.rate)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
     return warm * (run.final_rate + (run.rate - run.final_rate) * cosine)
 
@@ -171,19 +180,17 @@ def _build(job: TrainingJob, machine: Runtime, attempt: int, say: Callable[[str]
 
     run, fitting = job.run, job.plan.fitting
     keras.utils.set_random_seed(seed_of(run, attempt))
-    signature = model_folder.preset_of(job.plan, ()).signature
-    if run.crop is not None:
-        signature = replace(signature, field=(run.crop, run.crop))
+    signature = replace(model_folder.preset_of(job.plan, ()).signature, field=job.field)
     described = catalogue.describe(run.network, signature, run.options)
     model = to_keras(described, types=fitting.precision)
+    slow = first_weights.wide_kernels(described, job.plan.network_inputs)
     if job.start is not None:
-        taken = growth.take_start(model, described, job.plan.inputs, job.start)
+        taken = growth.take_start(model, described, job.plan.network_inputs, job.start)
         say(f"{run.name}: from {job.start.name}, {taken}")
-    elif fitting.rare_start:
-        # Lesions are rare: start near probability 0, where the Dice loss is steepest.
-        kernel, bias = model.get_layer("output").get_weights()
-        model.get_layer("output").set_weights([kernel * 0.1, bias - 4])
-    keras_setup.compile_model(model, run, fitting, machine)
+    else:
+        inputs, labels = job.plan.network_inputs, job.plan.network_labels
+        first_weights.begin(model, described, inputs, labels, rare=fitting.rare_start)
+    keras_setup.compile_model(model, job.plan, run, machine, slow)
     return model
 
 
@@ -224,6 +231,9 @@ class _Loop:
         job, state = self.job, self.state
         rate = learning_rate(job.run, job.steps, state.step)
         self.model.optimizer.learning_rate = rate
+        late = job.plan.fitting.late_momentum
+        if late is not None and has_dropped(job.run, job.steps, state.step):
+            keras_setup.set_momentum(self.model, late)
         loss = float(self.model.train_on_batch(*batch))
         if not math.isfinite(loss):
             raise TrainingFailedError(

@@ -5,45 +5,75 @@ Keras is imported inside the functions: the backend has to be chosen before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import variables
-from wmhseg.training.plan import Fitting, Run
+from wmhseg.training.first_weights import WIDTH
+from wmhseg.training.plan import Fitting, Plan, Run
 
 
-def compile_model(model: Any, run: Run, fitting: Fitting, machine: Runtime) -> None:
+def compile_model(
+    model: Any, plan: Plan, run: Run, machine: Runtime, slow: Collection[str] = ()
+) -> None:
     """Gives a network its loss and its optimizer, all of whose variables exist afterwards.
 
     Args:
         model: A Keras model as it is before the first step.
+        plan: Its labels; loss, optimizer and averaging.
         run: Its rates.
-        fitting: Loss, optimizer and averaging.
         machine: What it will be trained on.
+        slow: Paths of kernels that see wide channels, see ``first_weights``: the steps of Adam are
+            as many times smaller for them, which is as if the channels had been divided. (Not with
+            the torch backend, which moves all variables in one call.)
     """
     from wmhseg.training import losses
 
-    loss = {
-        "dice": losses.dice_loss,
-        "dice-and-cross-entropy": losses.dice_and_cross_entropy,
-    }[fitting.loss]
+    fitting = plan.fitting
+    loss = losses.loss_of(fitting, plan.network_labels)
     # XLA on a CPU is slower than TensorFlow's own kernels; JAX knows nothing else.
     plain = machine.backend == "tensorflow" and machine.device == "cpu"
-    model.compile(_optimizer(run, fitting), loss=loss, jit_compile=False if plain else "auto")
+    model.compile(_optimizer(run, fitting, slow), loss=loss, jit_compile=False if plain else "auto")
     model.optimizer.build(model.trainable_variables)
 
 
-def _optimizer(run: Run, fitting: Fitting) -> Any:
+def _optimizer(run: Run, fitting: Fitting, slow: Collection[str]) -> Any:
     import keras
 
     shared: dict[str, Any] = {"global_clipnorm": fitting.clip_norm}
     if fitting.average is not None:
         shared |= {"use_ema": True, "ema_momentum": fitting.average}
+    if fitting.optimizer == "sgd":
+        if fitting.weight_decay:
+            shared |= {"weight_decay": fitting.weight_decay}
+        return keras.optimizers.SGD(run.rate, momentum=fitting.momentum, **shared)
     if fitting.optimizer == "adamw":
-        return keras.optimizers.AdamW(run.rate, weight_decay=fitting.weight_decay, **shared)
-    return keras.optimizers.Adam(run.rate, **shared)
+        kind = _slowed(keras.optimizers.AdamW, slow)
+        return kind(run.rate, weight_decay=fitting.weight_decay, **shared)
+    return _slowed(keras.optimizers.Adam, slow)(run.rate, **shared)
+
+
+def _slowed(kind: Any, slow: Collection[str]) -> Any:
+    """A kind of optimizer that takes smaller steps for some variables."""
+    if not slow:
+        return kind
+
+    class Slowed(kind):  # type: ignore[misc]
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            share = 1 / WIDTH if variable.path in slow else 1.0
+            super().update_step(gradient, variable, learning_rate * share)
+
+    return Slowed
+
+
+def set_momentum(model: Any, momentum: float) -> None:
+    """Gives the optimizer "sgd" another momentum; what it has gathered stays."""
+    if model.optimizer.momentum != momentum:
+        model.optimizer.momentum = momentum
+        # It is a constant of the function that was compiled for a step.
+        model.make_train_function(force=True)
 
 
 def parallel(

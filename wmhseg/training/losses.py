@@ -1,12 +1,77 @@
-"""Losses for probability maps (slice, row, column, 1) against masks of the same shape."""
+"""Losses for probability maps against masks, arrays (slice, row, column, map).
+
+With a sigmoid there is one map, and the target, of the same shape, is 0 or 1. With a softmax there
+is a map a label, and the target (slice, row, column, 1) holds the place of each pixel's label.
+
+References:
+    H. Li et al., NeuroImage 183 (2018) 650-665, section 3.2.2 (Dice loss).
+    R. Guerrero et al., NeuroImage: Clinical 17 (2018) 918-934, section 2.2, equations 3 to 6
+    (cross-entropy, weighted and bootstrapped, pseudo-Dice).
+    Y. Xu et al., BrainLes 2017, section 2.3 (summed cross-entropy).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
 
+from wmhseg.training.classes import BACKGROUND
+from wmhseg.training.plan import Fitting
+from wmhseg.weights.inputs import Labels
+
 Tensor = Any
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""From targets and probabilities to a scalar."""
+
+_LEAST = 1e-7  # probabilities are not taken for less, nor for more than 1 less this
+
+
+def loss_of(fitting: Fitting, labels: Labels) -> Loss:
+    """The loss that a plan names.
+
+    Args:
+        fitting: Its name and its numbers.
+        labels: What the networks say.
+    """
+    if labels.activation == "sigmoid":
+        return {"dice": dice_loss, "dice-and-cross-entropy": dice_and_cross_entropy}[fitting.loss]
+    count = len(labels.names)
+    lesions = tuple(place for place, name in enumerate(labels.names) if name != BACKGROUND)
+
+    def dice(target: Tensor, probability: Tensor) -> Tensor:
+        return lesion_dice_loss(target, probability, lesions)
+
+    def both(target: Tensor, probability: Tensor) -> Tensor:
+        return dice(target, probability) + 2 * ops.mean(surprise(target, probability))
+
+    def plain(target: Tensor, probability: Tensor) -> Tensor:
+        return ops.mean(surprise(target, probability))
+
+    def summed(target: Tensor, probability: Tensor) -> Tensor:
+        return ops.mean(ops.sum(surprise(target, probability), (1, 2)))
+
+    def weighted(target: Tensor, probability: Tensor) -> Tensor:
+        weights = ops.sum(one_hot(target, count) * ops.array(fitting.class_weights, "float32"), -1)
+        return ops.mean(weights * surprise(target, probability))
+
+    def bootstrapped(target: Tensor, probability: Tensor) -> Tensor:
+        lost = surprise(target, probability)
+        return ops.mean(ops.where(ops.exp(-lost) > fitting.certain, 0.0, lost))
+
+    return {
+        "dice": dice,
+        "dice-and-cross-entropy": both,
+        "cross-entropy": plain,
+        "summed-cross-entropy": summed,
+        "weighted-cross-entropy": weighted,
+        "bootstrapped-cross-entropy": bootstrapped,
+        "pseudo-dice": pseudo_dice_loss,
+    }[fitting.loss]
+
+
+# Sigmoid ------------------------------------------------------------------------------------------
 
 
 def dice_loss(target: Tensor, probability: Tensor) -> Tensor:
@@ -18,9 +83,6 @@ def dice_loss(target: Tensor, probability: Tensor) -> Tensor:
 
     Returns:
         A scalar in [0, 1).
-
-    Reference:
-        H. Li et al., NeuroImage 183 (2018) 650-665, section 3.2.2.
     """
     target = ops.cast(target, "float32")
     probability = ops.cast(probability, "float32")
@@ -32,7 +94,7 @@ def dice_loss(target: Tensor, probability: Tensor) -> Tensor:
 def cross_entropy(target: Tensor, probability: Tensor) -> Tensor:
     """Mean binary cross-entropy over all pixels of the batch."""
     target = ops.cast(target, "float32")
-    probability = ops.clip(ops.cast(probability, "float32"), 1e-7, 1 - 1e-7)
+    probability = ops.clip(ops.cast(probability, "float32"), _LEAST, 1 - _LEAST)
     inside = target * ops.log(probability)
     return -ops.mean(inside + (1 - target) * ops.log(1 - probability))
 
@@ -40,3 +102,43 @@ def cross_entropy(target: Tensor, probability: Tensor) -> Tensor:
 def dice_and_cross_entropy(target: Tensor, probability: Tensor) -> Tensor:
     """Dice loss plus twice the cross-entropy: gradients also where a batch holds no lesion."""
     return dice_loss(target, probability) + 2 * cross_entropy(target, probability)
+
+
+# Softmax ------------------------------------------------------------------------------------------
+
+
+def one_hot(target: Tensor, count: int) -> Tensor:
+    """(slice, row, column, label): 1 for each pixel's label, else 0."""
+    return ops.one_hot(ops.cast(target[..., 0], "int32"), count, dtype="float32")
+
+
+def surprise(target: Tensor, probability: Tensor) -> Tensor:
+    """Minus the logarithm of the probability of each pixel's own label, (slice, row, column)."""
+    probability = ops.clip(ops.cast(probability, "float32"), _LEAST, 1 - _LEAST)
+    own = ops.sum(one_hot(target, probability.shape[-1]) * probability, -1)
+    return -ops.log(own)
+
+
+def lesion_dice_loss(target: Tensor, probability: Tensor, lesions: tuple[int, ...]) -> Tensor:
+    """The mean of ``dice_loss`` over some labels, each against all others.
+
+    Args:
+        target: Places of labels.
+        probability: Of each label.
+        lesions: Places of the labels that count.
+    """
+    return sum(
+        dice_loss(target == place, probability[..., place : place + 1]) for place in lesions
+    ) / len(lesions)
+
+
+def pseudo_dice_loss(target: Tensor, probability: Tensor) -> Tensor:
+    """1 minus the mean over all labels, background too, of the soft Dice coefficient of the batch.
+
+    Nothing is added to either side of the fraction: a label that a batch lacks costs 1.
+    """
+    probability = ops.cast(probability, "float32")
+    own = one_hot(target, probability.shape[-1])
+    overlap = ops.sum(own * probability, (0, 1, 2))
+    total = ops.sum(own, (0, 1, 2)) + ops.sum(probability, (0, 1, 2))
+    return 1 - ops.mean(2 * overlap / ops.maximum(total, _LEAST))

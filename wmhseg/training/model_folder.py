@@ -11,7 +11,6 @@ from wmhseg.training import plan_files
 from wmhseg.training.plan import Plan, Run
 from wmhseg.version import __version__
 from wmhseg.weights import preset
-from wmhseg.weights.inputs import WMH_ALONE
 from wmhseg.weights.preset import Preset
 
 
@@ -52,11 +51,12 @@ def preset_of(plan: Plan, runs: Sequence[Run]) -> Preset:
         licence=plan.licence,
         training_data=plan.training_data,
         reference=plan.reference,
-        inputs=plan.inputs,
-        labels=WMH_ALONE,
+        inputs=plan.network_inputs,
+        labels=plan.network_labels,
         preprocessing=plan.preprocessing,
         postprocessing=plan.postprocessing,
         members=(),
+        others=plan.others,
     )
     members = (
         preset.unwritten_member(f"{run.name}.safetensors", run.network, run.options, made.signature)

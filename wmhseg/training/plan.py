@@ -1,32 +1,29 @@
-"""What a training is: frozen records, and the check of what their types alone do not say.
+"""What a training is: frozen records.
 
 The steps, not the clock, decide when training ends, so the same plan on the same data means the
 same training on any machine. ``wmhseg.training.recipes`` holds the plans that come with the
-program, ``wmhseg.training.plan_files`` reads and writes them.
+program, ``wmhseg.training.plan_files`` reads and writes them, ``wmhseg.training.plan_checks`` finds
+what their types alone do not say.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wmhseg.errors import PlanError
-from wmhseg.records import MismatchError, require
+from wmhseg.records import added
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.weights import methods
-from wmhseg.weights import preset as presets
-from wmhseg.weights.inputs import Input, inputs_of_channels
-from wmhseg.weights.preset import NetworkOption, Postprocessing, Preprocessing, Preset
+from wmhseg.weights.inputs import WMH_ALONE, Input, Labels, inputs_of_channels
+from wmhseg.weights.preset import NetworkOption, Preset
+from wmhseg.weights.processing import OtherLabel, Postprocessing, Preprocessing
 
 FORMAT = 1
-# A checkpoint counts steps in float32, which holds whole numbers up to 16 million.
-MAX_STEPS = 10_000_000
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How real slices are varied; see ``wmhseg.training.augment``.
+    """How real slices are varied; see ``wmhseg.training.batches.augment``.
 
     Attributes:
         copies: How often a slice is seen in an epoch: once as it is, the other times varied.
@@ -92,6 +89,8 @@ class Run:
         rate: Learning rate after the warm-up.
         final_rate: Learning rate that half a cosine ends at; equal to ``rate``, it is constant.
         warmup: Steps over which the rate rises from 0.
+        drop_at: Share of the steps after which ``rate`` gives way to ``final_rate`` at once; null
+            for half a cosine.
     """
 
     name: str
@@ -107,6 +106,18 @@ class Run:
     rate: float = 2e-4
     final_rate: float = 2e-4
     warmup: int = 0
+    drop_at: float | None = added(None)
+
+
+Loss = Literal[
+    "dice",
+    "dice-and-cross-entropy",
+    "cross-entropy",
+    "summed-cross-entropy",
+    "weighted-cross-entropy",
+    "bootstrapped-cross-entropy",
+    "pseudo-dice",
+]
 
 
 @dataclass(frozen=True)
@@ -115,27 +126,37 @@ class Fitting:
 
     Attributes:
         loss: See ``wmhseg.training.losses``.
-        optimizer: "adam", or "adamw" with ``weight_decay``.
-        weight_decay: Of adamw; 0 with adam.
+        optimizer: "adam", "adamw" with ``weight_decay``, or "sgd" with it and with ``momentum``.
+        weight_decay: Of adamw and sgd; 0 with others.
         clip_norm: Largest norm of the gradient; null for no limit.
         rare_start: Start random networks near probability 0, as lesions are rare.
         precision: "float32", or "bfloat16" to compute in; weights stay float32.
         average: Decay of an exponential moving average of the weights, which then is the result;
             null for the last weights.
         restart: When to start again; null for never.
+        momentum: Of sgd; 0 with others.
+        late_momentum: Momentum from the drop of the rate on (``drop_at`` of a run); null for the
+            same.
+        class_weights: Of the loss "weighted-cross-entropy": one a label.
+        certain: Of the loss "bootstrapped-cross-entropy": pixels whose own label has a higher
+            probability do not count.
     """
 
-    loss: Literal["dice", "dice-and-cross-entropy"] = "dice"
-    optimizer: Literal["adam", "adamw"] = "adam"
+    loss: Loss = "dice"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     weight_decay: float = 0.0
     clip_norm: float | None = None
     rare_start: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     average: float | None = None
     restart: Restart | None = None
+    momentum: float = added(0.0)
+    late_momentum: float | None = added(None)
+    class_weights: tuple[float, ...] = added(())
+    certain: float = added(0.9)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A training, from data to a model folder.
 
@@ -146,9 +167,13 @@ class Plan:
         licence: Licence of the weights.
         training_data: What they are trained on, one sentence.
         reference: The publication of the method.
-        channels: 2 for FLAIR and T1, 1 for FLAIR alone.
-        without_t1: What the model does when no T1 is given: an error, or a channel of zeros. With
-            ``channels`` it says what ``inputs`` are.
+        channels: 2 for z-scores of FLAIR and T1, 1 for FLAIR alone; null where ``inputs`` are
+            listed.
+        without_t1: With ``channels``: what the model does when no T1 is given, an error or a
+            channel of zeros.
+        inputs: What the networks take, one by one, as in a preset; none where ``channels`` says it.
+        labels: What they say of each pixel; null for WMH alone.
+        others: Labels besides WMH that masks are made of, as in a preset.
         weights: Type of the weights in the model folder.
         preprocessing: Of training and inference alike.
         postprocessing: Of inference.
@@ -167,8 +192,11 @@ class Plan:
     licence: str
     training_data: str
     reference: str
-    channels: int
-    without_t1: Literal["error", "zero"]
+    channels: int | None = added(None)
+    without_t1: Literal["error", "zero"] | None = added(None)
+    inputs: tuple[Input, ...] = added(())
+    labels: Labels | None = added(None)
+    others: tuple[OtherLabel, ...] = added(())
     weights: Literal["float16", "float32"]
     preprocessing: Preprocessing
     postprocessing: Postprocessing
@@ -179,9 +207,16 @@ class Plan:
     runs: tuple[Run, ...]
 
     @property
-    def inputs(self) -> tuple[Input, ...]:
-        """What the networks take, all through one input layer."""
-        return inputs_of_channels(self.channels, self.without_t1)
+    def network_inputs(self) -> tuple[Input, ...]:
+        """What the networks take, listed or told by a number of channels."""
+        if self.channels is None:
+            return self.inputs
+        return inputs_of_channels(self.channels, self.without_t1 or "error")
+
+    @property
+    def network_labels(self) -> Labels:
+        """What the networks say of each pixel."""
+        return self.labels or WMH_ALONE
 
 
 def intensity_scale(plan: Plan, preset: Preset) -> Literal["adapt", "keep"]:
@@ -193,110 +228,3 @@ def intensity_scale(plan: Plan, preset: Preset) -> Literal["adapt", "keep"]:
     """
     asked = plan.intensity_scale
     return methods.intensity_scale("preset" if asked == "auto" else asked, preset)
-
-
-def validate(plan: Plan) -> None:
-    """Checks what types alone do not say.
-
-    Raises:
-        PlanError: If a value is out of range or two contradict each other.
-    """
-    try:
-        _check_head(plan)
-        presets.check_method(plan.preprocessing, plan.postprocessing)
-        _check_data(plan)
-        _check_fitting(plan.fitting)
-        names: list[str] = []
-        for number, run in enumerate(plan.runs):
-            _check_run(run, f"runs[{number}]", plan)
-            require(run.name not in names, f"runs[{number}].name", "a new name", run.name)
-            names.append(run.name)
-    except MismatchError as mismatch:
-        raise plan_error(mismatch) from None
-
-
-def plan_error(mismatch: MismatchError) -> PlanError:
-    """The error to raise for a value that a plan may not hold."""
-    return PlanError(
-        f"plan: {mismatch.expected}",
-        received=mismatch.received,
-        advice='"wmhseg train --print-plan" shows a complete plan.',
-    )
-
-
-def _check_head(plan: Plan) -> None:
-    require(plan.format == FORMAT, "format", f"{FORMAT}", plan.format)
-    presets.check_texts(plan)
-    inputs_of_channels(plan.channels, plan.without_t1)
-    members = sum(run.member for run in plan.runs)
-    most = presets.MAX_MEMBERS
-    require(1 <= members <= most, "runs", f"1 to {most} runs with member true", members)
-
-
-def _check_data(plan: Plan) -> None:
-    varied, drawn = plan.augmentation, plan.synthesis
-    require(
-        (varied is None) != (drawn is None),
-        "augmentation and synthesis",
-        "one of the two, and null in the other",
-        "both" if varied else "none",
-    )
-    if varied is not None:
-        require(1 <= varied.copies <= 1000, "augmentation.copies", "1 to 1000", varied.copies)
-        for name, most in (("rotation_deg", 180.0), ("shear_deg", 60.0)):
-            value = getattr(varied, name)
-            require(0 <= value <= most, f"augmentation.{name}", f"0 to {most:g}", value)
-        low, high = varied.zoom
-        require(0.1 <= low <= high <= 10, "augmentation.zoom", "0.1 to 10, rising", varied.zoom)
-        for name in ("flip", "without_t1"):
-            value = getattr(varied, name)
-            require(0 <= value <= 1, f"augmentation.{name}", "a probability", value)
-    if drawn is not None:
-        require(1 <= drawn.scans <= 1000, "synthesis.scans", "1 to 1000", drawn.scans)
-        require(1 <= drawn.slices <= 1000, "synthesis.slices", "1 to 1000", drawn.slices)
-        same = drawn.recipe.field == plan.preprocessing.field
-        require(same, "synthesis.recipe.field", "the field of preprocessing", drawn.recipe.field)
-
-
-def _check_fitting(fitting: Fitting) -> None:
-    decay = fitting.weight_decay
-    require(0 <= decay < 1, "fitting.weight_decay", "0 to below 1", decay)
-    require(decay == 0 or fitting.optimizer == "adamw", "fitting.weight_decay", "0 (adam)", decay)
-    clip, average, restart = fitting.clip_norm, fitting.average, fitting.restart
-    require(clip is None or clip > 0, "fitting.clip_norm", "more than 0", clip)
-    require(average is None or 0 < average < 1, "fitting.average", "between 0 and 1", average)
-    if restart is not None:
-        require(restart.loss > 0, "fitting.restart.loss", "more than 0", restart.loss)
-        where = "fitting.restart.attempts"
-        require(1 <= restart.attempts <= 100, where, "1 to 100", restart.attempts)
-
-
-def _check_run(run: Run, where: str, plan: Plan) -> None:
-    valid = re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", run.name)
-    require(bool(valid), f"{where}.name", "small letters, digits, '-' and '_'", run.name)
-    one = (run.steps is None) != (run.epochs is None)
-    require(one, where, "either steps or epochs", [run.steps, run.epochs])
-    steps, epochs = run.steps, run.epochs
-    require(steps is None or 1 <= steps <= MAX_STEPS, f"{where}.steps", "1 to 10 million", steps)
-    require(
-        epochs is None or (1 <= epochs <= 100_000 and plan.synthesis is None),
-        f"{where}.epochs",
-        "at least 1 with real scans, null with synthetic ones",
-        epochs,
-    )
-    require(1 <= run.batch <= 10_000, f"{where}.batch", "1 to 10,000", run.batch)
-    if plan.synthesis is not None:
-        most = plan.synthesis.scans * plan.synthesis.slices
-        require(run.batch <= most, f"{where}.batch", f"at most scans x slices = {most}", run.batch)
-    smallest = min(plan.preprocessing.field)
-    require(
-        run.crop is None or 16 <= run.crop <= smallest,
-        f"{where}.crop",
-        f"16 to {smallest}",
-        run.crop,
-    )
-    require(0 < run.rate <= 10, f"{where}.rate", "above 0", run.rate)
-    falling = 0 <= run.final_rate <= run.rate
-    require(falling, f"{where}.final_rate", "0 to rate", run.final_rate)
-    require(0 <= run.warmup <= MAX_STEPS, f"{where}.warmup", "0 or more steps", run.warmup)
-    require(0 <= run.seed < 2**31, f"{where}.seed", "0 to 2147483647", run.seed)

@@ -9,7 +9,8 @@ from typing import Any
 from wmhseg import records
 from wmhseg.errors import PlanError, UsageError
 from wmhseg.records import MismatchError
-from wmhseg.training.plan import Plan, plan_error, validate
+from wmhseg.training.plan import Plan
+from wmhseg.training.plan_checks import plan_error, validate
 
 
 def from_json(text: str) -> Plan:

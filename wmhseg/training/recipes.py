@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from wmhseg.training import classes
 from wmhseg.training.plan import FORMAT, Augmentation, Fitting, Plan, Restart, Run, Synthesis
+from wmhseg.weights.inputs import WMH, Input, Labels
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.preset import NetworkOption
 
@@ -85,6 +87,76 @@ def _synthetic(name: str, method_of: str, what: str, runs: tuple[Run, ...]) -> P
     )
 
 
+BACKGROUND_AND_WMH = Labels((classes.BACKGROUND, WMH), "softmax")
+
+
+# VGG ----------------------------------------------------------------------------------------------
+
+_T1 = Input("T1", "T1", "8-bit", "error")
+_FLAIR = Input("FLAIR", "FLAIR", "8-bit", "error")
+_TOP_HAT = Input("top-hat", "FLAIR", "top-hat", "error")
+_PICTURES: dict[str, tuple[Input, ...]] = {
+    "": (_T1, _FLAIR, _TOP_HAT),
+    # The paper's comparisons: T1 in place of the top-hat, and three slices of FLAIR.
+    "-no-top-hat": (_T1, _FLAIR, replace(_T1, name="T1 again")),
+    "-3d-like": (
+        replace(_FLAIR, name="slice before", slice=-1),
+        _FLAIR,
+        replace(_FLAIR, name="slice after", slice=1),
+    ),
+}
+"""Ending of a recipe's name -> the colours of the picture that the network sees."""
+
+
+def _published_vgg(ending: str) -> Plan:
+    """SGD on the loss summed over the pixels of a slice, with the published numbers."""
+    method = METHODS["published-vgg"]
+    run = Run("0", "vgg", seed=101, steps=150_000, batch=20, rate=1e-8, final_rate=1e-9)
+    return replace(
+        PLANS["published"],
+        name=f"vgg-published{ending}",
+        description="VGG network on 8-bit pictures, trained by wmhseg with the published recipe.",
+        reference=method.reference,
+        channels=None,
+        without_t1=None,
+        inputs=_PICTURES[ending],
+        labels=BACKGROUND_AND_WMH,
+        preprocessing=method.preprocessing,
+        postprocessing=method.postprocessing,
+        # "Scaling and rotating", without ranges: those of the U-Net's paper.
+        augmentation=Augmentation(shear_deg=0.0, flip=0.0),
+        fitting=Fitting(
+            loss="summed-cross-entropy",
+            optimizer="sgd",
+            weight_decay=5e-4,
+            momentum=0.99,
+            late_momentum=0.999,
+        ),
+        runs=(replace(run, drop_at=1 / 3),),  # after 50,000
+    )
+
+
+def _synthetic_vgg() -> Plan:
+    """One network from random weights; crops hold more than what any of its maps sees."""
+    method, plan = METHODS["synthetic-vgg"], PLANS["synthetic"]
+    run = Run("0", "vgg", seed=361, steps=2400, batch=8, crop=128, rate=3e-4, final_rate=0.0)
+    return replace(
+        plan,
+        name="vgg-synthetic",
+        description="VGG network on 8-bit pictures, trained by wmhseg on synthetic scans.",
+        reference=method.reference,
+        channels=None,
+        without_t1=None,
+        inputs=(replace(_T1, if_missing="zero"), _FLAIR, _TOP_HAT),
+        labels=BACKGROUND_AND_WMH,
+        preprocessing=method.preprocessing,
+        postprocessing=method.postprocessing,
+        # The gradient of the first kernel is 64 times that of one for z-scores.
+        fitting=replace(plan.fitting, clip_norm=10.0),
+        runs=(replace(run, warmup=60),),
+    )
+
+
 PLANS: dict[str, Plan] = {
     "published": _published(
         "unet-published",
@@ -126,3 +198,5 @@ PLANS: dict[str, Plan] = {
         ),
     ),
 }
+PLANS |= {f"published-vgg{ending}": _published_vgg(ending) for ending in _PICTURES}
+PLANS["synthetic-vgg"] = _synthetic_vgg()

@@ -14,12 +14,12 @@ from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import PlotsUnavailableError, ResumeError
 from wmhseg.io import checksums, files, stamps
 from wmhseg.training import curves, model_folder, plan_files
+from wmhseg.training.batches.stream import BatchSource
 from wmhseg.training.fit import Running, TrainingJob, fit
 from wmhseg.training.growth import Start
 from wmhseg.training.journal import read
 from wmhseg.training.model_folder import Facts
 from wmhseg.training.plan import Plan, Run
-from wmhseg.training.stream import BatchSource
 from wmhseg.training.validation import ValidationCases
 from wmhseg.version import __version__
 from wmhseg.weights import store, tensor_files
@@ -35,6 +35,9 @@ class Data(Protocol):
 
     def per_epoch(self, run: Run) -> int | None:
         """Batches in a pass through the data; None where there is no such thing."""
+
+    def field(self, run: Run) -> tuple[int, int]:
+        """Rows and columns of what a run is shown."""
 
     def source(self, run: Run, seed: tuple[int, ...]) -> BatchSource:
         """Batches for a run."""
@@ -172,6 +175,7 @@ def _finish(
         per_epoch=per_epoch,
         source=lambda seed: session.data.source(run, seed),
         start=_start(session, run),
+        field=session.data.field(run),
         folder=session.output,
     )
     say(f"{run.name}: {job.steps} steps of {run.batch} slices")
@@ -185,7 +189,7 @@ def _start(session: Session, run: Run) -> Start | None:
         return None
     earlier = [other for other in session.plan.runs if other.name == run.start_from]
     path = _weights_of(session.output, earlier[0]) if earlier else Path(run.start_from)
-    inputs = session.plan.inputs if earlier else inputs_beside(path)
+    inputs = session.plan.network_inputs if earlier else inputs_beside(path)
     return Start(path.name, tensor_files.read_tensors(path), inputs)
 
 
@@ -203,7 +207,7 @@ def inputs_beside(path: Path) -> tuple[Input, ...] | None:
     if plan.is_file():
         made = plan_files.from_json(plan.read_text("utf-8", "replace"))
         if path.stem in {run.name for run in made.runs}:
-            return made.inputs
+            return made.network_inputs
     return None
 
 

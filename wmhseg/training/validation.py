@@ -17,9 +17,10 @@ from wmhseg.errors import InputError
 from wmhseg.networks import variables
 from wmhseg.scoring import masks, metrics
 from wmhseg.segmentation import prediction
-from wmhseg.training import model_folder, real_data
+from wmhseg.training import model_folder
+from wmhseg.training.batches import real_data
+from wmhseg.training.batches.real_data import LabelledInput
 from wmhseg.training.plan import Plan, Run
-from wmhseg.training.real_data import LabelledInput
 from wmhseg.weights import store
 
 Scores = list[tuple[str, float, float]]

@@ -7,12 +7,37 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wmhseg.networks.signature import SCAN, Activation
-from wmhseg.records import require
+from wmhseg.records import added, require
 
 MAX_INPUTS = 64
 MAX_LABELS = 256
-Modality = Literal["FLAIR", "T1"]
-How = Literal["z-score"]
+MAX_SLICES_AWAY = 8
+Modality = Literal["FLAIR", "T1", "MNI"]
+How = Literal[
+    "z-score",
+    "8-bit",
+    "top-hat",
+    "unit",
+    "x",
+    "y",
+    "z",
+    "left-ventricle",
+    "right-ventricle",
+    "cortex",
+    "midsagittal",
+    "prior",
+]
+OF_INTENSITIES: tuple[How, ...] = ("z-score", "8-bit", "top-hat", "unit")
+OF_LOCATION: tuple[How, ...] = (
+    "x",
+    "y",
+    "z",
+    "left-ventricle",
+    "right-ventricle",
+    "cortex",
+    "midsagittal",
+    "prior",
+)
 WMH = "WMH"
 """The label that masks are made of."""
 
@@ -23,13 +48,20 @@ class Input:
 
     Attributes:
         name: What it is called, unique in the model.
-        scan: The scan that it is made from.
-        how: How it is made: "z-score" for intensities normalised within the brain mask, see
-            Preprocessing.
+        scan: The scan that it is made from; "MNI" for where voxels lie in the brain, which is found
+            by registration to maps in MNI space.
+        how: How it is made. Of intensities: "z-score" normalised within the brain mask, see
+            Preprocessing; "8-bit" in 256 steps less 127, from -127 to 128; "top-hat" the bright
+            spots of less than 25 pixels in each slice of these, less 127; "unit" from 0 to 1. Of
+            location, each from 0 to 1 in the brain: "x", "y" and "z" in MNI space, distances within
+            the slice from the ventricles, the cortex and the midsagittal plane, and the "prior"
+            probability of hyperintensities.
         if_missing: What happens when that scan is not given: an error, or a channel of zeros, for
             weights that were also trained with it.
         port: The input layer of the networks that it is a channel of. The channels of a port come
             in the order of the list.
+        slice: Which slice it shows: 0 the slice itself, 1 the next, -1 the one before. Beyond the
+            ends stands the last one.
     """
 
     name: str
@@ -37,6 +69,7 @@ class Input:
     how: How
     if_missing: Literal["error", "zero"]
     port: str = SCAN
+    slice: int = added(0)
 
 
 @dataclass(frozen=True)
@@ -98,11 +131,22 @@ def check_inputs(inputs: tuple[Input, ...]) -> None:
             one.port,
         )
         require(
-            one.scan != "FLAIR" or one.if_missing == "error",
+            one.scan == "T1" or one.if_missing == "error",
             f"{where}.if_missing",
             "'error', as FLAIR is always given,",
             one.if_missing,
         )
+        fitting = OF_LOCATION if one.scan == "MNI" else OF_INTENSITIES
+        if one.scan == "T1":  # in which hyperintensities are dark
+            fitting = tuple(how for how in fitting if how != "top-hat")
+        require(
+            one.how in fitting,
+            f"{where}.how",
+            f"a way of {one.scan}: {', '.join(fitting)}",
+            one.how,
+        )
+        away = MAX_SLICES_AWAY
+        require(-away <= one.slice <= away, f"{where}.slice", f"-{away} to {away}", one.slice)
 
 
 def check_labels(labels: Labels) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from wmhseg.weights.preset import Postprocessing, Preprocessing, Preset
+from wmhseg.weights.preset import Preset
+from wmhseg.weights.processing import Postprocessing, Preprocessing
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,13 @@ _UNET_PAPER = (
 _STACK_PAPER = (
     "H. Li et al. Multi-scale convolutional-stack aggregation for robust white matter "
     "hyperintensities segmentation. BrainLes workshop, MICCAI 2018."
+)
+
+
+_VGG_PAPER = (
+    "Y. Xu et al. White matter hyperintensities segmentation in a few seconds using fully "
+    "convolutional network and transfer learning. BrainLes workshop, MICCAI 2017, LNCS 10670, "
+    "501-514."
 )
 
 
@@ -54,6 +62,14 @@ METHODS: dict[str, Method] = {
         Postprocessing(threshold=0.7, min_lesion_mm3=10.0, lesion_peak=0.98, end_slices_of="head"),
         _UNET_PAPER,
     ),
+    # The VGG network on pictures of 8 bit: whole slices, nothing removed afterwards.
+    "published-vgg": Method(Preprocessing(field=None), Postprocessing(end_slices=0.0), _VGG_PAPER),
+    # Our own training of it. The ceiling is what 255 stands for: lesions must not reach it.
+    "synthetic-vgg": Method(
+        Preprocessing(field=None, orientation="LPS", ceiling=2.5),
+        Postprocessing(end_slices_of="head"),
+        _VGG_PAPER,
+    ),
 }
 
 
@@ -62,7 +78,7 @@ TRAINING_PIXEL_MM = (0.8, 1.25)
 challenge's scanners (0.95 to 1.21 mm). Scans with others are warned of."""
 
 
-_PUBLISHED = ("published", "published-stack", "released")
+_PUBLISHED = ("published", "published-stack", "released", "published-vgg")
 
 
 def is_published(preset: Preset) -> bool:

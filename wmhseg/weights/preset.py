@@ -1,15 +1,12 @@
 """What a model is besides its weights: frozen records that are read from and written to JSON.
 
-The defaults are the numbers of the published U-Net ensemble; what other methods differ in stands in
-``methods``, and no number of either stands anywhere else. Reading is strict: an unknown or a
-missing key, a wrong type or an impossible value is an error.
+Reading is strict: an unknown or a missing key, a wrong type or an impossible value is an error.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -20,71 +17,20 @@ from wmhseg.networks.signature import Signature
 from wmhseg.records import MismatchError, require
 from wmhseg.weights import inputs as ends
 from wmhseg.weights.inputs import Input, Labels
+from wmhseg.weights.processing import (
+    MAX_MIN_LESION_MM3,
+    OtherLabel,
+    Postprocessing,
+    Preprocessing,
+    check_method,
+    check_others,
+    padded_field,
+)
 
 FORMAT = 2
 MAX_MEMBERS = 64
+_ANY_FIELD = (64, 64)  # stands for whole slices where no scan is at hand
 NetworkOption = int | float | bool | str
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """From the scan's intensities to the network's input.
-
-    Attributes:
-        field: Rows and columns of the network's input.
-        orientation: "stored" takes arrays as they lie in the file, as the published programs do;
-            a code such as "LPS" turns them first (see ``wmhseg.geometry.turn_to``).
-        order: Whether mean and standard deviation come from the cropped field or the full one.
-        mask: "each" makes one brain mask a modality, "flair" one from FLAIR for both.
-        flair_threshold: Lowest FLAIR intensity inside the brain mask, on the challenge's scale.
-        t1_threshold: Lowest T1 intensity inside its brain mask (unused with mask "flair").
-        largest_component: Keep the largest component of each slice of the mask.
-        padding: "background" pads with the lowest normalised value, "zero" with 0.
-        ceiling: Intensities above this multiple of the tissue median, and negative ones, are cut
-            off before masks and z-scores are made, so that very bright fat does not change the
-            scale of the brain; null cuts nothing.
-        clip: Lowest and highest z-score kept, or null for no clipping.
-        centre: What the field is centred on: "matrix", as published, or "head", where that would
-            cut off a head that fits.
-    """
-
-    field: tuple[int, int] = (200, 200)
-    orientation: str = "stored"
-    order: Literal["crop-normalise", "normalise-crop"] = "crop-normalise"
-    mask: Literal["each", "flair"] = "each"
-    flair_threshold: float = 70.0
-    t1_threshold: float = 30.0
-    largest_component: bool = True
-    padding: Literal["background", "zero"] = "background"
-    ceiling: float | None = None
-    clip: tuple[float, float] | None = None
-    centre: Literal["matrix", "head"] = records.added("matrix")
-
-
-# More than any single lesion has is a slip of the pen.
-MAX_MIN_LESION_MM3 = 10_000.0
-
-
-@dataclass(frozen=True)
-class Postprocessing:
-    """From the mean probability to the mask.
-
-    Attributes:
-        threshold: Voxels above (not at) this probability are WMH.
-        end_slices: Share of the slices that is emptied at either end, rounded down.
-        end_slices_of: Which slices are counted: those of the "scan", as published, or of the
-            "head", where padding would empty clearly more of it.
-        min_lesion_mm3: Lesions of a smaller volume are removed; 0 keeps all, as published.
-        lesion_peak: Lesions without a voxel above (not at) this probability are removed; 0 keeps
-            all, as published. Above the threshold it is the higher of two thresholds of a
-            hysteresis (J. Canny, IEEE PAMI 8 (1986) 679-698).
-    """
-
-    threshold: float = 0.5
-    end_slices: float = 0.10
-    min_lesion_mm3: float = records.added(0.0)
-    lesion_peak: float = records.added(0.0)
-    end_slices_of: Literal["scan", "head"] = records.added("scan")
 
 
 @dataclass(frozen=True)
@@ -122,6 +68,7 @@ class Preset:
         preprocessing: See Preprocessing.
         postprocessing: See Postprocessing.
         members: One or more networks whose probabilities are averaged.
+        others: Labels besides WMH that masks are made of.
     """
 
     format: int
@@ -135,6 +82,12 @@ class Preset:
     preprocessing: Preprocessing
     postprocessing: Postprocessing
     members: tuple[Member, ...]
+    others: tuple[OtherLabel, ...] = records.added(())
+
+    @property
+    def marked(self) -> tuple[str, ...]:
+        """The labels that masks are made of, WMH first."""
+        return (ends.WMH, *(other.label for other in self.others))
 
     @property
     def takes_t1(self) -> bool:
@@ -147,13 +100,18 @@ class Preset:
         return all(one.if_missing == "zero" for one in self.inputs if one.scan == "T1")
 
     @property
+    def takes_location(self) -> bool:
+        """Whether the networks are told where voxels lie in the brain."""
+        return any(one.scan == "MNI" for one in self.inputs)
+
+    @property
     def signature(self) -> Signature:
-        """Both ends of the members' networks."""
+        """Both ends of the members' networks; on some field if they take whole slices."""
         channels: dict[str, int] = {}
         for one in self.inputs:
             channels[one.port] = channels.get(one.port, 0) + 1
         return Signature(
-            self.preprocessing.field,
+            self.preprocessing.field or _ANY_FIELD,
             tuple(channels.items()),
             len(self.labels.names),
             self.labels.activation,
@@ -173,8 +131,10 @@ def validate(preset: Preset) -> None:
     try:
         _check_model(preset)
         ends.check_inputs(preset.inputs)
+        _check_axes(preset)
         ends.check_labels(preset.labels)
         check_method(preset.preprocessing, preset.postprocessing)
+        check_others(preset.others, preset.labels)
         _check_members(preset.members)
     except MismatchError as mismatch:
         raise _failed(mismatch) from None
@@ -205,46 +165,11 @@ def check_texts(model: Any) -> None:
         require(text.isprintable(), name, "one line of printable text", text)
 
 
-def check_method(pre: Preprocessing, post: Postprocessing) -> None:
-    """Checks the numbers of a method.
-
-    Raises:
-        MismatchError: If one is out of range.
-    """
-    require(
-        _is_orientation(pre.orientation),
-        "preprocessing.orientation",
-        '"stored" or a code such as "LPS"',
-        pre.orientation,
-    )
-    require(all(16 <= n <= 1024 for n in pre.field), "preprocessing.field", "16 to 1024", pre.field)
-    for name in ("flair_threshold", "t1_threshold"):
-        value = getattr(pre, name)
-        require(0 < value < math.inf, f"preprocessing.{name}", "more than 0", value)
-    require(
-        pre.ceiling is None or 1 < pre.ceiling < math.inf,
-        "preprocessing.ceiling",
-        "a number above 1",
-        pre.ceiling,
-    )
-    require(
-        pre.clip is None or -math.inf < pre.clip[0] < 0 < pre.clip[1] < math.inf,
-        "preprocessing.clip",
-        "a negative and a positive number",
-        pre.clip,
-    )
-    require(0 <= post.threshold < 1, "postprocessing.threshold", "0 to below 1", post.threshold)
-    require(
-        0 <= post.end_slices < 0.5, "postprocessing.end_slices", "0 to below 0.5", post.end_slices
-    )
-    peak = post.lesion_peak
-    require(0 <= peak < 1, "postprocessing.lesion_peak", "0 to below 1", peak)
-    require(
-        0 <= post.min_lesion_mm3 <= MAX_MIN_LESION_MM3,
-        "postprocessing.min_lesion_mm3",
-        f"0 to {MAX_MIN_LESION_MM3:g}",
-        post.min_lesion_mm3,
-    )
+def _check_axes(preset: Preset) -> None:
+    """Left and right are where they are looked for only in axes that are known."""
+    axes = preset.preprocessing.orientation
+    fits = not preset.takes_location or axes == "LPS"
+    require(fits, "preprocessing.orientation", '"LPS" (inputs made from MNI)', axes)
 
 
 def _check_members(members: tuple[Member, ...]) -> None:
@@ -274,12 +199,6 @@ def _check_members(members: tuple[Member, ...]) -> None:
             member.network,
         )
         require(member.parameters > 0, f"{where}.parameters", "more than 0", member.parameters)
-
-
-def _is_orientation(text: str) -> bool:
-    """Whether ``wmhseg.geometry.turn_to`` takes it: "stored", or one side of each axis."""
-    sides = sorted("RAI".find(letter) + "LPS".find(letter) + 1 for letter in text.upper())
-    return text == "stored" or sides == [0, 1, 2]
 
 
 def from_json(text: str) -> Preset:
@@ -347,6 +266,40 @@ def to_json(preset: Preset) -> str:
             MismatchError("the top level", "values of exactly the types of Preset", preset)
         )
     return text
+
+
+def check_marked(preset: Preset, labels: Iterable[str], advice: str = "") -> None:
+    """Makes sure that a model marks what is asked of it.
+
+    Args:
+        preset: The model's.
+        labels: What masks are asked of.
+        advice: What to do about it.
+
+    Raises:
+        UsageError: If it does not mark one of them.
+    """
+    for label in labels:
+        if label not in preset.marked[1:]:
+            raise UsageError(
+                f"A model that marks {label} besides WMH was expected",
+                received=f"{preset.name}, which marks {', '.join(preset.marked)}",
+                advice=advice,
+            )
+
+
+def on_slices(preset: Preset, rows: int, columns: int) -> Preset:
+    """The preset for slices of one size: whole slices become a field of that size.
+
+    Args:
+        preset: Of a model.
+        rows: Of the slices.
+        columns: Of the slices.
+    """
+    if preset.preprocessing.field is not None:
+        return preset
+    field = padded_field(rows, columns)
+    return replace(preset, preprocessing=replace(preset.preprocessing, field=field))
 
 
 def with_changes(preset: Preset, **changes: Any) -> Preset:

@@ -79,7 +79,8 @@ def apply(
     Args:
         image: (row, column, channel) float32; interpolated linearly, and continued beyond its
             border by the border's values, which are background.
-        mask: (row, column) uint8; interpolated linearly and cut at one half.
+        mask: (row, column) uint8, the places of labels; each label is interpolated linearly and
+            cut at one half.
         how: What to do. The default changes nothing.
         inputs: What the channels of the image are.
 
@@ -90,11 +91,18 @@ def apply(
     if not np.array_equal(matrix, np.eye(2)):
         moved = [_moved(image[..., channel], matrix) for channel in range(image.shape[-1])]
         image = np.stack(moved, -1).astype(np.float32)
-        mask = (_moved(mask.astype(np.float32), matrix) >= 0.5).astype(np.uint8)
+        mask = _moved_labels(mask, matrix)
     if how.empty_t1:
         image = image.copy()
         image[..., [one.scan == "T1" for one in inputs]] = 0
     return image, mask
+
+
+def _moved_labels(mask: Bytes, matrix: npt.NDArray[np.float64]) -> Bytes:
+    moved = np.zeros(mask.shape, np.uint8)
+    for label in np.unique(mask[mask > 0]).tolist():
+        moved[_moved((mask == label).astype(np.float32), matrix) >= 0.5] = label
+    return moved
 
 
 def _moved(plane: Float, matrix: npt.NDArray[np.float64]) -> Any:

@@ -23,12 +23,13 @@ from wmhseg.errors import GridMismatchError, InputError, LabelsError, MissingFil
 from wmhseg.io import checksums, files
 from wmhseg.io.progress import Progress
 from wmhseg.preparation import labelled
-from wmhseg.training import augment, model_folder
+from wmhseg.training import classes, model_folder
 from wmhseg.training import plan as plans
+from wmhseg.training.batches import augment
+from wmhseg.training.batches.split import PatientCase, Split
+from wmhseg.training.batches.stream import TrainingBatch, as_batch, crop
 from wmhseg.training.plan import Augmentation, Plan, Run
-from wmhseg.training.split import PatientCase, Split
-from wmhseg.training.stream import TrainingBatch, as_batch, crop
-from wmhseg.weights.inputs import Input
+from wmhseg.weights.inputs import Input, Labels
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class ScanSource:
         batch: Slices a batch.
         crop: Side of a random crop in pixels, None for whole slices.
         inputs: What the channels of the cases are.
+        field: Rows and columns that smaller slices are continued to.
         seed: The run's seed and the attempt.
     """
 
@@ -51,6 +53,7 @@ class ScanSource:
     batch: int
     crop: int | None
     inputs: tuple[Input, ...]
+    field: tuple[int, int]
     seed: tuple[int, ...]
 
     per_block = 1
@@ -99,6 +102,7 @@ class ScanSource:
         if copy:
             variation = augment.draw(rng, self.augmentation)
             image, mask = augment.apply(image, mask, variation, self.inputs)
+        image, mask = continued(image, mask, self.field)
         return crop(rng, image, mask, self.crop)
 
 
@@ -111,6 +115,7 @@ class PreparedCases:
         slices: Case -> number of its slices.
         skipped: Case -> why it is left out.
         inputs: What the channels of the arrays are.
+        field: Rows and columns of the largest slices.
         off_scale: Cases that are not on the challenge's intensity scale and were kept so.
     """
 
@@ -118,6 +123,7 @@ class PreparedCases:
     slices: Mapping[str, int]
     skipped: Mapping[str, str]
     inputs: tuple[Input, ...]
+    field: tuple[int, int]
     off_scale: tuple[str, ...] = ()
 
 
@@ -147,6 +153,10 @@ class ScanData:
         """Batches a pass through all copies."""
         return self.source(run, (run.seed, 0)).per_epoch
 
+    def field(self, run: Run) -> tuple[int, int]:
+        """Rows and columns of what a run is shown."""
+        return (run.crop, run.crop) if run.crop else self.prepared.field
+
     def source(self, run: Run, seed: tuple[int, ...]) -> ScanSource:
         """Batches for a run."""
         names = [one.case.name for one in self.parted.train]
@@ -157,6 +167,7 @@ class ScanData:
             run.batch,
             run.crop,
             self.prepared.inputs,
+            _at_least(self.prepared.field, run.crop or 0),
             seed,
         )
 
@@ -181,6 +192,25 @@ class ScanData:
         ]
 
 
+def continued(image: Any, mask: Any, field: tuple[int, int]) -> tuple[Any, Any]:
+    """Continues a slice, centred, to the field by the values of its border, and its mask by 0.
+
+    Args:
+        image: (row, column, channel), not larger than the field.
+        mask: (row, column).
+        field: Rows and columns.
+    """
+    missing = [size - own for size, own in zip(field, mask.shape, strict=True)]
+    if not any(missing):
+        return image, mask
+    sides = [(n // 2, n - n // 2) for n in missing]
+    return np.pad(image, [*sides, (0, 0)], mode="edge"), np.pad(mask, sides)
+
+
+def _at_least(field: tuple[int, int], side: int) -> tuple[int, int]:
+    return max(field[0], side), max(field[1], side)
+
+
 def _files(case: Case) -> dict[str, Path]:
     paths = {"FLAIR": case.flair, "T1": case.t1, "wmh": case.reference}
     return {name: path for name, path in paths.items() if path is not None}
@@ -193,10 +223,12 @@ class LabelledInput:
     Attributes:
         inputs: The scans as the networks take them.
         labels: (slice, row, column) of the mask on the scan's own voxels: 0, 1 and 2.
+        network_labels: What the networks say.
     """
 
     inputs: NetworkInput
     labels: npt.NDArray[Any]
+    network_labels: Labels
 
     @property
     def stack(self) -> npt.NDArray[np.float32]:
@@ -206,8 +238,9 @@ class LabelledInput:
 
     @property
     def target(self) -> npt.NDArray[np.uint8]:
-        """(slice, row, column) on the network's voxels, 1 = WMH."""
-        return self.inputs.way.forward((self.labels == 1).astype(np.uint8))
+        """(slice, row, column) on the network's voxels, see ``classes.targets``."""
+        numbers = self.inputs.way.forward(self.labels.astype(np.uint8))
+        return classes.targets(numbers, self.network_labels)
 
 
 def read_case(case: Case, plan: Plan) -> LabelledInput:
@@ -233,7 +266,7 @@ def read_case(case: Case, plan: Plan) -> LabelledInput:
         raise LabelsError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
     scale = plans.intensity_scale(plan, chosen)
     inputs = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
-    return LabelledInput(inputs, scans.labels)
+    return LabelledInput(inputs, scans.labels, chosen.labels)
 
 
 def why_not(case: Case, plan: Plan) -> str:
@@ -273,6 +306,7 @@ def prepare(
     slices: dict[str, int] = {}
     skipped: dict[str, str] = {}
     off_scale: list[str] = []
+    field = 0, 0
     kept = plans.intensity_scale(plan, model_folder.preset_of(plan, ())) == "keep"
     for done, one in enumerate(cases, 1):
         name = one.case.name
@@ -287,6 +321,7 @@ def prepare(
             _save(place / "inputs.npy", made.stack)
             _save(place / "mask.npy", made.target)
             slices[name] = len(made.stack)
+            field = max(field[0], made.stack.shape[1]), max(field[1], made.stack.shape[2])
             if kept and not all(scale.on_scale for scale in made.inputs.scales.values()):
                 off_scale.append(name)
         if progress is not None:
@@ -294,7 +329,7 @@ def prepare(
     if not slices:
         first = next(iter(skipped.items()), ("", "none"))
         raise NoCasesError("At least one usable case was expected", received=": ".join(first))
-    return PreparedCases(folders, slices, skipped, plan.inputs, tuple(off_scale))
+    return PreparedCases(folders, slices, skipped, plan.network_inputs, field, tuple(off_scale))
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:

@@ -1,0 +1,169 @@
+"""Plans are checked here for what the types of their records alone do not say."""
+
+from __future__ import annotations
+
+import re
+
+from wmhseg.errors import PlanError
+from wmhseg.records import MismatchError, require
+from wmhseg.training import classes
+from wmhseg.training.plan import FORMAT, Fitting, Plan, Run
+from wmhseg.weights import inputs as ends
+from wmhseg.weights import preset as presets
+from wmhseg.weights import processing
+
+# A checkpoint counts steps in float32, which holds whole numbers up to 16 million.
+MAX_STEPS = 10_000_000
+
+
+def validate(plan: Plan) -> None:
+    """Checks what types alone do not say.
+
+    Raises:
+        PlanError: If a value is out of range or two contradict each other.
+    """
+    try:
+        _check_head(plan)
+        processing.check_method(plan.preprocessing, plan.postprocessing)
+        _check_data(plan)
+        _check_fitting(plan.fitting)
+        _check_loss(plan)
+        names: list[str] = []
+        for number, run in enumerate(plan.runs):
+            _check_run(run, f"runs[{number}]", plan)
+            require(run.name not in names, f"runs[{number}].name", "a new name", run.name)
+            names.append(run.name)
+    except MismatchError as mismatch:
+        raise plan_error(mismatch) from None
+
+
+def plan_error(mismatch: MismatchError) -> PlanError:
+    """The error to raise for a value that a plan may not hold."""
+    return PlanError(
+        f"plan: {mismatch.expected}",
+        received=mismatch.received,
+        advice='"wmhseg train --print-plan" shows a complete plan.',
+    )
+
+
+def _check_head(plan: Plan) -> None:
+    require(plan.format == FORMAT, "format", f"{FORMAT}", plan.format)
+    presets.check_texts(plan)
+    _check_ends(plan)
+    members = sum(run.member for run in plan.runs)
+    most = presets.MAX_MEMBERS
+    require(1 <= members <= most, "runs", f"1 to {most} runs with member true", members)
+
+
+def _check_ends(plan: Plan) -> None:
+    """What goes into the networks and what comes out."""
+    told = plan.channels is not None, plan.without_t1 is not None
+    if plan.inputs:
+        require(not any(told), "channels and without_t1", "null, as inputs are listed,", told)
+        ends.check_inputs(plan.inputs)
+    else:
+        require(all(told), "channels and without_t1", "both, or inputs in their place,", told)
+    ends.inputs_of_channels(plan.channels if plan.channels is not None else 1, "error")
+    axes = plan.preprocessing.orientation
+    in_mni = any(one.scan == "MNI" for one in plan.inputs)
+    require(not in_mni or axes == "LPS", "preprocessing.orientation", '"LPS" (MNI)', axes)
+    labels = plan.network_labels
+    ends.check_labels(labels)
+    if labels.activation == "softmax":
+        known = classes.BACKGROUND in labels.names and set(labels.names) <= set(classes.NAMES)
+        most = ", ".join(classes.NAMES)
+        require(known, "labels.names", f"names out of {most}, with the first,", labels.names)
+    else:
+        require(labels == ends.WMH_ALONE, "labels", "WMH alone, or softmax,", labels.names)
+    processing.check_others(plan.others, labels)
+
+
+def _check_data(plan: Plan) -> None:
+    varied, drawn = plan.augmentation, plan.synthesis
+    require(
+        (varied is None) != (drawn is None),
+        "augmentation and synthesis",
+        "one of the two, and null in the other",
+        "both" if varied else "none",
+    )
+    if varied is not None:
+        require(1 <= varied.copies <= 1000, "augmentation.copies", "1 to 1000", varied.copies)
+        for name, most in (("rotation_deg", 180.0), ("shear_deg", 60.0)):
+            value = getattr(varied, name)
+            require(0 <= value <= most, f"augmentation.{name}", f"0 to {most:g}", value)
+        low, high = varied.zoom
+        require(0.1 <= low <= high <= 10, "augmentation.zoom", "0.1 to 10, rising", varied.zoom)
+        for name in ("flip", "without_t1"):
+            value = getattr(varied, name)
+            require(0 <= value <= 1, f"augmentation.{name}", "a probability", value)
+    if drawn is not None:
+        require(1 <= drawn.scans <= 1000, "synthesis.scans", "1 to 1000", drawn.scans)
+        require(1 <= drawn.slices <= 1000, "synthesis.slices", "1 to 1000", drawn.slices)
+        same = plan.preprocessing.field in (None, drawn.recipe.field)
+        require(same, "synthesis.recipe.field", "the field of preprocessing", drawn.recipe.field)
+
+
+def _check_fitting(fitting: Fitting) -> None:
+    decay = fitting.weight_decay
+    require(0 <= decay < 1, "fitting.weight_decay", "0 to below 1", decay)
+    kind = fitting.optimizer
+    decays = kind in ("adamw", "sgd")
+    require(decay == 0 or decays, "fitting.weight_decay", f"0 ({kind})", decay)
+    for name in ("momentum", "late_momentum"):
+        value = getattr(fitting, name) or 0.0
+        require(0 <= value < 1, f"fitting.{name}", "0 to below 1", value)
+        require(value == 0 or kind == "sgd", f"fitting.{name}", f"0 ({kind})", value)
+    clip, average, restart = fitting.clip_norm, fitting.average, fitting.restart
+    require(clip is None or clip > 0, "fitting.clip_norm", "more than 0", clip)
+    require(average is None or 0 < average < 1, "fitting.average", "between 0 and 1", average)
+    if restart is not None:
+        require(restart.loss > 0, "fitting.restart.loss", "more than 0", restart.loss)
+        where = "fitting.restart.attempts"
+        require(1 <= restart.attempts <= 100, where, "1 to 100", restart.attempts)
+
+
+def _check_loss(plan: Plan) -> None:
+    fitting, labels = plan.fitting, plan.network_labels
+    both = ("dice", "dice-and-cross-entropy")
+    fits = labels.activation == "softmax" or fitting.loss in both
+    require(fits, "fitting.loss", " or ".join(both) + " (sigmoid)", fitting.loss)
+    weights, count = fitting.class_weights, len(labels.names)
+    needed = count if fitting.loss == "weighted-cross-entropy" else 0
+    require(len(weights) == needed, "fitting.class_weights", f"{needed} weights", weights)
+    fits = all(weight >= 0 for weight in weights) and (not weights or sum(weights) > 0)
+    require(fits, "fitting.class_weights", "weights of 0 or more", weights)
+    require(0 < fitting.certain <= 1, "fitting.certain", "above 0, to 1", fitting.certain)
+
+
+def _check_run(run: Run, where: str, plan: Plan) -> None:
+    valid = re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", run.name)
+    require(bool(valid), f"{where}.name", "small letters, digits, '-' and '_'", run.name)
+    one = (run.steps is None) != (run.epochs is None)
+    require(one, where, "either steps or epochs", [run.steps, run.epochs])
+    steps, epochs = run.steps, run.epochs
+    require(steps is None or 1 <= steps <= MAX_STEPS, f"{where}.steps", "1 to 10 million", steps)
+    require(
+        epochs is None or (1 <= epochs <= 100_000 and plan.synthesis is None),
+        f"{where}.epochs",
+        "at least 1 with real scans, null with synthetic ones",
+        epochs,
+    )
+    require(1 <= run.batch <= 10_000, f"{where}.batch", "1 to 10,000", run.batch)
+    if plan.synthesis is not None:
+        most = plan.synthesis.scans * plan.synthesis.slices
+        require(run.batch <= most, f"{where}.batch", f"at most scans x slices = {most}", run.batch)
+    field = plan.preprocessing.field or (plan.synthesis and plan.synthesis.recipe.field)
+    smallest = min(field or (1024,))
+    require(
+        run.crop is None or 16 <= run.crop <= smallest,
+        f"{where}.crop",
+        f"16 to {smallest}",
+        run.crop,
+    )
+    require(0 < run.rate <= 10, f"{where}.rate", "above 0", run.rate)
+    falling = 0 <= run.final_rate <= run.rate
+    require(falling, f"{where}.final_rate", "0 to rate", run.final_rate)
+    drop = run.drop_at
+    require(drop is None or 0 < drop < 1, f"{where}.drop_at", "between 0 and 1", drop)
+    require(0 <= run.warmup <= MAX_STEPS, f"{where}.warmup", "0 or more steps", run.warmup)
+    require(0 <= run.seed < 2**31, f"{where}.seed", "0 to 2147483647", run.seed)
