@@ -144,8 +144,8 @@ def _shape(rng: np.random.Generator, site: _Site, recipe: Recipe) -> Array:
     if anatomy.head.strokes is not None and real < recipe.stroke_shapes:
         inside = shapes.real_infarct(rng, anatomy)
     else:
-        number = int(np.searchsorted(np.cumsum([share for share, _ in _GROWN]), kind, "right"))
-        inside = _GROWN[min(number, len(_GROWN) - 1)][1](rng, site)
+        number = int(np.searchsorted(np.cumsum([share for share, _ in GROWN]), kind, "right"))
+        inside = GROWN[min(number, len(GROWN) - 1)][1](rng, site)
     wave = between(rng, 0.0, 0.5) * anatomy.noise(between(rng, 3, 7))
     wander = between(rng, 0.0, 1.3) * anatomy.noise(between(rng, 8, 25))
     return xp.where(inside > -FAR_MM, inside + wave + wander, -2 * FAR_MM)
@@ -181,7 +181,7 @@ def _cone(
     return (axis_mm * float(np.tan(half)) + blunt - across) * float(np.cos(half))
 
 
-def _supplied(
+def supplied(
     rng: np.random.Generator, where: tuple[Array, Array, Array], target: npt.NDArray[np.float64]
 ) -> Array:
     """Distances in mm to the border of the artery's territory that a place lies in.
@@ -228,11 +228,11 @@ def _fan(
     inside = _cone(rng, where, target, apex, between(rng, *half_deg))
     inside = xp.minimum(inside, _hemisphere(where, target))
     if within:
-        inside = xp.minimum(inside, _supplied(rng, where, target))
+        inside = xp.minimum(inside, supplied(rng, where, target))
     if rng.random() < 0.5:  # what perforating arteries supply is spared
         inside = xp.where(is_any(site.anatomy.tissue, DEEP_GREY), -FAR_MM, inside)
     brain = ~is_any(site.anatomy.tissue, (*CEREBELLUM, "brainstem"))
-    inside = inside + between(rng, 0.5, 3.0) * site.anatomy.noise(between(rng, 12, 35))
+    inside = inside + between(rng, 1.0, 5.0) * site.anatomy.noise(between(rng, 12, 40))
     return xp.where(brain, xp.clip(inside, -FAR_MM, 16.0), -FAR_MM)
 
 
@@ -311,7 +311,7 @@ def _shower(rng: np.random.Generator, site: _Site) -> Array:
     return _painted(rng, site, _SPOT, thin.places(near & outer), (0.5, 8.0))
 
 
-_GROWN: tuple[tuple[float, Callable[[np.random.Generator, _Site], Array]], ...] = (
+GROWN: tuple[tuple[float, Callable[[np.random.Generator, _Site], Array]], ...] = (
     (0.24, _wedge),
     (0.15, _territory),
     (0.15, _ribbon),
@@ -345,13 +345,13 @@ def _recent(rng: np.random.Generator, anatomy: Sampled, inside: Array) -> Stroke
     xp = namespace(inside)
     soft = float(np.exp(between(rng, np.log(0.3), np.log(2.5))))
     within = xp.clip(0.5 + inside * (0.5 / soft), 0.0, 1.0)
-    usual = float(np.exp(between(rng, np.log(0.12), np.log(1.0))))
+    usual = float(np.exp(between(rng, np.log(0.15), np.log(1.1))))
     change = _changes(
-        anatomy, usual, usual * between(rng, 0.5, 1.5), usual * between(rng, 0.7, 1.4)
+        anatomy, usual, usual * between(rng, 0.55, 1.5), usual * between(rng, 0.7, 1.4)
     )
     spread = sometimes(rng, 0.8, 0.1, 0.5)
     patches = anatomy.noise(between(rng, 6, 25))
-    even = xp.clip(1 + spread * patches, 0.15, 2.0)
+    even = xp.clip(1 + spread * patches, 0.3, 2.0)
     even = even * (1 + between(rng, -0.5, 0.4) * xp.clip(inside * (1 / 12), 0.0, 1.0))
     change = change * even
     darker = sometimes(rng, 0.8, 0.02, 0.3) * even
@@ -376,6 +376,10 @@ def _old(rng: np.random.Generator, anatomy: Sampled, inside: Array) -> Strokes:
     soft = between(rng, 0.3, 1.5)
     tissue = _tissue(anatomy)
     extent = xp.clip(0.5 + inside * (0.5 / soft), 0.0, 1.0) * tissue
+    filled = sometimes(rng, 0.85, 0.6, 1.0)
+    if filled:  # a reader fills in the sulci that a cavity has swallowed
+        sulci = xp.astype(anatomy.tissue == INDEX["csf"], xp.float32)
+        extent = xp.maximum(extent, xp.clip(inside - 0.5, 0.0, 1.0) * sulci)
     usual = float(np.exp(between(rng, np.log(0.12), np.log(0.9))))
     change = _changes(anatomy, usual, usual * between(rng, 0.4, 1.1), usual)
     patches = anatomy.noise(between(rng, 5, 15))
@@ -385,7 +389,6 @@ def _old(rng: np.random.Generator, anatomy: Sampled, inside: Array) -> Strokes:
     open_mm = sometimes(rng, 0.75, 3.0, 9.0)
     from_rim = inside - xp.clip(rim, 0.3, None)
     from_rim = from_rim + open_mm * xp.clip(1 - anatomy.depth_mm * 0.25, 0.0, 1.0)
-    filled = sometimes(rng, 0.85, 0.6, 1.0)
     core = filled * xp.clip(0.5 + from_rim * (0.5 / soft), 0.0, 1.0) * extent
     return Strokes(
         extent, extent * change * even, -extent * between(rng, 0.1, 0.5) * xp.clip(even, 0.5, 1.3),
