@@ -17,14 +17,15 @@ from wmhseg.synthesis.brightness import DEEP, FLUID, GREY, WHITE, Channel, Contr
 from wmhseg.synthesis.heads import INDEX, N_BRAIN, TISSUES
 from wmhseg.synthesis.hyperintensities import Hyperintensities
 from wmhseg.synthesis.noise import Float, between
+from wmhseg.synthesis.strokes import Strokes
 
-T = TypeVar("T", Sampled, Hyperintensities, "Texture")
+T = TypeVar("T", Sampled, Hyperintensities, Strokes, "Texture")
 
 # Planes painted at once on the host: intermediate results then stay in the processor's cache.
 _PLANES = 4
 _VOXEL_SIZED = (
     "tissue", "ventricle_mm", "depth_mm", "septum", "strength", "cavity", "other", "gain",
-    "slow", "mottled", "points",
+    "slow", "mottled", "points", "extent", "flair", "t1", "core", "swollen",
 )  # fmt: skip
 
 
@@ -38,7 +39,11 @@ class Texture:
 
 
 def paint(
-    rng: np.random.Generator, anatomy: Sampled, lesions: Hyperintensities, contrast: Contrast
+    rng: np.random.Generator,
+    anatomy: Sampled,
+    lesions: Hyperintensities,
+    contrast: Contrast,
+    strokes: Strokes | None = None,
 ) -> tuple[Array, Array]:
     """Turns anatomy into ideal images.
 
@@ -47,6 +52,7 @@ def paint(
         anatomy: What lies at every point.
         lesions: What is abnormal there.
         contrast: How bright everything is.
+        strokes: Infarcts; None where there are none.
 
     Returns:
         FLAIR and T1 before averaging over slices, white matter near 1.
@@ -65,6 +71,7 @@ def paint(
             contrast,
             _cut(texture, part),
             rim_t1,
+            None if strokes is None else _cut(strokes, part),
         )
         for part in (slice(first, first + step) for first in range(0, planes, step))
     ]
@@ -89,6 +96,7 @@ def _ideal(
     contrast: Contrast,
     texture: Texture,
     rim_t1: float,
+    strokes: Strokes | None,
 ) -> tuple[Array, Array]:
     """FLAIR and T1 of some planes."""
     alike = contrast.alike
@@ -111,10 +119,20 @@ def _ideal(
         points = xp.clip(texture.points - 1.5, 0.0, None) * look(*_of(("csf",)))
         flair = flair + contrast.flair.vessels * points
         t1 = t1 + contrast.t1.vessels * points
-    return (
-        _abnormal(flair, contrast.flair, lesions, texture, brighter=True),
-        _abnormal(t1, contrast.t1, lesions, texture, brighter=False),
-    )
+    flair = _abnormal(flair, contrast.flair, lesions, texture, brighter=True)
+    t1 = _abnormal(t1, contrast.t1, lesions, texture, brighter=False)
+    if strokes is not None:
+        flair = _infarcted(flair, contrast.flair, strokes, strokes.flair)
+        t1 = _infarcted(t1, contrast.t1, strokes, strokes.t1)
+    return flair, t1
+
+
+def _infarcted(image: Array, channel: Channel, strokes: Strokes, change: Array) -> Array:
+    """Puts infarcts in: swollen tissue in sulci, then the change of all tissue, then cavities."""
+    cortex = float(channel.mean[INDEX["cortex"]])
+    image = image + strokes.swollen * (cortex - image)
+    image = image * (1 + change)
+    return image + strokes.core * (channel.fluid - image)
 
 
 class _Lookup:

@@ -1,10 +1,12 @@
 """A sheet of synthetic scans, to be looked at beside real ones.
 
 python -m wmhseg.synthesis.contact_sheet --labels DIR --output sheet.png [--beside DIR]
+    [--stroke SHARE]
 
 One row a scan, as networks see it: slices of FLAIR with the outlines of what is marked, then slices
-of T1. Real scans, in the challenge's layout (CASE/pre/FLAIR.nii.gz, CASE/pre/T1.nii.gz,
-CASE/wmh.nii.gz), follow below a white line; their outlines are the raters'.
+of T1. Where a scan has infarcts, the slice with most of them is among both. Real scans, in the
+challenge's layout (CASE/pre/FLAIR.nii.gz, CASE/pre/T1.nii.gz, CASE/wmh.nii.gz), follow below a
+white line; their outlines are the raters'.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 
 FLAIR_PLACES = (0.25, 0.4, 0.52, 0.62, 0.74)  # shares of the slices that hold the head
 T1_PLACES = (0.4, 0.62)
+INFARCT: Colour = (80, 190, 255)
 _DARKEST, _BRIGHTEST = (-2.5, -2.5), (3.5, 2.5)  # z-scores of FLAIR, T1
 
 
@@ -60,12 +63,13 @@ def tile(image: Float, channel: int, outlined: Mapping[Colour, Mask], enlarge: i
     return drawn
 
 
-def row(inputs: Float, target: Mask, enlarge: int = 2) -> Picture:
+def row(inputs: Float, target: Mask, stroke: Mask | None = None, enlarge: int = 2) -> Picture:
     """Draws slices of one scan side by side.
 
     Args:
         inputs: (slice, row, column, channel), z-scored; channel 0 FLAIR, 1 T1.
         target: (slice, row, column), outlined in red on FLAIR.
+        stroke: Same shape: infarcts, outlined in blue; None: none.
         enlarge: Pixels of the picture a pixel of the scan.
 
     Returns:
@@ -73,11 +77,16 @@ def row(inputs: Float, target: Mask, enlarge: int = 2) -> Picture:
     """
     held = np.flatnonzero((inputs[..., 0] > -1).mean((1, 2)) > 0.05)
     first, last = (int(held[0]), int(held[-1])) if held.size else (0, len(inputs) - 1)
+    masks = {MARKED: target} | ({} if stroke is None else {INFARCT: stroke})
     tiles = []
     for channel, places in enumerate((FLAIR_PLACES, T1_PLACES)):
-        for place in places:
-            index = round(first + place * (last - first))
-            outlined = {MARKED: target[index]} if channel == 0 else {}
+        shown = [round(first + place * (last - first)) for place in places]
+        if stroke is not None and stroke.any():
+            most = int(stroke.sum((1, 2)).argmax())
+            shown[int(np.abs(np.subtract(shown, most)).argmin())] = most
+        for index in shown:
+            outlined = {colour: mask[index] for colour, mask in masks.items()}
+            outlined = outlined if channel == 0 else {}
             tiles.append(tile(inputs[index, ..., channel], channel, outlined, enlarge))
     return np.concatenate(tiles, 1)
 
@@ -94,7 +103,7 @@ def synthetic(labels: Path, scans: int, seed: int, recipe: Recipe) -> list[Pictu
     with Bar("drawing synthetic scans", "scans") as show:
         for n in range(scans):
             scan = make_scan(np.random.default_rng(seed + n), heads, recipe)
-            rows.append(row(scan.inputs, scan.target))
+            rows.append(row(scan.inputs, scan.target, scan.stroke))
             show(n + 1, scans)
     return rows
 
@@ -147,12 +156,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scans", type=int, default=8, help="synthetic scans to draw")
     parser.add_argument("--beside", type=Path, help="folder of real cases")
+    parser.add_argument("--stroke", type=float, default=0.0, help="share of scans with infarcts")
     arguments = parser.parse_args(argv)
     try:
         pictures.check_picture_name(arguments.output)
-        rows = synthetic(
-            arguments.labels, max(1, arguments.scans), arguments.seed, Recipe(without_t1=0)
-        )
+        recipe = Recipe(without_t1=0, stroke=arguments.stroke)
+        rows = synthetic(arguments.labels, max(1, arguments.scans), arguments.seed, recipe)
         beside = real(arguments.beside) if arguments.beside else []
         pictures.write_picture(arguments.output, sheet(rows, beside))
     except WmhsegError as error:

@@ -74,6 +74,9 @@ DEPTH_ZERO = 128
 QUARTER_MM, EIGHTH_MM = 0.25, 0.125
 # Distances to lesions are kept up to here: farther away all is the same.
 FAR_MM = 3.0
+# Infarcts are large: distances to their borders are kept at every second voxel of each axis.
+COARSE = 2
+_STROKES = "strokes_"
 
 
 @dataclass(frozen=True)
@@ -109,18 +112,26 @@ class Head:
         centre: Centre of the brain in voxels.
         extent: First and last slice that holds a good part of the brain.
         shapes: Lesions of real people.
+        strokes: Infarcts of real people, one a person; their places are those of ``coarse_shape``.
     """
 
     maps: Array
     centre: tuple[float, float, float]
     extent: tuple[int, int]
     shapes: Shapes | None = None
+    strokes: Shapes | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Slices, rows, columns."""
         slices, rows, columns = self.maps.shape[:3]
         return int(slices), int(rows), int(columns)
+
+    @property
+    def coarse_shape(self) -> tuple[int, int, int]:
+        """Slices, rows, columns of the grid that infarcts are kept on: 0, 2, 4 ... of each."""
+        slices, rows, columns = (-(-size // COARSE) for size in self.shape)
+        return slices, rows, columns
 
     def map(self, name: str) -> Array:
         """One of the maps, (slice, row, column) bytes."""
@@ -255,6 +266,8 @@ def write_head(path: Path, head: Head) -> None:
     }  # fmt: skip
     if head.shapes is not None:
         arrays |= vars(head.shapes)
+    if head.strokes is not None:
+        arrays |= {_STROKES + name: value for name, value in vars(head.strokes).items()}
     files.write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
 
 
@@ -267,9 +280,7 @@ def read_head(path: Path) -> Head:
     try:
         with np.load(path, allow_pickle=False) as stored:
             maps, centre, extent = stored["maps"], stored["centre"], stored["extent"]
-            names = [field.name for field in fields(Shapes)]
-            given = {name: stored[name] for name in names if name in stored}
-        shapes = Shapes(**given) if given else None
+            shapes, strokes = _read_shapes(stored, ""), _read_shapes(stored, _STROKES)
     except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise UnreadableFileError(
             f"A prepared head was expected in {path.name}",
@@ -283,7 +294,13 @@ def read_head(path: Path) -> Head:
             advice="Make it again with python -m wmhseg.synthesis.make_heads.",
         )
     z, y, x = (float(value) for value in centre)
-    return Head(maps, (z, y, x), (int(extent[0]), int(extent[1])), shapes)
+    return Head(maps, (z, y, x), (int(extent[0]), int(extent[1])), shapes, strokes)
+
+
+def _read_shapes(stored: Any, prefix: str) -> Shapes | None:
+    names = [field.name for field in fields(Shapes)]
+    given = {name: stored[prefix + name] for name in names if prefix + name in stored}
+    return Shapes(**given) if given else None
 
 
 def move(heads: Sequence[Head], arrays: Arrays) -> list[Head]:

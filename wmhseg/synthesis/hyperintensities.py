@@ -9,22 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from wmhseg.synthesis import shapes
 from wmhseg.synthesis.anatomy import Sampled, is_any
 from wmhseg.synthesis.arrays import Array, namespace
-from wmhseg.synthesis.heads import FAR_MM, INDEX, Mask
-from wmhseg.synthesis.noise import Float, between, sometimes
+from wmhseg.synthesis.heads import FAR_MM, INDEX
+from wmhseg.synthesis.noise import between, sometimes
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.synthesis.shapes import Canvas, LesionKind
+from wmhseg.synthesis.shapes import Canvas, LesionKind, Thinned
 
 WHITE = ("white_matter", "wmh")
 DEEP_GREY = ("thalamus", "striatum", "pallidum", "ventral_dc")
 INFRATENTORIAL = ("brainstem", "cerebellar_white_matter")
 # What can hold hyperintensities; cortex only in some scans.
 HOLDING = (*WHITE, *DEEP_GREY, *INFRATENTORIAL)
-_STRIDE = 3
 
 _FINGER = LesionKind((1.2, 3.2), across=2.6)
 _PERIVENTRICULAR = LesionKind((1.5, 6.0))
@@ -53,28 +51,6 @@ class Hyperintensities:
     gain: Array
 
 
-@dataclass(frozen=True)
-class _Coarse:
-    """Thinned maps that the host chooses places by: every third row and column of every plane."""
-
-    tissue: npt.NDArray[np.uint8]
-    ventricle_mm: Float
-    depth_mm: Float
-    first: tuple[int, int]
-
-    def any_of(self, names: tuple[str, ...]) -> Mask:
-        return np.isin(self.tissue, [INDEX[name] for name in names])
-
-    def places(self, mask: Mask) -> npt.NDArray[np.intp]:
-        return shapes.candidates(mask, self.first, _STRIDE)
-
-    def across(self, mask: Mask) -> npt.NDArray[np.float64]:
-        """Direction (row, column) away from the ventricles at the places of a mask."""
-        ways = [np.gradient(self.ventricle_mm, axis=axis)[mask] for axis in (1, 2)]
-        way = np.stack(ways, -1)
-        return np.asarray(way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-3))
-
-
 def draw_load_ml(rng: np.random.Generator, recipe: Recipe) -> float:
     """Draws the volume of all hyperintensities of a scan; 0 in some."""
     edges = recipe.load_ml
@@ -92,7 +68,7 @@ def grow(rng: np.random.Generator, anatomy: Sampled, recipe: Recipe) -> Hyperint
     load = draw_load_ml(amount, recipe)
     xp = namespace(anatomy.tissue)
     none = xp.zeros_like(anatomy.ventricle_mm)
-    coarse = _thin(amount, anatomy)
+    coarse = shapes.thin(amount, anatomy)
     cavity, other = none, none
     if holes.random() < recipe.cavities:
         cavity, other = _cavities(holes, anatomy.drawing_from(holes), coarse)
@@ -120,18 +96,8 @@ def grow(rng: np.random.Generator, anatomy: Sampled, recipe: Recipe) -> Hyperint
     return Hyperintensities(strength, cavity, other, gain)
 
 
-def _thin(rng: np.random.Generator, anatomy: Sampled) -> _Coarse:
-    get = anatomy.noise.arrays.get
-    first = (int(rng.integers(_STRIDE)), int(rng.integers(_STRIDE)))
-    part = (slice(None), slice(first[0], None, _STRIDE), slice(first[1], None, _STRIDE))
-    tissue = np.where(get(anatomy.septum[part]), 0, get(anatomy.tissue[part]))
-    return _Coarse(
-        tissue.astype(np.uint8), get(anatomy.ventricle_mm[part]), get(anatomy.depth_mm[part]), first
-    )
-
-
 def _united(
-    rng: np.random.Generator, anatomy: Sampled, recipe: Recipe, coarse: _Coarse, load_ml: float
+    rng: np.random.Generator, anatomy: Sampled, recipe: Recipe, coarse: Thinned, load_ml: float
 ) -> Array:
     """All lesions of a scan, as distances in mm; their volume is about the load."""
     xp = namespace(anatomy.tissue)
@@ -210,7 +176,7 @@ def _offset(anatomy: Sampled, inside: Array, load_ml: float) -> float:
 
 
 def _ovoids(
-    rng: np.random.Generator, canvas: Canvas, recipe: Recipe, coarse: _Coarse, load_ml: float
+    rng: np.random.Generator, canvas: Canvas, recipe: Recipe, coarse: Thinned, load_ml: float
 ) -> None:
     """Lesions as in multiple sclerosis: across the ventricles' border, beside it, elsewhere."""
     white = coarse.any_of(WHITE)
@@ -225,7 +191,7 @@ def _ovoids(
 
 
 def _elsewhere(
-    rng: np.random.Generator, canvas: Canvas, recipe: Recipe, coarse: _Coarse, load_ml: float
+    rng: np.random.Generator, canvas: Canvas, recipe: Recipe, coarse: Thinned, load_ml: float
 ) -> None:
     """Some lesions in deep grey matter, brainstem and cerebellum."""
     rare = ((recipe.deep_grey, DEEP_GREY), (recipe.infratentorial, INFRATENTORIAL))
@@ -236,7 +202,7 @@ def _elsewhere(
 
 
 def _along_cortex(
-    rng: np.random.Generator, anatomy: Sampled, coarse: _Coarse, load_ml: float
+    rng: np.random.Generator, anatomy: Sampled, coarse: Thinned, load_ml: float
 ) -> Array:
     """Lesions that follow the cortex: ellipsoids cut to a ribbon under it (U-fibres)."""
     xp = namespace(anatomy.tissue)
@@ -248,7 +214,7 @@ def _along_cortex(
     return xp.clip(xp.minimum(canvas.on(anatomy), ribbon), -FAR_MM, None)
 
 
-def _cavities(rng: np.random.Generator, anatomy: Sampled, coarse: _Coarse) -> tuple[Array, Array]:
+def _cavities(rng: np.random.Generator, anatomy: Sampled, coarse: Thinned) -> tuple[Array, Array]:
     """Lacunes, now and then an old infarct: fluid, and the bright tissue around it."""
     xp = namespace(anatomy.tissue)
     canvas = Canvas(anatomy.axes_mm, anatomy.spacing_mm[0])

@@ -1,6 +1,7 @@
 """Makes heads to draw scans from: label maps, with the lesions of real people brought into each.
 
-python -m wmhseg.synthesis.make_heads --labels DIR [--priors DIR [--lesions DIR]] --output DIR
+python -m wmhseg.synthesis.make_heads --labels DIR [--priors DIR [--lesions DIR] [--strokes DIR]]
+    --output DIR
 
 Once for all trainings: about a quarter of a minute a head. Heads that are there already are not
 made again. Where training takes a folder of label maps, it takes the folder made here as well.
@@ -56,7 +57,8 @@ def _write_one(numbered: tuple[int, Path], *, output: Path, population: Populati
     head = heads.load_head(heads.read_labels(path))
     if population is not None:
         # Every other person is mirrored, others in the next head: twice as many shapes.
-        mirrored = [(number + person) % 2 == 1 for person in range(len(population.people))]
+        people = len(population.people) + len(population.strokes)
+        mirrored = [(number + person) % 2 == 1 for person in range(people)]
         head = add_to(head, population, mirrored=mirrored)
     heads.write_head(_made(output, path), head)
     return path.name
@@ -68,12 +70,15 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, required=True)
     parser.add_argument("--priors", type=Path)
     parser.add_argument("--lesions", type=Path)
+    parser.add_argument("--strokes", type=Path, help="folder of masks of infarcts in MNI space")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=1)
     given = parser.parse_args()
-    if given.lesions is not None and given.priors is None:
-        parser.error("--lesions needs --priors, which say where MNI space is")
-    population = None if given.priors is None else load_population(given.priors, given.lesions)
+    if given.priors is None and (given.lesions or given.strokes):
+        parser.error("--lesions and --strokes need --priors, which say where MNI space is")
+    population = None
+    if given.priors is not None:
+        population = load_population(given.priors, given.lesions, strokes=given.strokes)
     write_heads(given.labels, given.output, population, given.jobs)
 
 

@@ -6,6 +6,7 @@ Fields are (slice, row, column); all randomness comes from the generator that is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,19 @@ def sometimes(
     """
     value, chance = between(rng, low, high), rng.random()
     return value if chance < share else otherwise
+
+
+def apart(rng: np.random.Generator, key: int) -> np.random.Generator:
+    """A generator of its own that takes nothing from ``rng``, nor from those it will spawn.
+
+    Args:
+        rng: Whose state goes on as if nothing had been drawn.
+        key: Tells generators apart that are made at the same place; above 2**31, so that no
+            spawned one is the same.
+    """
+    seeds = cast(np.random.SeedSequence, rng.bit_generator.seed_seq)
+    place = (*seeds.spawn_key, seeds.n_children_spawned, key)
+    return np.random.default_rng(np.random.SeedSequence(seeds.entropy, spawn_key=place))
 
 
 class Noise:

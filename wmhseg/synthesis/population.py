@@ -5,7 +5,8 @@ deformation take the head's own white matter and ventricles to the population's.
 (slice, row, column); positions are (x, y, z) LPS millimetres.
 
 Sources: Z. Lesjak et al., Neuroinformatics 16 (2018) 51-63 (lesion masks); M. Dadar et al., BISON
-(probability maps). The deformation: T. Vercauteren et al., NeuroImage 45 (2009) S61-S72.
+(probability maps); Stroke Outcome Optimization Project (masks of infarcts). The deformation:
+T. Vercauteren et al., NeuroImage 45 (2009) S61-S72.
 """
 
 # SimpleITK comes without type hints.
@@ -23,9 +24,19 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from wmhseg.errors import MissingFileError
-from wmhseg.geometry import Grid
+from wmhseg.geometry import Grid, turn_to
 from wmhseg.io import images
-from wmhseg.synthesis.heads import EIGHTH_MM, FAR_MM, INDEX, MAPS, Float, Head, Mask, Shapes
+from wmhseg.synthesis.heads import (
+    COARSE,
+    EIGHTH_MM,
+    FAR_MM,
+    INDEX,
+    MAPS,
+    Float,
+    Head,
+    Mask,
+    Shapes,
+)
 
 # The scans of these two people judge the networks, so their lesions must not train any.
 VALIDATION_PATIENTS = ("07", "26")
@@ -59,16 +70,21 @@ class Population:
         wmh: Probability of hyperintensities, on the same grid.
         origin_mm: Position (x, y, z) of voxel [0, 0, 0] of both.
         people: Lesions of real people, one record each.
+        strokes: Infarcts of real people, one record each.
     """
 
     anatomy: Float
     wmh: Float
     origin_mm: tuple[float, float, float]
     people: Sequence[PersonLesions]
+    strokes: Sequence[PersonLesions] = ()
 
 
 def load_population(
-    priors: Path, lesions: Path | None = None, exclude: Sequence[str] = VALIDATION_PATIENTS
+    priors: Path,
+    lesions: Path | None = None,
+    exclude: Sequence[str] = VALIDATION_PATIENTS,
+    strokes: Path | None = None,
 ) -> Population:
     """Reads probability maps and lesion masks; all in LPS order at 1 mm.
 
@@ -77,9 +93,11 @@ def load_population(
         lesions: Folder of one mask (``.nii.gz``) a person, in the same space; None for no masks.
         exclude: Names (without ``.nii.gz``) of masks to leave out. By default those of people
             whose scans are used for validation.
+        strokes: Folder of one mask of infarcts (``.nii.gz``) a person, in MNI space in any
+            orientation; None for no masks.
 
     Raises:
-        MissingFileError: If a map is not there, or the folder of masks holds none.
+        MissingFileError: If a map is not there, or a folder of masks holds none.
         InputError: If one cannot be read.
     """
     wmh, grid = images.read_labels(priors / "wmh.nii.gz")
@@ -99,7 +117,33 @@ def load_population(
             people.append(person(mask > 0, where))
     probability: Float = (wmh * WMH_PROBABILITY).astype(np.float32)
     anatomy: Float = (white - ventricles).astype(np.float32)
-    return Population(anatomy, probability, grid.origin_mm, people)
+    infarcts = [] if strokes is None else [_infarcts(path) for path in _stroke_files(strokes)]
+    return Population(anatomy, probability, grid.origin_mm, people, infarcts)
+
+
+def _stroke_files(folder: Path) -> list[Path]:
+    paths = sorted(folder.glob("*.nii.gz"))
+    if not paths:
+        raise MissingFileError(
+            "A folder of infarct masks in MNI space (*.nii.gz) was expected", received=folder
+        )
+    return paths
+
+
+def _infarcts(path: Path) -> PersonLesions:
+    """Reads one person's infarcts, which are one lesion; only what lies around them is kept."""
+    stored, grid = images.read_labels(path)
+    turn = turn_to(grid, "LPS")
+    whole = person(turn.forward(stored) > 0, turn.target)
+    near = np.argwhere(whole.inside > -127)
+    if not near.size:
+        return whole
+    low = np.maximum(near.min(0) - 1, 0)
+    box = tuple(slice(a, b) for a, b in zip(low, near.max(0) + 2, strict=True))
+    z, y, x = (float(at) for at in low)
+    x0, y0, z0 = whole.origin_mm
+    inside = whole.inside[box].copy()
+    return PersonLesions(inside, np.zeros(inside.shape, np.int16), (x0 + x, y0 + y, z0 + z))
 
 
 def person(mask: Mask, grid: Grid) -> PersonLesions:
@@ -128,20 +172,47 @@ def add_to(head: Head, population: Population, *, mirrored: Sequence[bool] | Non
     Args:
         head: Without them.
         population: What to bring into it.
-        mirrored: For each person of the population, whether left and right change places.
+        mirrored: For each person of the population, then for each whose infarcts are known,
+            whether left and right change places.
     """
-    places = np.flatnonzero(_brain(head))
-    position = align(head, population, places)
+    brain = _brain(head)
+    places = np.flatnonzero(brain)
+    coarse = _coarse_places(brain)
+    position, wide = np.split(align(head, population, np.append(places, coarse[1])), [places.size])
     maps = head.maps.copy()
     prior = _look_up(population.wmh, position, population.origin_mm)
     maps.reshape(-1, len(MAPS))[places, MAPS.index("prior")] = np.round(255 * np.clip(prior, 0, 1))
+    flips = [False] * (len(population.people) + len(population.strokes))
+    flips = list(mirrored) if mirrored is not None else flips
+    shapes = _all_sparse(population.people, position, places, flips)
+    strokes = _all_sparse(population.strokes, wide, coarse[0], flips[len(population.people) :])
+    if strokes is not None:
+        strokes = replace(strokes, lesion_ml=strokes.lesion_ml * np.float32(COARSE**3))
+    return replace(head, maps=maps, shapes=shapes, strokes=strokes)
+
+
+def _coarse_places(brain: Mask) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Brain, and a little around it, of the coarse grid: places in that grid and in the head."""
+    # Between points inside and outside of the brain there is an infarct's border, too.
+    near = ndimage.binary_dilation(brain[::COARSE, ::COARSE, ::COARSE], iterations=2)
+    own = np.flatnonzero(near)
+    full = np.stack(np.unravel_index(own, near.shape)) * COARSE
+    return own, np.ravel_multi_index(tuple(full), brain.shape)
+
+
+def _all_sparse(
+    people: Sequence[PersonLesions],
+    position: Float,
+    places: npt.NDArray[np.intp],
+    mirrored: Sequence[bool],
+) -> Shapes | None:
+    """The lesions of all people at places that lie at positions in MNI space."""
     parts = []
-    for number, one in enumerate(population.people):
-        flip = mirrored is not None and mirrored[number]
+    for number, one in enumerate(people):
         # MNI space is symmetric about x = 0.
-        way = position * np.array([-1, 1, 1], np.float32) if flip else position
+        way = position * np.array([-1, 1, 1], np.float32) if mirrored[number] else position
         parts.append(_sparse(one, way, places, number))
-    return replace(head, maps=maps, shapes=_joined(parts) if parts else None)
+    return _joined(parts) if parts else None
 
 
 def _brain(head: Head) -> Mask:

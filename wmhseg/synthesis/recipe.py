@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wmhseg import records
 from wmhseg.weights.methods import TRAINING_PIXEL_MM
 
 
@@ -52,6 +53,12 @@ class Recipe:
     marked: tuple[float, float] = (0.3, 0.5)
     uneven_gain: float = 0.7  # lesions of one scan differ in brightness
     cavities: float = 0.15  # lacunes and infarcts, not marked
+
+    # Infarcts, a class of their own: share of the scans that have one to three. Those that come
+    # with ``cavities`` are other ones, which stay unmarked: who wants infarcts marked sets that 0.
+    stroke: float = records.added(0.0)
+    old_stroke: float = records.added(0.35)  # of infarcts: scars, most about a cavity
+    stroke_shapes: float = records.added(0.6)  # of infarcts: real people's, in heads that have them
 
     skull_stripped: float = 0.45
     without_t1: float = 0.2

@@ -1,8 +1,9 @@
 """Synthetic FLAIR and T1 scans with known white matter hyperintensities, from label maps.
 
 No real image is used: tissue intensities are drawn at random around plausible ratios, lesions are
-grown from smooth noise, a periventricular field and ellipsoids, and the result is degraded as
-scanners do (thick slices, blur, bias, noise). Arrays are (slice, row, column).
+grown from smooth noise, a periventricular field and ellipsoids, infarcts may lie beside them, and
+the result is degraded as scanners do (thick slices, blur, bias, noise). Arrays are (slice, row,
+column).
 
 Source of the label maps: B. Billot et al., SynthSeg, Medical Image Analysis 86 (2023) 102789.
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wmhseg.preparation import intensity
+from wmhseg.synthesis import strokes
 from wmhseg.synthesis.acquisition import acquire, average
 from wmhseg.synthesis.anatomy import sample
 from wmhseg.synthesis.appearance import paint
@@ -23,10 +25,13 @@ from wmhseg.synthesis.brightness import draw_contrast
 from wmhseg.synthesis.heads import Head, Mask
 from wmhseg.synthesis.hyperintensities import Hyperintensities, grow
 from wmhseg.synthesis.linear import slice_profile
-from wmhseg.synthesis.noise import Float, between
+from wmhseg.synthesis.noise import Float, apart, between
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.processing import Preprocessing
+
+# Infarcts have a generator of their own: without them all else of a scan stays as it is.
+_STROKE = 2**31 + 1
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,13 @@ class SyntheticScan:
         inputs: (slice, row, column, channel) float32, z-scored; channel 0 FLAIR, 1 T1.
         target: (slice, row, column) bool, the hyperintensities.
         other: Same shape: abnormal in another way, so that a loss may leave it out; None: nothing.
+        stroke: Same shape: infarcts, a class of their own; None: nothing.
     """
 
     inputs: Float
     target: Mask
     other: Mask | None = None
+    stroke: Mask | None = None
 
 
 _METHOD = METHODS["synthetic"].preprocessing
@@ -71,6 +78,7 @@ class Drawing:
         target: The hyperintensities as one reader would mark them, see ``Recipe.marked``.
         other: Cavities and their bright borders, which are not hyperintensities of the target.
         spacing_mm: Distance of slices, rows and columns.
+        stroke: Infarcts, see ``Recipe.stroke``; no voxel of it is of another mask.
     """
 
     flair: Float
@@ -78,6 +86,7 @@ class Drawing:
     target: Mask
     other: Mask
     spacing_mm: tuple[float, float, float]
+    stroke: Mask
 
 
 def draw_scan(
@@ -99,12 +108,20 @@ def draw_scan(
     parts = 2 if thickness < 2 else 3
     anatomy = sample(rng, head, recipe, thickness, parts, arrays)
     lesions = grow(rng, anatomy, recipe)
-    images = paint(rng, anatomy, lesions, draw_contrast(rng, recipe))
+    infarcts = strokes.draw(apart(rng, _STROKE), anatomy, recipe)
+    if infarcts is not None:
+        lesions = strokes.beside(lesions, infarcts)
+    images = paint(rng, anatomy, lesions, draw_contrast(rng, recipe), infarcts)
     acquired = acquire(rng, images, anatomy, parts, recipe)
     flair, t1 = acquired.images
     level = between(rng, *recipe.marked)
     target, other = (mask & (acquired.seen > 0) for mask in marked(lesions, parts, level))
-    return Drawing(flair, t1, target, other, anatomy.spacing_mm)
+    stroke = arrays.xp.zeros_like(target)
+    if infarcts is not None:
+        even = slice_profile(parts, 0)
+        stroke = (average(infarcts.extent, parts, even) >= 0.5) & (acquired.seen > 0)
+        target, other = target & ~stroke, other & ~stroke
+    return Drawing(flair, t1, target, other, anatomy.spacing_mm, stroke)
 
 
 def marked(lesions: Hyperintensities, parts: int, level: float) -> tuple[Array, Array]:
@@ -139,7 +156,7 @@ def as_seen(
     inputs = np.stack([normalise(rng, volume) for volume in volumes], -1)
     if rng.random() < recipe.without_t1:
         inputs[..., 1] = 0
-    return SyntheticScan(arrays.put(inputs), drawing.target, drawing.other)
+    return SyntheticScan(arrays.put(inputs), drawing.target, drawing.other, drawing.stroke)
 
 
 def make_scan(

@@ -14,10 +14,12 @@ import numpy.typing as npt
 
 from wmhseg.synthesis.anatomy import Sampled
 from wmhseg.synthesis.arrays import Array, namespace
-from wmhseg.synthesis.heads import EIGHTH_MM, FAR_MM, Mask, Shapes
+from wmhseg.synthesis.heads import EIGHTH_MM, FAR_MM, INDEX, Mask, Shapes
 from wmhseg.synthesis.noise import Float, between, rotation
 
 Eighths = npt.NDArray[np.int8]
+STRIDE = 3
+"""Distance of the rows and columns that places are chosen from."""
 
 
 @dataclass(frozen=True)
@@ -205,3 +207,82 @@ def candidates(mask: Mask, first: tuple[int, int], stride: int) -> npt.NDArray[n
     """
     places = np.argwhere(mask)
     return places * (1, stride, stride) + (0, *first)
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """Thinned maps that the host chooses places by: every third row and column of every plane."""
+
+    tissue: npt.NDArray[np.uint8]
+    ventricle_mm: Float
+    depth_mm: Float
+    first: tuple[int, int]
+
+    def any_of(self, names: tuple[str, ...]) -> Mask:
+        """Where the tissue is one of some classes."""
+        return np.isin(self.tissue, [INDEX[name] for name in names])
+
+    def places(self, mask: Mask) -> npt.NDArray[np.intp]:
+        """Indices (place, axis) in the full field of a mask of the thinned maps."""
+        return candidates(mask, self.first, STRIDE)
+
+    def across(self, mask: Mask) -> npt.NDArray[np.float64]:
+        """Direction (row, column) away from the ventricles at the places of a mask."""
+        ways = [np.gradient(self.ventricle_mm, axis=axis)[mask] for axis in (1, 2)]
+        way = np.stack(ways, -1)
+        return np.asarray(way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-3))
+
+
+def thin(rng: np.random.Generator, anatomy: Sampled) -> Thinned:
+    """Thins the maps out; which rows and columns are kept is drawn."""
+    get = anatomy.noise.arrays.get
+    first = (int(rng.integers(STRIDE)), int(rng.integers(STRIDE)))
+    part = (slice(None), slice(first[0], None, STRIDE), slice(first[1], None, STRIDE))
+    tissue = np.where(get(anatomy.septum[part]), 0, get(anatomy.tissue[part]))
+    return Thinned(
+        tissue.astype(np.uint8), get(anatomy.ventricle_mm[part]), get(anatomy.depth_mm[part]), first
+    )
+
+
+def real_infarct(rng: np.random.Generator, anatomy: Sampled) -> Array:
+    """Infarcts of one real person at the points of a scan, moved a little; mm."""
+    strokes = anatomy.head.strokes
+    if strokes is None:
+        raise ValueError("this head has no shapes of real infarcts")
+    # Large ones are rarer than small ones, and have more to be learnt from.
+    weight = strokes.lesion_ml.astype(np.float64) ** 0.25
+    chosen = np.array([int(rng.choice(weight.size, p=weight / weight.sum()))])
+    move = rng.integers(-1, 2, 3).tolist()
+    coarse = placed(strokes, chosen, anatomy.head.coarse_shape, move)
+    fine = enlarged(coarse.reshape(anatomy.head.coarse_shape), anatomy.head.shape)
+    arrays = anatomy.noise.arrays
+    place = arrays.xp.reshape(anatomy.place, (-1,))
+    inside = arrays.xp.take(arrays.put(fine.ravel()), place, axis=0)
+    return millimetres(arrays.xp.reshape(inside, anatomy.place.shape))
+
+
+def enlarged(coarse: Eighths, shape: tuple[int, int, int]) -> Eighths:
+    """Distances of every voxel from those of every second one, linear between them.
+
+    Args:
+        coarse: (slice, row, column) of voxels 0, 2, 4 ... of each axis.
+        shape: Slices, rows and columns of the result.
+    """
+    far = -round(FAR_MM / EIGHTH_MM)
+    fine: Eighths = np.full(shape, far, np.int8)
+    near = np.argwhere(coarse > far)
+    if not near.size:
+        return fine
+    low = np.maximum(near.min(0) - 1, 0)
+    high = np.minimum(near.max(0) + 2, coarse.shape)
+    part = coarse[tuple(slice(a, b) for a, b in zip(low, high, strict=True))].astype(np.int16)
+    for axis in range(3):
+        part = part.repeat(2, axis)
+        along = np.moveaxis(part, axis, 0)  # a view
+        along[1:-1:2] = (along[:-2:2] + along[2::2]) >> 1
+    box = tuple(
+        slice(2 * int(start), min(2 * int(start) + size, end))
+        for start, size, end in zip(low, part.shape, shape, strict=True)
+    )
+    fine[box] = part[tuple(slice(0, span.stop - span.start) for span in box)]
+    return fine
