@@ -1,6 +1,6 @@
 """Draws where masks differ from their references, on a map of the average brain.
 
-    python -m evaluation.failures --results OUTPUT/MODEL --data CASES --priors DIR \
+    python -m evaluation.failures --results OUTPUT/MODEL --data CASES \
         --case openms-07 --case mslesseg-39 --output failures.png
 
 One row a case that lies in MNI space: the slice with most false marks, then that with most missed
@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from evaluation.baselines import atlas
-from evaluation.baselines.atlas import BrainMaps
 from wmhseg import errors, geometry
+from wmhseg.channels import brain_maps
+from wmhseg.channels.brain_maps import BrainMaps
 from wmhseg.datasets import cases
 from wmhseg.errors import GridMismatchError, MissingFileError
 from wmhseg.geometry import Grid
@@ -37,27 +38,29 @@ LEAST_COVERED = 0.9
 
 
 def background(maps: BrainMaps, grid: Grid) -> npt.NDArray[np.float32]:
-    """The average brain on a case's grid, (slice, row, column), 0 to 1; nearest voxels.
+    """The average brain on a case's grid, (slice, row, column), 0 to 1.
 
     Raises:
         InputError: If the grid is not in LPS order, or does not lie where the maps do.
     """
     picture = 0.25 * maps.brain + 0.35 * maps.white_matter - 0.25 * maps.ventricles
-    made, covered = picture.clip(0, 1), 1.0
-    for axis, (count, spacing_mm) in enumerate(zip(grid.shape, grid.spacing_mm, strict=True)):
-        first_mm = grid.origin_mm[2 - axis] - maps.origin_mm[axis]
-        places = (first_mm + np.arange(count) * spacing_mm) / maps.spacing_mm[axis]
-        index = places.round().astype(int)
-        inside = (index >= 0) & (index < picture.shape[axis])
-        covered *= float(inside.mean())
-        made = made.take(index.clip(0, picture.shape[axis] - 1), axis)
+    step = np.array(grid.spacing_mm) / maps.spacing_mm
+    first = (np.array(grid.origin_mm[::-1]) - maps.origin_mm) / maps.spacing_mm
+    covered = 1.0
+    for axis, count in enumerate(grid.shape):
+        index = first[axis] + np.arange(count) * step[axis]
+        covered *= float(((index > -1) & (index < picture.shape[axis])).mean())
+    made = ndimage.affine_transform(
+        picture.clip(0, 1).astype(np.float32), step, first, output_shape=grid.shape, order=1
+    )
     if grid.orientation != "LPS" or covered < LEAST_COVERED:
         raise GridMismatchError(
             "A case in MNI space, in LPS order, was expected",
             received=f"{grid.orientation}, {covered:.0%} of it inside the maps",
             advice="Leave it out: name others with --case.",
         )
-    return made.astype(np.float32)
+    shown: npt.NDArray[np.float32] = made
+    return shown
 
 
 def row(ground: npt.NDArray[np.float32], reference: Mask, result: Mask) -> Picture:
@@ -107,12 +110,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--results", type=Path, required=True, help="masks of one model")
     parser.add_argument("--data", type=Path, required=True, help="cases with references")
-    parser.add_argument("--priors", type=Path, required=True, help="probability maps in MNI space")
     parser.add_argument("--case", action="append", required=True, help="may be given again")
     parser.add_argument("--output", type=Path, required=True, help="picture to write, .png")
     given = parser.parse_args(argv)
     try:
-        picture = draw(given.results, given.data, given.case, atlas.load(given.priors))
+        picture = draw(given.results, given.data, given.case, brain_maps.load())
         pictures.write_picture(given.output, picture)
     except errors.WmhsegError as error:
         print(f"wmhseg: error: {error}", file=sys.stderr)

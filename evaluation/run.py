@@ -47,13 +47,12 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=BASELINES,
         default=[],
-        help="also methods without deep learning; they need --labels and --priors",
+        help="also methods without deep learning; they need --labels",
     )
     parser.add_argument(
         "--peers", type=Path, help="also published masks of other tools: <case>/wmh_<tool>.nii.gz"
     )
     parser.add_argument("--labels", type=Path, help="whole-head label maps, for synthetic scans")
-    parser.add_argument("--priors", type=Path, help="probability maps on the MNI grid")
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, help="default: %(default)s")
     parser.add_argument(
         "--challenge",
@@ -107,14 +106,14 @@ def _demo_data(output: Path) -> Path:
 def _baselines(arguments: argparse.Namespace, console: Console) -> list[Contender]:
     if not arguments.baselines:
         return []
-    if arguments.labels is None or arguments.priors is None:
+    if arguments.labels is None:
         raise errors.UsageError(
-            "--labels DIR and --priors DIR were expected with --baselines",
-            received="none" if arguments.labels is arguments.priors else "one of them",
-            advice="Label maps are for synthetic scans to learn from, priors for places.",
+            "--labels DIR was expected with --baselines",
+            received="none",
+            advice="Label maps are for synthetic scans to learn from.",
         )
     kept = arguments.output / "baselines" / "learned.npz"
-    sources = Sources(arguments.labels, arguments.priors, kept)
+    sources = Sources(arguments.labels, kept)
     return make_baselines(arguments.baselines, sources, console)
 
 

@@ -144,7 +144,7 @@ class MissingT1Error(InputError):
 
 
 class RegistrationError(InputError):
-    """T1 could not be registered to FLAIR: the two do not show one head."""
+    """T1 could not be registered to FLAIR, or a scan to the average brain."""
 
     exit_code = 91
 

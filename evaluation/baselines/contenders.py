@@ -9,11 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from evaluation.baselines import atlas, features, forest, learning, placed_scan, threshold
-from evaluation.baselines.atlas import BrainMaps
+from evaluation.baselines import features, forest, learning, placed_scan, threshold
 from evaluation.baselines.learning import Learned, LearningSettings
 from evaluation.contender import Contender
+from evaluation.make_brain_maps import OUTPUT as STORED_MAPS
 from wmhseg import errors
+from wmhseg.channels import brain_maps
+from wmhseg.channels.brain_maps import BrainMaps
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case
 from wmhseg.io import files, stamps
@@ -29,13 +31,11 @@ class Sources:
 
     Attributes:
         labels: Folder of whole-head label maps.
-        priors: Folder of the atlas' maps.
         kept: File that keeps what was learnt.
         settings: How to learn.
     """
 
     labels: Path
-    priors: Path
     kept: Path
     settings: LearningSettings = field(default_factory=LearningSettings)
 
@@ -45,19 +45,17 @@ class Sources:
 
         here = [
             Path(module.__file__)
-            for module in (atlas, features, forest, learning, placed_scan, threshold)
+            for module in (features, forest, learning, placed_scan, threshold)
             if module.__file__
         ]
-        drawing = sorted(Path(heads.__file__).parent.glob("*.py"))
+        for package in (heads, brain_maps):
+            here += sorted(Path(package.__file__).parent.glob("*.py"))
         labels = sorted(self.labels.glob("*.nii.gz"))
         salt = f"{__version__} {sklearn_version} {self.settings}"
-        checksum = stamps.fingerprint(salt, *here, *drawing, *labels, *atlas.paths(self.priors))
+        checksum = stamps.fingerprint(salt, *here, STORED_MAPS, *labels)
         if not checksum:
-            raise errors.MissingFileError(
-                "Maps "
-                + ", ".join(path.name for path in atlas.paths(self.priors))
-                + f" were expected in {self.priors}",
-                received="not all of them",
+            raise errors.UnreadableFileError(
+                f"Readable label maps were expected in {self.labels}", received="not all are"
             )
         return checksum
 
@@ -71,7 +69,7 @@ class _Baselines:
 
     @cached_property
     def maps(self) -> BrainMaps:
-        return atlas.load(self.sources.priors)
+        return brain_maps.load()
 
     @cached_property
     def learned(self) -> Learned:
@@ -131,7 +129,7 @@ def make_baselines(names: Sequence[str], sources: Sources, console: Console) -> 
 
     Raises:
         UsageError: If scikit-learn is not installed.
-        InputError: If a label map or map of the atlas is missing or unreadable.
+        InputError: If a label map is missing or unreadable.
     """
     if importlib.util.find_spec("sklearn") is None:
         raise errors.UsageError(

@@ -8,19 +8,17 @@ location, each scaled to 0..1 in every case.
 What the paper leaves open is chosen here: filters work in the slice, as its neighbourhood and
 distances do, because slices may be thick; they see FLAIR; derivatives are multiplied by scale^order
 (Lindeberg); the annular filter is the mean of a disc of radius t less that of the ring from t to
-2 t; the vesselness is Frangi's, of bright lines; the paper took its atlas coordinates and prior
-from other registrations and data than ours.
+2 t; the vesselness is Frangi's, of bright lines; location is that of ``wmhseg.channels.location``.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage, signal
 
-from evaluation.baselines import atlas
-from evaluation.baselines.atlas import BrainMaps, Float
-from evaluation.baselines.placed_scan import PlacedScan, distance_in_plane_mm
+from evaluation.baselines.placed_scan import PlacedScan
+from wmhseg.channels import location
+from wmhseg.channels.brain_maps import BrainMaps, Float
 from wmhseg.geometry import Triple
 
 SCALES_MM = (1.0, 2.0, 4.0)
@@ -36,8 +34,6 @@ NAMES = (
 )  # fmt: skip
 
 _WINDOW = (1, 16, 16)
-_FARTHEST_MM = 100.0  # stands for "no ventricle in this slice"
-_X = 2  # the place of x in (z, y, x)
 
 
 def compute(placed: PlacedScan, maps: BrainMaps) -> Float:
@@ -45,12 +41,13 @@ def compute(placed: PlacedScan, maps: BrainMaps) -> Float:
 
     Args:
         placed: The scan.
-        maps: Of the atlas that it was placed in.
+        maps: Of the average brain that it was placed in.
 
     Returns:
         (voxel, 22), columns as in NAMES, voxels in the order of ``placed.brain``.
     """
-    columns = [*_appearance(placed), *_location(placed, maps)]
+    located = location.columns(placed.brain, placed.placement, maps, placed.spacing_mm)
+    columns = [*_appearance(placed), *(located[name] for name in location.NAMES)]
     return np.stack(columns, 1)
 
 
@@ -115,29 +112,3 @@ def neighbourhood(volume: Float) -> list[Float]:
     square = ndimage.uniform_filter(volume.astype(np.float64) ** 2, _WINDOW, mode="nearest")
     deviation = np.sqrt(np.maximum(square - mean**2, 0))
     return [mean.astype(np.float32), deviation.astype(np.float32)]
-
-
-def _location(placed: PlacedScan, maps: BrainMaps) -> list[Float]:
-    brain, spacing, placement = placed.brain, placed.spacing_mm, placed.placement
-    voxels = np.argwhere(brain)
-    atlas_mm = placement.atlas_mm(voxels, spacing)
-    fluid = atlas.mapped(maps.ventricles, maps, placement, brain.shape, spacing) > 0.5
-    left = np.zeros(brain.shape, bool)
-    where = np.argwhere(fluid)
-    left[fluid] = placement.atlas_mm(where, spacing)[:, _X] > 0
-    distances = [
-        np.minimum(distance_in_plane_mm(mask, spacing)[brain], np.float32(_FARTHEST_MM))
-        for mask in (left, fluid & ~left, ~brain)
-    ]
-    # In the slice, x of the atlas rises by this much a millimetre.
-    slope = float(np.hypot(*placement.matrix[_X, 1:]))
-    distances.append(np.abs(atlas_mm[:, _X]) / np.float32(slope))
-    prior = atlas.look_up(maps.wmh, maps, atlas_mm)
-    columns = [atlas_mm[:, 2], atlas_mm[:, 1], atlas_mm[:, 0], *distances, prior]
-    return [unit_range(column) for column in columns]
-
-
-def unit_range(values: npt.NDArray[np.floating]) -> Float:
-    """Scales values to 0..1; equal values become 0."""
-    low, high = float(values.min()), float(values.max())
-    return ((values - low) / max(high - low, 1e-6)).astype(np.float32)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from evaluation.baselines import features
-from evaluation.baselines.atlas import BrainMaps, Float, Mask
 from evaluation.baselines.placed_scan import PlacedScan
+from wmhseg.channels.brain_maps import BrainMaps, Float, Mask
 
 TREES = 50
 LEAF_VOXELS = 10

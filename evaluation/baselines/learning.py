@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.baselines import features, forest, placed_scan, threshold
-from evaluation.baselines.atlas import BrainMaps, Float, Mask
 from evaluation.baselines.placed_scan import PlacedScan
+from wmhseg.channels.brain_maps import BrainMaps, Float, Mask
 from wmhseg.errors import EmptyMaskError
 from wmhseg.io.progress import Progress
 from wmhseg.synthesis.heads import Head
@@ -109,7 +109,7 @@ def learn(
 
     Args:
         heads: Label maps; the last ones are held out.
-        maps: Of the atlas.
+        maps: Of the average brain.
         settings: How.
         progress: Called with (done, total) scans.
     """

@@ -1,4 +1,4 @@
-"""A scan as the baselines see it: axial, with its brain and its place in the atlas.
+"""A scan as the baselines see it: axial, with its brain and its place in the average one.
 
 Scans from files and synthetic ones go through ``prepare``, so that a feature means the same in
 both. Arrays are (slice, row, column) in LPS order.
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
-from evaluation.baselines import atlas
-from evaluation.baselines.atlas import BrainMaps, Float, Mask, Placement
 from wmhseg import geometry
+from wmhseg.channels import placement
+from wmhseg.channels.brain_maps import BrainMaps, Float, Mask
+from wmhseg.channels.placement import Placement
 from wmhseg.datasets.cases import Case
 from wmhseg.errors import EmptyMaskError, GridMismatchError, MissingFileError, MissingT1Error
 from wmhseg.geometry import Triple, Turn
@@ -25,8 +25,6 @@ from wmhseg.weights.methods import METHODS
 from wmhseg.weights.processing import Postprocessing
 
 _SMALLEST_BRAIN_ML = 200.0
-# Slices this far apart never hold the nearest voxel: distances then are in-plane.
-_NEVER_MM = 1e4
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,8 @@ class PlacedScan:
         flair: FLAIR; inside the brain its median is 0 and its robust standard deviation 1,
             outside it is 0, so that the scalp is in no filter's reach.
         t1: T1, likewise.
-        brain: The atlas' brain (no cerebellum) where the T1 scan shows tissue.
-        placement: The way to the atlas.
+        brain: The maps' brain (no cerebellum) where the T1 scan shows tissue.
+        placement: The way to MNI space.
         spacing_mm: Distance between slices, rows and columns.
     """
 
@@ -56,14 +54,14 @@ def prepare(flair: Float, t1: Float, spacing_mm: Triple, maps: BrainMaps) -> Pla
         flair: (slice, row, column), any scale.
         t1: On the same voxels.
         spacing_mm: Distance between slices, rows and columns.
-        maps: Of the atlas.
+        maps: Of the average brain.
 
     Raises:
         EmptyMaskError: If less than 200 ml of brain are found.
     """
-    placement = atlas.place(t1, spacing_mm, maps)
-    inside = atlas.mapped(maps.brain.astype(np.float32), maps, placement, t1.shape, spacing_mm)
-    brain = (inside > 0.5) & atlas.core(t1, spacing_mm)
+    placed = placement.place(t1, spacing_mm, maps)
+    inside = placement.mapped(maps.brain.astype(np.float32), maps, placed, t1.shape, spacing_mm)
+    brain = (inside > 0.5) & placement.core(t1, spacing_mm)
     brain_ml = float(brain.sum() * np.prod(spacing_mm)) / 1000
     if brain_ml < _SMALLEST_BRAIN_ML:
         raise EmptyMaskError(
@@ -71,7 +69,7 @@ def prepare(flair: Float, t1: Float, spacing_mm: Triple, maps: BrainMaps) -> Pla
             received=f"{brain_ml:.0f} ml",
         )
     return PlacedScan(
-        standardised(flair, brain), standardised(t1, brain), brain, placement, spacing_mm
+        standardised(flair, brain), standardised(t1, brain), brain, placed, spacing_mm
     )
 
 
@@ -82,14 +80,6 @@ def standardised(volume: Float, brain: Mask) -> Float:
     deviation = 1.4826 * np.median(np.abs(values - median))
     scored: Float = np.where(brain, (volume - median) / max(deviation, 1e-6), 0).astype(np.float32)
     return scored
-
-
-def distance_in_plane_mm(mask: Mask, spacing_mm: Triple) -> Float:
-    """Distance of every voxel to the nearest of a mask in its slice; very large without one."""
-    if not mask.any():
-        return np.full(mask.shape, _NEVER_MM, np.float32)
-    distance_mm: Float = ndimage.distance_transform_edt(~mask, (_NEVER_MM, *spacing_mm[1:]))
-    return distance_mm.astype(np.float32)
 
 
 def read(case: Case, maps: BrainMaps) -> tuple[PlacedScan, Turn]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.baselines.atlas import Float
-from evaluation.baselines.placed_scan import PlacedScan, distance_in_plane_mm, standardised
+from evaluation.baselines.placed_scan import PlacedScan, standardised
+from wmhseg.channels import location
+from wmhseg.channels.brain_maps import Float
 
 EDGE_MM = 4.0
 
@@ -21,7 +22,7 @@ def scores(placed: PlacedScan) -> Float:
     Returns:
         (slice, row, column).
     """
-    region = distance_in_plane_mm(~placed.brain, placed.spacing_mm) >= EDGE_MM
+    region = location.distance_in_plane_mm(~placed.brain, placed.spacing_mm) >= EDGE_MM
     region &= placed.brain
     if not region.any():
         return np.full(region.shape, -np.inf, np.float32)

@@ -11,7 +11,6 @@ import SimpleITK as sitk
 
 from evaluation import run
 from evaluation.baselines import (
-    atlas,
     contenders,
     features,
     forest,
@@ -19,9 +18,11 @@ from evaluation.baselines import (
     placed_scan,
     threshold,
 )
-from evaluation.baselines.atlas import BrainMaps, Placement
 from evaluation.baselines.placed_scan import PlacedScan
 from wmhseg import errors
+from wmhseg.channels import brain_maps, location, placement
+from wmhseg.channels.brain_maps import BrainMaps
+from wmhseg.channels.placement import Placement
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case
 from wmhseg.synthesis import heads, scan
@@ -113,11 +114,11 @@ def test_vesselness_prefers_bright_lines() -> None:
 def test_distance_in_the_slice() -> None:
     mask = np.zeros((2, 9, 9), bool)
     mask[0, 2, 3] = True
-    found = placed_scan.distance_in_plane_mm(mask, (1.0, 2.0, 0.5))
+    found = location.distance_in_plane_mm(mask, (1.0, 2.0, 0.5))
     assert found[0, 4, 3] == 4
     assert found[0, 2, 7] == 2
     assert found[1, 2, 3] > 1000
-    assert placed_scan.distance_in_plane_mm(mask & False, SPACING).min() > 1000
+    assert location.distance_in_plane_mm(mask & False, SPACING).min() > 1000
 
 
 def test_standardised() -> None:
@@ -149,13 +150,13 @@ def maps() -> BrainMaps:
         "ventricles": fluid.astype(np.float32),
         "white_matter": (inside & ~fluid).astype(np.float32),
     }
-    return atlas.compose(maps, (-60.0, -80.0, -66.0), (2.0, 2.0, 2.0))
+    return brain_maps.compose(maps, (-60.0, -80.0, -66.0), (2.0, 2.0, 2.0))
 
 
-def scan_of(maps: BrainMaps, placement: Placement, shape: tuple[int, int, int]) -> np.ndarray:
+def scan_of(maps: BrainMaps, placed: Placement, shape: tuple[int, int, int]) -> np.ndarray:
     """T1 of the made-up brain on a grid, placed as told."""
     white, fluid, brain = (
-        atlas.mapped(volume.astype(np.float32), maps, placement, shape, SPACING)
+        placement.mapped(volume.astype(np.float32), maps, placed, shape, SPACING)
         for volume in (maps.white_matter, maps.ventricles, maps.brain)
     )
     return (100 * (0.7 * brain + 0.3 * white - 0.5 * fluid)).astype(np.float32)
@@ -184,14 +185,14 @@ def test_registration_finds_a_known_place(maps: BrainMaps, fat: bool) -> None:
     truth = Placement(matrix, matrix @ (-middle + (6.0, -5.0, 4.0)))
     volume = scan_of(maps, truth, shape)
     if fat:  # a bright ring 8 mm away from the brain, 4 mm thick
-        away = placed_scan.distance_in_plane_mm(volume > 20, SPACING)
+        away = location.distance_in_plane_mm(volume > 20, SPACING)
         volume[(away > 8) & (away < 12) & (volume.max((1, 2), keepdims=True) > 20)] = 120
-    found = atlas.place(volume, SPACING, maps)
+    found = placement.place(volume, SPACING, maps)
     corners = np.array([[6, 40, 40], [6, 110, 120], [18, 40, 120], [18, 110, 40]])
     apart = found.atlas_mm(corners, SPACING) - truth.atlas_mm(corners, SPACING)
     assert np.linalg.norm(apart, axis=1).max() < 4
     if fat:
-        again = atlas.place(volume * 8, SPACING, maps)
+        again = placement.place(volume * 8, SPACING, maps)
         np.testing.assert_allclose(again.matrix, found.matrix, atol=1e-3)
 
 
@@ -202,30 +203,28 @@ def test_location_features(maps: BrainMaps) -> None:
     placed = PlacedScan(flat, flat, maps.brain, straight, maps.spacing_mm)
     table = features.compute(placed, maps)
     assert table.shape == (maps.brain.sum(), 22)
-    location = {name: table[:, i] for i, name in enumerate(features.NAMES) if i >= 14}
-    for column in location.values():
+    where = {name: table[:, i] for i, name in enumerate(features.NAMES) if i >= 14}
+    for column in where.values():
         assert (column.min(), column.max()) == (0, 1)
     place = {tuple(voxel): i for i, voxel in enumerate(np.argwhere(maps.brain).tolist())}
     left, right = place[32, 40, 33 + 12], place[32, 40, 33 - 12]  # 24 mm to either side
-    assert location["mni_x"][left] > location["mni_x"][right]
-    assert location["prior"][left] > location["prior"][right]
-    assert location["left_ventricle"][left] < location["right_ventricle"][left]
-    assert location["right_ventricle"][right] < location["left_ventricle"][right]
-    assert location["midsagittal"][left] == location["midsagittal"][right]
-    assert location["midsagittal"][place[32, 40, 33]] == 0
-    assert location["mni_z"][place[40, 40, 45]] > location["mni_z"][left]
-    assert location["mni_y"][place[32, 50, 45]] > location["mni_y"][left]
+    assert where["mni_x"][left] > where["mni_x"][right]
+    assert where["prior"][left] > where["prior"][right]
+    assert where["left_ventricle"][left] < where["right_ventricle"][left]
+    assert where["right_ventricle"][right] < where["left_ventricle"][right]
+    assert where["midsagittal"][left] == where["midsagittal"][right]
+    assert where["midsagittal"][place[32, 40, 33]] == 0
+    assert where["mni_z"][place[40, 40, 45]] > where["mni_z"][left]
+    assert where["mni_y"][place[32, 50, 45]] > where["mni_y"][left]
     # The left ventricle ends at columns 39 + 2 (5 mm radius around 12 mm); cortex: from the edge.
     farthest = max(
-        float(
-            np.minimum(placed_scan.distance_in_plane_mm(m, maps.spacing_mm), 100)[maps.brain].max()
-        )
+        float(np.minimum(location.distance_in_plane_mm(m, maps.spacing_mm), 100)[maps.brain].max())
         for m in [maps.ventricles > 0.5]
     )
     assert farthest == 100  # slices without ventricles
-    assert location["left_ventricle"][left] == pytest.approx((45 - 41) * 2 / 100, abs=0.011)
+    assert where["left_ventricle"][left] == pytest.approx((45 - 41) * 2 / 100, abs=0.011)
     edge = np.flatnonzero(~maps.brain[32, 40, 45:])[0]
-    assert location["cortex"][place[32, 40, 45 + edge - 1]] == 0
+    assert where["cortex"][place[32, 40, 45 + edge - 1]] == 0
 
 
 # Thresholds ---------------------------------------------------------------------------------------
@@ -317,16 +316,10 @@ def sources(label_map: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> 
     head = label_map.repeat(2, 0).repeat(2, 1).repeat(2, 2).astype(np.int16)
     for name in ("1", "2"):
         save(root / "labels" / f"{name}.nii.gz", head)
-    for name, numbers in (("wmh", (2,)), ("ventricles", (4,)), ("white_matter", (2,))):
-        save(
-            root / "priors" / f"{name}.nii.gz",
-            np.where(np.isin(head, numbers), 255, 0).astype(np.uint8),
-            (-76.0, -84.0, -46.0),
-        )
     few = learning.LearningSettings(
         scans=2, held_out=2, held_out_maps=1, wmh_voxels=50, other_voxels=100, slices=10
     )
-    return contenders.Sources(root / "labels", root / "priors", root / "kept" / "learned.npz", few)
+    return contenders.Sources(root / "labels", root / "kept" / "learned.npz", few)
 
 
 def store(path: Path, array: np.ndarray, spacing_mm: tuple[float, ...], *, turned: bool) -> None:
@@ -387,15 +380,15 @@ def test_a_whole_run(
 
 def test_sources_that_are_not_there(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
-    made = contenders.Sources(tmp_path, tmp_path, tmp_path / "kept.npz")
-    with pytest.raises(errors.MissingFileError, match="white_matter"):
+    made = contenders.Sources(tmp_path, tmp_path / "kept.npz")
+    with pytest.raises(errors.MissingFileError, match="label maps"):
         contenders.make_baselines(["forest"], made, Console(quiet=True))
 
 
 def test_options_belong_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--output", str(tmp_path), "--baselines", "threshold", "--labels", str(tmp_path)]
+    words = ["--output", str(tmp_path), "--baselines", "threshold"]
     assert run.main([*words, "--no-plots", "-q"]) == errors.UsageError.exit_code
-    assert "--priors" in capsys.readouterr().err
+    assert "--labels" in capsys.readouterr().err
 
 
 def test_a_case_without_t1(maps: BrainMaps, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from conftest import ellipsoid
 
 from evaluation import failures
-from evaluation.baselines import atlas
-from evaluation.baselines.atlas import BrainMaps
+from wmhseg.channels import brain_maps
+from wmhseg.channels.brain_maps import BrainMaps
 from wmhseg.errors import InputError
 from wmhseg.geometry import Grid
 from wmhseg.io import images
@@ -23,7 +23,7 @@ def maps() -> BrainMaps:
     white = ellipsoid(SHAPE, (7, 9, 8)).astype(np.float32)
     ventricles = ellipsoid(SHAPE, (2, 2, 2)).astype(np.float32)
     given = {"wmh": white * 0, "ventricles": ventricles, "white_matter": white - ventricles}
-    return atlas.compose(given, (-20.0, -24.0, -22.0), (2.0, 2.0, 2.0))
+    return brain_maps.compose(given, (-20.0, -24.0, -22.0), (2.0, 2.0, 2.0))
 
 
 def test_the_background_lies_where_the_case_lies(maps: BrainMaps) -> None:
@@ -54,22 +54,20 @@ def test_colours_by_hand() -> None:
     np.testing.assert_array_equal(left, right)  # slice 1 is the worst in both ways
 
 
-def test_the_command(tmp_path: Path, maps: BrainMaps, capsys: pytest.CaptureFixture[str]) -> None:
-    grid = Grid(SHAPE, (2, 2, 2), (-22.0, -24.0, -20.0))
-    for folder in ("priors", "data/a/pre", "out/a"):
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grid = Grid((30, 32, 28), (5, 6, 6), (-80.0, -84.0, -70.0))
+    for folder in ("data/a/pre", "out/a"):
         (tmp_path / folder).mkdir(parents=True)
-    for name in atlas.MAPS:
-        images.write_mask(tmp_path / "priors" / f"{name}.nii.gz", np.ones(SHAPE, np.uint8), grid)
-    mask = np.zeros(SHAPE, np.uint8)
+    mask = np.zeros(grid.shape, np.uint8)
     mask[9, 12, 12] = 1
-    scan = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+    scan = np.random.default_rng(0).random(grid.shape).astype(np.float32)
     for part in ("pre/FLAIR", "pre/T1"):
         images.write_probability(tmp_path / "data" / "a" / f"{part}.nii.gz", scan, grid)
     images.write_mask(tmp_path / "data" / "a" / "wmh.nii.gz", mask, grid)
     images.write_mask(tmp_path / "out" / "a" / "result.nii.gz", mask, grid)
     picture = tmp_path / "failures.png"
     words = ["--results", tmp_path / "out", "--data", tmp_path / "data", "--output", picture]
-    words += ["--priors", tmp_path / "priors", "--case"]
+    words += ["--case"]
     assert failures.main([str(word) for word in (*words, "a")]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert failures.main([str(word) for word in (*words, "b")]) != 0

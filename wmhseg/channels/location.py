@@ -1,0 +1,160 @@
+"""Eight features of where a voxel lies in the brain.
+
+M. Ghafoorian et al., Scientific Reports 7:5110 (2017), "Location features": coordinates x, y and z
+in MNI space, in-plane distances to the left ventricle, the right ventricle, the cortex and the
+midsagittal plane, and the prior probability of a hyperintensity, each scaled to 0..1 in every scan.
+
+What the paper took from segmentations and registrations of its own is taken from the maps of the
+average brain here, placed by ``placement``: ventricles where their probability is above a half, the
+cortex at the border of the brain, the midsagittal plane at x = 0. Where a slice holds no ventricle
+its distance is that of the farthest, 100 mm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from wmhseg.channels import brain_maps, placement
+from wmhseg.channels.brain_maps import BrainMaps, Float, Mask
+from wmhseg.channels.placement import Placement
+from wmhseg.errors import RegistrationError
+from wmhseg.geometry import Triple
+from wmhseg.weights import store
+
+NAMES = (
+    "x", "y", "z", "left-ventricle", "right-ventricle", "cortex", "midsagittal", "prior"
+)  # fmt: skip
+
+LEAST_LIKENESS = 0.5
+"""A scan that is less like the average brain, at its best place, has not been registered."""
+
+_FARTHEST_MM = 100.0  # stands for "no ventricle in this slice"
+# Slices this far apart never hold the nearest voxel: distances then are in-plane.
+_NEVER_MM = 1e4
+_X = 2  # the place of x in (z, y, x)
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where the voxels of a scan lie in the brain; arrays (slice, row, column).
+
+    Attributes:
+        channels: By the names in NAMES: features, 0 to 1 in the brain, 0 outside.
+        brain: The brain of the maps (without cerebellum and brain stem).
+        quality: Likeness of the scan and the average brain, a correlation.
+        placement: The way to MNI space.
+    """
+
+    channels: dict[str, Float]
+    brain: Mask
+    quality: float
+    placement: Placement
+
+
+def features(flair: Float, t1: Float | None, spacing_mm: Triple) -> Located:
+    """Registers a scan to the average brain and tells where its voxels lie.
+
+    Args:
+        flair: (slice, row, column) of axial slices in LPS order; any positive scale.
+        t1: On the same voxels; it is registered where it is there, as it shows the ventricles and
+            white matter better.
+        spacing_mm: Distance between slices, rows and columns.
+
+    Raises:
+        RegistrationError: If the scan is not like the average brain anywhere.
+    """
+    maps = brain_maps.load()
+    scan = "FLAIR" if t1 is None else "T1"
+    placed = placement.place(flair if t1 is None else t1, spacing_mm, maps, scan)
+    if placed.quality < LEAST_LIKENESS:
+        raise RegistrationError(
+            f"A head that can be registered to the average brain was expected in the {scan} image",
+            received=f"a likeness of {placed.quality:.2f}, less than {LEAST_LIKENESS:g}",
+            advice="Check that it shows a whole head the right way up, as its header says. A model "
+            f"without location features needs no such place: --model {store.DEFAULT_MODEL}.",
+        )
+    box = _box(maps, placed, flair.shape, spacing_mm)
+    there = _moved(placed, [part.start for part in box], spacing_mm)
+    inside = (
+        placement.mapped(maps.brain.astype(np.float32), maps, there, flair[box].shape, spacing_mm)
+        > 0.5
+    )
+    channels = {}
+    for name, column in columns(inside, there, maps, spacing_mm).items():
+        channels[name] = np.zeros(flair.shape, np.float32)
+        channels[name][box][inside] = column
+    brain = np.zeros(flair.shape, bool)
+    brain[box] = inside
+    return Located(channels, brain, placed.quality, placed)
+
+
+def columns(
+    brain: Mask, placed: Placement, maps: BrainMaps, spacing_mm: Triple
+) -> dict[str, Float]:
+    """The features of the voxels of a brain.
+
+    Args:
+        brain: (slice, row, column).
+        placed: Where it lies.
+        maps: The maps that it was placed in.
+        spacing_mm: Distance between slices, rows and columns.
+
+    Returns:
+        By the names in NAMES: (voxel,), 0 to 1 over the brain, in the order of ``brain``.
+    """
+    places = placed.coordinates_mm(brain.shape, spacing_mm)
+    fluid = placement.mapped(maps.ventricles, maps, placed, brain.shape, spacing_mm) > 0.5
+    left = fluid & (places[_X] > 0)
+    made = {axis: place[brain] for axis, place in zip("zyx", places, strict=True)}
+    for name, mask in (
+        ("left-ventricle", left),
+        ("right-ventricle", fluid & ~left),
+        ("cortex", ~brain),
+    ):
+        apart = distance_in_plane_mm(mask, spacing_mm)[brain]
+        made[name] = np.minimum(apart, np.float32(_FARTHEST_MM))
+    # In the slice, x of the maps rises by this much a millimetre.
+    slope = float(np.hypot(*placed.matrix[_X, 1:]))
+    made["midsagittal"] = np.abs(made["x"]) / np.float32(slope)
+    made["prior"] = placement.mapped(maps.wmh, maps, placed, brain.shape, spacing_mm)[brain]
+    return {name: unit_range(made[name]) for name in NAMES}
+
+
+def distance_in_plane_mm(mask: Mask, spacing_mm: Triple) -> Float:
+    """Distance of every voxel to the nearest of a mask in its slice; very large without one."""
+    distance_mm = np.full(mask.shape, _NEVER_MM, np.float32)
+    for place in np.flatnonzero(mask.any((1, 2))):
+        distance_mm[place] = ndimage.distance_transform_edt(~mask[place], spacing_mm[1:])
+    return distance_mm
+
+
+def unit_range(values: npt.NDArray[np.floating]) -> Float:
+    """Scales values to 0..1; equal values become 0."""
+    if not values.size:
+        return values.astype(np.float32)
+    low, high = float(values.min()), float(values.max())
+    return ((values - low) / max(high - low, 1e-6)).astype(np.float32)
+
+
+def _box(
+    maps: BrainMaps, placed: Placement, shape: tuple[int, ...], spacing_mm: Triple
+) -> tuple[slice, ...]:
+    """The part of a scan that holds the brain, with a voxel to spare."""
+    held = np.argwhere(maps.brain)
+    sides = np.stack([held.min(0), held.max(0)]) * maps.spacing_mm + maps.origin_mm
+    corners = np.array([[sides[c[i], i] for i in range(3)] for c in np.ndindex(2, 2, 2)])
+    back = np.linalg.inv(placed.matrix)
+    index = (corners - placed.offset_mm) @ back.T / spacing_mm
+    first = np.clip(np.floor(index.min(0)).astype(int) - 1, 0, shape)
+    last = np.clip(np.ceil(index.max(0)).astype(int) + 2, first, shape)
+    return tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+
+
+def _moved(placed: Placement, first: list[int], spacing_mm: Triple) -> Placement:
+    """The placement of the part of a scan that begins at a voxel."""
+    moved = placed.matrix @ (np.array(first) * spacing_mm)
+    return replace(placed, offset_mm=placed.offset_mm + moved)
