@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from evaluation import peers
+from evaluation.baselines import peers
 from evaluation.baselines.contenders import BASELINES, Sources, make_baselines
 from evaluation.contender import Contender, member_models, network
 from evaluation.segment_and_score import Evaluation, evaluate

@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from wmhseg.networks.graph import Graph
 from wmhseg.networks.signature import SCAN, Signature
-from wmhseg.weights.inputs import WMH_ALONE, inputs_of_channels
+from wmhseg.weights.inputs import WMH_ALONE, Labels, inputs_of_channels
 from wmhseg.weights.preset import Member, Preset
 from wmhseg.weights.processing import Postprocessing, Preprocessing
 
@@ -161,6 +161,49 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tensors = [threshold_network(channels, z) for z in cuts]
         store.save_model(root / name, what, tensors, f"# {name}\n")
     return root
+
+
+def with_stroke(phantom: Phantom) -> tuple[np.ndarray, np.ndarray]:
+    """FLAIR with a patch of 1800, 18 voxels beside a lesion of 900 and 8 in an end slice; where."""
+    stroke = np.zeros(phantom.flair.shape, bool)
+    stroke[9, 24:27, 20:26] = True
+    stroke[1, 40:42, 40:44] = True
+    return np.where(stroke, np.float32(1800), phantom.flair), stroke
+
+
+@pytest.fixture(scope="session")
+def stroke_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of "bright-stroke": FLAIR alone; bright is WMH, and twice as bright is stroke.
+
+    Scores rise by 1 and by 2 with the z-score of FLAIR: WMH is likely from 5, stroke from 27.
+    """
+    from wmhseg.networks.unet import unet
+    from wmhseg.weights import preset, store
+
+    labels = Labels(("background", "WMH", "stroke"), "softmax")
+    signature = Signature((64, 64), ((SCAN, 1),), 3, "softmax")
+    described = unet(signature)
+    weights = {path: np.zeros(shape, np.float32) for path, shape in described.variables().items()}
+    for path, kernel in threshold_network(1, 0.0).items():
+        if not path.startswith("output"):
+            weights[path] = kernel
+    weights["output/kernel"][0, 0, 0] = 0, 1, 2
+    weights["output/bias"][:] = 0, -5, -32
+    made = make_preset(
+        name="bright-stroke",
+        description="Bright is WMH, brighter is stroke.",
+        inputs=inputs_of_channels(1, "error"),
+        labels=labels,
+        others=(preset.OtherLabel("stroke"),),
+        preprocessing=Preprocessing(field=(64, 64), orientation="LPS"),
+        postprocessing=Postprocessing(threshold=0.5, end_slices=0.1),
+        members=(
+            preset.Member("0.safetensors", "0" * 64, "unet", {}, described.parameter_count()),
+        ),
+    )
+    folder = tmp_path_factory.mktemp("stroke") / made.name
+    store.save_model(folder, made, [weights], f"# {made.name}\n")
+    return folder
 
 
 @pytest.fixture

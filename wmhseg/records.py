@@ -37,9 +37,13 @@ class MismatchError(Exception):
         super().__init__(f"{self.expected}: {self.received}")
 
 
+ADDED = {"added": True}
+"""Metadata of a field that came after the first files were written."""
+
+
 def added(default: float | str | tuple[()] | None) -> Any:
     """A field of a dataclass that came after the first files were written, and what they meant."""
-    return field(default=default, metadata={"added": True})
+    return field(default=default, metadata=ADDED)
 
 
 def require(condition: bool, where: str, expected: str, received: object) -> None:

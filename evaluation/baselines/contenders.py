@@ -12,7 +12,7 @@ from typing import Any
 from evaluation.baselines import features, forest, learning, placed_scan, threshold
 from evaluation.baselines.learning import Learned, LearningSettings
 from evaluation.contender import Contender
-from evaluation.make_brain_maps import OUTPUT as STORED_MAPS
+from evaluation.package_data.brain_maps import OUTPUT as STORED_MAPS
 from wmhseg import errors
 from wmhseg.channels import brain_maps
 from wmhseg.channels.brain_maps import BrainMaps

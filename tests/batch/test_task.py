@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Phantom, write_scan
+from conftest import Phantom, with_stroke, write_scan
 
 from wmhseg import errors
+from wmhseg.batch.summary import COLUMNS, DONE, FAILED, Other, Row, write_summary
 from wmhseg.batch.task import SegmenterAhead, Task, done_before, segment_one
 from wmhseg.datasets.subjects import Subject
+from wmhseg.io import images
 from wmhseg.segmentation import pipeline
 from wmhseg.segmentation.options import Options
 
@@ -124,3 +126,55 @@ def test_a_picture_belongs_to_the_result(phantom: Phantom, tmp_path: Path, no_do
     assert held() == files | {"overlay.pdf"}
     assert segment_one(replace(plain, fingerprint="2e")).status == "done"
     assert held() == files
+
+
+def test_masks_of_stroke_belong_to_the_result(
+    phantom: Phantom, stroke_model: Path, tmp_path: Path, no_doubts: None
+) -> None:
+    """In the table always; a mask of its own when asked for, never that of an older scan."""
+    flair, stroke = with_stroke(phantom)
+    given = Subject("s", write_scan(tmp_path / "f.nii.gz", flair, phantom.spacing_mm))
+    plain = Task(given, tmp_path / "s", str(stroke_model), Options(), "1f")
+    asked = replace(plain, others=("stroke",))
+
+    def held() -> set[str]:
+        return {path.name for path in plain.folder.iterdir()}
+
+    files = {"result.nii.gz", "result.json", "done.json"}
+    row = segment_one(plain)
+    assert row.others == {"stroke": Other(pytest.approx(18 * 0.0027, abs=1e-4), 1)}
+    assert held() == files
+    assert done_before(asked) is None
+    assert segment_one(asked).others == row.others
+    assert held() == files | {"stroke.nii.gz"}
+    mask, _ = images.read_labels(tmp_path / "s" / "stroke.nii.gz")
+    stroke[:2] = False
+    np.testing.assert_array_equal(mask, stroke)
+    again = done_before(asked)
+    assert again is not None
+    assert again.others == row.others
+    # What somebody else put there stays; what is of the older result goes.
+    (tmp_path / "s" / "other.nii.gz").touch()
+    assert segment_one(replace(plain, fingerprint="2e")).status == "done"
+    assert held() == files | {"other.nii.gz"}
+
+
+def test_columns_of_other_labels_come_and_stay(tmp_path: Path) -> None:
+    """Whichever of the runs knew of them."""
+    path = tmp_path / "summary.tsv"
+    one, two = Row("a", FAILED), Row("b", DONE, 1.5, 2, others={"stroke": Other(3.25, 1)})
+    write_summary(path, [one])
+    plain = path.read_text().splitlines()
+    assert plain[0].split("\t") == list(COLUMNS)
+    write_summary(path, [two])
+    write_summary(path, [Row("c", others={"tumour": Other(0.0, 0)})])
+    lines = [line.split("\t") for line in path.read_text().splitlines()]
+    more = ["stroke_volume_ml", "stroke_lesion_count", "tumour_volume_ml", "tumour_lesion_count"]
+    assert lines[0] == [*COLUMNS, *more]
+    ends = {line[0]: line[-4:] for line in lines[1:]}
+    assert ends == {
+        "a": ["n/a"] * 4,
+        "b": ["3.25", "1", "n/a", "n/a"],
+        "c": ["n/a", "n/a", "0.0", "0"],
+    }
+    assert "\t".join(next(line for line in lines if line[0] == "a")[:-4]) == plain[1]

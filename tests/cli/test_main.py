@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from conftest import ROOT, Phantom, of_scan, write_scan
+from conftest import ROOT, Phantom, of_scan, with_stroke, write_scan
 from keras2_files import legacy_name, random_value, write_legacy
 
 import wmhseg
@@ -439,3 +439,83 @@ sys.exit(main(["segment", "--model", "bright", "--flair", {str(case / "pre/FLAIR
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT)
     assert done.returncode == 143
     assert not (tmp_path / "out").exists()
+
+
+def test_a_mask_of_stroke(
+    phantom: Phantom,
+    stroke_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Beside that of WMH, which holds WMH alone, whatever the layout."""
+    monkeypatch.setenv("WMHSEG_MODELS", str(stroke_model.parent))
+    flair, stroke = with_stroke(phantom)
+    wmh = expected_mask(phantom) & ~stroke
+    stroke[:2] = False
+    path = write_scan(tmp_path / "in" / "pre" / "FLAIR.nii.gz", flair, phantom.spacing_mm)
+    out = tmp_path / "out"
+    words = ["segment", "--flair", str(path), "--output", str(out / "wmh.nii.gz"), "--quiet"]
+    model = ["--model", "bright-stroke"]
+    assert main([*words, *model, "--stroke", str(out / "s.nii.gz")]) == 0
+    assert "stroke       0.05 ml, 1 lesion, largest 0.05 ml\n" in capsys.readouterr().out
+    np.testing.assert_array_equal(read(out / "wmh.nii.gz"), wmh)
+    np.testing.assert_array_equal(read(out / "s.nii.gz"), stroke)
+    assert main([*words, *model]) == 0
+    assert {path.name for path in out.iterdir()} == {"wmh.nii.gz", "wmh.json"}
+
+    case = ["challenge", "--input", str(tmp_path / "in"), "--output", str(out / "c"), *model]
+    assert main(case) == 0
+    assert {path.name for path in (out / "c").iterdir()} == {"result.nii.gz", "result.json"}
+    assert main([*case, "--stroke"]) == 0
+    np.testing.assert_array_equal(read(out / "c" / "result.nii.gz"), wmh)
+    np.testing.assert_array_equal(read(out / "c" / "result_stroke.nii.gz"), stroke)
+
+    batch = ["batch", str(tmp_path / "in"), "--output", str(out / "b"), *model, "--stroke"]
+    capsys.readouterr()
+    assert main([*batch, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["others"] == {"stroke": {"volume_ml": 0.0486, "lesion_count": 1}}
+    names, cells = (
+        line.split("\t") for line in (out / "b" / "summary.tsv").read_text().split("\n")[:2]
+    )
+    assert dict(zip(names, cells, strict=True))["stroke_volume_ml"] == "0.0486"
+    np.testing.assert_array_equal(read(out / "b" / row["subject"] / "stroke.nii.gz"), stroke)
+
+
+def test_a_mask_of_stroke_that_the_model_does_not_make(
+    case: Path,
+    stroke_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One line before anything is read, and nothing is left."""
+    flair, out = str(case / "pre" / "FLAIR.nii.gz"), tmp_path / "out"
+    commands = (
+        [
+            "segment",
+            "--flair",
+            flair,
+            "--output",
+            str(out / "m.nii.gz"),
+            "--stroke",
+            str(out / "s.nii"),
+        ],
+        ["challenge", "--input", str(case), "--output", str(out), "--stroke"],
+        ["batch", str(case), "--output", str(out), "--stroke"],
+    )
+    monkeypatch.setattr("wmhseg.io.sources.read", None)
+    for advice in (
+        "No installed model does; uresnet-synthetic would.",
+        "Use --model bright-stroke.",
+    ):
+        for words in commands:
+            assert main([*words, "--model", "bright"]) == errors.UsageError.exit_code == 2
+            (line,) = capsys.readouterr().err.splitlines()
+            assert "A model that marks stroke besides WMH was expected" in line
+            assert "bright, which marks WMH." in line
+            assert advice in line
+            assert not out.exists()
+        folders = [os.environ["WMHSEG_MODELS"], str(stroke_model.parent)]
+        monkeypatch.setenv("WMHSEG_MODELS", os.pathsep.join(folders))

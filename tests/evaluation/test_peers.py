@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from conftest import Phantom, write_case, write_scan
 
-from evaluation import peers, run
+from evaluation import run
+from evaluation.baselines import peers
 from wmhseg import errors
 from wmhseg.io import images
 

@@ -23,7 +23,7 @@ from wmhseg.segmentation import ensemble
 from wmhseg.weights import store
 from wmhseg.weights.inputs import Input, Labels
 from wmhseg.weights.preset import Member
-from wmhseg.weights.processing import Preprocessing
+from wmhseg.weights.processing import OtherLabel, Preprocessing
 from wmhseg.weights.store import Model
 
 FIELD = (3, 2)
@@ -144,7 +144,7 @@ def test_a_slice_is_empty_when_it_is_so_in_every_port() -> None:
     np.testing.assert_array_equal(found, near + deep)
 
 
-def test_the_map_of_wmh_is_taken_whatever_its_place() -> None:
+def test_the_maps_that_masks_are_made_of_are_taken_whatever_their_places() -> None:
     """Three labels of 20 slices, of which the first two and the last two are not computed."""
 
     class Three(FakeEngine):
@@ -157,11 +157,14 @@ def test_the_map_of_wmh_is_taken_whatever_its_place() -> None:
         names = ["a", "b"]
         names.insert(place, "WMH")
         labels = Labels(tuple(names), "softmax")
-        chosen = Model(made.folder, replace(made.preset, labels=labels))
-        found = ensemble.wmh_probability({"scan": scan}, chosen, engine)
-        known = scan[..., 0] * (place + 1)
-        known[:2] = known[-2:] = 0
-        np.testing.assert_array_equal(found, known)
+        others = (OtherLabel("b"),) if place == 1 else ()
+        chosen = Model(made.folder, replace(made.preset, labels=labels, others=others))
+        found = ensemble.label_probabilities({"scan": scan}, chosen, engine)
+        assert list(found) == ["WMH", *(one.label for one in others)]
+        for label, probability in found.items():
+            known = scan[..., 0] * (names.index(label) + 1)
+            known[:2] = known[-2:] = 0
+            np.testing.assert_array_equal(probability, known)
     assert sum(map(len, engine.batches)) == 3 * 16
 
 

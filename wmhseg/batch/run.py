@@ -1,9 +1,9 @@
 """Segments many subjects: resumably, each failure named, none of them stopping the rest.
 
-``OUTPUT/<subject>/`` holds ``result.nii.gz``, ``result.json``, a picture if one was asked for and,
-written after these, ``done.json``: the fingerprint of what they were made from. A second run skips
-a subject whose fingerprint is still the same. ``OUTPUT/summary.tsv`` is brought up to date after
-every subject; rows of subjects of other runs stay in it.
+``OUTPUT/<subject>/`` holds ``result.nii.gz``, ``result.json``, a picture and masks of other labels
+if they were asked for and, written after these, ``done.json``: the fingerprint of what they were
+made from. A second run skips a subject whose fingerprint is still the same. ``OUTPUT/summary.tsv``
+is brought up to date after every subject; rows of subjects of other runs stay in it.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class BatchOptions:
         command: The command line, for the reports; None where it was called from Python.
         picture: File name of the picture in each subject's folder, one of ``task.PICTURES``; "" for
             none.
+        others: Labels besides WMH whose masks are written as well, as ``<label>.nii.gz``.
     """
 
     model: str = store.DEFAULT_MODEL
@@ -53,6 +54,7 @@ class BatchOptions:
     force: bool = False
     command: str | None = None
     picture: str = ""
+    others: tuple[str, ...] = ()
 
 
 def check_names(subjects: Sequence[Subject]) -> None:
@@ -113,13 +115,15 @@ def run(
         One row a subject, in their order.
 
     Raises:
-        UsageError: Names are not fit, or there is less than one job.
+        UsageError: Names are not fit, there is less than one job, or the model does not mark a
+            label that is asked for.
         ModelError: The model cannot be used.
         OutputError: The summary cannot be written.
     """
     check_names(subjects)
     if batch.jobs < 1:
         raise errors.UsageError("One job or more was expected", received=batch.jobs)
+    store.check_marked(store.find(batch.model), batch.others)
     files.check_writable(output)
     tasks = _tasks(subjects, output, batch)
     rows = [(None if batch.force else done_before(task)) or task.row() for task in tasks]
@@ -166,7 +170,14 @@ def _tasks(subjects: Sequence[Subject], output: Path, batch: BatchOptions) -> li
         folder = output / subject.name
         mark = stamps.fingerprint(salt, *paths) if paths else ""
         made = Task(
-            subject, folder, str(model.folder), options, mark, batch.picture, command=batch.command
+            subject,
+            folder,
+            str(model.folder),
+            options,
+            mark,
+            batch.picture,
+            command=batch.command,
+            others=batch.others,
         )
         tasks.append(made)
     return tasks

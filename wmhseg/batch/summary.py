@@ -8,8 +8,8 @@ what their folders say.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,23 @@ COLUMNS = (
     "scans", "flair", "t1", "model", "preset", "threshold",
 )  # fmt: skip
 _TEXTS = COLUMNS[8:]
+# Columns of another label, each behind its name: a table has those of the labels in it.
+_OF_LABEL = ("_volume_ml", "_lesion_count")
 _NONE = "n/a"
 _MAX_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Other:
+    """What is marked as another label.
+
+    Attributes:
+        volume_ml: Of its mask.
+        lesion_count: Connected parts.
+    """
+
+    volume_ml: float
+    lesion_count: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,7 @@ class Row:
         model: Name of the model, "" if there is no mask.
         preset: Name of its method, see ``wmhseg.weights.methods``.
         threshold: Of the probability.
+        others: Label besides WMH that the model marks -> how much of it there is.
     """
 
     subject: str
@@ -66,6 +82,7 @@ class Row:
     model: str = records.added("")
     preset: str = records.added("")
     threshold: str = records.added("")
+    others: dict[str, Other] = field(default_factory=dict, metadata=records.ADDED)
 
 
 def mask_in(folder: Path) -> Path:
@@ -109,7 +126,10 @@ def write_summary(path: Path, rows: Sequence[Row], *, look: bool = False) -> Non
         for row in rows:
             table.pop(_key(row), None)
         others = sorted(table.values(), key=lambda row: natural(row.subject))
-        lines = ["\t".join(COLUMNS), *map(_line, rows), *map(_line, others)]
+        every = [*rows, *others]
+        labels = sorted({label for row in every for label in row.others})
+        columns = (*COLUMNS, *(label + column for label in labels for column in _OF_LABEL))
+        lines = ["\t".join(columns), *(_line(row, columns) for row in every)]
         files.write_text(path, "\n".join(lines) + "\n")
 
 
@@ -122,10 +142,13 @@ def _one_line(cell: str) -> str:
     return " ".join(cell.split())
 
 
-def _line(row: Row) -> str:
+def _line(row: Row, columns: Sequence[str]) -> str:
     values = {**asdict(row), "warnings": " | ".join(row.warnings)}
     values |= {name: values[name] or _NONE for name in _TEXTS}
-    cells = [_NONE if values[c] is None else str(values[c]) for c in COLUMNS]
+    for label, other in row.others.items():
+        found = (other.volume_ml, other.lesion_count)
+        values |= {label + c: value for c, value in zip(_OF_LABEL, found, strict=True)}
+    cells = [_NONE if values.get(c) is None else str(values[c]) for c in columns]
     return "\t".join(map(_one_line, cells))
 
 
@@ -141,7 +164,7 @@ def _stored_rows(path: Path) -> Iterator[Row]:
     for cells in lines:
         row = dict(zip(names, cells, strict=False))
         if row.get("subject"):
-            yield Row(
+            read = Row(
                 row["subject"],
                 row.get("status", WAITING),
                 _number(row.get("volume_ml")),
@@ -150,8 +173,22 @@ def _stored_rows(path: Path) -> Iterator[Row]:
                 tuple(filter(None, row.get("warnings", "").split(" | "))),
                 _whole(row.get("exit_code")),
                 row.get("error", ""),
-                *(row.get(name, "").removeprefix(_NONE) for name in _TEXTS),
             )
+            texts = {name: row.get(name, "").removeprefix(_NONE) for name in _TEXTS}
+            yield replace(read, others=_others(row), **texts)
+
+
+def _others(cells: Mapping[str, str]) -> dict[str, Other]:
+    """What a line says about labels besides WMH."""
+    found = {}
+    for name in cells:
+        label = name.removesuffix(_OF_LABEL[0])
+        if label and label != name:
+            volume_ml = _number(cells[name])
+            count = _whole(cells.get(label + _OF_LABEL[1]))
+            if volume_ml is not None and count is not None:
+                found[label] = Other(volume_ml, count)
+    return found
 
 
 def _number(cell: str | None) -> float | None:

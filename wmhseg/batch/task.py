@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from wmhseg import errors
-from wmhseg.batch.summary import DONE, FAILED, SKIPPED, Row, mask_in, row_of, stamp_in
+from wmhseg.batch.summary import DONE, FAILED, SKIPPED, Other, Row, mask_in, row_of, stamp_in
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import files
 from wmhseg.io.stamps import Stamp
-from wmhseg.reporting.report import Report
+from wmhseg.reporting import earlier
+from wmhseg.reporting.report import Report, path_beside
 from wmhseg.segmentation import pipeline
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
@@ -37,6 +38,7 @@ class Task:
         picture: File name of the picture to write as well, one of ``PICTURES``; "" for none.
         upcoming: The subject that comes next in the same process, None if nobody knows.
         command: The command line, for the report; None where it was called from Python.
+        others: Labels besides WMH whose masks are to be written as well.
     """
 
     subject: Subject
@@ -47,6 +49,7 @@ class Task:
     picture: str = ""
     upcoming: Subject | None = None
     command: str | None = None
+    others: tuple[str, ...] = ()
 
     def row(self, **known: Any) -> Row:
         """The subject's row.
@@ -67,7 +70,12 @@ class Task:
         """What says that all is complete, and what it was made from."""
         stamp = stamp_in(self.folder)
         drawn = () if self.overlay is None else (self.overlay,)
-        return replace(stamp, outputs=(*stamp.outputs, *drawn))
+        return replace(stamp, outputs=(*stamp.outputs, *drawn, *self.other_masks.values()))
+
+    @property
+    def other_masks(self) -> dict[str, Path]:
+        """Label besides WMH -> its mask to write."""
+        return {label: self.folder / f"{label}.nii.gz" for label in self.others}
 
     @property
     def overlay(self) -> Path | None:
@@ -75,8 +83,11 @@ class Task:
         return self.folder / self.picture if self.picture else None
 
     def clear(self) -> None:
-        """Removes an outdated result with whatever picture there is of it."""
-        ours = replace(self.stamp, outputs=(*self.stamp.outputs, *self._pictures()))
+        """Removes an outdated result with whatever picture and other masks there are of it."""
+        scans = [path for path in (self.subject.flair, self.subject.t1) if path is not None]
+        named = earlier.left_behind(path_beside(self.mask), {}, scans)
+        more = (*self._pictures(), *named)
+        ours = replace(self.stamp, outputs=(*self.stamp.outputs, *more))
         ours.clear()
 
     def _pictures(self) -> list[Path]:
@@ -125,7 +136,7 @@ def _segmented(task: Task) -> Row:
         if task.command is not None:
             report = segmentation.report.with_command(task.command)
             segmentation = replace(segmentation, report=report)
-        segmentation.save(task.mask, overlay=task.overlay)
+        segmentation.save(task.mask, overlay=task.overlay, others=task.other_masks)
         row = _done(task, segmentation.report)
         facts = asdict(row) | segmentation.report.provenance.to_dict()
         task.stamp.write(task.fingerprint, facts)
@@ -151,6 +162,10 @@ def _done(task: Task, report: Report) -> Row:
         model=report.model.name,
         preset=method_name(report.model),
         threshold=str(report.model.postprocessing.threshold),
+        others={
+            label: Other(round(found.volume_ml, 4), found.count)
+            for label, found in report.others.items()
+        },
     )
 
 

@@ -1,9 +1,9 @@
 """Maps of the average brain, and a picture made of them that looks like a scan.
 
 Three maps on the MNI 2009c grid (white matter, ventricles, white matter hyperintensities) travel
-with the package, averaged to 2 mm by ``python -m evaluation.make_brain_maps``. From the first two
-the brain and two pictures are composed: one like a T1 scan (white matter bright, the rest of the
-brain grey, ventricles dark), one like FLAIR (white matter a little darker than grey).
+with the package, averaged to 2 mm by ``python -m evaluation.package_data.brain_maps``. From the
+first two the brain and two pictures are composed: one like a T1 scan (white matter bright, the rest
+of the brain grey, ventricles dark), one like FLAIR (white matter a little darker than grey).
 
 Arrays are (slice, row, column) of axial slices in LPS order; positions are LPS mm, (z, y, x).
 

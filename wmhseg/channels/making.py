@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.channels.location import Located
 from wmhseg.errors import EmptyMaskError
 from wmhseg.geometry import Fit
 from wmhseg.preparation import intensity
-from wmhseg.weights.inputs import How, Input
+from wmhseg.weights.inputs import OF_LOCATION, How, Input
 from wmhseg.weights.preset import Preset
 from wmhseg.weights.processing import Preprocessing
 
@@ -39,20 +40,27 @@ SPOT_PIXELS = 25
 _BRIGHTEST = 99.9  # percentile of the head that 255 stands for, where a method has no ceiling
 
 
-def made(volumes: Volumes, fit: Fit, chosen: Preset) -> Made:
+def made(volumes: Volumes, fit: Fit, chosen: Preset, located: Located | None = None) -> Made:
     """Makes what a model's channels show.
 
     Args:
         volumes: Scans on one grid.
         fit: From there to the network's field.
         chosen: Says which channels there are, and how intensities are normalised.
+        located: Where the voxels of that grid lie in the brain; needed if the model is told.
 
     Raises:
         EmptyMaskError: If a scan holds nothing.
         ConstantImageError: If a scan is constant inside its mask.
     """
     ways = dict.fromkeys(one.how for one in chosen.inputs)
-    return {how: _MAKERS[how](volumes, fit, chosen.preprocessing) for how in ways}
+    made: dict[How, Mapping[str, npt.NDArray[Any]]] = {}
+    for how in ways:
+        if how not in OF_LOCATION:
+            made[how] = _MAKERS[how](volumes, fit, chosen.preprocessing)
+        elif located is not None:
+            made[how] = {"MNI": fit.forward(located.channels[how])}
+    return made
 
 
 def stacked(made: Made, inputs: Sequence[Input]) -> dict[str, Float]:
@@ -73,7 +81,7 @@ def stacked(made: Made, inputs: Sequence[Input]) -> dict[str, Float]:
     for port, channels in ports.items():
         stacks[port] = np.zeros((*shape, len(channels)), np.float32)
         for channel, one in enumerate(channels):
-            if one.scan in made[one.how]:
+            if one.scan in made.get(one.how, {}):
                 stacks[port][..., channel] = _neighbour(made[one.how][one.scan], one.slice)
     return stacks
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg import geometry
-from wmhseg.channels import making
+from wmhseg.channels import location, making
 from wmhseg.channels.making import Made
 from wmhseg.errors import GridMismatchError, MissingT1Error
 from wmhseg.geometry import Fit, Grid, Way
@@ -65,6 +65,8 @@ class NetworkInput:
         unknown: Where nothing is known of FLAIR, on the scan's own voxels in the file's order, so
             that nothing may be marked; None: nowhere.
         alone: What is computed a second time without T1; None: nothing.
+        within: Where alone something may be marked, (slice, row, column) of the stacks; None:
+            everywhere.
     """
 
     stacks: dict[str, Float]
@@ -74,6 +76,7 @@ class NetworkInput:
     head: slice | None = None
     unknown: npt.NDArray[np.bool_] | None = None
     alone: Alone | None = None
+    within: npt.NDArray[np.bool_] | None = None
 
     @property
     def turned(self) -> Grid:
@@ -242,7 +245,8 @@ def prepare(
         GridMismatchError: If the grids differ.
         EmptyMaskError: If no voxel reaches the brain-mask threshold.
         ConstantImageError: If a scan is constant inside its mask.
-        PlacementError: If the model is told where voxels lie in the brain and that is not found.
+        RegistrationError: If the model is told where voxels lie in the brain, and that is not
+            found.
     """
     _check_t1(chosen, flair, t1)
     method = chosen.preprocessing
@@ -265,7 +269,10 @@ def prepare(
     head = intensity.foreground(volumes["FLAIR"])
     fit, doubts = _fit(turn.target, head, method)
     warnings += doubts
-    made = making.made(volumes, fit, chosen)
+    located = None
+    if chosen.takes_location:
+        located = location.features(volumes["FLAIR"], volumes.get("T1"), turn.target.spacing_mm)
+    made = making.made(volumes, fit, chosen, located)
     alone = None
     if "T1" in volumes:
         seen = None if t1_seen is None else turn.forward(t1_seen)
@@ -276,7 +283,8 @@ def prepare(
     del volumes, volume  # the largest scans need the room
     way, slices = Way((turn, fit)), _span(head.sum((1, 2)), _LEAST_HEAD)
     stacks = making.stacked(made, chosen.inputs)
-    return NetworkInput(stacks, way, scales, tuple(warnings), slices, alone=alone)
+    within = None if located is None else fit.forward(located.brain)
+    return NetworkInput(stacks, way, scales, tuple(warnings), slices, alone=alone, within=within)
 
 
 def _without_t1_where_unseen(chosen: Preset) -> bool:

@@ -14,6 +14,7 @@ from wmhseg.cli.found import ABOUT, print_found
 from wmhseg.cli.options import (
     add_picture,
     add_running,
+    add_stroke,
     command_line,
     model_of,
     options_of,
@@ -54,6 +55,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="segment again what is done")
     parser.add_argument("--dry-run", action="store_true", help=ABOUT)
     add_picture(parser, "overlay.png in each subject's folder")
+    add_stroke(parser, "stroke.nii.gz in each subject's folder")
     add_running(parser)
 
 
@@ -85,6 +87,8 @@ def _batch(arguments: argparse.Namespace) -> int:
             console.warn(f"{done}/{total} {row.subject}: {row.error}")
             return
         load = f"{row.volume_ml:.2f} ml, {row.lesion_count} lesions, from {row.scans}"
+        for label, other in row.others.items():
+            load += f"; {label} {other.volume_ml:.2f} ml, {other.lesion_count} lesions"
         console.say(f"{done}/{total} {row.subject}: {load}")
         for warning in row.warnings:
             console.warn(f"{row.subject}: {warning}")
@@ -96,6 +100,7 @@ def _batch(arguments: argparse.Namespace) -> int:
         arguments.force,
         command_line(arguments),
         picture_of(arguments),
+        ("stroke",) if arguments.stroke else (),
     )
     with bar:
         rows = run.run(subjects, output, settings, tell)

@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 
 from wmhseg import errors
-from wmhseg.cli.options import add_picture, add_running, model_of, options_of, picture_of
+from wmhseg.cli.options import (
+    add_picture,
+    add_running,
+    add_stroke,
+    model_of,
+    options_of,
+    picture_of,
+)
 from wmhseg.cli.parser import examples
 from wmhseg.cli.segment import CaseFiles, segment_case
 
@@ -31,6 +38,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for result.nii.gz and result.json (default: /output)",
     )
     add_picture(parser, "overlay.png beside the mask")
+    add_stroke(parser, "result_stroke.nii.gz beside that of WMH")
     add_running(parser)
 
 
@@ -66,6 +74,7 @@ def _challenge(arguments: argparse.Namespace) -> int:
             t1 if needs_t1 else None,
             output,
             overlay=output.with_name(picture) if picture else None,
+            others={"stroke": output.with_name("result_stroke.nii.gz")} if arguments.stroke else {},
         ),
         model_of(arguments),
         options_of(arguments),

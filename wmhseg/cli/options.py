@@ -82,6 +82,20 @@ def add_picture(parser: argparse.ArgumentParser, where: str) -> None:
     )
 
 
+def add_stroke(parser: argparse.ArgumentParser, where: str) -> None:
+    """Adds the option of commands that name the mask of stroke themselves.
+
+    Args:
+        parser: The command's.
+        where: Where the mask goes.
+    """
+    parser.add_argument(
+        "--stroke",
+        action="store_true",
+        help=f"a mask of stroke, {where}; for a model that marks it",
+    )
+
+
 def picture_of(arguments: argparse.Namespace) -> str:
     """File name of the picture that was asked for with ``add_picture``, "" if none was."""
     wanted = arguments.overlay_format or (PICTURE_FORMATS[0] if arguments.overlay else "")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "all slices with marks",
     )
     parser.add_argument("--mask-on-t1", metavar="M", help="mask on the T1 grid to write as well")
+    parser.add_argument(
+        "--stroke",
+        metavar="S",
+        help='mask of stroke to write as well, for a model that marks it (see "wmhseg models")',
+    )
     add_running(parser)
 
 
@@ -56,6 +61,7 @@ class CaseFiles:
         probability: Probability map to write, if any.
         overlay: Picture to write, if any.
         mask_on_t1: Mask on the T1 scan's grid to write, if any.
+        others: Label besides WMH -> its mask to write.
     """
 
     flair: Path
@@ -64,6 +70,7 @@ class CaseFiles:
     probability: Path | None = None
     overlay: Path | None = None
     mask_on_t1: Path | None = None
+    others: Mapping[str, Path] = field(default_factory=dict)
 
     def inputs(self) -> Iterator[Path]:
         """All scans."""
@@ -71,7 +78,7 @@ class CaseFiles:
 
     def outputs(self) -> Iterator[Path]:
         """All that is written beside the report, the mask first."""
-        extra = (self.probability, self.overlay, self.mask_on_t1)
+        extra = (self.probability, self.overlay, self.mask_on_t1, *self.others.values())
         yield from (path for path in (self.output, *extra) if path is not None)
 
 
@@ -81,6 +88,7 @@ def _segment(arguments: argparse.Namespace) -> int:
     case = CaseFiles(
         flair=Path(arguments.flair),
         output=Path(arguments.output),
+        others={"stroke": Path(arguments.stroke)} if arguments.stroke else {},
         **{name: Path(path) if path else None for name, path in given.items()},
     )
     segment_case(case, model_of(arguments), options_of(arguments), arguments)
@@ -105,7 +113,7 @@ def segment_case(
     from wmhseg.reporting import report
 
     console = console_of(arguments)
-    for volume in (case.output, case.probability, case.mask_on_t1):
+    for volume in (case.output, case.probability, case.mask_on_t1, *case.others.values()):
         if volume is not None:
             images.check_volume_name(volume)
     if case.overlay is not None:
@@ -116,7 +124,9 @@ def segment_case(
         result = _computed(case, model, options, console)
         result = replace(result, report=result.report.with_command(command_line(arguments)))
         replaced = [str(target) for target in targets if target.exists()]
-        removed = result.save(case.output, case.probability, case.overlay, case.mask_on_t1)
+        removed = result.save(
+            case.output, case.probability, case.overlay, case.mask_on_t1, case.others
+        )
     if replaced:
         console.say(f"replaced     {', '.join(replaced)}")
     if removed:
@@ -136,6 +146,7 @@ def _computed(case: CaseFiles, model: str, options: Options, console: Console) -
     from wmhseg.weights import store
 
     chosen = store.find(model)
+    store.check_marked(chosen, case.others)
     if case.mask_on_t1 is not None and (case.t1 is None or not chosen.preset.takes_t1):
         why = "no --t1" if case.t1 is None else f"model {chosen.preset.name}, which takes no T1"
         raise errors.UsageError("--mask-on-t1 needs a T1 that is used", received=why)

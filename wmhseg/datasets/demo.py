@@ -1,7 +1,7 @@
 """A synthetic case to try everything with; it travels with the package.
 
 It was drawn by ``wmhseg.synthesis.scan`` from a label map of SynthSeg (Apache-2.0), by
-``python -m evaluation.make_demo_case``: no real scan is in it.
+``python -m evaluation.package_data.demo_case``: no real scan is in it.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,9 +46,10 @@ def caption(report: Report, source: str) -> Caption:
         source: Name of the FLAIR scan as it was given, "" if it came from memory.
     """
     lesions, model = report.lesions, report.model
-    found = (
-        f"{lesions.count} lesion{'s' * (lesions.count != 1)}" if lesions.count else "nothing marked"
-    )
+    found = _lesions(lesions.count) if lesions.count else "nothing marked"
+    title = f"WMH {millilitres(lesions.volume_ml)}, {found}"
+    for label, other in report.others.items():
+        title += f"; {label} {millilitres(other.volume_ml)}, {_lesions(other.count)}"
     lines = [
         f"model {model.name}, preset {method_name(model)}, "
         f"{'FLAIR and T1' if report.t1_used else 'FLAIR alone'}, "
@@ -59,8 +60,11 @@ def caption(report: Report, source: str) -> Caption:
             f"are {len(report.warnings)} warnings" if len(report.warnings) > 1 else "is a warning"
         )
         lines.append(f"There {many} about this result: see its report (.json).")
-    title = f"WMH {millilitres(lesions.volume_ml)}, {found}"
     return Caption(title, source or "FLAIR from memory, no file", tuple(lines), NOT_A_DEVICE)
+
+
+def _lesions(count: int) -> str:
+    return f"{count} lesion{'s' * (count != 1)}"
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ class Report:
         seconds: Stage -> wall-clock seconds.
         warnings: Sentences.
         provenance: Which scans, when, by which command.
+        others: Label besides WMH that the model marks -> volume and count.
     """
 
     lesions: LesionSummary
@@ -131,6 +136,7 @@ class Report:
     seconds: dict[str, float]
     warnings: tuple[str, ...]
     provenance: Provenance
+    others: dict[str, LesionSummary] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain values, as ``data/report.schema.json`` describes them."""
@@ -140,6 +146,7 @@ class Report:
             "volume_ml": round(self.lesions.volume_ml, 4),
             "lesion_count": self.lesions.count,
             "largest_lesion_ml": round(self.lesions.largest_ml, 4),
+            "others": self._others_dict(),
             "warnings": list(self.warnings),
             **self.provenance.to_dict(),
             "model": self.model.name,
@@ -175,6 +182,20 @@ class Report:
             "notice": NOT_A_DEVICE,
         }
 
+    def _others_dict(self) -> dict[str, dict[str, Any]]:
+        """What is marked besides WMH, and by which rules."""
+        rules = {rule.label: rule for rule in self.model.others}
+        return {
+            label: {
+                "volume_ml": round(found.volume_ml, 4),
+                "lesion_count": found.count,
+                "largest_lesion_ml": round(found.largest_ml, 4),
+                "threshold": rules[label].threshold,
+                "min_lesion_mm3": rules[label].min_lesion_mm3,
+            }
+            for label, found in self.others.items()
+        }
+
     def with_command(self, command: str) -> Report:
         """The same report, with the command line that made it."""
         return replace(self, provenance=replace(self.provenance, command=command))
@@ -198,6 +219,11 @@ class Report:
         return [
             f"WMH volume   {self.lesions.volume_ml:.2f} ml",
             f"lesions      {self.lesions.count}, largest {self.lesions.largest_ml:.2f} ml",
+            *(
+                f"{label:<12} {found.volume_ml:.2f} ml, {_lesions(found.count)}, "
+                f"largest {found.largest_ml:.2f} ml"
+                for label, found in self.others.items()
+            ),
             f"model        {self.model.name} ({len(self.model.members)} members, "
             f"preset {method_name(self.model)}, threshold {self.model.postprocessing.threshold})",
             f"sha256       {checksums}",

@@ -7,8 +7,8 @@ left.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from wmhseg.reporting.caption import Caption, millilitres
 from wmhseg.reporting.lettering import Style
 from wmhseg.reporting.slices import Marks
 from wmhseg.reporting.window import Look, look_at
+from wmhseg.weights.inputs import WMH
 
 Picture = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -30,6 +31,8 @@ Boxes = Sequence[tuple[int, int, int, int]]
 OUTLINE: Colour = (255, 130, 0)
 """Orange: of all colours the one that is farthest from every grey for whoever confuses red and
 green, or blue and yellow, as well as for all others (tests/reporting/test_sheet.py)."""
+OF_OTHERS: Colour = (195, 0, 255)
+"""Violet, of labels besides WMH: far from every grey and from orange to all of them."""
 _BACK: Colour = (0, 0, 0)
 _FRAME: Colour = (70, 70, 70)
 _TEXT: Colour = (235, 235, 235)
@@ -61,6 +64,7 @@ class View:
         spacing_mm: Distances of slices, rows and columns.
         numbers: For each slice the index by which the file counts it, from 0.
         axis: Which axis of the file counts the slices: "first", "second" or "third".
+        others: Label besides WMH -> its mask, as ``mask``.
     """
 
     flair: npt.NDArray[np.float32]
@@ -68,13 +72,21 @@ class View:
     spacing_mm: Triple
     numbers: Sequence[int]
     axis: str = "third"
+    others: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
+
+    def marks(self) -> dict[str, Marks]:
+        """What is marked in each slice, by label, WMH first."""
+        return {
+            label: slices_of.marks(mask) for label, mask in {WMH: self.mask, **self.others}.items()
+        }
 
 
 class _Panels:
     """Draws single slices of a view, all of one size."""
 
-    def __init__(self, view: View, look: Look, found: Marks) -> None:
-        self._view, self._look, self._found = view, look, found
+    def __init__(self, view: View, look: Look, each: Mapping[str, Marks]) -> None:
+        self._view, self._look, self._each = view, look, each
+        found = slices_of.together([*each.values()])
         # What is marked is shown, wherever it is.
         rows, columns = (
             (min(head[0], marked[0]), max(head[1], marked[1])) if any(marked) else head
@@ -100,6 +112,9 @@ class _Panels:
         plain = np.asarray(grey.resize(self._size, Image.Resampling.BICUBIC))[..., None]
         plain = plain.repeat(3, -1)
         marked = plain.copy()
+        # Of labels that touch each line is drawn whole, over the other's voxels.
+        for mask in view.others.values():
+            marked[around(self._enlarged(mask[index][self._crop] > 0))] = OF_OTHERS
         inside = view.mask[index][self._crop] > 0
         marked[around(self._enlarged(inside))] = OUTLINE
         both = Image.new("RGB", (2 * _WIDE, _HIGH + _STRIP), _BACK)
@@ -124,14 +139,19 @@ class _Panels:
         bottom = both.height - 5
         number = self._view.numbers[index]
         lettering.write(draw, (8, bottom), f"slice {number}", _BELOW, anchor="ld")
-        count = len(self._found.lesions[index])
-        voxel_ml = float(np.prod(self._view.spacing_mm)) / 1000
-        told = (
-            f"{count} lesion{'s' * (count > 1)}, {millilitres(self._found.areas[index] * voxel_ml)}"
-            if count
-            else "none marked"
-        )
+        told = "; ".join(self._told(index)) or "none marked"
         lettering.write(draw, (_WIDE + 8, bottom), told, _BELOW, anchor="ld")
+
+    def _told(self, index: int) -> Iterator[str]:
+        """How much of each label a slice shows."""
+        voxel_ml = float(np.prod(self._view.spacing_mm)) / 1000
+        for label, found in self._each.items():
+            count = len(found.lesions[index])
+            many = f"{count} lesion{'s' * (count > 1)}"
+            if self._view.others:  # in fewer words, for which there is room
+                many = f"{label} {count}"
+            if count:
+                yield f"{many}, {millilitres(found.areas[index] * voxel_ml)}"
 
 
 def around(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -153,15 +173,16 @@ def pages(view: View, caption: Caption) -> list[Picture]:
 
 def _pages(view: View, caption: Caption, *, paged: bool) -> Iterator[Picture]:
     look = look_at(view.flair, view.spacing_mm)
-    found = slices_of.marks(view.mask)
+    marks = view.marks()
+    found = slices_of.together([*marks.values()])
     each = _ACROSS * _ROWS_OF_A4 if paged else PANELS
     if paged and found.count:
         chosen = slices_of.all_marked(found, look.slices, WITHOUT)
     else:
         chosen = slices_of.choose(found, look.slices, each, WITHOUT)
-    panels = _Panels(view, look, found)
+    panels = _Panels(view, look, marks)
     parts = [chosen[first : first + each] for first in range(0, len(chosen), each)]
-    legend = _legend(view, look, found, chosen)
+    legend = _legend(view, look, marks, chosen)
     for number, part in enumerate(parts, 1):
         head = _heading(caption, f"page {number} of {len(parts)}" if paged else "")
         yield np.asarray(_page(head, panels, part, legend, _A4 if paged else 0))
@@ -212,20 +233,28 @@ def _footing(legend: Sequence[str], pixels_per_mm: float) -> Image.Image:
     return image
 
 
-def _legend(view: View, look: Look, found: Marks, chosen: Sequence[int]) -> list[str]:
+def _legend(view: View, look: Look, each: Mapping[str, Marks], chosen: Sequence[int]) -> list[str]:
     """What is seen, in sentences."""
+    found = slices_of.together([*each.values()])
     marked = [index for index in chosen if found.areas[index]]
     bare = len(chosen) - len(marked)
     black, white = look.window.limits
+    held = " and ".join(
+        f"{one.shown_in(marked)} of {one.count} lesions" + f" of {label}" * bool(view.others)
+        for label, one in each.items()
+    )
     shown = (
-        f"Shown: {len(marked)} of {len(found.marked)} slices with marks, which hold "
-        f"{found.shown_in(marked)} of {found.count} lesions, and {bare} without."
+        f"Shown: {len(marked)} of {len(found.marked)} slices with marks, which hold {held}, and "
+        f"{bare} without."
         if found.count
         else f"Shown: {bare} slices, evenly spread; nothing is marked in any slice."
     )
+    lines = "the orange line runs just outside what is marked"
+    if view.others:
+        lines += f" as WMH, the violet one outside {' and '.join(view.others)}"
     return [
-        "Left of each pair: FLAIR. Right: the same slice; the orange line runs just outside what "
-        "is marked. R: the patient's right (radiological view).",
+        f"Left of each pair: FLAIR. Right: the same slice; {lines}. R: the patient's right "
+        "(radiological view).",
         f"{shown} Brightness: {black:.4g} is black, {white:.4g} white, by the brain.",
         f"Slice numbers: the index along the {view.axis} axis of the file, from 0, as FSLeyes and "
         "ITK count; some viewers begin with 1.",

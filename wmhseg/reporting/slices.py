@@ -63,6 +63,33 @@ def marks(mask: npt.NDArray[np.uint8]) -> Marks:
     return Marks(int(count), tuple(lesions), tuple(areas.tolist()), box[1], box[2])
 
 
+def together(each: Sequence[Marks]) -> Marks:
+    """What is marked in each slice, whatever the label.
+
+    Args:
+        each: Marks of one label each, of the same slices; at least one.
+    """
+    if len(each) == 1:
+        return each[0]
+    before = [sum(other.count for other in each[:number]) for number in range(len(each))]
+    lesions = tuple(
+        frozenset(
+            first + number for first, found in zip(before, here, strict=True) for number in found
+        )
+        for here in zip(*(one.lesions for one in each), strict=True)
+    )
+    areas = tuple(sum(here) for here in zip(*(one.areas for one in each), strict=True))
+    some = [one for one in each if one.count]
+    rows = _widest([one.rows for one in some])
+    columns = _widest([one.columns for one in some])
+    return Marks(sum(one.count for one in each), lesions, areas, rows, columns)
+
+
+def _widest(spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """From the first beginning to the last end, (0, 0) for none."""
+    return (min(s[0] for s in spans), max(s[1] for s in spans)) if spans else (0, 0)
+
+
 def choose(found: Marks, head: tuple[int, int], panels: int, without: int) -> list[int]:
     """Chooses slices for one picture.
 

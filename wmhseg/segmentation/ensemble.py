@@ -41,7 +41,7 @@ def _filled(part: Float, size: int) -> Float:
     return np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])
 
 
-def wmh_probability(
+def label_probabilities(
     stacks: Mapping[str, Float],
     model: Model,
     engine: Engine,
@@ -49,8 +49,8 @@ def wmh_probability(
     *,
     batch: int | None = None,
     progress: Progress | None = None,
-) -> Float:
-    """The mean probability of WMH in all slices; 0 in those that post-processing empties.
+) -> dict[str, Float]:
+    """The mean probability of each label that masks are made of.
 
     Args:
         stacks: Port -> (slice, row, column, channel) float32, as the model's preset prepares it.
@@ -61,7 +61,8 @@ def wmh_probability(
         progress: See ``mean_probability``.
 
     Returns:
-        (slice, row, column) float32 in [0, 1].
+        WMH, then the other labels -> (slice, row, column) float32 in [0, 1]; 0 in the slices that
+        post-processing empties.
 
     Raises:
         ModelError: If weights are missing, damaged, or not the network's.
@@ -70,9 +71,12 @@ def wmh_probability(
     kept = postprocessing.kept_slices(_length(stacks), preset.postprocessing, head)
     part = {port: stack[kept] for port, stack in stacks.items()}
     mean = mean_probability(part, model, engine, batch=batch, progress=progress)
-    probability = np.zeros((_length(stacks), *mean.shape[1:3]), np.float32)
-    probability[kept] = mean[..., preset.labels.wmh]
-    return probability
+    probabilities = {}
+    for label in preset.marked:
+        probability = np.zeros((_length(stacks), *mean.shape[1:3]), np.float32)
+        probability[kept] = mean[..., preset.labels.names.index(label)]
+        probabilities[label] = probability
+    return probabilities
 
 
 def mean_probability(

@@ -342,7 +342,13 @@ class Segmenter:
         with watch.stage("restore"):
             mask = loaded.around.restore(made.mask)
             probability = loaded.around.restore(made.probability)
-            summary = lesions.summarise(mask, grid.voxel_ml)
+            others, probabilities = (
+                {label: loaded.around.restore(volume) for label, volume in volumes.items()}
+                for volumes in (made.others, made.other_probabilities)
+            )
+            summary, *of_others = (
+                lesions.summarise(one, grid.voxel_ml) for one in (mask, *others.values())
+            )
         written = Report(
             lesions=summary,
             grid=grid,
@@ -356,8 +362,18 @@ class Segmenter:
             seconds=watch.seconds,
             warnings=inputs.warnings,
             provenance=loaded.provenance,
+            others=dict(zip(others, of_others, strict=True)),
         )
-        return Segmentation(mask, probability, grid, written, loaded.flair, aligned.t1_place)
+        return Segmentation(
+            mask,
+            probability,
+            grid,
+            written,
+            loaded.flair,
+            aligned.t1_place,
+            others,
+            probabilities,
+        )
 
 
 def _cut(

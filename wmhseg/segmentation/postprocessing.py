@@ -6,6 +6,7 @@ Arrays are (slice, row, column).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from wmhseg.measures.lesions import CONNECTIVITY
-from wmhseg.weights.processing import Postprocessing
+from wmhseg.weights.processing import OtherLabel, Postprocessing
 
 
 def end_slices(slices: int, share: float) -> int:
@@ -106,6 +107,40 @@ def to_mask(
     return mask
 
 
+def to_other_masks(
+    others: Mapping[str, npt.NDArray[np.float32]],
+    wmh: npt.NDArray[np.float32],
+    rules: Sequence[OtherLabel],
+    kept: slice,
+) -> dict[str, npt.NDArray[np.uint8]]:
+    """Marks the labels besides WMH: where they are probable enough, and WMH is not more so.
+
+    A voxel has one label at most: of several that it could have, the most probable one, or of
+    equally probable ones the first.
+
+    Args:
+        others: Label -> probability (slice, row, column).
+        wmh: Probability of WMH, same shape.
+        rules: Of each label.
+        kept: The slices that are not emptied.
+
+    Returns:
+        Label -> uint8 mask of the same shape, 0 or 1, in the order of the rules.
+    """
+    masks: dict[str, npt.NDArray[np.uint8]] = {}
+    highest = np.zeros_like(wmh[kept])  # of the labels so far; no probability marked is 0
+    for rule in rules:
+        said = others[rule.label][kept]
+        fits = (said > rule.threshold) & (said >= wmh[kept]) & (said > highest)
+        for earlier in masks.values():
+            earlier[kept][fits] = 0
+        mask = np.zeros(wmh.shape, np.uint8)
+        mask[kept] = fits
+        masks[rule.label] = mask
+        highest = np.where(fits, said, highest)
+    return masks
+
+
 def without_doubtful(
     probability: npt.NDArray[np.float32], post: Postprocessing, head: slice | None = None
 ) -> npt.NDArray[np.float32]:
@@ -134,14 +169,14 @@ def without_doubtful(
 
 
 def without_small(
-    mask: npt.NDArray[np.uint8], voxel_ml: float, post: Postprocessing
+    mask: npt.NDArray[np.uint8], voxel_ml: float, post: Postprocessing | OtherLabel
 ) -> npt.NDArray[np.uint8]:
     """Removes the lesions (26-connected) that are too small.
 
     Args:
         mask: (slice, row, column), 0 or 1.
         voxel_ml: Volume of a voxel in millilitres.
-        post: Holds the smallest volume.
+        post: Holds the smallest volume, of WMH or of another label.
 
     Returns:
         uint8 mask of the same shape, 0 or 1.

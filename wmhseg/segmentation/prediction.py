@@ -6,22 +6,28 @@ What a user, a validation during training and an experiment segment goes through
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wmhseg.channels.network_input import Alone, NetworkInput
 from wmhseg.engines.interface import Engine, Float
-from wmhseg.geometry import Way
+from wmhseg.geometry import GridTransform, Way
 from wmhseg.io.progress import Progress
 from wmhseg.segmentation import ensemble, postprocessing
 from wmhseg.weights import preset as presets
+from wmhseg.weights.inputs import WMH
+from wmhseg.weights.preset import Preset
 from wmhseg.weights.processing import Postprocessing
 from wmhseg.weights.store import Model
 
 # Share of a voxel of the network's that has to be known for something to be marked in it.
 _SEEN = 0.5
+
+Mask = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,16 @@ class Prediction:
             the network's field, where nothing is computed.
         slices_computed: Slices that the networks see; post-processing empties the rest.
         seconds: Stage ("predict", "restore") -> wall-clock seconds.
+        others: Label besides WMH -> its mask; no voxel has two labels.
+        other_probabilities: Label besides WMH -> its probability.
     """
 
-    mask: npt.NDArray[np.uint8]
-    probability: npt.NDArray[np.float32]
+    mask: Mask
+    probability: Float
     slices_computed: int
     seconds: dict[str, float]
+    others: dict[str, Mask] = field(default_factory=dict)
+    other_probabilities: dict[str, Float] = field(default_factory=dict)
 
 
 def predict(
@@ -60,7 +70,7 @@ def predict(
         progress: Called with (done, total) while the networks compute.
 
     Returns:
-        Mask and probability in the order of the scan's file.
+        Masks and probabilities in the order of the scan's file.
 
     Raises:
         ModelError: If weights are missing, damaged, or not the network's.
@@ -69,41 +79,85 @@ def predict(
     model = Model(model.folder, presets.on_slices(model.preset, rows, columns))
     post, seconds = model.preset.postprocessing, dict[str, float]()
 
-    def compute() -> Float:
-        started = time.perf_counter()
-        probability = ensemble.wmh_probability(
-            inputs.stacks, model, engine, inputs.head, batch=batch, progress=progress
-        )
-        if inputs.alone is not None:
-            kept = postprocessing.kept_slices(len(probability), post, inputs.head)
-            _replace(probability, inputs.alone, kept, model, engine)
-        seconds["predict"] = time.perf_counter() - started
-        return probability
+    started = time.perf_counter()
+    maps = ensemble.label_probabilities(
+        inputs.stacks, model, engine, inputs.head, batch=batch, progress=progress
+    )
+    if inputs.alone is not None:
+        kept = postprocessing.kept_slices(len(maps[WMH]), post, inputs.head)
+        _replace(maps, inputs.alone, kept, model, engine)
+    if inputs.within is not None:
+        for probability in maps.values():
+            probability[~inputs.within] = 0
+    seconds["predict"] = time.perf_counter() - started
 
     started = time.perf_counter()
+    where = _Where(inputs.way, inputs.head, inputs.turned_head, inputs.unknown)
+    others, probabilities = _others(maps, where, model.preset)
     # Handed on without a name here, so that it is given up as soon as it is not needed.
-    mask, restored = from_probability(
-        compute(),
-        inputs.way,
-        post,
-        head=inputs.head,
-        turned_head=inputs.turned_head,
-        unknown=inputs.unknown,
-    )
-    seconds["restore"] = time.perf_counter() - started - seconds["predict"]
+    mask, restored = _wmh(maps.pop(WMH), where, post, others)
+    for rule in model.preset.others:  # what is too small is none of them, and no WMH either
+        one = postprocessing.without_small(others[rule.label], where.way.source.voxel_ml, rule)
+        where.emptied(one)
+        others[rule.label] = one
+    seconds["restore"] = time.perf_counter() - started
     kept = postprocessing.kept_slices(inputs.way.target.shape[0], post, inputs.head)
-    return Prediction(mask, restored, kept.stop - kept.start, seconds)
+    return Prediction(mask, restored, kept.stop - kept.start, seconds, others, probabilities)
 
 
-def _replace(probability: Float, alone: Alone, kept: slice, model: Model, engine: Engine) -> None:
+def _replace(
+    maps: dict[str, Float], alone: Alone, kept: slice, model: Model, engine: Engine
+) -> None:
     """Puts in what the networks say without T1 where T1 shows nothing."""
     wanted = (alone.slices >= kept.start) & (alone.slices < kept.stop)
     if not wanted.any():
         return
     stacks = {port: stack[wanted] for port, stack in alone.stacks.items()}
-    said = ensemble.mean_probability(stacks, model, engine)[..., model.preset.labels.wmh]
-    for place, where, plane in zip(alone.slices[wanted], alone.where[wanted], said, strict=True):
-        probability[place][where] = plane[where]
+    mean = ensemble.mean_probability(stacks, model, engine)
+    for label, probability in maps.items():
+        said = mean[..., model.preset.labels.names.index(label)]
+        for place, where, plane in zip(
+            alone.slices[wanted], alone.where[wanted], said, strict=True
+        ):
+            probability[place][where] = plane[where]
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Where the network's voxels lie, and what is known of the scan there.
+
+    Attributes:
+        way: From the scan's array to the network's voxels; its first part turns the axes.
+        head: The slices that hold the head, on the network's voxels; None for all.
+        turned_head: The same on the scan's own voxels in the model's axes.
+        unknown: Voxels of the scan, in the file's order, in which nothing may be marked.
+    """
+
+    way: Way
+    head: slice | None = None
+    turned_head: slice | None = None
+    unknown: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def turn(self) -> GridTransform:
+        """From the file's axes to the model's."""
+        return self.way.parts[0]
+
+    def known(self, probability: Float) -> Float:
+        """The probability, 0 where nothing is known of the scan."""
+        if self.unknown is None:
+            return probability
+        seen = self.way.forward((~self.unknown).astype(np.float32))
+        return np.where(seen > _SEEN, probability, np.float32(0))
+
+    def turned(self, probability: Float) -> Float:
+        """The probability on the scan's own voxels, in the model's axes."""
+        return self.way.restore(probability, to=self.turn.target)
+
+    def emptied(self, volume: npt.NDArray[Any]) -> None:
+        """Empties what is not known, on the scan's own voxels in the file's order."""
+        if self.unknown is not None:
+            volume[self.unknown] = 0
 
 
 def from_probability(
@@ -114,8 +168,8 @@ def from_probability(
     head: slice | None = None,
     turned_head: slice | None = None,
     unknown: npt.NDArray[np.bool_] | None = None,
-) -> tuple[npt.NDArray[np.uint8], Float]:
-    """The whole post-processing: brings a probability back to the scan and makes the mask.
+) -> tuple[Mask, Float]:
+    """The whole post-processing: brings a probability of WMH back to the scan and makes the mask.
 
     Args:
         probability: (slice, row, column) on the network's voxels.
@@ -128,22 +182,46 @@ def from_probability(
     Returns:
         The mask, uint8, 0 or 1, and the probability, on the scan's own voxels.
     """
+    return _wmh(probability, _Where(way, head, turned_head, unknown), post, {})
+
+
+def _wmh(
+    probability: Float, where: _Where, post: Postprocessing, others: Mapping[str, Mask]
+) -> tuple[Mask, Float]:
+    """Mask and probability as of ``from_probability``; nothing is marked where others are."""
     # Peaks are judged on the network's voxels, as interpolation flattens them; the mask is cut on
     # the scan's own: a mask that is resampled loses its small lesions. Slices at the ends are
     # those of the model's axes.
-    turn = way.parts[0]
-    if unknown is not None:
-        seen = way.forward((~unknown).astype(np.float32))
-        probability = np.where(seen > _SEEN, probability, np.float32(0))
-    sure = postprocessing.without_doubtful(probability, post, head)
-    turned = way.restore(sure, to=turn.target)
-    mask = turn.restore(postprocessing.to_mask(turned, post, turned_head))
-    mask = postprocessing.without_small(mask, way.source.voxel_ml, post)
+    turn = where.turn
+    probability = where.known(probability)
+    sure = postprocessing.without_doubtful(probability, post, where.head)
+    turned = where.turned(sure)
+    mask = turn.restore(postprocessing.to_mask(turned, post, where.turned_head))
+    for other in others.values():
+        mask[other > 0] = 0
+    mask = postprocessing.without_small(mask, where.way.source.voxel_ml, post)
     if sure is not probability:
         del turned  # the largest scans need the room
-        turned = way.restore(probability, to=turn.target)
+        turned = where.turned(probability)
     del sure, probability
     restored = turn.restore(turned)
-    if unknown is not None:
-        mask[unknown], restored[unknown] = 0, 0
+    where.emptied(mask)
+    where.emptied(restored)
     return mask, restored
+
+
+def _others(
+    maps: Mapping[str, Float], where: _Where, preset: Preset
+) -> tuple[dict[str, Mask], dict[str, Float]]:
+    """Masks, small parts included, and probabilities of the labels besides WMH, in its way."""
+    if not preset.others:
+        return {}, {}
+    turned = {label: where.turned(where.known(one)) for label, one in maps.items()}
+    wmh = turned.pop(WMH)
+    kept = postprocessing.kept_slices(len(wmh), preset.postprocessing, where.turned_head)
+    marked = postprocessing.to_other_masks(turned, wmh, preset.others, kept)
+    masks = {label: where.turn.restore(mask) for label, mask in marked.items()}
+    probabilities = {label: where.turn.restore(one) for label, one in turned.items()}
+    for probability in probabilities.values():
+        where.emptied(probability)
+    return masks, probabilities

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from wmhseg.preparation import registration
 from wmhseg.preparation.registration import T1Place
 from wmhseg.reporting import earlier, report
 from wmhseg.reporting.report import Report
+from wmhseg.weights import preset as presets
 
 if TYPE_CHECKING:
     from wmhseg.reporting.sheet import View
@@ -40,6 +42,9 @@ class Segmentation:
         report: Volume, count, model, versions, timings, warnings.
         flair: The FLAIR scan, for overlays.
         t1_place: Where T1's own voxels lie, None when no T1 was used.
+        others: Label besides WMH that the model marks, such as "stroke" -> its mask, as ``mask``;
+            empty for models of WMH alone. No voxel is marked in two masks.
+        other_probabilities: The same labels -> their mean probability, as ``probability``.
 
     >>> import wmhseg
     >>> result = wmhseg.segment("FLAIR.nii.gz")
@@ -55,6 +60,8 @@ class Segmentation:
     report: Report
     flair: Scan = field(repr=False)
     t1_place: T1Place | None = field(default=None, repr=False)
+    others: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    other_probabilities: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
     def to_image(self) -> Image:
         """Returns the mask as a SimpleITK image."""
@@ -104,6 +111,7 @@ class Segmentation:
             turn.target.spacing_mm,
             turn.forward(counted)[:, 0, 0].tolist(),
             ("third", "second", "first")[along],
+            {label: turn.forward(mask) for label, mask in self.others.items()},
         )
 
     def save(
@@ -112,6 +120,7 @@ class Segmentation:
         probability: str | os.PathLike[str] | None = None,
         overlay: str | os.PathLike[str] | None = None,
         t1_mask: str | os.PathLike[str] | None = None,
+        others: Mapping[str, str | os.PathLike[str]] | None = None,
     ) -> list[Path]:
         """Writes the mask and the report beside it (``.json``), all files or none.
 
@@ -126,22 +135,26 @@ class Segmentation:
             overlay: Picture to write as well: ``.png`` as ``overlay`` draws it, ``.pdf`` as
                 ``overlay_pages`` does.
             t1_mask: Mask on the T1 scan's grid to write as well.
+            others: Masks of other labels to write as well: {"stroke": "stroke.nii.gz"}. The mask
+                itself holds WMH alone, whatever the model.
 
         Returns:
             What was removed.
 
         Raises:
-            UsageError: If a name has another ending.
+            UsageError: If a name has another ending, or the model does not mark such a label.
             OutputNotWritableError: If a folder cannot be made or written to.
             DiskFullError: If there is no room.
         """
-        target, header = Path(output), self.flair.header
+        target, header, others = Path(output), self.flair.header, others or {}
+        presets.check_marked(self.report.model, others)
         beside = report.path_beside(target)
         given = {
             "mask": output,
             "probability": probability,
             "overlay": overlay,
             "mask_on_t1": t1_mask,
+            **{f"mask_of_{label}": path for label, path in others.items()},
         }
         if overlay is not None:
             check_picture_name(overlay)
@@ -157,6 +170,8 @@ class Segmentation:
             if t1_mask is not None:
                 own = self.t1_place.header if self.t1_place is not None else None
                 images.write_mask(t1_mask, *self.mask_on_t1(), own)
+            for label, place in others.items():
+                images.write_mask(place, self.others[label], self.grid, header)
             if overlay is not None:
                 pages = self.overlay_pages() if has_pages(overlay) else [self.overlay()]
                 write_picture(overlay, *pages)

@@ -6,7 +6,7 @@ Reading is strict: an unknown or a missing key, a wrong type or an impossible va
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -83,6 +83,11 @@ class Preset:
     postprocessing: Postprocessing
     members: tuple[Member, ...]
     others: tuple[OtherLabel, ...] = records.added(())
+
+    @property
+    def marked(self) -> tuple[str, ...]:
+        """The labels that masks are made of, WMH first."""
+        return (ends.WMH, *(other.label for other in self.others))
 
     @property
     def takes_t1(self) -> bool:
@@ -261,6 +266,26 @@ def to_json(preset: Preset) -> str:
             MismatchError("the top level", "values of exactly the types of Preset", preset)
         )
     return text
+
+
+def check_marked(preset: Preset, labels: Iterable[str], advice: str = "") -> None:
+    """Makes sure that a model marks what is asked of it.
+
+    Args:
+        preset: The model's.
+        labels: What masks are asked of.
+        advice: What to do about it.
+
+    Raises:
+        UsageError: If it does not mark one of them.
+    """
+    for label in labels:
+        if label not in preset.marked[1:]:
+            raise UsageError(
+                f"A model that marks {label} besides WMH was expected",
+                received=f"{preset.name}, which marks {', '.join(preset.marked)}",
+                advice=advice,
+            )
 
 
 def on_slices(preset: Preset, rows: int, columns: int) -> Preset:

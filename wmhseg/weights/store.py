@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from wmhseg.errors import (
 from wmhseg.io import files
 from wmhseg.io.checksums import sha256_of
 from wmhseg.networks.variables import Tensors
+from wmhseg.weights import known
 from wmhseg.weights import preset as presets
 from wmhseg.weights.preset import Member, Preset
 from wmhseg.weights.tensor_files import GET_AGAIN, parse_tensors, read_content, write_tensors
@@ -172,11 +173,34 @@ def find(name_or_path: str | os.PathLike[str]) -> Model:
         if folder.name == text:
             return _read_named(folder)
     names = ", ".join(folder.name for folder in installed()) or "none"
+    missing = known.find(text)
+    if missing is not None:
+        raise UnknownModelError(
+            f"The model {text}, of about {missing.size_mb} MB, was expected to be installed",
+            received="one that is not",
+            advice=f"{known.WHERE} Installed: {names}.",
+        )
     raise UnknownModelError(
         "The name of an installed model, or the path of a model folder, was expected",
         received=f'"{text}"',
         advice=f"Installed: {names}.",
     )
+
+
+def check_marked(model: Model, labels: Iterable[str]) -> None:
+    """Makes sure that a model marks what is asked of it besides WMH.
+
+    Raises:
+        UsageError: If it does not; it names those that do.
+    """
+    for label in labels:
+        able = [one.preset.name for one in all_models() if label in one.preset.marked[1:]]
+        if able:
+            advice = "Use --model " + " or --model ".join(able) + "."
+        else:
+            able = [one.name for one in known.KNOWN if label in one.others]
+            advice = f"No installed model does; {' and '.join(able)} would." * bool(able)
+        presets.check_marked(model.preset, [label], advice)
 
 
 def load(model: Model, member: Member) -> Tensors:

@@ -1,6 +1,6 @@
 """Draws the synthetic case that travels with the package (wmhseg/data/demo).
 
-python -m evaluation.make_demo_case --labels DIR/03.nii.gz --output wmhseg/data/demo
+python -m evaluation.package_data.demo_case --labels DIR/03.nii.gz --output wmhseg/data/demo
 
 The case in the package was drawn before heads aged and lesions of real people were put in: this
 generator draws another one from the same seed.

@@ -1,6 +1,6 @@
 """Makes the maps of the average brain that travel with the package, ``wmhseg/data/brain_maps.npz``.
 
-    python -m evaluation.make_brain_maps --priors DIR [--output FILE]
+    python -m evaluation.package_data.brain_maps --priors DIR [--output FILE]
 
 DIR holds BISON's wmh.nii.gz, ventricles.nii.gz and white_matter.nii.gz on the MNI 2009c grid, 1 mm
 (M. Dadar, VANDAlab, Apache-2.0). Blocks of 2 x 2 x 2 voxels are averaged
@@ -83,7 +83,7 @@ def thinned(
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m evaluation.make_brain_maps",
+        prog="python -m evaluation.package_data.brain_maps",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

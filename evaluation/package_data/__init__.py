@@ -1,0 +1,1 @@
+"""What made the data that travel with the package."""

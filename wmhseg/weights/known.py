@@ -1,0 +1,49 @@
+"""The models of this project: what each is, told where it is not installed.
+
+The package from a registry carries the default model alone, so that it stays small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A model of this project, installed or not.
+
+    Attributes:
+        name: Of the model, and of its folder.
+        what: One sentence.
+        size_mb: Of its folder, about.
+        others: Labels besides WMH that it marks.
+    """
+
+    name: str
+    what: str
+    size_mb: int
+    others: tuple[str, ...] = ()
+
+
+KNOWN = (
+    KnownModel("unet-synthetic", "Three U-Nets; FLAIR and T1, or FLAIR alone.", 52),
+    KnownModel("stacknet-synthetic", "Two Stack-Nets; FLAIR and T1, or FLAIR alone.", 38),
+    KnownModel("vgg-synthetic", "VGG top-hat network; FLAIR and T1.", 16),
+    KnownModel(
+        "uresnet-synthetic", "uResNet, which marks stroke as well; FLAIR alone.", 3, ("stroke",)
+    ),
+    KnownModel(
+        "location-synthetic", "CNN that knows where in the brain it looks; FLAIR and T1.", 70
+    ),
+)
+
+WHERE = (
+    "It is in a clone of the project (models/) and in the full Docker image; put its folder where "
+    "$WMHSEG_MODELS points to, or name the folder itself."
+)
+"""Where a known model is that is not installed."""
+
+
+def find(name: str) -> KnownModel | None:
+    """The model of a name, None if it is none of this project's."""
+    return next((model for model in KNOWN if model.name == name), None)
