@@ -76,7 +76,10 @@ def tiles(wanted: Bool, dilation: int, kernel: int) -> Iterator[Tile]:
 
 def _waves(rows: int, columns: int) -> npt.NDArray[np.complex128]:
     """exp(2 pi i row column / TILE)."""
-    return np.exp(2j * np.pi * np.outer(np.arange(rows), np.arange(columns)) / TILE)
+    waves: npt.NDArray[np.complex128] = np.exp(
+        2j * np.pi * np.outer(np.arange(rows), np.arange(columns)) / TILE
+    )
+    return waves
 
 
 def _from_rows(pixels: int) -> Float:
