@@ -36,7 +36,7 @@ from wmhseg.synthesis import contact_sheet
 from wmhseg.synthesis.heads import Head, load_heads
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.synthesis.scan import as_seen, draw_scan
-from wmhseg.training.batches import synthetic_data
+from wmhseg.training.batches import drawn
 from wmhseg.weights import store
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.store import Model
@@ -85,7 +85,7 @@ def measure(
             "are drawn for it",
             received=model.preset.name,
         )
-    stacks = synthetic_data.stacks_of(scan, model.preset.inputs)
+    stacks = drawn.stacks_of(scan, model.preset.inputs)
     slices, rows, columns, _ = scan.inputs.shape
     grid = Grid((slices, rows, columns), drawing.spacing_mm)
     way = Way((turn_to(grid, "stored"),))

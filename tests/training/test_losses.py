@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from wmhseg.training import losses
+from wmhseg.training.plan import Fitting
+from wmhseg.weights.inputs import WMH_ALONE, Labels
 
 
 def maps(*values: float, dtype: str = "float32") -> np.ndarray:
@@ -97,3 +99,79 @@ def test_perfect_is_never_worse(target: np.ndarray, probability: np.ndarray) -> 
     assert best == pytest.approx(0, abs=1e-5)
     assert float(losses.dice_and_cross_entropy(target, probability)) >= best - 1e-5
     assert -1e-6 <= float(losses.dice_loss(target, probability)) < 1
+
+
+# Softmax ------------------------------------------------------------------------------------------
+
+THREE = Labels(("background", "WMH", "stroke"), "softmax")
+# Four pixels: background, background, WMH, stroke; a probability for each label.
+PLACES = np.array([0, 0, 1, 2], np.float32).reshape(1, 2, 2, 1)
+SAID = np.array(
+    [[0.95, 0.03, 0.02], [0.5, 0.3, 0.2], [0.25, 0.5, 0.25], [0.2, 0.7, 0.1]], np.float32
+).reshape(1, 2, 2, 3)
+OWN = (0.95, 0.5, 0.5, 0.1)
+LOST = [-math.log(p) for p in OWN]
+
+
+def softmax_loss(name: Any, **numbers: Any) -> float:
+    fitting = Fitting(loss=name, **numbers)
+    return float(losses.loss_of(fitting, THREE)(PLACES, SAID))
+
+
+def test_cross_entropies_by_hand() -> None:
+    """Equations 3 to 5 of the uResNet's paper, as means over the pixels."""
+    assert softmax_loss("cross-entropy") == pytest.approx(sum(LOST) / 4, rel=1e-5)
+    assert softmax_loss("summed-cross-entropy") == pytest.approx(sum(LOST), rel=1e-5)
+    weights = (0.5, 2.0, 3.0)
+    expected = (0.5 * (LOST[0] + LOST[1]) + 2 * LOST[2] + 3 * LOST[3]) / 4
+    found = softmax_loss("weighted-cross-entropy", class_weights=weights)
+    assert found == pytest.approx(expected, rel=1e-5)
+    for certain, counted in ((0.9, LOST[1:]), (0.4, LOST[3:]), (0.96, LOST)):
+        found = softmax_loss("bootstrapped-cross-entropy", certain=certain)
+        assert found == pytest.approx(sum(counted) / 4, rel=1e-5)
+
+
+def test_the_sum_is_over_a_slice_and_the_mean_over_slices() -> None:
+    loss = losses.loss_of(Fitting(loss="summed-cross-entropy"), THREE)
+    twice = float(loss(np.concatenate([PLACES] * 2), np.concatenate([SAID] * 2)))
+    assert twice == pytest.approx(sum(LOST), rel=1e-5)
+
+
+def test_dices_of_labels_by_hand() -> None:
+    """Equation 6 over all labels; ours, smoothed, over the lesions."""
+    sums = (0.95 + 0.5 + 0.25 + 0.2, 0.03 + 0.3 + 0.5 + 0.7, 0.02 + 0.2 + 0.25 + 0.1)
+    parts = [
+        2 * over / (n + s) for over, n, s in zip((1.45, 0.5, 0.1), (2, 1, 1), sums, strict=True)
+    ]
+    assert softmax_loss("pseudo-dice") == pytest.approx(1 - sum(parts) / 3, rel=1e-5)
+    smooth = [
+        1 - (2 * over + 1) / (1 + s + 1) for over, s in zip((0.5, 0.1), sums[1:], strict=True)
+    ]
+    assert softmax_loss("dice") == pytest.approx(sum(smooth) / 2, rel=1e-5)
+    both = sum(smooth) / 2 + 2 * sum(LOST) / 4
+    assert softmax_loss("dice-and-cross-entropy") == pytest.approx(both, rel=1e-5)
+
+
+def test_a_label_that_a_batch_lacks() -> None:
+    """Finite, also where it is said nowhere."""
+    sure = np.zeros((1, 2, 2, 3), np.float32)
+    sure[..., 0] = 1
+    nowhere = np.zeros((1, 2, 2, 1), np.float32)
+    assert float(losses.pseudo_dice_loss(nowhere, sure)) == pytest.approx(2 / 3, abs=1e-6)
+    assert float(losses.lesion_dice_loss(nowhere, sure, (1, 2))) == pytest.approx(0, abs=1e-6)
+
+
+@given(
+    hnp.arrays(np.float32, (2, 3, 3, 1), elements=st.sampled_from([0.0, 1.0])),
+    hnp.arrays(np.float32, (2, 3, 3, 1), elements=st.floats(0, 1, width=32)),
+)
+@settings(max_examples=30)
+def test_two_labels_are_what_a_sigmoid_says(target: np.ndarray, lesion: np.ndarray) -> None:
+    """Background and WMH of a softmax, WMH alone of a sigmoid: one loss."""
+    two = Labels(("background", "WMH"), "softmax")
+    said = np.concatenate([1 - lesion, lesion], -1)
+    for name in ("dice", "dice-and-cross-entropy"):
+        fitting = Fitting(loss=name)
+        one, other = (losses.loss_of(fitting, labels) for labels in (two, WMH_ALONE))
+        # Near 1 float32 is coarse: a pixel that is sure and wrong costs one of two numbers.
+        assert float(one(target, said)) == pytest.approx(float(other(target, lesion)), rel=0.05)

@@ -23,7 +23,7 @@ from wmhseg.synthesis import heads, scan
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.synthesis.scan import Drawing
 from wmhseg.training import model_folder
-from wmhseg.training.batches import stream, synthetic_data
+from wmhseg.training.batches import drawn, stream, synthetic_data
 from wmhseg.training.batches.stream import TrainingBatch, produced
 from wmhseg.training.batches.synthetic_data import (
     SyntheticData,
@@ -37,11 +37,11 @@ from wmhseg.weights.inputs import Input, inputs_of_channels
 BOTH = inputs_of_channels(2, "zero")
 
 
-def plan_of(drawn: Synthesis, inputs: tuple[Input, ...] = BOTH) -> Plan:
+def plan_of(how: Synthesis, inputs: tuple[Input, ...] = BOTH) -> Plan:
     """A plan that shows scans drawn so."""
-    method = replace(PLANS["synthetic"].preprocessing, field=drawn.recipe.field)
+    method = replace(PLANS["synthetic"].preprocessing, field=how.recipe.field)
     listed: dict[str, Any] = {"channels": None, "without_t1": None, "inputs": inputs}
-    return replace(PLANS["synthetic"], synthesis=drawn, preprocessing=method, **listed)
+    return replace(PLANS["synthetic"], synthesis=how, preprocessing=method, **listed)
 
 
 SHOWN = model_folder.preset_of(PLANS["synthetic"], ())
@@ -137,22 +137,23 @@ def numbered_scan(field: tuple[int, int], slices: int, first: int) -> Drawing:
     place = (100 * rows + columns).astype(np.float32)
     flair = np.stack([10_000 * (first + i) + place for i in range(slices)])
     target = flair // 100 % 2 == 1
-    return Drawing(flair, -flair, target, np.zeros_like(target), (1.0, 1.0, 1.0))
+    nothing = np.zeros_like(target)
+    return Drawing(flair, -flair, target, nothing, (1.0, 1.0, 1.0), nothing)
 
 
 def test_blocks_are_aligned_crops_of_mixed_scans(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = 0
+    made = 0
 
     def draw_scan(rng: np.random.Generator, heads: Any, recipe: Recipe) -> Drawing:
-        nonlocal drawn
-        drawn += 1
-        return numbered_scan(recipe.field, recipe.slices, 10 * drawn)
+        nonlocal made
+        made += 1
+        return numbered_scan(recipe.field, recipe.slices, 10 * made)
 
     def as_drawn(rng: Any, drawing: Drawing, recipe: Any, shown: Any) -> dict[str, np.ndarray]:
         return {"scan": np.stack([drawing.flair, drawing.t1], -1)}
 
     monkeypatch.setattr(scan, "draw_scan", draw_scan)
-    monkeypatch.setattr(synthetic_data, "as_shown", as_drawn)
+    monkeypatch.setattr(drawn, "as_shown", as_drawn)
     monkeypatch.setattr(heads, "load_heads", lambda folder: [])
     drawing = Synthesis(Recipe(field=(24, 20), slices=5), scans=4, slices=5)
     source = SyntheticSource(Path(), drawing, batch=3, crop=16, shown=SHOWN, seed=(0, 0))
@@ -212,9 +213,9 @@ def test_z_scores_are_those_of_a_drawn_scan(labels_folder: Path) -> None:
         one, other = (np.random.default_rng(seed) for _ in range(2))
         made = scan.make_scan(one, anatomies, SMALL.recipe)
         drawing = scan.draw_scan(other, anatomies, SMALL.recipe)
-        (stack,) = synthetic_data.as_shown(other, drawing, SMALL.recipe, SHOWN).values()
+        (stack,) = drawn.as_shown(other, drawing, SMALL.recipe, SHOWN).values()
         np.testing.assert_array_equal(stack, made.inputs)
-        np.testing.assert_array_equal(synthetic_data.numbers_of(drawing), made.target)
+        np.testing.assert_array_equal(drawn.numbers_of(drawing), made.target)
         assert one.random() == other.random()
 
 
@@ -225,7 +226,7 @@ def test_pictures_of_8_bit_are_those_of_inference(labels_folder: Path, given: bo
     shown = model_folder.preset_of(PLANS["synthetic-vgg"], ())
     rng = np.random.default_rng(3)
     drawing = scan.draw_scan(rng, heads.load_heads(labels_folder), recipe)
-    (stack,) = synthetic_data.as_shown(rng, drawing, recipe, shown).values()
+    (stack,) = drawn.as_shown(rng, drawing, recipe, shown).values()
     slices, rows, columns = drawing.flair.shape
     grid = Grid((slices, rows, columns), drawing.spacing_mm)
     flair, t1 = Scan(drawing.flair, grid, "FLAIR"), Scan(drawing.t1, grid, "T1")

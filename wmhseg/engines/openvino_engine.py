@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from wmhseg.engines import interface, openvino_core, sharing
+from wmhseg.engines import by_pixels, interface, openvino_core, sharing
 from wmhseg.engines.interface import Batch, Float
 from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import graph, rewriting, variables
@@ -17,6 +18,9 @@ from wmhseg.weights.store import Model
 
 # OpenVINO model -> OpenVINO model.
 Change = Callable[[Any], Any]
+
+Compiled = Callable[[Batch], Float]
+"""A member's network, ready: what ``predict`` does."""
 
 
 class OpenVinoEngine:
@@ -41,8 +45,8 @@ class OpenVinoEngine:
         self.runtime = machine
         self._change = change
         self._core = openvino_core.openvino_core()
-        self._members: dict[tuple[Any, ...], _Compiled] = {}
-        self._current: _Compiled | None = None
+        self._members: dict[tuple[Any, ...], Compiled] = {}
+        self._current: Compiled | None = None
 
     def load(self, model: Model, member: Member) -> None:
         """See Engine."""
@@ -57,13 +61,25 @@ class OpenVinoEngine:
             described = interface.describe(model, member)
             tensors = store.load(model, member)
             variables.check(described.variables(), tensors, name=member.file)
-            self._members[key] = _Compiled(
-                *rewriting.merge_doublings(described, tensors),
-                self._core,
-                self.runtime,
-                self._change,
-            )
+            self._members[key] = self._compiled(described, tensors)
         self._current = self._members[key]
+
+    def _compiled(self, described: graph.Graph, tensors: variables.Tensors) -> Compiled:
+        """The fastest way for a network."""
+        parts = by_pixels.cut(described)
+        if parts is None:
+            return _Whole(*rewriting.merge_doublings(described, tensors), self._request)
+        exact = replace(self.runtime, precision="f32")
+        return by_pixels.CompiledByPixels(
+            parts, tensors, self._request, lambda model: self._request(model, exact)
+        )
+
+    def _request(self, model: Any, machine: Runtime | None = None) -> Any:
+        """Compiles an OpenVINO model, for one call at a time."""
+        if self._change is not None:
+            model = self._change(model)
+        how = settings(machine or self.runtime)
+        return self._core.compile_model(model, "CPU", how).create_infer_request()
 
     def predict(self, batch: Batch) -> Float:
         """See Engine."""
@@ -71,19 +87,16 @@ class OpenVinoEngine:
         return self._current(batch)
 
 
-class _Compiled:
+class _Whole:
     """A member's network, compiled for one size of batch at a time."""
 
     def __init__(
         self,
         described: graph.Graph,
         tensors: variables.Tensors,
-        core: Any,
-        machine: Runtime,
-        change: Change | None,
+        compiled: Callable[[Any], Any],
     ) -> None:
-        self._described, self._tensors = described, tensors
-        self._core, self._machine, self._change = core, machine, change
+        self._described, self._tensors, self._compiled = described, tensors, compiled
         self._size = 0
         self._request: Any = None
 
@@ -101,12 +114,7 @@ class _Compiled:
     def _compile(self, batch: int) -> Any:
         from wmhseg.engines.openvino_graph import to_openvino
 
-        model = to_openvino(self._described, self._tensors, batch)
-        if self._change is not None:
-            model = self._change(model)
-        return self._core.compile_model(
-            model, "CPU", settings(self._machine)
-        ).create_infer_request()
+        return self._compiled(to_openvino(self._described, self._tensors, batch))
 
 
 def settings(machine: Runtime) -> dict[str, Any]:

@@ -62,7 +62,9 @@ def _slowed(kind: Any, slow: Collection[str]) -> Any:
 
     class Slowed(kind):  # type: ignore[misc]
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            share = 1 / WIDTH if variable.path in slow else 1.0
+            # Not variable.path: TensorFlow hands its own kind of variable.
+            path = self._trainable_variables[self._get_variable_index(variable)].path
+            share = 1 / WIDTH if path in slow else 1.0
             super().update_step(gradient, variable, learning_rate * share)
 
     return Slowed

@@ -43,13 +43,41 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Patches around voxels, in place of slices; see ``wmhseg.training.batches.patches``.
+
+    Attributes:
+        kind: "patches" whose pixels are all labelled, or "voxels": patches that say what the voxel
+            at row and column side / 2 is.
+        side: Rows and columns of a patch.
+        wmh: Share of the voxels labelled WMH that a patch is cut around; in synthetic scans, which
+            are never seen twice, their weight.
+        stroke: The same of those labelled stroke.
+        shift: Largest shift of a patch in rows and columns, as a share of its side; 0.5 puts the
+            voxel anywhere in the patch.
+        elsewhere: Share of all patches that are cut around other voxels: of the head for "patches",
+            of the brain for "voxels".
+        bright: Share of these that are cut around the brightest twentieth of these voxels.
+    """
+
+    kind: Literal["patches", "voxels"]
+    side: int
+    wmh: float = 1.0
+    stroke: float = 1.0
+    shift: float = 0.0
+    elsewhere: float = 0.0
+    bright: float = 0.0
+
+
+@dataclass(frozen=True)
 class Synthesis:
     """How synthetic scans become batches.
 
     Attributes:
         recipe: Ranges that scans are drawn from.
         scans: Scans that are drawn and mixed at once.
-        slices: Slices taken of each; those with a lesion are twice as likely.
+        slices: Slices taken of each; those with a lesion are twice as likely. With ``sampling``
+            the number of patches.
     """
 
     recipe: Recipe = field(default_factory=Recipe)
@@ -182,6 +210,7 @@ class Plan:
             ``wmhseg.segmentation.options.Options``.
         augmentation: For real scans; null with synthetic ones.
         synthesis: For synthetic scans; null with real ones.
+        sampling: Patches that networks are shown; null for slices.
         fitting: What all runs share.
         runs: Networks to train, in this order.
     """
@@ -203,6 +232,7 @@ class Plan:
     intensity_scale: Literal["auto", "adapt", "keep"]
     augmentation: Augmentation | None
     synthesis: Synthesis | None
+    sampling: Sampling | None = added(None)
     fitting: Fitting
     runs: tuple[Run, ...]
 

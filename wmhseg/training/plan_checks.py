@@ -28,6 +28,7 @@ def validate(plan: Plan) -> None:
         _check_data(plan)
         _check_fitting(plan.fitting)
         _check_loss(plan)
+        _check_sampling(plan)
         names: list[str] = []
         for number, run in enumerate(plan.runs):
             _check_run(run, f"runs[{number}]", plan)
@@ -98,7 +99,8 @@ def _check_data(plan: Plan) -> None:
             require(0 <= value <= 1, f"augmentation.{name}", "a probability", value)
     if drawn is not None:
         require(1 <= drawn.scans <= 1000, "synthesis.scans", "1 to 1000", drawn.scans)
-        require(1 <= drawn.slices <= 1000, "synthesis.slices", "1 to 1000", drawn.slices)
+        most = 1000 if plan.sampling is None else 100_000
+        require(1 <= drawn.slices <= most, "synthesis.slices", f"1 to {most}", drawn.slices)
         same = plan.preprocessing.field in (None, drawn.recipe.field)
         require(same, "synthesis.recipe.field", "the field of preprocessing", drawn.recipe.field)
 
@@ -120,6 +122,24 @@ def _check_fitting(fitting: Fitting) -> None:
         require(restart.loss > 0, "fitting.restart.loss", "more than 0", restart.loss)
         where = "fitting.restart.attempts"
         require(1 <= restart.attempts <= 100, where, "1 to 100", restart.attempts)
+
+
+def _check_sampling(plan: Plan) -> None:
+    sampling = plan.sampling
+    if sampling is None:
+        return
+    side = sampling.side
+    require(16 <= side <= 512 and side % 8 == 0, "sampling.side", "16 to 512, by eights", side)
+    for name, most in (("wmh", 1.0), ("stroke", 1.0), ("shift", 0.5), ("bright", 1.0)):
+        value = getattr(sampling, name)
+        require(0 <= value <= most, f"sampling.{name}", f"0 to {most:g}", value)
+    rest = sampling.elsewhere
+    require(0 <= rest < 1, "sampling.elsewhere", "0 to below 1", rest)
+    require(sampling.wmh > 0 or sampling.stroke > 0, "sampling.wmh", "more than 0", sampling.wmh)
+    softmax = plan.network_labels.activation == "softmax"
+    require(softmax, "labels.activation", '"softmax" (sampling)', plan.network_labels.activation)
+    for number, run in enumerate(plan.runs):
+        require(run.crop is None, f"runs[{number}].crop", "null (sampling)", run.crop)
 
 
 def _check_loss(plan: Plan) -> None:

@@ -8,11 +8,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from wmhseg.synthesis.recipe import Recipe
 from wmhseg.training import classes
-from wmhseg.training.plan import FORMAT, Augmentation, Fitting, Plan, Restart, Run, Synthesis
+from wmhseg.training.plan import (
+    FORMAT,
+    Augmentation,
+    Fitting,
+    Plan,
+    Restart,
+    Run,
+    Sampling,
+    Synthesis,
+)
 from wmhseg.weights.inputs import WMH, Input, Labels
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.preset import NetworkOption
+from wmhseg.weights.processing import OtherLabel
 
 
 def _published(name: str, method: str, what: str, runs: tuple[Run, ...]) -> Plan:
@@ -157,6 +168,62 @@ def _synthetic_vgg() -> Plan:
     )
 
 
+# uResNet ------------------------------------------------------------------------------------------
+
+_SCORES = (Input("FLAIR", "FLAIR", "z-score", "error"),)
+_THREE = Labels(classes.NAMES, "softmax")
+_STROKE = (OtherLabel(classes.STROKE),)
+
+
+def _published_uresnet() -> Plan:
+    """Patches around a fifth of the WMH voxels and four fifths of those of strokes."""
+    method = METHODS["published-uresnet"]
+    run = Run("0", "uresnet", seed=101, epochs=30, batch=128, rate=5e-4, final_rate=5e-5)
+    return replace(
+        PLANS["published"],
+        name="uresnet-published",
+        description="uResNet for WMH and stroke, trained by wmhseg with the published recipe.",
+        reference=method.reference,
+        channels=None,
+        without_t1=None,
+        inputs=_SCORES,
+        labels=_THREE,
+        others=_STROKE,
+        preprocessing=method.preprocessing,
+        postprocessing=method.postprocessing,
+        augmentation=Augmentation(copies=1, rotation_deg=0.0, shear_deg=0.0, zoom=(1.0, 1.0)),
+        sampling=Sampling("patches", 64, wmh=0.2, stroke=0.8, shift=0.5),
+        fitting=Fitting(loss="cross-entropy"),
+        runs=(replace(run, drop_at=25 / 30),),
+    )
+
+
+def _synthetic_uresnet() -> Plan:
+    """As published but for what synthetic scans allow; also patches far from any lesion.
+
+    Infarcts hold more voxels than WMH, so that their weight is the smaller one here.
+    """
+    method, plan = METHODS["synthetic-uresnet"], PLANS["synthetic"]
+    run = Run("0", "uresnet", seed=371, steps=1100, batch=128, rate=1e-3, final_rate=0.0)
+    recipe = Recipe(pixel_mm=(0.95, 1.05), stroke=0.35)
+    return replace(
+        plan,
+        name="uresnet-synthetic",
+        description="uResNet for WMH and stroke, trained by wmhseg on synthetic scans.",
+        reference=method.reference,
+        channels=None,
+        without_t1=None,
+        inputs=_SCORES,
+        labels=_THREE,
+        others=_STROKE,
+        preprocessing=method.preprocessing,
+        postprocessing=method.postprocessing,
+        synthesis=Synthesis(recipe, slices=96),
+        sampling=Sampling("patches", 64, wmh=0.8, stroke=0.2, shift=0.5, elsewhere=0.25),
+        runs=(replace(run, warmup=60),),
+    )
+
+
 PLANS: dict[str, Plan] = {
     "published": _published(
         "unet-published",
@@ -200,3 +267,5 @@ PLANS: dict[str, Plan] = {
 }
 PLANS |= {f"published-vgg{ending}": _published_vgg(ending) for ending in _PICTURES}
 PLANS["synthetic-vgg"] = _synthetic_vgg()
+PLANS["published-uresnet"] = _published_uresnet()
+PLANS["synthetic-uresnet"] = _synthetic_uresnet()

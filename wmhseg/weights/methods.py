@@ -18,6 +18,9 @@ class Method:
     reference: str
 
 
+_ANY_SCORE = 1e6  # nothing is so bright: a limit that never bites
+
+
 _UNET_PAPER = (
     "H. Li et al. Fully convolutional network ensembles for white matter hyperintensities "
     "segmentation in MR images. NeuroImage 183 (2018) 650-665."
@@ -34,6 +37,12 @@ _VGG_PAPER = (
     "Y. Xu et al. White matter hyperintensities segmentation in a few seconds using fully "
     "convolutional network and transfer learning. BrainLes workshop, MICCAI 2017, LNCS 10670, "
     "501-514."
+)
+
+
+_URESNET_PAPER = (
+    "R. Guerrero et al. White matter hyperintensity and stroke lesion segmentation and "
+    "differentiation using convolutional neural networks. NeuroImage: Clinical 17 (2018) 918-934."
 )
 
 
@@ -70,6 +79,18 @@ METHODS: dict[str, Method] = {
         Postprocessing(end_slices_of="head"),
         _VGG_PAPER,
     ),
+    # The u-shaped residual network: whole slices of 1 mm pixels, no scores below -3.
+    "published-uresnet": Method(
+        Preprocessing(field=None, pixel_mm=1.0, clip=(-3.0, _ANY_SCORE)),
+        Postprocessing(end_slices=0.0),
+        _URESNET_PAPER,
+    ),
+    # Our own training of it: on turned scans, extremes cut.
+    "synthetic-uresnet": Method(
+        Preprocessing(field=None, orientation="LPS", pixel_mm=1.0, ceiling=1.8, clip=(-3.0, 12.0)),
+        Postprocessing(end_slices_of="head"),
+        _URESNET_PAPER,
+    ),
 }
 
 
@@ -78,7 +99,7 @@ TRAINING_PIXEL_MM = (0.8, 1.25)
 challenge's scanners (0.95 to 1.21 mm). Scans with others are warned of."""
 
 
-_PUBLISHED = ("published", "published-stack", "released", "published-vgg")
+_PUBLISHED = ("published", "published-stack", "released", "published-vgg", "published-uresnet")
 
 
 def is_published(preset: Preset) -> bool:

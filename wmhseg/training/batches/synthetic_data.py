@@ -5,29 +5,21 @@ Processes that draw import this module, so it must not load Keras.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg.channels import making
-from wmhseg.geometry import Fit, Grid
 from wmhseg.io import checksums
-from wmhseg.preparation import intensity
 from wmhseg.synthesis import heads, scan
-from wmhseg.synthesis.recipe import Recipe
-from wmhseg.synthesis.scan import Drawing, SyntheticScan
 from wmhseg.training import classes, model_folder
-from wmhseg.training.batches.stream import TrainingBatch, as_batch, crop
+from wmhseg.training.batches import drawn
+from wmhseg.training.batches.stream import BatchSource, TrainingBatch, as_batch, crop
+from wmhseg.training.batches.synthetic_patches import SyntheticPatches
 from wmhseg.training.plan import Plan, Run, Synthesis
-from wmhseg.weights.inputs import How, Input
 from wmhseg.weights.preset import Preset
-
-Stacks = dict[str, making.Float]
-"""Port -> (slice, row, column, channel)."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +52,17 @@ class SyntheticData:
 
     def field(self, run: Run) -> tuple[int, int]:
         """Rows and columns of what a run is shown."""
-        return (run.crop, run.crop) if run.crop else self._synthesis.recipe.field
+        sampling = self.plan.sampling
+        side = run.crop if sampling is None else sampling.side
+        return (side, side) if side else self._synthesis.recipe.field
 
-    def source(self, run: Run, seed: tuple[int, ...]) -> SyntheticSource:
+    def source(self, run: Run, seed: tuple[int, ...]) -> BatchSource:
         """Batches for a run."""
         shown = model_folder.preset_of(self.plan, ())
+        if self.plan.sampling is not None:
+            return SyntheticPatches(
+                self.labels, self._synthesis, self.plan.sampling, run.batch, shown, seed
+            )
         return SyntheticSource(self.labels, self._synthesis, run.batch, run.crop, shown, seed)
 
     def describe(self) -> list[str]:
@@ -110,8 +108,8 @@ class SyntheticSource:
             pool = []
             for _ in range(self.synthesis.scans):
                 drawing = scan.draw_scan(rng, anatomies, self.synthesis.recipe)
-                (stack,) = as_shown(rng, drawing, self.synthesis.recipe, self.shown).values()
-                numbers = numbers_of(drawing)
+                (stack,) = drawn.as_shown(rng, drawing, self.synthesis.recipe, self.shown).values()
+                numbers = drawn.numbers_of(drawing)
                 target = classes.targets(numbers, self.shown.labels)
                 for index in slices_of_interest(rng, numbers > 0, self.synthesis.slices):
                     pool.append(crop(rng, stack[index], target[index], self.crop))
@@ -120,54 +118,6 @@ class SyntheticSource:
                 yield as_batch([pool[index] for index in order[first : first + self.batch]])
 
         return draw
-
-
-def as_shown(rng: np.random.Generator, drawing: Drawing, recipe: Recipe, shown: Preset) -> Stacks:
-    """A synthetic scan as networks take it, by the functions of inference.
-
-    Args:
-        rng: Source of randomness, where ``scan.draw_scan`` left it.
-        drawing: What was drawn, of the networks' field.
-        recipe: Says how often T1 is missing.
-        shown: The model: its inputs and its preprocessing.
-    """
-    method = shown.preprocessing
-    volumes = {"FLAIR": drawing.flair, "T1": drawing.t1}
-    made: dict[How, Mapping[str, npt.NDArray[Any]]] = {}
-    if any(one.how == "z-score" for one in shown.inputs):
-        made["z-score"] = {
-            name: scan.normalise(rng, volume, method) for name, volume in volumes.items()
-        }
-    without_t1 = rng.random() < recipe.without_t1
-    if without_t1 or not shown.takes_t1:
-        del volumes["T1"]
-    others = tuple(one for one in shown.inputs if one.how != "z-score")
-    if others:
-        if method.ceiling is not None:
-            volumes = {k: intensity.limit(v, method.ceiling) for k, v in volumes.items()}
-        slices, rows, columns = drawing.flair.shape
-        fit = Fit(Grid((slices, rows, columns), drawing.spacing_mm), (rows, columns))
-        made |= making.made(volumes, fit, replace(shown, inputs=others))
-    given = {
-        how: {name: volume for name, volume in scans.items() if name != "T1" or not without_t1}
-        for how, scans in made.items()
-    }
-    return making.stacked(given, shown.inputs)
-
-
-def numbers_of(drawing: Drawing) -> npt.NDArray[np.uint8]:
-    """What a mask of a drawn scan would hold: 0, 1 for WMH, 2 for stroke."""
-    numbers: npt.NDArray[np.uint8] = drawing.target.astype(np.uint8)
-    stroke = getattr(drawing, "stroke", None)
-    if stroke is not None:
-        numbers[stroke] = classes.NAMES.index(classes.STROKE)
-    return numbers
-
-
-def stacks_of(scan: SyntheticScan, inputs: Sequence[Input]) -> Stacks:
-    """A normalised synthetic scan as networks of z-scores take it."""
-    drawn = {"FLAIR": scan.inputs[..., 0], "T1": scan.inputs[..., 1]}
-    return making.stacked({"z-score": drawn}, inputs)
 
 
 def slices_of_interest(

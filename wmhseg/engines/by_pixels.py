@@ -1,0 +1,199 @@
+"""Networks of few places and much to say about each: computed for the pixels that matter alone.
+
+A network whose last part looks at every pixel for itself, behind large valid convolutions, is cut
+there: OpenVINO computes what comes before, ``spectral`` the large convolutions at the pixels inside
+the brain, and OpenVINO the rest for lists of pixels. It is an exact rewriting, up to float32's
+rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from wmhseg.engines import spectral
+from wmhseg.engines.interface import Batch, Float
+from wmhseg.networks import graph
+from wmhseg.networks.graph import Graph, Layer
+from wmhseg.networks.variables import Tensors
+
+PIXELS = 4096
+"""Pixels in one call of the last part."""
+
+SMALLEST_KERNEL = 12
+"""Of a convolution that is worth it."""
+
+_PIXELWISE = (
+    graph.Relu, graph.BatchNorm, graph.Concatenation, graph.Addition, graph.Scaling, graph.Dropout,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A network in parts.
+
+    Attributes:
+        large: The convolutions that are computed by frequencies.
+        last: What follows them, for lists of pixels: (1, PIXELS, channel) of each large
+            convolution and each input layer that it takes, under their names.
+        scan: Name of the input layer that is 0 outside the brain.
+    """
+
+    large: tuple[Layer, ...]
+    last: Graph
+    scan: str
+
+
+def cut(described: Graph) -> Cut | None:
+    """Cuts a network, or returns None if it is not one of this kind."""
+    end = described.output
+    if not isinstance(end.operation, graph.Inside):
+        return None
+    large = tuple(layer for layer in described.layers if _is_large(layer))
+    made: dict[str, Layer] = {}
+    if not large or not _on_pixels(end.inputs[0], made):
+        return None
+    last = Graph(f"{described.name}-pixels", made[end.inputs[0].name])
+    return Cut(large, last, end.inputs[1].name)
+
+
+def _is_large(layer: Layer) -> bool:
+    operation = layer.operation
+    return (
+        isinstance(operation, graph.Convolution)
+        and operation.padding == "valid"
+        and operation.activation is None
+        and SMALLEST_KERNEL <= operation.kernel <= spectral.LARGEST_KERNEL
+    )
+
+
+def _on_pixels(layer: Layer, made: dict[str, Layer]) -> bool:
+    """Describes a layer for lists of pixels; False where it looks at a pixel's neighbours."""
+    if layer.name in made:
+        return True
+    if _is_large(layer) or isinstance(layer.operation, graph.InputLayer):
+        size = (1, PIXELS, layer.size[2])
+        made[layer.name] = Layer(graph.InputLayer(size), (), layer.name)
+        return True
+    one = isinstance(layer.operation, graph.Convolution) and layer.operation.kernel == 1
+    if not (one or isinstance(layer.operation, _PIXELWISE)):
+        return False
+    if not all(_on_pixels(taken, made) for taken in layer.inputs):
+        return False
+    made[layer.name] = replace(layer, inputs=tuple(made[x.name] for x in layer.inputs))
+    return True
+
+
+@dataclass(frozen=True)
+class _Large:
+    """A large convolution, ready."""
+
+    layer: Layer
+    request: Any
+    ports: tuple[str, ...]
+    weights: Float
+    bias: Float
+    multiply: spectral.Multiplications
+
+    @property
+    def dilation(self) -> int:
+        assert isinstance(self.layer.operation, graph.Convolution)
+        return self.layer.operation.dilation
+
+
+class CompiledByPixels:
+    """A network that was cut, compiled."""
+
+    def __init__(
+        self,
+        parts: Cut,
+        tensors: Tensors,
+        compiled: Callable[[Any], Any],
+        exactly: Callable[[Any], Any],
+    ) -> None:
+        """Compiles all parts.
+
+        Args:
+            parts: The network.
+            tensors: Its weights.
+            compiled: What compiles an OpenVINO model.
+            exactly: The same in float32 in any case: frequencies need its digits.
+        """
+        from wmhseg.engines.openvino_graph import to_openvino
+
+        self._parts = parts
+        self._last = compiled(to_openvino(parts.last, tensors, 1))
+        multiply: dict[tuple[int, int, int], spectral.Multiplications] = {}
+        self._large: list[_Large] = []
+        for layer in parts.large:
+            kernel = tensors[layer.variable("kernel")]
+            size = (kernel.shape[0], kernel.shape[2], kernel.shape[3])
+            if size not in multiply:
+                multiply[size] = spectral.Multiplications(*size, exactly)
+            before = Graph(f"{layer.name}-before", layer.inputs[0])
+            bias = tensors.get(layer.variable("bias"), np.zeros(kernel.shape[3], np.float32))
+            self._large.append(
+                _Large(
+                    layer,
+                    compiled(_maps_last(to_openvino(before, tensors, 1))),
+                    tuple(x.name for x in before.inputs),
+                    spectral.frequencies(kernel),
+                    bias,
+                    multiply[size],
+                )
+            )
+
+    def __call__(self, batch: Batch) -> Float:
+        """Computes port -> (slice, row, column, channel) to (slice, row, column, label)."""
+        scan = batch[self._parts.scan]
+        labels = self._parts.last.output.size[2]
+        found = np.zeros((*scan.shape[:3], labels), np.float32)
+        found[..., 0] = 1
+        for number, one in enumerate(scan):
+            inside = (one != 0).any(-1)
+            if inside.any():
+                taken = {port: stack[number] for port, stack in batch.items()}
+                found[number][inside] = self._pixels(taken, inside)
+        return found
+
+    def _pixels(self, taken: dict[str, Float], inside: spectral.Bool) -> Float:
+        """Probabilities of the pixels inside, (pixel, label)."""
+        known: dict[str, Float] = {}
+        for large in self._large:
+            arrays = [
+                np.ascontiguousarray(np.moveaxis(taken[port], 2, 0)[None], np.float32)
+                for port in large.ports
+            ]
+            maps = large.request.infer(arrays, share_inputs=True, share_outputs=True)[0][0]
+            known[large.layer.name] = large.bias + spectral.correlate(
+                maps, large.weights, inside, large.dilation, large.multiply
+            )
+        names = [layer.name for layer in self._parts.last.inputs]
+        lists = [known[name] if name in known else taken[name][inside] for name in names]
+        found = np.empty((len(lists[0]), self._parts.last.output.size[2]), np.float32)
+        for first in range(0, len(found), PIXELS):
+            part = [_filled(one[first : first + PIXELS]) for one in lists]
+            maps = self._last.infer(part, share_inputs=True, share_outputs=True)[0]
+            some = found[first : first + PIXELS]
+            some[:] = maps[0, :, 0, : len(some)].T
+        return found
+
+
+def _filled(values: Float) -> Float:
+    """(pixel, channel) as (1, channel, 1, PIXELS), zeros at the end."""
+    made = np.zeros((1, values.shape[1], 1, PIXELS), np.float32)
+    made[0, :, 0, : len(values)] = values.T
+    return made
+
+
+def _maps_last(model: Any) -> Any:
+    """The same OpenVINO model with the maps at the end of its output."""
+    from openvino import Model, opset13
+
+    output = model.get_results()[0].input_value(0)
+    order = opset13.constant(np.array([0, 2, 3, 1], np.int64))
+    turned = opset13.result(opset13.transpose(output, order))
+    return Model([turned], model.get_parameters(), model.get_friendly_name())

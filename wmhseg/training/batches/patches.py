@@ -1,0 +1,138 @@
+"""Patches: which voxels they are cut around, and how they are cut.
+
+Arrays are (slice, row, column), voxels flat indices into them. A patch covers the rows from its
+first one on; the voxel that it is cut around lies at row and column side / 2, unless it is shifted.
+
+References:
+    R. Guerrero et al., NeuroImage: Clinical 17 (2018) 918-934, section 2.3 (random shifts).
+    M. Ghafoorian et al., Scientific Reports 7:5110 (2017), "Training, validation and test sets"
+    (as many voxels without hyperintensities as with them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wmhseg.training.classes import STROKE
+from wmhseg.training.plan import Sampling
+from wmhseg.weights.inputs import Labels
+
+Voxels = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+BRIGHT_PERCENTILE = 95.0
+"""Voxels without a lesion that are brighter than this share of them are the bright ones."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The voxels of a scan that patches may be cut around.
+
+    Attributes:
+        wmh: Those labelled WMH.
+        stroke: Those labelled stroke.
+        elsewhere: Others of the head or the brain.
+        bright: The brightest of these.
+    """
+
+    wmh: Voxels
+    stroke: Voxels
+    elsewhere: Voxels
+    bright: Voxels
+
+
+def pool_of(target: npt.NDArray[np.uint8], labels: Labels, region: Mask, flair: Any) -> Pool:
+    """Sorts the voxels of a scan.
+
+    Args:
+        target: (slice, row, column), the places of labels, see ``classes.targets``.
+        labels: Of the network.
+        region: Where patches without a lesion may be.
+        flair: Any channel in which hyperintensities are bright.
+    """
+    of_stroke = labels.names.index(STROKE) if STROKE in labels.names else -1
+    wmh, stroke = (target == place for place in (labels.wmh, of_stroke))
+    elsewhere = region & ~wmh & ~stroke
+    bright = elsewhere
+    if elsewhere.any():
+        bright = elsewhere & (flair >= np.percentile(flair[elsewhere], BRIGHT_PERCENTILE))
+    return Pool(*(np.flatnonzero(mask) for mask in (wmh, stroke, elsewhere, bright)))
+
+
+def pick(rng: np.random.Generator, pool: Pool, sampling: Sampling, count: int) -> Voxels:
+    """Picks voxels of one scan, some perhaps more than once.
+
+    A share ``elsewhere`` of them, rounded, has no lesion; all of them where the scan has none. The
+    others are WMH or stroke in proportion to what they hold and to ``wmh`` and ``stroke``.
+
+    Args:
+        rng: Source of randomness.
+        pool: Of the scan.
+        sampling: The shares.
+        count: How many.
+
+    Returns:
+        Flat indices, lesions first; fewer only if the pool lacks voxels of the kind.
+    """
+    weights = np.array([sampling.wmh * len(pool.wmh), sampling.stroke * len(pool.stroke)])
+    lesions = count - round(sampling.elsewhere * count) if weights.sum() > 0 else 0
+    stroke = 0 if lesions == 0 else int(rng.binomial(lesions, weights[1] / weights.sum()))
+    others = count - lesions
+    bright = int(rng.binomial(others, sampling.bright))
+    wanted = (
+        (pool.wmh, lesions - stroke),
+        (pool.stroke, stroke),
+        (pool.bright, bright),
+        (pool.elsewhere, others - bright),
+    )
+    return np.concatenate([_some(rng, voxels, number) for voxels, number in wanted])
+
+
+def _some(rng: np.random.Generator, voxels: Voxels, count: int) -> Voxels:
+    if not len(voxels):
+        return voxels
+    chosen: Voxels = voxels[rng.integers(0, len(voxels), count)]
+    return chosen
+
+
+def corner(
+    rng: np.random.Generator, voxel: int, shape: tuple[int, ...], sampling: Sampling
+) -> tuple[int, int, int]:
+    """Slice, first row and first column of the patch around a voxel, shifted at random.
+
+    However far it is shifted, the voxel stays in the patch: with a shift of half a patch, it is at
+    any row and column of it.
+    """
+    plane, row, column = (int(n) for n in np.unravel_index(voxel, shape[:3]))
+    most = round(sampling.shift * sampling.side)
+    low, high = sampling.side // 2 - most, sampling.side // 2 + max(most, 1)
+    above, left = (int(n) for n in rng.integers(low, high, 2))
+    return plane, row - above, column - left
+
+
+def cut(array: Any, where: tuple[int, int, int], sampling: Sampling) -> Any:
+    """Cuts a patch out of a scan.
+
+    Args:
+        array: (slice, row, column) or (slice, row, column, channel).
+        where: See ``corner``.
+        sampling: Its side. Beyond the borders the border's values go on, with the kind "voxels"
+            zeros, as around the brain.
+
+    Returns:
+        (side, side) or (side, side, channel).
+    """
+    plane, row, column = where
+    rows, columns = (np.arange(first, first + sampling.side) for first in (row, column))
+    inner = [
+        np.clip(n, 0, size - 1) for n, size in zip((rows, columns), array.shape[1:], strict=False)
+    ]
+    patch = array[plane][inner[0][:, None], inner[1]]
+    if sampling.kind == "voxels":
+        patch[rows != inner[0]] = 0
+        patch[:, columns != inner[1]] = 0
+    return patch
