@@ -61,10 +61,10 @@ class OpenVinoEngine:
             described = interface.describe(model, member)
             tensors = store.load(model, member)
             variables.check(described.variables(), tensors, name=member.file)
-            self._members[key] = self._compiled(described, tensors)
+            self._members[key] = self.compiled(described, tensors)
         self._current = self._members[key]
 
-    def _compiled(self, described: graph.Graph, tensors: variables.Tensors) -> Compiled:
+    def compiled(self, described: graph.Graph, tensors: variables.Tensors) -> Compiled:
         """The fastest way for a network."""
         parts = by_pixels.cut(described)
         if parts is None:
