@@ -2,9 +2,9 @@
 
     python -m benchmarks.dense [--slices 48] [--architecture MSWS] [--threads N]
 
-A scan of 240 x 240 x 48 voxels with a brain of 1.4 litres (an ellipsoid, 0.96 x 0.96 x 3 mm), in one
-fresh process: loading (the weights' frequencies included), then slice by slice. A part of the
-scan, some slices through the middle, tells the time of the largest slices.
+A scan of 240 x 240 x 48 voxels with a brain of 1.4 litres (an ellipsoid, 0.96 x 0.96 x 3 mm) in a
+fresh process: loading (the frequencies of the weights included), then slice by slice. With fewer
+``--slices``: those in the middle, which are the largest.
 """
 
 from __future__ import annotations
