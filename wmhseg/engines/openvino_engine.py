@@ -60,10 +60,10 @@ class OpenVinoEngine:
             tensors = store.load(model, member)
             variables.check(described.variables(), tensors, name=member.file)
             # In place of the one for another field: scans of a batch may all be of other sizes.
-            self._members[key] = kept = (signature, self._compiled(described, tensors))
+            self._members[key] = kept = (signature, self.compiled(described, tensors))
         self._current = kept[1]
 
-    def _compiled(self, described: graph.Graph, tensors: variables.Tensors) -> Compiled:
+    def compiled(self, described: graph.Graph, tensors: variables.Tensors) -> Compiled:
         """The fastest way for a network."""
         parts = by_pixels.cut(described)
         if parts is None:
