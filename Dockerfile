@@ -2,7 +2,7 @@
 #
 #   docker build -t wmhseg .
 #   docker build -t wmhseg:slim --build-arg REQUIREMENTS=requirements-slim.txt \
-#       --build-arg LEFT_OUT=stacknet-synthetic .
+#       --build-arg MODELS=default .
 #   docker build -t wmhseg:gpu --build-arg REQUIREMENTS=requirements-gpu.txt .
 #
 # BASE may be pinned to a digest, or be any image with bash and Python 3.11 (venv and pip included).
@@ -40,11 +40,12 @@ WORKDIR /build
 COPY pyproject.toml README.md LICENSE* NOTICE* ./
 COPY wmhseg ./wmhseg
 COPY models ./models
-# Models that an image can do without, by name.
-ARG LEFT_OUT=""
-RUN for model in ${LEFT_OUT}; do rm -r "models/${model}" || exit 1; done \
-    && python3 -m pip --python /opt/wmhseg/bin/python install \
-        --no-cache-dir --disable-pip-version-check --compile --no-deps --prefix /package .
+# The package brings the default model; "all" adds the others.
+ARG MODELS=all
+RUN python3 -m pip --python /opt/wmhseg/bin/python install \
+        --no-cache-dir --disable-pip-version-check --compile --no-deps --prefix /package . \
+    && if [ "${MODELS}" = all ]; then \
+        cp -r models/. "$(echo /package/lib/python3.*/site-packages/wmhseg/models)"; fi
 
 # The dependencies are below and the package on top: a change of code or weights leaves the large
 # layer alone, and the tools that built the package stay behind.

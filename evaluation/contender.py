@@ -9,6 +9,7 @@ from pathlib import Path
 import wmhseg
 from wmhseg import errors
 from wmhseg.datasets.cases import Case
+from wmhseg.datasets.results import OTHERS
 from wmhseg.weights import preset
 from wmhseg.weights.store import Model
 
@@ -64,8 +65,13 @@ def network(
             )
         t1 = case.t1 if chosen.takes_t1 and not flair_only else None
         map_path = target.with_name(PROBABILITY) if probability else None
+        others = {
+            label: target.with_name(f"result_{label}.nii.gz")
+            for label in chosen.marked
+            if label in OTHERS
+        }
         wmhseg.segment(case.flair, t1, model=model, options=options).save(
-            target, probability=map_path
+            target, probability=map_path, others=others
         )
 
     return Contender(

@@ -230,6 +230,34 @@ def _write_models(folder: Path) -> None:
         model.mkdir(parents=True)
         (model / "preset.json").write_text(json.dumps(preset), encoding="utf-8")
         shutil.copy(found / preset["members"][0]["file"], model)
+    _write_missing(folder)
+
+
+def _write_missing(folder: Path) -> None:
+    """Stand-ins for models that are not in the package, of the default one's network."""
+    import numpy as np
+
+    from wmhseg.weights import known, preset, store
+    from wmhseg.weights.inputs import Labels
+    from wmhseg.weights.processing import OtherLabel
+
+    model = store.find(folder / store.DEFAULT_MODEL)
+    (member,) = model.preset.members
+    for missing in known.KNOWN:
+        if (folder / missing.name).exists():
+            continue
+        tensors = dict(store.load(model, member))
+        made = replace(model.preset, name=missing.name)
+        if missing.others:  # what says WMH, and between labels that are never said
+            names = ("background", "WMH", *missing.others)
+            rules = tuple(OtherLabel(label) for label in missing.others)
+            made = replace(made, labels=Labels(names, "softmax"), others=rules)
+            for name in ("output/kernel", "output/bias"):
+                one = np.zeros((*tensors[name].shape[:-1], len(names)), np.float32)
+                one[..., 1] = tensors[name][..., 0]
+                tensors[name] = one
+        written = preset.unwritten_member("0.safetensors", "unet", member.options, made.signature)
+        store.save_model(folder / made.name, replace(made, members=(written,)), [tensors], "")
 
 
 def _write_keras2(folder: Path) -> None:

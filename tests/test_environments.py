@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import venv
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ import documented
 import pytest
 from conftest import ROOT
 from test_packages import LEFT_OUT, LISTS, extras_of, pinned
+
+from wmhseg.weights import store
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +79,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (found,) = folder.glob("*.whl")
     assert list(folder.glob("*.tar.gz"))
     return found
+
+
+def test_the_wheel_carries_the_default_model_alone(wheel: Path) -> None:
+    """With all that the model is found by and loaded from."""
+    with zipfile.ZipFile(wheel) as file:
+        held = {name for name in file.namelist() if name.startswith("wmhseg/models/")}
+    folder = ROOT / "models" / store.DEFAULT_MODEL
+    assert held == {f"wmhseg/models/{folder.name}/{path.name}" for path in folder.iterdir()}
+    assert wheel.stat().st_size < 100e6  # what registries take
 
 
 @pytest.fixture(scope="module")

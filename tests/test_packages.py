@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 import evaluation
 from wmhseg import errors
 from wmhseg.cli.main import main
+from wmhseg.weights import store
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 LISTS = sorted(ROOT.glob("requirements*.txt"))
@@ -141,6 +142,17 @@ def test_lists_agree() -> None:
     for versions in every:
         for name, version in versions.items():
             assert {other.get(name, version) for other in every} == {version}, name
+
+
+def test_the_default_model_travels_in_the_package_and_no_other() -> None:
+    """``test_environments`` looks into what is built; it needs an index of packages."""
+    targets = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]
+    targets = targets["build"]["targets"]
+    held = [name.strip("/") for name in targets["wheel"]["only-include"]]
+    assert held == ["wmhseg", f"models/{store.DEFAULT_MODEL}"]
+    assert targets["wheel"]["sources"] == {"models": "wmhseg/models"}
+    of_source = [name.strip("/") for name in targets["sdist"]["include"]]
+    assert [name for name in of_source if "models" in name] == held[1:]
 
 
 def test_extras_of_errors_exist() -> None:

@@ -242,11 +242,17 @@ def check_contents(bench: Bench) -> None:
     expect(not unwanted, f"not for the image: {unwanted}")
 
 
-def check_entry_point(bench: Bench) -> None:
-    """Commands of wmhseg, programs of the image and mistakes are told apart."""
+def check_models(bench: Bench, all_models: bool) -> None:
+    """The full image holds every model of the clone, a slim one the default alone."""
     listed = bench.run("models", "--json")
     expect(listed.returncode == 0, f"models: {listed.stderr}")
-    expect(len(json.loads(listed.stdout)) > 0, "no model is in the image")
+    held = {row["name"] for row in json.loads(listed.stdout) if "folder" in row}
+    wanted = {path.parent.name for path in ROOT.glob("models/*/preset.json")}
+    expect(held == (wanted if all_models else {"unet-synthetic"}), f"models: {held}")
+
+
+def check_entry_point(bench: Bench) -> None:
+    """Commands of wmhseg, programs of the image and mistakes are told apart."""
     who = bench.run("python", "-c", "import os, sys; print(os.getuid(), sys.prefix)")
     expect(who.stdout.split() == [USER.split(":")[0], "/opt/wmhseg"], who.stdout + who.stderr)
     own = bench.engine("run", "--rm", "--network=none", bench.image, "id", "-u").stdout.strip()
@@ -434,6 +440,7 @@ def run_checks(bench: Bench, case: Path, cases: Path | None, chosen: argparse.Na
         (check_labels, (bench,)),
         (check_contents, (bench,)),
         (check_entry_point, (bench,)),
+        (check_models, (bench, "MODELS=default" not in chosen.build_arg)),
         (check_documentation, (bench, training)),
         (check_users_protocol, (bench, case)),
         (check_challenge_protocol, (bench, case)),

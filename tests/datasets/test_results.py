@@ -37,6 +37,27 @@ def test_one_result_for_one_case(tmp_path: Path) -> None:
     assert [pair.result for pair in found] == [None, None]
 
 
+def test_masks_of_stroke_lie_beside_results(tmp_path: Path) -> None:
+    """As each command names them; what belongs to no result is told."""
+    touch(
+        tmp_path,
+        *("1/result.nii.gz", "1/result_stroke.nii.gz", "2/result.nii.gz", "2/stroke.nii"),
+        *("3.nii.gz", "3_stroke.nii.gz", "4/result.nii.gz", "4/4_stroke.nii.gz"),
+        *("5_stroke.nii.gz", "6_stroke/result.nii.gz"),
+    )
+    cases = [Case(name, reference=Path("r")) for name in ("1", "2", "3", "4", "5_stroke")]
+    pairs, unmatched = pair_results(cases, tmp_path)
+    assert [pair.others.get("stroke") for pair in pairs] == [
+        tmp_path / "1/result_stroke.nii.gz",
+        tmp_path / "2/stroke.nii",
+        tmp_path / "3_stroke.nii.gz",
+        None,
+        None,
+    ]
+    assert pairs[4].result == tmp_path / "5_stroke.nii.gz"  # the case is called so
+    assert unmatched == [tmp_path / "6_stroke/result.nii.gz"]
+
+
 def test_missing_and_several_results(tmp_path: Path) -> None:
     touch(tmp_path, "a/1/result.nii.gz", "b/1/result.nii.gz")
     cases = [Case("1", reference=Path("r")), Case("2", reference=Path("s"))]

@@ -29,6 +29,25 @@ def test_a_row_shows_the_scan_and_outlines_what_is_marked() -> None:
     assert (picture[:, -60:] == 255).all()
 
 
+def test_the_slice_with_most_infarct_is_shown_in_blue() -> None:
+    inputs = np.zeros((10, 20, 30, 2), np.float32)
+    inputs[:, ..., 1] = np.arange(10)[:, None, None] / 2 - 2.5
+    target = np.zeros((10, 20, 30), bool)
+    target[3, 2:4, 2:4] = True
+    stroke = np.zeros_like(target)
+    stroke[3, 5:9, 10:14] = True  # 4 x 4 pixels, in a slice that is not shown otherwise
+    stroke[5, 5, 10] = True
+    picture = contact_sheet.row(inputs, target, stroke, enlarge=1)
+    blue = (picture == contact_sheet.INFARCT).all(-1)
+    shown = np.flatnonzero(blue.reshape(20, -1, 30).any((0, 2)))
+    assert blue.reshape(20, -1, 30).sum((0, 2)).max() == 12
+    assert shown.tolist() == [0, 2] or shown.tolist() == [1, 2]
+    assert ((picture == (255, 60, 50)).all(-1)).sum() == 4
+    assert shown.max() < len(contact_sheet.FLAIR_PLACES)  # none on T1
+    # T1 of slice 3, a z-score of -1 of -2.5 to 2.5.
+    assert (picture[:, 30 * len(contact_sheet.FLAIR_PLACES) :] == round(255 * 0.3)).all(-1).any()
+
+
 def test_command(tmp_path: Path, label_map: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
     SimpleITK.WriteImage(
         SimpleITK.GetImageFromArray(label_map.astype(np.int16)), str(tmp_path / "1.nii.gz")
@@ -41,6 +60,8 @@ def test_command(tmp_path: Path, label_map: np.ndarray, capsys: pytest.CaptureFi
     assert contact_sheet.main(asked) == 0
     assert output.read_bytes() == first
     assert contact_sheet.main([*asked, "--seed", "1"]) == 0
+    assert output.read_bytes() != first
+    assert contact_sheet.main([*asked, "--stroke", "1"]) == 0
     assert output.read_bytes() != first
     assert contact_sheet.main([*asked, "--beside", str(tmp_path)]) != 0
     assert "FLAIR.nii.gz were expected" in capsys.readouterr().err

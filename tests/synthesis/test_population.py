@@ -133,6 +133,87 @@ def test_people_of_the_validation_scans_are_left_out(
         population.load_population(tmp_path, lesions, exclude=("06", "07", "08", "26"))
 
 
+# Infarcts ---------------------------------------------------------------------------------------
+
+
+def infarct(head: Head, number: int = 0) -> np.ndarray:
+    """Places (voxel, axis) inside one person's infarcts, in voxels of the head."""
+    found = head.strokes
+    assert found is not None
+    part = slice(found.starts[number], found.starts[number + 1])
+    inside = found.voxels[part][found.inside[part] > 0]
+    return np.stack(np.unravel_index(inside, head.coarse_shape), -1) * heads.COARSE
+
+
+@pytest.fixture(scope="module")
+def stricken(
+    head: Head, known: population.Population, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Head]:
+    """One mask of two blocks on one side, stored in LPS order and back to front; and mirrored."""
+    mask = np.zeros(known.wmh.shape, np.uint8)
+    z, y, x = (n // 2 for n in mask.shape)
+    mask[z - 5 : z + 5, y - 14 : y - 2, x + 8 : x + 18] = 1  # 1200 voxels in front
+    mask[z + 8 : z + 11, y + 4 : y + 7, x + 6 : x + 9] = 1  # 27 behind and above
+    folder = tmp_path_factory.mktemp("strokes")
+    made = {}
+    for name, array in (("LPS", mask), ("LAS", mask[:, ::-1])):
+        image = SimpleITK.GetImageFromArray(np.ascontiguousarray(array))
+        origin = list(known.origin_mm)
+        if name == "LAS":
+            origin[1] += mask.shape[1] - 1
+            image.SetDirection((1, 0, 0, 0, -1, 0, 0, 0, 1))
+        image.SetOrigin(origin)
+        (folder / name).mkdir()
+        SimpleITK.WriteImage(image, str(folder / name / "001.nii.gz"))
+        strokes = population.load_strokes(folder / name)
+        made[name] = population.add_to(head, replace(known, people=[], strokes=strokes))
+    flipped = replace(known, people=[], strokes=strokes)
+    made["mirrored"] = population.add_to(head, flipped, mirrored=[True])
+    return made
+
+
+def test_infarcts_keep_place_and_size(stricken: dict[str, Head], mapped: Head) -> None:
+    one = stricken["LPS"]
+    assert one.shapes is None
+    assert one.strokes is not None
+    # Both blocks are of one person, and chosen together; the head is 1 / 1.1 as large.
+    assert one.strokes.lesion_ml == pytest.approx([1.227 / 1.1**3], rel=0.3)
+    places = infarct(one)
+    low = places[places[:, 0] < one.shape[0] / 2 + 6]
+    centre = np.array(one.shape) / 2
+    np.testing.assert_allclose(low.mean(0) - centre, np.array([-0.5, -8.5, 12.5]) / 1.1, atol=1.6)
+    assert (places[:, 0] > one.shape[0] / 2 + 5).any()
+    np.testing.assert_array_equal(one.maps, mapped.maps)  # as without infarcts
+
+
+def test_infarcts_lie_the_same_however_they_are_stored(stricken: dict[str, Head]) -> None:
+    np.testing.assert_array_equal(infarct(stricken["LAS"]), infarct(stricken["LPS"]))
+
+
+def test_mirrored_infarcts_lie_on_the_other_side(stricken: dict[str, Head]) -> None:
+    middle = (stricken["LPS"].shape[2] - 1) / 2
+    one, other = (infarct(stricken[name]).mean(0) - (0, 0, middle) for name in ("LPS", "mirrored"))
+    np.testing.assert_allclose(one * (1, 1, -1), other, atol=1.5)
+
+
+def test_heads_with_infarcts_are_read_as_they_were(
+    tmp_path: Path, stricken: dict[str, Head], mapped: Head
+) -> None:
+    both = replace(mapped, strokes=stricken["LPS"].strokes)
+    heads.write_head(tmp_path / "a.npz", both)
+    (again,) = heads.load_heads(tmp_path)
+    for kind in ("shapes", "strokes"):
+        for name, value in vars(getattr(both, kind)).items():
+            np.testing.assert_array_equal(getattr(getattr(again, kind), name), value)
+    heads.write_head(tmp_path / "a.npz", mapped)
+    assert heads.load_heads(tmp_path)[0].strokes is None
+
+
+def test_a_folder_without_infarcts(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match="infarct masks"):
+        population.load_strokes(tmp_path)
+
+
 # Prepared heads ---------------------------------------------------------------------------------
 
 

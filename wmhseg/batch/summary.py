@@ -174,7 +174,7 @@ def _stored_rows(path: Path) -> Iterator[Row]:
                 _whole(row.get("exit_code")),
                 row.get("error", ""),
             )
-            texts = {name: row.get(name, "").removeprefix(_NONE) for name in _TEXTS}
+            texts: dict[str, Any] = {name: row.get(name, "").removeprefix(_NONE) for name in _TEXTS}
             yield replace(read, others=_others(row), **texts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from wmhseg.cli.console import console_of, print_json
 from wmhseg.cli.parser import Parser, add_general, examples, positive, whole
 
 if TYPE_CHECKING:
-    from wmhseg.weights.preset import Member
+    from wmhseg.weights.known import KnownModel
+    from wmhseg.weights.preset import Member, Preset
     from wmhseg.weights.store import Model
 
 
@@ -52,29 +54,58 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _models(arguments: argparse.Namespace) -> int:
-    from wmhseg.weights import store
+    from wmhseg.weights import known, store
 
-    rows = []
+    rows: list[dict[str, str]] = []
     broken = []
     for folder in store.installed():
         try:
             rows.append(_describe(store.find(folder.name)))
         except errors.WmhsegError as error:
             broken.append((folder.name, str(error)))
+    held = {folder.name for folder in store.installed()}
+    missing = [_missing(model) for model in known.KNOWN if model.name not in held]
     if arguments.json:
-        print_json(rows)
-    elif not rows:
-        print("No model is installed.")
+        print_json([*rows, *missing])
     else:
+        if not rows:
+            print("No model is installed.")
         for row in rows:
-            default = "  (default)" if row["name"] == store.DEFAULT_MODEL else ""
-            print(f"{row['name']}{default}")
-            for key in list(row)[1:]:
-                print(f"    {key:<14}{row[key]}")
+            _print(row, "  (default)" * (row["name"] == store.DEFAULT_MODEL))
+        for row in missing:
+            _print(row, "  (not installed)")
     console = console_of(arguments)
     for name, message in broken:
         console.warn(f"model {name} is broken: {message}")
     return errors.PresetError.exit_code if broken else errors.EXIT_OK
+
+
+def _print(row: Mapping[str, str], remark: str) -> None:
+    print(f"{row['name']}{remark}")
+    for key in list(row)[1:]:
+        print(f"    {key:<14}{row[key]}")
+
+
+def _missing(model: KnownModel) -> dict[str, str]:
+    """What is said of a model that is known and not installed; it has no folder."""
+    from wmhseg.weights import known
+    from wmhseg.weights.inputs import WMH
+
+    return {
+        "name": model.name,
+        "what": model.what,
+        "marks": ", ".join((WMH, *model.others)),
+        "size": f"about {model.size_mb} MB",
+        "where": known.WHERE,
+    }
+
+
+def _inputs(preset: Preset) -> str:
+    """What a model has to be given, and what it finds out itself."""
+    scans = "FLAIR and T1" if preset.takes_t1 else "FLAIR"
+    if preset.takes_t1 and preset.works_without_t1:
+        scans += ", or FLAIR alone"
+    return scans + "; finds where in the brain voxels lie" * preset.takes_location
 
 
 def _describe(model: Model) -> dict[str, str]:
@@ -82,14 +113,12 @@ def _describe(model: Model) -> dict[str, str]:
 
     preset = model.preset
     networks = sorted(_network(m) for m in preset.members)
-    scans = "FLAIR and T1" if preset.takes_t1 else "FLAIR"
     return {
         "name": preset.name,
         "what": preset.description,
         "members": ", ".join(f"{networks.count(one)} x {one}" for one in dict.fromkeys(networks)),
-        "input": f"{scans}, or FLAIR alone"
-        if preset.takes_t1 and preset.works_without_t1
-        else scans,
+        "input": _inputs(preset),
+        "marks": ", ".join(preset.marked),
         "preset": methods.method_name(preset),
         "trained on": preset.training_data,
         "licence": preset.licence,

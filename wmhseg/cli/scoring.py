@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,12 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         "--reference", metavar="NIFTI", help="mask made by a person: 1 is WMH, 2 is left out"
     )
     one.add_argument("--result", metavar="NIFTI", help="mask to score")
+    one.add_argument(
+        "--stroke",
+        metavar="NIFTI",
+        help="mask of stroke to score, label 2 of the reference (default: result_stroke.nii.gz "
+        "beside a result.nii.gz)",
+    )
     many = parser.add_argument_group("a folder of results")
     many.add_argument("--data", metavar="DIR", help="cases with reference masks, wmh.nii.gz")
     many.add_argument("--results", metavar="DIR", help="masks to score")
@@ -91,7 +97,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     many = [arguments.data, arguments.results]
     if all(one) and not any([*many, arguments.output, arguments.dry_run]):
         return _evaluate_one(Path(one[0]), Path(one[1]), arguments)
-    if all(many) and not any(one):
+    if all(many) and not any([*one, arguments.stroke]):
         return _evaluate_folder(Path(many[0]), Path(many[1]), arguments)
     raise errors.UsageError(
         "Either --reference and --result, or --data and --results (with --output, --dry-run), were "
@@ -101,26 +107,32 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) -> int:
-    from wmhseg.scoring import markdown, official, summary
-    from wmhseg.scoring.score import Scoring, score_masks
-    from wmhseg.scoring.table import COUNTS
+    from wmhseg.datasets.results import others_beside
+    from wmhseg.scoring import official
+    from wmhseg.scoring.score import Scoring, score_masks, score_others
 
     console = console_of(arguments)
     scoring = Scoring(script=Path(arguments.official) if arguments.official else None)
-    values, notes = score_masks(reference, result, as_arrays=scoring.script is not None)
-    for note in notes:
+    as_arrays = scoring.script is not None
+    values, notes = score_masks(reference, result, as_arrays=as_arrays)
+    given = {"stroke": Path(arguments.stroke)} if arguments.stroke else others_beside(result)
+    others, more = score_others(reference, given, as_arrays=as_arrays)
+    for note in notes + more:
         console.warn(note)
     theirs = None
     if scoring.script is not None:
         theirs = official.run(scoring.script, reference, result)
         official.check(result.name, values, theirs, " ".join(notes))
     if arguments.json:
-        own = {"metrics": values, "notes": list(notes)}
+        own = {"metrics": values, "notes": list(notes + more)} | (
+            {"others": others} if given else {}
+        )
         print_json(own | ({"official": dict(theirs.values)} if theirs else {}))
     else:
-        for name, value in values.items():
-            shown = f"{value:.0f}" if name in COUNTS else markdown.number(value)
-            print(f"{summary.LABELS.get(name, name.replace('_', ' ')):<24}{shown}")
+        _print_values(values)
+        for label, figures in others.items():
+            print(label)
+            _print_values(figures)
         if theirs is not None:
             verdict = "stopped: " + theirs.stopped if theirs.stopped else "same five numbers"
             print(f"{'official script':<24}{verdict}")
@@ -131,6 +143,16 @@ def _evaluate_one(reference: Path, result: Path, arguments: argparse.Namespace) 
             advice="Metrics that are undefined without one are nan.",
         )
     return errors.EXIT_OK
+
+
+def _print_values(values: Mapping[str, float]) -> None:
+    """A line for each metric of a mask."""
+    from wmhseg.scoring import markdown, summary
+    from wmhseg.scoring.table import COUNTS
+
+    for name, value in values.items():
+        shown = f"{value:.0f}" if name in COUNTS else markdown.number(value)
+        print(f"{summary.LABELS.get(name, name.replace('_', ' ')):<24}{shown}")
 
 
 def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -> int:
@@ -153,7 +175,8 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     matched, unmatched = pair_results(cases, results, console.warn)
     _tell_unmatched(console, unmatched)
     if arguments.dry_run:
-        print_found([_found(pair) for pair in matched], as_json=arguments.json)
+        labels = list(dict.fromkeys(label for pair in matched for label in pair.others))
+        print_found([_found(pair, labels) for pair in matched], as_json=arguments.json)
         return errors.EXIT_OK
     output = Path(arguments.output) if arguments.output else results / "evaluation"
     files.check_writable(output)
@@ -173,8 +196,8 @@ def _evaluate_folder(data: Path, results: Path, arguments: argparse.Namespace) -
     return errors.EXIT_OK
 
 
-def _found(pair: Pair) -> Row:
-    """What would be scored against what."""
+def _found(pair: Pair, labels: Sequence[str]) -> Row:
+    """What would be scored against what, with a column for each other label that is there."""
     from wmhseg.datasets.results import why_not
 
     case = pair.case
@@ -184,6 +207,7 @@ def _found(pair: Pair) -> Row:
         "t1": case.t1,
         "mask": case.reference,
         "result": pair.result,
+        **{label: pair.others.get(label) for label in labels},
         "why_not": why_not(pair),
     }
 
@@ -214,13 +238,16 @@ def _print_overview(overview: Overview, output: Path) -> None:
     print(study.heading)
     print(ROLES[study.role])
     print(f"{len(study.scored)} of {len(study.scores)} cases scored")
-    for metric in CHALLENGE:
-        s = overview.groups["all"]["all"][metric]
-        print(
-            f"{LABELS[metric]:<16}{number(s.mean):>8}  (95 % {number(s.mean_low)} to "
-            f"{number(s.mean_high)}; median {number(s.median)}, SD {number(s.sd)}, n = {s.n}, "
-            f"NaN {s.n_nan})"
-        )
+    for label, figures in {"": overview.groups["all"]["all"], **overview.others}.items():
+        if label:
+            print(label)
+        for metric in CHALLENGE:
+            s = figures[metric]
+            print(
+                f"{LABELS[metric]:<16}{number(s.mean):>8}  (95 % {number(s.mean_low)} to "
+                f"{number(s.mean_high)}; median {number(s.median)}, SD {number(s.sd)}, "
+                f"n = {s.n}, NaN {s.n_nan})"
+            )
     print(f"written         {output}")
 
 

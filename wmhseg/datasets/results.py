@@ -2,21 +2,27 @@
 
 A result is looked for by the case's name, wherever it lies below the folder of results:
 ``<id>/result.nii.gz``, ``<id>.nii.gz``, or a name as of a BIDS-like reference. The result of a
-single case may stand as ``result.nii.gz`` right in the folder. ".nii" will do.
+single case may stand as ``result.nii.gz`` right in the folder. ".nii" will do. Masks of other
+labels lie beside it: ``result_stroke.nii.gz`` or ``stroke.nii.gz``, ``<id>_stroke.nii.gz``.
 """
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wmhseg.datasets.bids import mask_owner
 from wmhseg.datasets.cases import Case, Problem, ProblemKind
 from wmhseg.datasets.contents import not_there
 from wmhseg.datasets.folders import Warn, files_below, stem_of, warned
+
+OTHERS: Mapping[str, int] = {"stroke": 2}
+"""Labels besides WMH that results may have -> the reference's label that they are to find."""
+
+_ENDINGS = (".nii.gz", ".nii")
 
 
 @dataclass(frozen=True)
@@ -27,11 +33,13 @@ class Pair:
         case: The case.
         result: The result's mask, None if the problem says why there is none.
         problem: Why the pair cannot be scored, None if it can.
+        others: Label besides WMH -> the result's mask of it, where there is one.
     """
 
     case: Case
     result: Path | None
     problem: Problem | None = None
+    others: Mapping[str, Path] = field(default_factory=dict)
 
 
 def pair_results(
@@ -67,7 +75,28 @@ def pair_results(
             candidates[named if named in known else stem].append(path)
         elif named:
             unmatched.append(path)
-    return [_pair(case, candidates[case.name], results) for case in cases], unmatched
+    pairs = [_pair(case, candidates[case.name], results) for case in cases]
+    used = {path for pair in pairs for path in pair.others.values()}
+    return pairs, [path for path in unmatched if path not in used]
+
+
+def others_beside(result: Path) -> dict[str, Path]:
+    """The masks of other labels that belong to a result, by their names.
+
+    Args:
+        result: Its mask of WMH.
+
+    Returns:
+        Label -> file. Of two names that would do, the longer one counts.
+    """
+    stem, found = stem_of(result), {}
+    for label in OTHERS:
+        names = [f"{stem}_{label}", *([label] if stem == "result" else [])]
+        paths = (result.with_name(name + ending) for name in names for ending in _ENDINGS)
+        there = next((path for path in paths if path.is_file()), None)
+        if there is not None:
+            found[label] = there
+    return found
 
 
 def why_not(pair: Pair) -> str:
@@ -86,4 +115,4 @@ def _pair(case: Case, candidates: list[Path], results: Path) -> Pair:
     if len(candidates) > 1:
         detail = " and ".join(str(path) for path in candidates)
         return Pair(case, None, Problem(ProblemKind.SEVERAL_RESULTS, detail))
-    return Pair(case, candidates[0])
+    return Pair(case, candidates[0], others=others_beside(candidates[0]))

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from wmhseg.datasets.results import OTHERS
 from wmhseg.scoring.statistics import Summary
 from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES, SIZE_CLASSES, Overview, Study
 
@@ -36,7 +37,13 @@ def to_markdown(overview: Overview, pictures: Sequence[str] = ()) -> str:
         if kind in overview.groups:
             lines += [f"## By {kind}", "", "Mean (n cases with a value).", ""]
             lines += group_table(kind.capitalize(), overview.groups[kind])
-    lines += _volume_lines(overview) + _size_lines(overview) + _trouble_lines(study)
+    lines += _volume_lines(overview) + _size_lines(overview)
+    for label, metrics in overview.others.items():
+        cases = sum(label in score.others for score in study.scored)
+        lines += [f"## {label.capitalize()}", ""]
+        lines += [f"Label {OTHERS[label]} of the reference, in the {cases} cases that have it.", ""]
+        lines += _main_table(metrics)
+    lines += _trouble_lines(study)
     lines += [f"![{Path(name).stem.replace('_', ' ')}]({name})\n" for name in pictures]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -68,6 +68,19 @@ def value_notes(reference: npt.ArrayLike, result: npt.ArrayLike) -> tuple[str, .
     return tuple(notes)
 
 
+def of_label(reference: npt.ArrayLike, label: int) -> Mask:
+    """Where a reference has a label, whatever its type, as a mask that ``binarise`` takes as it is.
+
+    Args:
+        reference: Volume (slice, row, column) of labels.
+        label: Such as 2, other pathology.
+    """
+    labels = np.asarray(reference)
+    if labels.dtype == np.bool_ or np.issubdtype(labels.dtype, np.integer):
+        return np.asarray(labels == label)
+    return np.asarray((labels >= label - 0.5) & (labels <= label + 0.5))
+
+
 def binarise(reference: npt.ArrayLike, result: npt.ArrayLike) -> tuple[Mask, Mask]:
     """Read label volumes as the two masks that every metric compares.
 

@@ -12,7 +12,7 @@ import signal
 import time
 import warnings
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from wmhseg import geometry, processors
 from wmhseg.datasets.cases import Case, Problem, ProblemKind
-from wmhseg.datasets.results import Pair
+from wmhseg.datasets.results import OTHERS, Pair
 from wmhseg.errors import (
     CasesFailedError,
     GridMismatchError,
@@ -35,7 +35,7 @@ from wmhseg.io import checksums, images, stamps
 from wmhseg.io.progress import Progress
 from wmhseg.preparation import sizes
 from wmhseg.scoring import metrics, official
-from wmhseg.scoring.masks import MaskWarning
+from wmhseg.scoring.masks import MaskWarning, of_label
 from wmhseg.scoring.table import VALUES, Score, read_table, write_table
 from wmhseg.version import __version__
 
@@ -99,7 +99,9 @@ def score_pairs(
     scores: list[Score | None] = []
     tasks = []
     for index, pair in enumerate(pairs):
-        fingerprint = stamps.fingerprint(salt, pair.case.reference, pair.result)
+        fingerprint = stamps.fingerprint(
+            salt, pair.case.reference, pair.result, *pair.others.values()
+        )
         known = earlier.get(pair.case.name)
         if pair.problem is not None:
             scores.append(_score_of(pair.case, problem=pair.problem))
@@ -185,6 +187,7 @@ def _moved(score: Score, case: Case) -> Score:
         notes=score.notes,
         official=score.official,
         fingerprint=score.fingerprint,
+        others=score.others,
     )
 
 
@@ -192,17 +195,23 @@ def _moved(score: Score, case: Case) -> Score:
 
 
 def score_masks(
-    reference: Path, result: Path, *, flair: Path | None = None, as_arrays: bool = False
+    reference: Path,
+    result: Path,
+    *,
+    flair: Path | None = None,
+    as_arrays: bool = False,
+    label: int = 1,
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     """Score one result.
 
     Args:
-        reference: Mask of labels 0, 1 (WMH) and 2 (left out), NIfTI.
+        reference: Mask of labels 0, 1 (WMH) and 2 (other pathology, left out of WMH), NIfTI.
         result: Mask or probability map whose voxels lie where the reference's do, in any order of
             axes, NIfTI.
         flair: The scan of both, which tells the one of two that lies elsewhere; None if unknown.
         as_arrays: Whether voxels are paired as they are stored, wherever they lie, as the
             challenge's organisers do.
+        label: The reference's label that the result is to find. Only of WMH is another left out.
 
     Returns:
         The metrics by name (``VALUES``), and notes on unusual values and geometry.
@@ -241,8 +250,48 @@ def score_masks(
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MaskWarning)  # they are in the notes
-        values = metrics.evaluate(labels, mask, grid.spacing_mm)
+        target = labels if label == 1 else of_label(labels, label)
+        values = metrics.evaluate(target, mask, grid.spacing_mm)
     return {name: float(getattr(values, name)) for name in VALUES}, values.notes + geometry_notes
+
+
+def score_others(
+    reference: Path,
+    others: Mapping[str, Path],
+    *,
+    flair: Path | None = None,
+    as_arrays: bool = False,
+) -> tuple[dict[str, dict[str, float]], tuple[str, ...]]:
+    """Score the masks of labels besides WMH; what keeps one from that is a note.
+
+    Args:
+        reference: See ``score_masks``.
+        others: Label of ``results.OTHERS`` -> the result's mask of it.
+        flair: See ``score_masks``.
+        as_arrays: See ``score_masks``.
+
+    Returns:
+        Label -> metrics by name, of those that the reference has; and notes.
+    """
+    figures, told = {}, []
+    for name, path in others.items():
+        label = OTHERS[name]
+        try:
+            values, notes = score_masks(
+                reference, path, flair=flair, as_arrays=as_arrays, label=label
+            )
+        except InputError as error:
+            told.append(f"{name} was not scored: {error}")
+            continue
+        if values["reference_lesions"]:
+            figures[name] = values
+            told += [f"{name}: {note}" for note in notes]
+        else:
+            told.append(
+                f"The result marks {values['result_ml']:.2f} ml of {name}, and the reference has "
+                f"no voxel of label {label}: there is no figure for it."
+            )
+    return figures, tuple(told)
 
 
 def _culprit(reference: Grid, result: Grid, flair: Path | None) -> str:
@@ -278,26 +327,26 @@ def _score(task: _ScoringTask) -> Score:
     case, result = task.pair.case, task.pair.result
     if case.reference is None or result is None:
         raise UsageError("A pair of reference and result was expected", received=case.name)
+    as_arrays = case.in_challenge_layout or task.script is not None
     try:
-        values, notes = score_masks(
-            case.reference,
-            result,
-            flair=case.flair,
-            as_arrays=case.in_challenge_layout or task.script is not None,
-        )
+        values, notes = score_masks(case.reference, result, flair=case.flair, as_arrays=as_arrays)
     except GridMismatchError as error:
         kind = ProblemKind.SIZES if error.received.startswith("sizes") else ProblemKind.PLACES
         return _score_of(case, problem=Problem(kind, str(error)))
     except InputError as error:
         return _score_of(case, problem=Problem(ProblemKind.UNREADABLE, str(error)))
+    others, more = score_others(
+        case.reference, task.pair.others, flair=case.flair, as_arrays=as_arrays
+    )
     empty = values["reference_lesions"] == 0
     return _score_of(
         case,
         values=values,
         problem=Problem(ProblemKind.EMPTY_REFERENCE, "no voxel of label 1") if empty else None,
-        notes=notes,
+        notes=notes + more,
         official=official.run(task.script, case.reference, result) if task.script else None,
         fingerprint=task.fingerprint,
+        others=others,
     )
 
 

@@ -103,12 +103,14 @@ class Overview:
         groups: Kind ("all", "site", "scanner") -> name -> metric -> figures.
         volumes: Agreement of the volumes, None with fewer than two cases.
         sizes: Recall by size of lesion.
+        others: Label besides WMH -> metric -> figures of the cases that have it.
     """
 
     study: Study
     groups: Mapping[str, Mapping[str, Mapping[str, Summary]]]
     volumes: BlandAltman | None
     sizes: tuple[SizeClass, ...] = field(default=())
+    others: Mapping[str, Mapping[str, Summary]] = field(default_factory=dict)
 
 
 def challenge_summary(scores: Iterable[Score]) -> dict[str, Summary]:
@@ -152,7 +154,12 @@ def overview(study: Study, bootstrap: Bootstrap | None = None) -> Overview:
         if {"reference_ml", "result_ml"} <= s.values.keys()
     ]
     agreement = bland_altman(*zip(*volumes, strict=True)) if len(volumes) > 1 else None
-    return Overview(study, groups, agreement, size_classes(scored))
+    labels = list(dict.fromkeys(label for score in scored for label in score.others))
+    others = {
+        label: _figures([s.others[label] for s in scored if label in s.others], names, bootstrap)
+        for label in labels
+    }
+    return Overview(study, groups, agreement, size_classes(scored), others)
 
 
 def size_classes(scores: Sequence[Score]) -> tuple[SizeClass, ...]:
@@ -199,9 +206,13 @@ def _by(scores: Sequence[Score], key: str) -> dict[str, list[Score]]:
 def _summaries(
     scores: Sequence[Score], names: Sequence[str], bootstrap: Bootstrap | None
 ) -> dict[str, Summary]:
+    return _figures([s.values for s in scores if s.scored], names, bootstrap)
+
+
+def _figures(
+    cases: Sequence[Mapping[str, float]], names: Sequence[str], bootstrap: Bootstrap | None
+) -> dict[str, Summary]:
     return {
-        name: statistics.summarise(
-            [s.values.get(name, math.nan) for s in scores if s.scored], bootstrap
-        )
+        name: statistics.summarise([values.get(name, math.nan) for values in cases], bootstrap)
         for name in names
     }

@@ -66,6 +66,10 @@ def to_json(overview: Overview) -> str:
         },
         "bland_altman": asdict(overview.volumes) if overview.volumes else None,
         "recall_by_lesion_size": [asdict(size) for size in overview.sizes],
+        "others": {
+            label: {metric: asdict(summary) for metric, summary in metrics.items()}
+            for label, metrics in overview.others.items()
+        },
         "versions": {"wmhseg": __version__},
     }
     return records.json_text(content)

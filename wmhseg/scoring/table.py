@@ -14,6 +14,7 @@ import numpy as np
 
 from wmhseg.datasets import tables
 from wmhseg.datasets.cases import Problem, ProblemKind
+from wmhseg.datasets.results import OTHERS
 from wmhseg.datasets.tables import Table
 from wmhseg.errors import TableError
 from wmhseg.io import files
@@ -30,6 +31,8 @@ _PLACE = ("case", "split", "site", "scanner")
 _OFFICIAL = tuple(f"official_{name}" for name in PRINTED)
 _STOPPED = "official_stopped"
 _COLUMNS = (*_PLACE, "problem", *VALUES, *_OFFICIAL, _STOPPED, "notes", "detail", "fingerprint")
+# Behind these, where a result has another label: column -> its metric.
+_OF_OTHERS = {label: {f"{label}_{name}": name for name in VALUES} for label in OTHERS}
 _REQUIRED = ("case", *PRINTED)
 _BETWEEN_NOTES = " | "
 _MAX_BYTES = 1 << 26
@@ -50,6 +53,7 @@ class Score:
         notes: How unusual values were read, why a metric is NaN, whether the geometry differs.
         official: What the organisers' script said, None if it was not run.
         fingerprint: Changes with everything that the values depend on.
+        others: Label besides WMH that result and reference have -> its metrics by name.
     """
 
     case: str
@@ -61,6 +65,7 @@ class Score:
     notes: tuple[str, ...] = ()
     official: Official | None = None
     fingerprint: str = ""
+    others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def scored(self) -> bool:
@@ -102,12 +107,24 @@ def to_text(scores: Iterable[Score], delimiter: str = ",") -> str:
     Returns:
         The text, with a line of names first.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, delimiter=delimiter, lineterminator="\n")
+    text, scores = io.StringIO(), list(scores)
+    more = [
+        column
+        for label, columns in _OF_OTHERS.items()
+        if any(label in score.others for score in scores)
+        for column in columns
+    ]
+    columns = [*_COLUMNS, *more]
+    writer = csv.DictWriter(text, columns, delimiter=delimiter, lineterminator="\n")
     writer.writeheader()
     for score in scores:
         row = {name: getattr(score, name) for name in (*_PLACE, "fingerprint")}
         row |= {name: _number_text(name, value) for name, value in score.values.items()}
+        for label, values in score.others.items():
+            row |= {
+                column: _number_text(name, values[name])
+                for column, name in _OF_OTHERS[label].items()
+            }
         if score.official is not None:
             named = score.official.values.items()
             row |= {f"official_{name}": _number_text(name, value) for name, value in named}
@@ -153,7 +170,7 @@ def from_text(text: str, name: str) -> list[Score]:
 
 
 def _scores(table: Table) -> list[Score]:
-    columns = table.named(*_COLUMNS)
+    columns = table.named(*_COLUMNS, *(c for columns in _OF_OTHERS.values() for c in columns))
     missing = [column for column in _REQUIRED if column not in columns]
     if missing:
         raise TableError(
@@ -207,4 +224,9 @@ def _parsed(where: str, row: Mapping[str, str]) -> Score:
         problem=Problem(ProblemKind(kind), row.get("detail", "")) if kind else None,
         notes=tuple(note for note in row.get("notes", "").split(_BETWEEN_NOTES) if note),
         official=Official(values, stopped) if values or stopped else None,
+        others={
+            label: {name: number(column) for column, name in columns.items() if column in row}
+            for label, columns in _OF_OTHERS.items()
+            if any(row.get(column) for column in columns)
+        },
     )

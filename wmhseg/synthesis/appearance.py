@@ -122,12 +122,12 @@ def _ideal(
     flair = _abnormal(flair, contrast.flair, lesions, texture, brighter=True)
     t1 = _abnormal(t1, contrast.t1, lesions, texture, brighter=False)
     if strokes is not None:
-        flair = _infarcted(flair, contrast.flair, strokes, strokes.flair)
-        t1 = _infarcted(t1, contrast.t1, strokes, strokes.t1)
+        flair = infarcted(flair, contrast.flair, strokes, strokes.flair)
+        t1 = infarcted(t1, contrast.t1, strokes, strokes.t1)
     return flair, t1
 
 
-def _infarcted(image: Array, channel: Channel, strokes: Strokes, change: Array) -> Array:
+def infarcted(image: Array, channel: Channel, strokes: Strokes, change: Array) -> Array:
     """Puts infarcts in: swollen tissue in sulci, then the change of all tissue, then cavities."""
     cortex = float(channel.mean[INDEX["cortex"]])
     image = image + strokes.swollen * (cortex - image)

@@ -229,10 +229,19 @@ def load_heads(folder: Path, progress: Progress | None = None) -> list[Head]:
     """
     loaded, paths = [], head_files(folder)
     for path in paths:
-        loaded.append(read_head(path) if path.suffix == ".npz" else load_head(read_labels(path)))
+        loaded.append(load_file(path))
         if progress is not None:
             progress(len(loaded), len(paths))
     return loaded
+
+
+def load_file(path: Path) -> Head:
+    """Loads one of the files that ``head_files`` names.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    return read_head(path) if path.suffix == ".npz" else load_head(read_labels(path))
 
 
 def head_files(folder: Path) -> list[Path]:

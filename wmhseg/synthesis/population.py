@@ -117,17 +117,26 @@ def load_population(
             people.append(person(mask > 0, where))
     probability: Float = (wmh * WMH_PROBABILITY).astype(np.float32)
     anatomy: Float = (white - ventricles).astype(np.float32)
-    infarcts = [] if strokes is None else [_infarcts(path) for path in _stroke_files(strokes)]
+    infarcts = [] if strokes is None else load_strokes(strokes)
     return Population(anatomy, probability, grid.origin_mm, people, infarcts)
 
 
-def _stroke_files(folder: Path) -> list[Path]:
+def load_strokes(folder: Path) -> list[PersonLesions]:
+    """Reads masks of infarcts.
+
+    Args:
+        folder: One mask (``.nii.gz``) a person, in MNI space at 1 mm, in any orientation.
+
+    Raises:
+        MissingFileError: If it holds none.
+        InputError: If one cannot be read.
+    """
     paths = sorted(folder.glob("*.nii.gz"))
     if not paths:
         raise MissingFileError(
             "A folder of infarct masks in MNI space (*.nii.gz) was expected", received=folder
         )
-    return paths
+    return [_infarcts(path) for path in paths]
 
 
 def _infarcts(path: Path) -> PersonLesions:

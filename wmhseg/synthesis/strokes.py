@@ -144,8 +144,8 @@ def _shape(rng: np.random.Generator, site: _Site, recipe: Recipe) -> Array:
     if anatomy.head.strokes is not None and real < recipe.stroke_shapes:
         inside = shapes.real_infarct(rng, anatomy)
     else:
-        number = int(np.searchsorted(np.cumsum([share for share, _ in _GROWN]), kind, "right"))
-        inside = _GROWN[min(number, len(_GROWN) - 1)][1](rng, site)
+        number = int(np.searchsorted(np.cumsum([share for share, _ in GROWN]), kind, "right"))
+        inside = GROWN[min(number, len(GROWN) - 1)][1](rng, site)
     wave = between(rng, 0.0, 0.5) * anatomy.noise(between(rng, 3, 7))
     wander = between(rng, 0.0, 1.3) * anatomy.noise(between(rng, 8, 25))
     return xp.where(inside > -FAR_MM, inside + wave + wander, -2 * FAR_MM)
@@ -181,7 +181,7 @@ def _cone(
     return (axis_mm * float(np.tan(half)) + blunt - across) * float(np.cos(half))
 
 
-def _supplied(
+def supplied(
     rng: np.random.Generator, where: tuple[Array, Array, Array], target: npt.NDArray[np.float64]
 ) -> Array:
     """Distances in mm to the border of the artery's territory that a place lies in.
@@ -228,7 +228,7 @@ def _fan(
     inside = _cone(rng, where, target, apex, between(rng, *half_deg))
     inside = xp.minimum(inside, _hemisphere(where, target))
     if within:
-        inside = xp.minimum(inside, _supplied(rng, where, target))
+        inside = xp.minimum(inside, supplied(rng, where, target))
     if rng.random() < 0.5:  # what perforating arteries supply is spared
         inside = xp.where(is_any(site.anatomy.tissue, DEEP_GREY), -FAR_MM, inside)
     brain = ~is_any(site.anatomy.tissue, (*CEREBELLUM, "brainstem"))
@@ -311,7 +311,7 @@ def _shower(rng: np.random.Generator, site: _Site) -> Array:
     return _painted(rng, site, _SPOT, thin.places(near & outer), (0.5, 8.0))
 
 
-_GROWN: tuple[tuple[float, Callable[[np.random.Generator, _Site], Array]], ...] = (
+GROWN: tuple[tuple[float, Callable[[np.random.Generator, _Site], Array]], ...] = (
     (0.24, _wedge),
     (0.15, _territory),
     (0.15, _ribbon),

@@ -204,7 +204,7 @@ def _synthetic_uresnet() -> Plan:
     Infarcts hold more voxels than WMH, so that their weight is the smaller one here.
     """
     method, plan = METHODS["synthetic-uresnet"], PLANS["synthetic"]
-    run = Run("0", "uresnet", seed=371, steps=1500, batch=128, rate=1e-3, final_rate=0.0)
+    run = Run("0", "uresnet", seed=371, steps=1100, batch=128, rate=1e-3, final_rate=0.0)
     recipe = Recipe(pixel_mm=(0.95, 1.05), stroke=0.35)
     return replace(
         plan,

@@ -22,7 +22,7 @@ from wmhseg.training.model_folder import Facts
 from wmhseg.training.plan import Plan, Run
 from wmhseg.training.validation import ValidationCases
 from wmhseg.version import __version__
-from wmhseg.weights import store, tensor_files
+from wmhseg.weights import store, tensor_files, vgg16
 from wmhseg.weights.inputs import Input
 from wmhseg.weights.store import Model
 
@@ -189,6 +189,8 @@ def _start(session: Session, run: Run) -> Start | None:
         return None
     earlier = [other for other in session.plan.runs if other.name == run.start_from]
     path = _weights_of(session.output, earlier[0]) if earlier else Path(run.start_from)
+    if path.suffix.lower() in vgg16.ENDINGS:
+        return Start(path.name, vgg16.read(path), None)
     inputs = session.plan.network_inputs if earlier else inputs_beside(path)
     return Start(path.name, tensor_files.read_tensors(path), inputs)
 

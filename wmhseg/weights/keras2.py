@@ -67,7 +67,7 @@ _CHILD_CPU_SECONDS = 1  # for the contents alone, which take some milliseconds
 _CHILD_BYTES = 2 * 2**30  # of address space, of which Python, numpy and h5py take about 0.3
 _CHILD_CODE = (
     "import sys; sys.path.insert(0, sys.argv[1]);"
-    "from wmhseg.weights import keras2; keras2.print_contents(sys.argv[2])"
+    "from wmhseg.weights import keras2; keras2.print_contents(sys.argv[2], sys.argv[3] == '1')"
 )
 
 
@@ -91,16 +91,26 @@ def read(path: Path, expected: Sequence[tuple[str, Shape]]) -> dict[str, NDArray
         WeightsError: If it is not HDF5, is damaged, or does not hold what the network needs; the
             first layer that differs is named.
     """
+    entries = _match(table(path), expected, path)
+    return {name: load(entries[name], name, path) for name, _ in expected}
+
+
+def table(path: Path, *, keras1: bool = False) -> Contents:
+    """Returns ``contents(path)``, made where nothing in the file can do harm.
+
+    Raises:
+        WmhsegError: As ``read`` does.
+    """
     _check_readable(path)
-    entries = _match(_contents_from_child(path), expected, path)
-    return {name: _load(entries[name], name, path) for name, _ in expected}
+    return _contents_from_child(path, keras1)
 
 
-def contents(path: Path) -> Contents:
+def contents(path: Path, keras1: bool = False) -> Contents:
     """Returns the table of contents of a Keras-2 HDF5 file, in this process.
 
     Args:
         path: The file.
+        keras1: Whether files of Keras 1 are welcome.
 
     Returns:
         For each layer with weights, in the order of the file: its name, and the last part of
@@ -111,14 +121,14 @@ def contents(path: Path) -> Contents:
     """
     try:
         with _h5py().File(path, mode="r", locking=False) as file:
-            return _layers(_weights_group(file, path), path)
+            return _layers(_weights_group(file, path, keras1), path)
     except WeightsError:
         raise
     except Exception as error:  # h5py raises nearly every class of error for a damaged file
         raise _damaged(path, error) from error
 
 
-def print_contents(name: str) -> None:
+def print_contents(name: str, keras1: bool = False) -> None:
     """Prints the contents of the file ``name`` as JSON: what the child process does."""
     _h5py()  # before memory is limited: a library that cannot be loaded is another matter
     with contextlib.suppress(ImportError):  # no such limits on Windows
@@ -128,18 +138,18 @@ def print_contents(name: str) -> None:
         # Not a limit of the system, which counts in whole seconds and from the beginning.
         signal.setitimer(signal.ITIMER_PROF, _CHILD_CPU_SECONDS)
     try:
-        answer: dict[str, Any] = {"layers": contents(Path(name))}
+        answer: dict[str, Any] = {"layers": contents(Path(name), keras1)}
     except WeightsError as error:
         answer = {"error": [error.expected, error.received, error.advice]}
     print(json.dumps(answer))
 
 
-def _contents_from_child(path: Path) -> Contents:
+def _contents_from_child(path: Path, keras1: bool = False) -> Contents:
     """Returns ``contents(path)`` made by a child process that may hang, crash or starve."""
     root = str(Path(__file__).resolve().parents[2])
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", _CHILD_CODE, root, os.fspath(path)],
+            [sys.executable, "-P", "-c", _CHILD_CODE, root, os.fspath(path), str(int(keras1))],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_CHILD_SECONDS,
@@ -237,8 +247,17 @@ def _listing(weights: Mapping[str, Entry | Shape | str]) -> str:
     )
 
 
-def _load(entry: Entry, name: str, path: Path) -> NDArray[np.float32]:
-    """Reads the values of a weight whose shape is the expected one."""
+def load(entry: Entry, name: str, path: Path) -> NDArray[np.float32]:
+    """Reads the values of a weight whose shape is the expected one.
+
+    Args:
+        entry: Where it lies.
+        name: What to call it in messages.
+        path: The file.
+
+    Raises:
+        WeightsError: If the file ends too early, or values are not finite.
+    """
     if entry.dtype not in _FLOATS:
         raise _damaged(path, f"{entry.dtype} in {name}")
     size = math.prod(entry.shape)
@@ -260,7 +279,7 @@ def _load(entry: Entry, name: str, path: Path) -> NDArray[np.float32]:
 # --- the table of contents; all below runs in the child process -------------------------------
 
 
-def _weights_group(file: Any, path: Path) -> Any:
+def _weights_group(file: Any, path: Path, keras1: bool) -> Any:
     """Returns the group that holds the layers and checks which Keras wrote it."""
     group = file
     if not _has_names(file) and file.id.links.exists(b"model_weights"):
@@ -279,7 +298,7 @@ def _weights_group(file: Any, path: Path) -> Any:
             "save the weights again under TensorFlow.",
         )
     version = _text(group, "keras_version", path)
-    if version.startswith("1."):
+    if version.startswith("1.") and not keras1:
         raise WeightsError(
             "A weight file of Keras 2 was expected", received=f"{path}, of Keras {version}"
         )
