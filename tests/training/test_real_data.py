@@ -13,7 +13,8 @@ from conftest import Phantom, write_case, write_scan
 from wmhseg.datasets import cases
 from wmhseg.errors import InputError, LabelsError, NoCasesError
 from wmhseg.training.batches import real_data, split
-from wmhseg.training.batches.real_data import ScanData, ScanSource, read_case
+from wmhseg.training.batches.labelled_input import read_case
+from wmhseg.training.batches.real_data import ScanData, ScanSource
 from wmhseg.training.plan import Augmentation, Run
 from wmhseg.training.recipes import PLANS
 
@@ -106,7 +107,7 @@ def numbered(folder: Path, count: int, first: int, side: int = 18) -> Path:
     folder.mkdir()
     numbers = np.arange(first, first + count)
     inputs = np.ones((count, side, side, 2), np.float32) * numbers[:, None, None, None]
-    np.save(folder / "inputs.npy", inputs)
+    np.save(folder / "inputs-scan.npy", inputs)
     mask = np.ones((count, side, side), np.uint8) * (numbers % 2)[:, None, None]
     np.save(folder / "mask.npy", mask.astype(np.uint8))
     return folder
@@ -165,7 +166,7 @@ def test_the_first_copy_is_the_slice_itself(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     image = rng.normal(size=(1, 18, 18, 2)).astype(np.float32)
     (tmp_path / "a").mkdir()
-    np.save(tmp_path / "a" / "inputs.npy", image)
+    np.save(tmp_path / "a" / "inputs-scan.npy", image)
     np.save(tmp_path / "a" / "mask.npy", (image[..., 0] > 1).astype(np.uint8))
     how = {"inputs": PLAN.network_inputs, "field": (18, 18), "seed": (0, 0)}
     source = ScanSource((tmp_path / "a",), (1,), Augmentation(copies=6), 6, None, **how)

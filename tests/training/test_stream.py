@@ -149,8 +149,8 @@ def test_blocks_are_aligned_crops_of_mixed_scans(monkeypatch: pytest.MonkeyPatch
         made += 1
         return numbered_scan(recipe.field, recipe.slices, 10 * made)
 
-    def as_drawn(rng: Any, drawing: Drawing, recipe: Any, shown: Any) -> dict[str, np.ndarray]:
-        return {"scan": np.stack([drawing.flair, drawing.t1], -1)}
+    def as_drawn(rng: Any, drawing: Drawing, recipe: Any, shown: Any) -> drawn.Shown:
+        return drawn.Shown({"scan": np.stack([drawing.flair, drawing.t1], -1)})
 
     monkeypatch.setattr(scan, "draw_scan", draw_scan)
     monkeypatch.setattr(drawn, "as_shown", as_drawn)
@@ -213,7 +213,7 @@ def test_z_scores_are_those_of_a_drawn_scan(labels_folder: Path) -> None:
         one, other = (np.random.default_rng(seed) for _ in range(2))
         made = scan.make_scan(one, anatomies, SMALL.recipe)
         drawing = scan.draw_scan(other, anatomies, SMALL.recipe)
-        (stack,) = drawn.as_shown(other, drawing, SMALL.recipe, SHOWN).values()
+        (stack,) = drawn.as_shown(other, drawing, SMALL.recipe, SHOWN).stacks.values()
         np.testing.assert_array_equal(stack, made.inputs)
         np.testing.assert_array_equal(drawn.numbers_of(drawing), made.target)
         assert one.random() == other.random()
@@ -226,7 +226,7 @@ def test_pictures_of_8_bit_are_those_of_inference(labels_folder: Path, given: bo
     shown = model_folder.preset_of(PLANS["synthetic-vgg"], ())
     rng = np.random.default_rng(3)
     drawing = scan.draw_scan(rng, heads.load_heads(labels_folder), recipe)
-    (stack,) = drawn.as_shown(rng, drawing, recipe, shown).values()
+    (stack,) = drawn.as_shown(rng, drawing, recipe, shown).stacks.values()
     slices, rows, columns = drawing.flair.shape
     grid = Grid((slices, rows, columns), drawing.spacing_mm)
     flair, t1 = Scan(drawing.flair, grid, "FLAIR"), Scan(drawing.t1, grid, "T1")

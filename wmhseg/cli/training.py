@@ -111,7 +111,7 @@ def _cases(arguments: argparse.Namespace) -> list[PatientCase]:
 
 
 def _print_cases(arguments: argparse.Namespace, plan: Plan) -> int:
-    from wmhseg.training.batches import real_data
+    from wmhseg.training.batches import labelled_input
 
     if plan.augmentation is None:
         raise errors.UsageError(
@@ -126,7 +126,7 @@ def _print_cases(arguments: argparse.Namespace, plan: Plan) -> int:
             "flair": one.case.flair,
             "t1": one.case.t1,
             "mask": one.case.reference,
-            "why_not": real_data.why_not(one.case, plan),
+            "why_not": labelled_input.why_not(one.case, plan),
         }
         for one in _cases(arguments)
     ]
@@ -164,7 +164,8 @@ def _train_on_scans(
             )
         usable = [one for one in patient_cases if one.case.name in prepared.folders]
         parted = split.split(usable, arguments.split, arguments.fold)
-        data = real_data.ScanData(parted, prepared, augmentation)
+        data = real_data.ScanData(parted, prepared, augmentation, plan.sampling)
+        data.check()
         if arguments.check:
             print("\n".join(data.describe()))
         else:

@@ -21,8 +21,18 @@ from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import TrainingFailedError
 from wmhseg.io import files
-from wmhseg.networks import catalogue, variables
-from wmhseg.training import checkpoint, first_weights, growth, keras_setup, model_folder
+from wmhseg.networks import catalogue, location, variables
+from wmhseg.networks.graph import Graph
+from wmhseg.networks.signature import SCAN
+from wmhseg.records import MismatchError
+from wmhseg.training import (
+    checkpoint,
+    first_weights,
+    growth,
+    keras_setup,
+    model_folder,
+    plan_checks,
+)
 from wmhseg.training.batches.stream import BatchSource, produced
 from wmhseg.training.checkpoint import RunState
 from wmhseg.training.growth import Start
@@ -172,6 +182,30 @@ def seed_of(run: Run, attempt: int) -> int:
     return (run.seed + attempt * _NEXT_ATTEMPT) % 2**31
 
 
+def describe(plan: Plan, run: Run, field: tuple[int, int]) -> Graph:
+    """The network that a run trains; of one that tells single voxels, the form for patches.
+
+    Args:
+        plan: What the run belongs to.
+        run: Names the network.
+        field: Rows and columns of the batches.
+
+    Raises:
+        PresetError: If there is no such network, or it does not take these options or inputs.
+        PlanError: If the patches are not of the size that it takes.
+    """
+    signature = replace(model_folder.preset_of(plan, ()).signature, field=field)
+    if plan.sampling is None or plan.sampling.kind == "patches":
+        return catalogue.describe(run.network, signature, run.options)
+    described = location.patch_graph(signature, run.options)
+    side = next(layer.size[0] for layer in described.inputs if layer.name == SCAN)
+    if side != plan.sampling.side:
+        raise plan_checks.plan_error(
+            MismatchError("sampling.side", f"{side} (runs.{run.name})", plan.sampling.side)
+        )
+    return described
+
+
 def _build(job: TrainingJob, machine: Runtime, attempt: int, say: Callable[[str], None]) -> Any:
     """Builds and compiles the network as it is before the first step."""
     import keras
@@ -180,8 +214,7 @@ def _build(job: TrainingJob, machine: Runtime, attempt: int, say: Callable[[str]
 
     run, fitting = job.run, job.plan.fitting
     keras.utils.set_random_seed(seed_of(run, attempt))
-    signature = replace(model_folder.preset_of(job.plan, ()).signature, field=job.field)
-    described = catalogue.describe(run.network, signature, run.options)
+    described = describe(job.plan, run, job.field)
     model = to_keras(described, types=fitting.precision)
     slow = first_weights.wide_kernels(described, job.plan.network_inputs)
     if job.start is not None:

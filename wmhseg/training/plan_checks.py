@@ -138,8 +138,19 @@ def _check_sampling(plan: Plan) -> None:
     require(sampling.wmh > 0 or sampling.stroke > 0, "sampling.wmh", "more than 0", sampling.wmh)
     softmax = plan.network_labels.activation == "softmax"
     require(softmax, "labels.activation", '"softmax" (sampling)', plan.network_labels.activation)
+    alone = sampling.kind == "voxels"
+    require(not alone or sampling.shift == 0, "sampling.shift", "0 (voxels)", sampling.shift)
     for number, run in enumerate(plan.runs):
         require(run.crop is None, f"runs[{number}].crop", "null (sampling)", run.crop)
+        # It alone has a form for patches of which one voxel is told.
+        fits = (run.network == "location") == alone
+        wanted = '"location" (voxels)' if alone else 'another than "location" (patches)'
+        require(fits, f"runs[{number}].network", wanted, run.network)
+    if alone and plan.augmentation is not None:
+        varied = plan.augmentation
+        moved = (varied.rotation_deg, varied.shear_deg, *varied.zoom, varied.flip)
+        still = moved == (0, 0, 1, 1, 0)
+        require(still, "augmentation", "rotation_deg, shear_deg and flip 0, zoom 1", moved)
 
 
 def _check_loss(plan: Plan) -> None:

@@ -15,7 +15,7 @@ from wmhseg.errors import PlotsUnavailableError, ResumeError
 from wmhseg.io import checksums, files, stamps
 from wmhseg.training import curves, model_folder, plan_files
 from wmhseg.training.batches.stream import BatchSource
-from wmhseg.training.fit import Running, TrainingJob, fit
+from wmhseg.training.fit import Running, TrainingJob, describe, fit
 from wmhseg.training.growth import Start
 from wmhseg.training.journal import read
 from wmhseg.training.model_folder import Facts
@@ -94,6 +94,8 @@ def train(session: Session, running: Running, say: Callable[[str], None] = print
     machine = backends.start_keras(running.device, running.threads)
     say(f"computing with {machine.backend} on {backends.hardware(machine)}")
     model_folder.preset_of(plan, plan.runs)  # options that a network does not take are found now
+    for run in plan.runs:
+        describe(plan, run, session.data.field(run))
     cases = None
     if session.validation is not None:
         cases = ValidationCases(plan, session.validation, machine)

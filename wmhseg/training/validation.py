@@ -18,8 +18,8 @@ from wmhseg.networks import variables
 from wmhseg.scoring import masks, metrics
 from wmhseg.segmentation import prediction
 from wmhseg.training import model_folder
-from wmhseg.training.batches import real_data
-from wmhseg.training.batches.real_data import LabelledInput
+from wmhseg.training.batches import labelled_input
+from wmhseg.training.batches.labelled_input import LabelledInput
 from wmhseg.training.plan import Plan, Run
 from wmhseg.weights import store
 
@@ -52,7 +52,7 @@ class ValidationCases:
 
     def _prepare(self, case: Case) -> tuple[str, LabelledInput]:
         try:
-            made = real_data.read_case(case, self._plan)
+            made = labelled_input.read_case(case, self._plan)
         except InputError as error:
             raise type(error)(
                 f"Validation case {case.name}: {error.expected}",

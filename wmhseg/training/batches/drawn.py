@@ -6,13 +6,14 @@ Processes that draw import this module, so it must not load Keras.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg.channels import making
+from wmhseg.channels import location, making
+from wmhseg.channels.location import Located
 from wmhseg.geometry import Fit, Grid
 from wmhseg.preparation import intensity
 from wmhseg.synthesis import scan
@@ -26,7 +27,21 @@ Stacks = dict[str, making.Float]
 """Port -> (slice, row, column, channel)."""
 
 
-def as_shown(rng: np.random.Generator, drawing: Drawing, recipe: Recipe, shown: Preset) -> Stacks:
+@dataclass(frozen=True)
+class Shown:
+    """A scan as networks take it.
+
+    Attributes:
+        stacks: Port -> (slice, row, column, channel).
+        brain: (slice, row, column) the brain, outside of which nothing is marked; None if nobody
+            looked for it.
+    """
+
+    stacks: Stacks
+    brain: npt.NDArray[np.bool_] | None = None
+
+
+def as_shown(rng: np.random.Generator, drawing: Drawing, recipe: Recipe, shown: Preset) -> Shown:
     """A synthetic scan as networks take it, by the functions of inference.
 
     Args:
@@ -34,6 +49,10 @@ def as_shown(rng: np.random.Generator, drawing: Drawing, recipe: Recipe, shown: 
         drawing: What was drawn, of the networks' field.
         recipe: Says how often T1 is missing.
         shown: The model: its inputs and its preprocessing.
+
+    Raises:
+        RegistrationError: If the model is told where voxels lie in the brain, and that is not
+            found.
     """
     method = shown.preprocessing
     volumes = {"FLAIR": drawing.flair, "T1": drawing.t1}
@@ -42,6 +61,7 @@ def as_shown(rng: np.random.Generator, drawing: Drawing, recipe: Recipe, shown: 
         made["z-score"] = {
             name: scan.normalise(rng, volume, method) for name, volume in volumes.items()
         }
+    located: Located | None = None
     without_t1 = rng.random() < recipe.without_t1
     if without_t1 or not shown.takes_t1:
         del volumes["T1"]
@@ -51,12 +71,15 @@ def as_shown(rng: np.random.Generator, drawing: Drawing, recipe: Recipe, shown: 
             volumes = {k: intensity.limit(v, method.ceiling) for k, v in volumes.items()}
         slices, rows, columns = drawing.flair.shape
         fit = Fit(Grid((slices, rows, columns), drawing.spacing_mm), (rows, columns))
-        made |= making.made(volumes, fit, replace(shown, inputs=others))
+        if shown.takes_location:
+            located = location.features(volumes["FLAIR"], volumes.get("T1"), drawing.spacing_mm)
+        made |= making.made(volumes, fit, replace(shown, inputs=others), located)
     given = {
         how: {name: volume for name, volume in scans.items() if name != "T1" or not without_t1}
         for how, scans in made.items()
     }
-    return making.stacked(given, shown.inputs)
+    stacks = making.stacked(given, shown.inputs)
+    return Shown(stacks, None if located is None else located.brain)
 
 
 def numbers_of(drawing: Drawing) -> npt.NDArray[np.uint8]:

@@ -11,12 +11,14 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.networks.location import LOCATION
 from wmhseg.training.classes import STROKE
 from wmhseg.training.plan import Sampling
 from wmhseg.weights.inputs import Labels
@@ -112,6 +114,34 @@ def corner(
     low, high = sampling.side // 2 - most, sampling.side // 2 + max(most, 1)
     above, left = (int(n) for n in rng.integers(low, high, 2))
     return plane, row - above, column - left
+
+
+def around(
+    rng: np.random.Generator, stacks: Mapping[str, Any], target: Any, voxel: int, sampling: Sampling
+) -> tuple[dict[str, Any], Any]:
+    """What a network is shown around a voxel, and what it should say.
+
+    Args:
+        rng: Source of randomness.
+        stacks: Port -> (slice, row, column, channel).
+        target: (slice, row, column), places of labels.
+        voxel: Flat index.
+        sampling: Which patches.
+
+    Returns:
+        Port -> patch (side, side, channel); the port of location features -> those of the voxel,
+        (1, 1, channel). And the target of the patch, (side, side); of "voxels", (1, 1).
+    """
+    where = corner(rng, voxel, target.shape, sampling)
+    if sampling.kind == "patches":
+        (port,) = stacks
+        return {port: cut(stacks[port], where, sampling)}, cut(target, where, sampling)
+    own = np.unravel_index(voxel, target.shape)
+    shown = {
+        port: stack[own][None, None] if port == LOCATION else cut(stack, where, sampling)
+        for port, stack in stacks.items()
+    }
+    return shown, target[own].reshape(1, 1)
 
 
 def cut(array: Any, where: tuple[int, int, int], sampling: Sampling) -> Any:

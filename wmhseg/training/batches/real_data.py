@@ -15,21 +15,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg.channels import network_input
-from wmhseg.channels.network_input import NetworkInput
 from wmhseg.datasets.cases import Case
-from wmhseg.datasets.contents import not_there
-from wmhseg.errors import GridMismatchError, InputError, LabelsError, MissingFileError, NoCasesError
+from wmhseg.errors import InputError, LabelsError, NoCasesError
 from wmhseg.io import checksums, files
 from wmhseg.io.progress import Progress
-from wmhseg.preparation import labelled
 from wmhseg.training import classes, model_folder
 from wmhseg.training import plan as plans
-from wmhseg.training.batches import augment
+from wmhseg.training.batches import augment, patches
+from wmhseg.training.batches.labelled_input import LabelledInput, read_case
+from wmhseg.training.batches.real_patches import POOLS, RealPatches
 from wmhseg.training.batches.split import PatientCase, Split
 from wmhseg.training.batches.stream import TrainingBatch, as_batch, crop
-from wmhseg.training.plan import Augmentation, Plan, Run
-from wmhseg.weights.inputs import Input, Labels
+from wmhseg.training.plan import Augmentation, Plan, Run, Sampling
+from wmhseg.weights.inputs import Input
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,8 @@ class ScanSource:
 
     def open(self) -> Callable[[int], Iterator[TrainingBatch]]:
         """Maps the prepared cases into memory, which all processes share."""
-        stacks = [np.load(folder / "inputs.npy", mmap_mode="r") for folder in self.folders]
+        name = f"inputs-{self.inputs[0].port}.npy"
+        stacks = [np.load(folder / name, mmap_mode="r") for folder in self.folders]
         masks = [np.load(folder / "mask.npy", mmap_mode="r") for folder in self.folders]
         starts = np.cumsum([0, *self.slices])
         order: dict[int, npt.NDArray[np.intp]] = {}
@@ -113,18 +112,22 @@ class PreparedCases:
     Attributes:
         folders: Case -> folder of its arrays.
         slices: Case -> number of its slices.
+        voxels: Case -> number of its voxels of WMH, of stroke and elsewhere, where patches are cut.
         skipped: Case -> why it is left out.
         inputs: What the channels of the arrays are.
         field: Rows and columns of the largest slices.
+        has_stroke: Whether the networks know strokes.
         off_scale: Cases that are not on the challenge's intensity scale and were kept so.
     """
 
     folders: Mapping[str, Path]
     slices: Mapping[str, int]
+    voxels: Mapping[str, tuple[int, int, int]]
     skipped: Mapping[str, str]
     inputs: tuple[Input, ...]
     field: tuple[int, int]
     off_scale: tuple[str, ...] = ()
+    has_stroke: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,11 +138,34 @@ class ScanData:
         parted: What is trained on and what is kept aside.
         prepared: All usable cases.
         augmentation: How they are varied.
+        sampling: Patches that are shown, None for slices.
     """
 
     parted: Split
     prepared: PreparedCases
     augmentation: Augmentation
+    sampling: Sampling | None = None
+
+    def check(self) -> None:
+        """Checks that there is what a plan wants to show.
+
+        Raises:
+            LabelsError: If patches are to be cut around voxels of a label that there is not.
+        """
+        if self.sampling is None:
+            return
+        names = [one.case.name for one in self.parted.train]
+        held = np.sum([self.prepared.voxels[name] for name in names], 0)
+        wanted = (self.sampling.wmh > 0, self.sampling.stroke > 0 and self.prepared.has_stroke)
+        for label, share, count in zip(classes.NAMES[1:], wanted, held, strict=False):
+            if share and not count:
+                number = classes.NAMES.index(label)
+                raise LabelsError(
+                    f"Voxels of {label} (label {number}) in the masks of the training were "
+                    "expected, as this plan cuts patches around them",
+                    received=f"none in {len(names)} cases",
+                    advice="Take a plan of WMH alone, such as --preset published.",
+                )
 
     def identity(self) -> dict[str, str]:
         """Checksum of every file that is trained on."""
@@ -155,11 +181,21 @@ class ScanData:
 
     def field(self, run: Run) -> tuple[int, int]:
         """Rows and columns of what a run is shown."""
-        return (run.crop, run.crop) if run.crop else self.prepared.field
+        side = run.crop if self.sampling is None else self.sampling.side
+        return (side, side) if side else self.prepared.field
 
-    def source(self, run: Run, seed: tuple[int, ...]) -> ScanSource:
+    def source(self, run: Run, seed: tuple[int, ...]) -> ScanSource | RealPatches:
         """Batches for a run."""
         names = [one.case.name for one in self.parted.train]
+        if self.sampling is not None:
+            return RealPatches(
+                tuple(self.prepared.folders[name] for name in names),
+                tuple(self.prepared.voxels[name] for name in names),
+                (self.sampling, self.augmentation),
+                run.batch,
+                self.prepared.inputs,
+                seed,
+            )
         return ScanSource(
             tuple(self.prepared.folders[name] for name in names),
             tuple(self.prepared.slices[name] for name in names),
@@ -216,72 +252,6 @@ def _files(case: Case) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if path is not None}
 
 
-@dataclass(frozen=True)
-class LabelledInput:
-    """What the networks take of a case, and what they should say.
-
-    Attributes:
-        inputs: The scans as the networks take them.
-        labels: (slice, row, column) of the mask on the scan's own voxels: 0, 1 and 2.
-        network_labels: What the networks say.
-    """
-
-    inputs: NetworkInput
-    labels: npt.NDArray[Any]
-    network_labels: Labels
-
-    @property
-    def stack(self) -> npt.NDArray[np.float32]:
-        """(slice, row, column, channel); networks of plans have one input layer."""
-        (stack,) = self.inputs.stacks.values()
-        return stack
-
-    @property
-    def target(self) -> npt.NDArray[np.uint8]:
-        """(slice, row, column) on the network's voxels, see ``classes.targets``."""
-        numbers = self.inputs.way.forward(self.labels.astype(np.uint8))
-        return classes.targets(numbers, self.network_labels)
-
-
-def read_case(case: Case, plan: Plan) -> LabelledInput:
-    """Reads, checks and prepares a case.
-
-    Args:
-        case: Where its files are.
-        plan: How to prepare them.
-
-    Raises:
-        InputError: If a file is missing or damaged, grids differ, or the mask holds labels
-            besides 0, 1 and 2.
-    """
-    chosen = model_folder.preset_of(plan, ())
-    scans = labelled.read_labelled(case, with_t1=chosen.takes_t1)
-    if case.t1 is None and not chosen.works_without_t1:
-        raise MissingFileError("A T1 scan was expected", received="none")
-    difference = scans.flair.grid.difference(scans.grid)
-    if difference:
-        raise GridMismatchError("FLAIR and mask on one grid were expected", received=difference)
-    other = sorted(set(np.unique(scans.labels).tolist()) - {0, 1, 2})
-    if other:
-        raise LabelsError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
-    scale = plans.intensity_scale(plan, chosen)
-    inputs = network_input.prepare(scans.flair, scans.t1, chosen, intensity_scale=scale)
-    return LabelledInput(inputs, scans.labels, chosen.labels)
-
-
-def why_not(case: Case, plan: Plan) -> str:
-    """Why ``read_case`` would refuse a case, as far as names and first bytes tell; or ""."""
-    chosen = model_folder.preset_of(plan, ())
-    t1 = case.t1 if chosen.takes_t1 else None
-    if case.problem is not None:
-        return str(case.problem)
-    if case.flair is None:
-        return case.scan_problem
-    if t1 is None and not chosen.works_without_t1:
-        return "no T1 scan, which this plan needs"
-    return not_there({"FLAIR scan": case.flair, "T1 scan": t1, "mask": case.reference})
-
-
 def prepare(
     cases: Sequence[PatientCase], plan: Plan, folder: Path, progress: Progress | None = None
 ) -> PreparedCases:
@@ -305,6 +275,7 @@ def prepare(
     folders: dict[str, Path] = {}
     slices: dict[str, int] = {}
     skipped: dict[str, str] = {}
+    voxels: dict[str, tuple[int, int, int]] = {}
     off_scale: list[str] = []
     field = 0, 0
     kept = plans.intensity_scale(plan, model_folder.preset_of(plan, ())) == "keep"
@@ -318,10 +289,9 @@ def prepare(
             # Numbers are safe names of folders; names of cases may not be.
             place = folders[name] = folder / f"{len(slices):04d}"
             files.check_writable(place)
-            _save(place / "inputs.npy", made.stack)
-            _save(place / "mask.npy", made.target)
-            slices[name] = len(made.stack)
-            field = max(field[0], made.stack.shape[1]), max(field[1], made.stack.shape[2])
+            voxels[name] = _keep(made, place, plan)
+            slices[name], rows, columns = made.inputs.way.target.shape
+            field = max(field[0], rows), max(field[1], columns)
             if kept and not all(scale.on_scale for scale in made.inputs.scales.values()):
                 off_scale.append(name)
         if progress is not None:
@@ -329,7 +299,30 @@ def prepare(
     if not slices:
         first = next(iter(skipped.items()), ("", "none"))
         raise NoCasesError("At least one usable case was expected", received=": ".join(first))
-    return PreparedCases(folders, slices, skipped, plan.network_inputs, field, tuple(off_scale))
+    return PreparedCases(
+        folders,
+        slices,
+        voxels,
+        skipped,
+        plan.network_inputs,
+        field,
+        tuple(off_scale),
+        classes.STROKE in plan.network_labels.names,
+    )
+
+
+def _keep(made: LabelledInput, place: Path, plan: Plan) -> tuple[int, int, int]:
+    """Writes down what batches of a case are made of; how many voxels of each kind it holds."""
+    for port, stack in made.inputs.stacks.items():
+        _save(place / f"inputs-{port}.npy", stack)
+    target = made.target
+    _save(place / "mask.npy", target)
+    if plan.sampling is None:
+        return 0, 0, 0
+    pool = patches.pool_of(target, plan.network_labels, made.region, made.flair_here)
+    for kind in POOLS:
+        _save(place / f"pool-{kind}.npy", getattr(pool, kind))
+    return len(pool.wmh), len(pool.stroke), len(pool.elsewhere)
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:

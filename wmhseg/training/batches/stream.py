@@ -20,8 +20,9 @@ import numpy.typing as npt
 from wmhseg.errors import TrainingFailedError, WmhsegError
 
 Float = npt.NDArray[np.float32]
-TrainingBatch = tuple[Float, Float]
-"""Inputs (slice, row, column, channel) and targets (slice, row, column, 1), float32."""
+TrainingBatch = tuple[Float | dict[str, Float], Float]
+"""Inputs (slice, row, column, channel) and targets (slice, row, column, 1), float32; of several
+ports by their names."""
 
 # Batches that are drawn ahead and wait for the loop, over all processes.
 _AHEAD = 16
@@ -50,10 +51,21 @@ def crop(rng: np.random.Generator, image: Float, target: Any, side: int | None) 
 
 
 def as_batch(slices: list[tuple[Any, Any]]) -> TrainingBatch:
-    """Makes a batch of slices (row, column, channel) and targets (row, column)."""
-    inputs = np.stack([image for image, _ in slices]).astype(np.float32, copy=False)
+    """Makes a batch of slices and targets (row, column).
+
+    Args:
+        slices: Inputs (row, column, channel), or such by port, and targets.
+    """
     targets = np.stack([target for _, target in slices])[..., None].astype(np.float32)
-    return inputs, targets
+    first, _ = slices[0]
+    if not isinstance(first, dict):
+        return _stacked([image for image, _ in slices]), targets
+    inputs = {port: _stacked([images[port] for images, _ in slices]) for port in first}
+    return inputs if len(inputs) > 1 else next(iter(inputs.values())), targets
+
+
+def _stacked(images: list[Any]) -> Float:
+    return np.stack(images).astype(np.float32, copy=False)
 
 
 def produced(

@@ -108,7 +108,8 @@ class SyntheticSource:
             pool = []
             for _ in range(self.synthesis.scans):
                 drawing = scan.draw_scan(rng, anatomies, self.synthesis.recipe)
-                (stack,) = drawn.as_shown(rng, drawing, self.synthesis.recipe, self.shown).values()
+                shown = drawn.as_shown(rng, drawing, self.synthesis.recipe, self.shown)
+                (stack,) = shown.stacks.values()
                 numbers = drawn.numbers_of(drawing)
                 target = classes.targets(numbers, self.shown.labels)
                 for index in slices_of_interest(rng, numbers > 0, self.synthesis.slices):

@@ -5,22 +5,26 @@ Processes that draw import this module, so it must not load Keras.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.errors import RegistrationError
 from wmhseg.preparation import intensity
 from wmhseg.synthesis import heads, scan
+from wmhseg.synthesis.heads import Head
 from wmhseg.synthesis.scan import Drawing
 from wmhseg.training import classes
 from wmhseg.training.batches import drawn, patches
-from wmhseg.training.batches.drawn import Stacks
+from wmhseg.training.batches.drawn import Shown, Stacks
 from wmhseg.training.batches.stream import TrainingBatch, as_batch
 from wmhseg.training.plan import Sampling, Synthesis
 from wmhseg.weights.preset import Preset
+
+_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class SyntheticPatches:
     def open(self) -> Callable[[int], Iterator[TrainingBatch]]:
         """Loads the label maps."""
         anatomies = heads.load_heads(self.labels)
-        recipe, count = self.synthesis.recipe, self.synthesis.slices
+        count = self.synthesis.slices
 
         def draw(block: int) -> Iterator[TrainingBatch]:
             rng = np.random.default_rng(np.random.SeedSequence([*self.seed, block]))
@@ -59,31 +63,39 @@ class SyntheticPatches:
             scans: list[tuple[Stacks, npt.NDArray[np.uint8]]] = []
             places: list[tuple[int, int]] = []
             for number in range(self.synthesis.scans):
-                drawing = scan.draw_scan(rng, anatomies, recipe)
-                stacks = drawn.as_shown(rng, drawing, recipe, self.shown)
+                drawing, shown = self._drawn(rng, anatomies)
                 target = classes.targets(drawn.numbers_of(drawing), self.shown.labels)
-                region = self._region(drawing, stacks)
+                region = shown.brain
+                if region is None:
+                    region = intensity.foreground(drawing.flair)
                 pool = patches.pool_of(target, self.shown.labels, region, drawing.flair)
-                scans.append((stacks, target))
+                scans.append((shown.stacks, target))
                 picked = patches.pick(rng, pool, self.sampling, count).tolist()
                 places += [(number, voxel) for voxel in picked]
             order = rng.permutation(len(places))
             # Of an empty scan nothing is picked; what is there then goes round.
             order = np.resize(order, self.per_block * self.batch)
             for first in range(0, len(order), self.batch):
-                chosen = [places[index] for index in order[first : first + self.batch]]
-                yield as_batch([self._patch(rng, scans[n], voxel) for n, voxel in chosen])
+                batch = []
+                for index in order[first : first + self.batch]:
+                    number, voxel = places[index]
+                    stacks, target = scans[number]
+                    batch.append(patches.around(rng, stacks, target, voxel, self.sampling))
+                yield as_batch(batch)
 
         return draw
 
-    def _region(self, drawing: Drawing, stacks: Stacks) -> npt.NDArray[np.bool_]:
-        """Where patches without a lesion may be: the head."""
-        return intensity.foreground(drawing.flair)
+    def _drawn(self, rng: np.random.Generator, anatomies: Sequence[Head]) -> tuple[Drawing, Shown]:
+        """A scan; those whose place in the brain is not found are left out, as at inference.
 
-    def _patch(
-        self, rng: np.random.Generator, made: tuple[Stacks, npt.NDArray[np.uint8]], voxel: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-        stacks, target = made
-        (stack,) = stacks.values()
-        where = patches.corner(rng, voxel, target.shape, self.sampling)
-        return patches.cut(stack, where, self.sampling), patches.cut(target, where, self.sampling)
+        Raises:
+            RegistrationError: If it is found in none of many.
+        """
+        for left in reversed(range(_TRIES)):
+            drawing = scan.draw_scan(rng, anatomies, self.synthesis.recipe)
+            try:
+                return drawing, drawn.as_shown(rng, drawing, self.synthesis.recipe, self.shown)
+            except RegistrationError:
+                if not left:
+                    raise
+        raise AssertionError
