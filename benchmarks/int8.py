@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.members import first_member
+from benchmarks.machine import first_member
 from wmhseg import processors
 from wmhseg.engines import openvino_core
 from wmhseg.engines.openvino_engine import OpenVinoEngine, settings

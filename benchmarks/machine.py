@@ -1,13 +1,16 @@
-"""What the machine is that something is measured on, and what can be measured there."""
+"""What the machine is that something is measured on, and what is measured there."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 from wmhseg import errors, processors
-from wmhseg.engines import backends, openvino_core, runtime
+from wmhseg.engines import backends, interface, openvino_core, runtime
 from wmhseg.errors import DeviceError
+from wmhseg.networks import rewriting
+from wmhseg.weights import store
 
 ROOT = Path(__file__).resolve().parents[1]
 _FEATURES = {
@@ -63,3 +66,10 @@ def kind() -> str:
     """One line that names the kind of processor: the heading of its results."""
     name = processors.processor_name().replace("(R)", "").replace("(TM)", "")
     return f"{processors.available_processors()} cores of {name} ({features()})"
+
+
+def first_member() -> tuple[Any, Any]:
+    """Network and weights of the default model's first member, as OpenVINO takes them."""
+    model = store.find(store.DEFAULT_MODEL)
+    member = model.preset.members[0]
+    return rewriting.merge_doublings(interface.describe(model, member), store.load(model, member))

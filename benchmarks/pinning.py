@@ -23,7 +23,7 @@ def worker(slices: int, threads: int, pinned: bool) -> None:
     """Computes random slices in this process and prints the seconds."""
     import numpy as np
 
-    from benchmarks.members import first_member
+    from benchmarks.machine import first_member
     from wmhseg.engines import openvino_core
     from wmhseg.engines.openvino_engine import settings
     from wmhseg.engines.openvino_graph import to_openvino

@@ -40,7 +40,11 @@ LEVEL = {wing: level for level, wings in enumerate(LAYERS) for wing in wings}
 ROOMS: dict[str, set[str]] = {
     "SimpleITK": {"io", "preparation", "synthesis.population"},
     "keras": {"engines", "networks.keras_model", "networks.variables", "training"},
-    "openvino": {"engines.openvino_core", "engines.openvino_graph"},
+    "openvino": {
+        "engines.openvino_core",
+        "engines.openvino_graph",
+        "engines.openvino_spectral",
+    },
     "tensorflow": {"engines.backends"},
     "torch": {"engines.backends", "synthesis.arrays"},
     "array_api_compat": {"synthesis.arrays"},

@@ -17,6 +17,7 @@ pytest.importorskip("openvino", reason="the optional extra openvino is not insta
 
 from wmhseg.engines import by_pixels, openvino_engine, spectral
 from wmhseg.engines.openvino_core import openvino_core
+from wmhseg.engines.openvino_spectral import Multiplications
 from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import catalogue, graph
 from wmhseg.networks.catalogue import NETWORKS
@@ -73,7 +74,7 @@ def test_a_convolution_by_frequencies(kernel: int, dilation: int) -> None:
     maps = rng.normal(size=(*(n + dilation * (kernel - 1) for n in size), 3)).astype(np.float32)
     wanted = rng.random(size) < 0.5
     wanted[-1, -1] = wanted[0, 0] = True
-    multiply = spectral.Multiplications(kernel, 3, 4, compiled)
+    multiply = Multiplications(kernel, 3, 4, compiled)
     found = spectral.correlate(maps, spectral.frequencies(weights), wanted, dilation, multiply)
     expected = by_definition(maps, weights, dilation)[wanted]
     scale = np.abs(expected).max()

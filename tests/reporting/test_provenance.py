@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import lopsided_head
 import pytest
-from conftest import ROOT, Phantom, write_scan
+from conftest import ROOT, Phantom, with_stroke, write_scan
 
 import wmhseg
 from wmhseg.cli.main import main
@@ -146,3 +146,18 @@ def test_a_batch_names_them_in_its_stamp_and_its_table(phantom: Phantom, tmp_pat
     again = [line.split("\t") for line in (out / "summary.tsv").read_text().splitlines()]
     kept = [0, 2, 3, *range(8, len(lines[0]))]
     assert [[a[k] for k in kept] for a in again] == [[b[k] for k in kept] for b in lines]
+
+
+def test_the_schemas_know_other_labels(
+    phantom: Phantom, stroke_model: Path, tmp_path: Path
+) -> None:
+    flair, _ = with_stroke(phantom)
+    write_scan(tmp_path / "in" / "s" / "FLAIR.nii.gz", flair, phantom.spacing_mm)
+    words = ["batch", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--quiet"]
+    assert main([*words, "--model", str(stroke_model)]) == 0
+    for name, file in (("report", "result"), ("done", "done")):
+        told = json.loads((tmp_path / "out" / "s" / f"{file}.json").read_text())
+        assert described(name, told)["others"]["stroke"]["volume_ml"] == 0.0486
+        told["others"]["stroke"]["more"] = 1
+        with pytest.raises(jsonschema.ValidationError):
+            described(name, told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import lopsided_head
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from wmhseg.reporting import lettering, sheet
 from wmhseg.reporting.caption import Caption, millilitres
-from wmhseg.reporting.sheet import OUTLINE, View
+from wmhseg.reporting.sheet import OF_OTHERS, OUTLINE, View
 from wmhseg.reporting.window import look_at
 
 CAPTION = Caption("WMH 1.00 ml", "study/FLAIR.nii.gz", ("model",), "research only")
@@ -121,6 +122,69 @@ def test_pixels_are_square() -> None:
         line = orange(sheet.one_page(view, CAPTION))
         high, wide = (np.ptp(np.flatnonzero(line.any(axis))) for axis in (1, 0))
         assert abs(high - wide) <= 2
+
+
+def violet(picture: np.ndarray) -> np.ndarray:
+    """Where the line of other labels is."""
+    return np.asarray((picture == OF_OTHERS).all(-1))
+
+
+def test_other_labels_have_a_line_of_their_own() -> None:
+    """As that of WMH, in another colour; without them nothing changes."""
+    mask, stroke = marked_voxel(14), no_mask()
+    stroke[14:16, 36:44, 24:34] = 1
+    plain = view_of(mask)
+    alone = sheet.one_page(view_of(stroke), CAPTION)
+    both = sheet.one_page(replace(plain, others={"stroke": stroke}), CAPTION)
+    page = sheet.one_page(replace(plain, mask=no_mask(), others={"stroke": stroke}), CAPTION)
+    assert not violet(alone).any()
+    # Slices are chosen by all marks, so those of the stroke alone are on the same places.
+    np.testing.assert_array_equal(violet(page), orange(alone))
+    assert not orange(page).any()
+    place = place_of(both)
+    line = violet(panels(both, place)[1])
+    assert 0 < line.sum() < violet(both).sum()  # and in the next slice
+    assert (panels(both, place)[1] == OUTLINE).all(-1).sum() > 40
+    np.testing.assert_array_equal(
+        sheet.one_page(replace(plain, others={}), CAPTION), sheet.one_page(plain, CAPTION)
+    )
+
+
+def test_labels_that_touch_are_both_seen() -> None:
+    """A voxel of one in the middle of the other, whichever it is."""
+    for inner in ("WMH", "stroke"):
+        dot, around = marked_voxel(14), no_mask()
+        around[14, 24:37, 14:27] = 1
+        around -= dot
+        mask, stroke = (dot, around) if inner == "WMH" else (around, dot)
+        page = sheet.one_page(replace(view_of(mask), others={"stroke": stroke}), CAPTION)
+        assert orange(page).sum() > 40
+        assert violet(page).sum() > 40
+
+
+def test_words_tell_both_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    write = lettering.write
+
+    def kept(draw: Any, place: Any, text: str, *rest: Any, **more: Any) -> None:
+        written.append(text)
+        write(draw, place, text, *rest, **more)
+
+    monkeypatch.setattr(lettering, "write", kept)
+    stroke = no_mask()
+    stroke[14:16, 40, 24:34] = 1
+    sheet.one_page(replace(view_of(marked_voxel(14)), others={"stroke": stroke}), CAPTION)
+    assert "WMH 1, 0.036 ml; stroke 1, 0.36 ml" in written
+    assert "stroke 1, 0.36 ml" in written
+    legend = " ".join(written)
+    assert (
+        "the orange line runs just outside what is marked as WMH, the violet one outside" in legend
+    )
+    assert "which hold 1 of 1 lesions of WMH and 1 of 1 lesions of stroke" in legend
+    written.clear()
+    sheet.one_page(view_of(marked_voxel(14)), CAPTION)
+    assert "1 lesion, 0.036 ml" in written
+    assert "violet" not in " ".join(written)
 
 
 def test_marks_outside_the_head_are_shown() -> None:
@@ -235,6 +299,14 @@ def least_distance(colour: tuple[int, int, int], eye: str) -> float:
     """To the nearest grey: 2 can just be told apart, 100 is black from white."""
     greys = np.arange(256)[:, None].repeat(3, 1)
     return float(np.linalg.norm(lab(greys, eye) - lab(np.array([colour]), eye), axis=1).min())
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_the_line_of_other_labels_is_neither_grey_nor_orange_to_any_eye(eye: str) -> None:
+    """No colour is much farther from both: of all, the best has 45."""
+    violet, orange = (lab(np.array([colour]), eye) for colour in (OF_OTHERS, OUTLINE))
+    assert least_distance(OF_OTHERS, eye) > 48
+    assert np.linalg.norm(violet - orange) > 42
 
 
 @pytest.mark.parametrize("eye", EYES)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from wmhseg.reporting.slices import all_marked, choose, marks
+from wmhseg.reporting.slices import all_marked, choose, marks, together
 
 
 def mask_of(*blobs: tuple[int, int, int, int]) -> np.ndarray:
@@ -74,3 +76,20 @@ def test_marks_in_every_slice_and_few_slices() -> None:
     full = marks(np.ones((5, 4, 4), np.uint8))
     assert choose(full, (0, 5), 12, 4) == [0, 1, 2, 3, 4]
     assert choose(marks(np.zeros((3, 4, 4), np.uint8)), (0, 3), 12, 4) == [0, 1, 2]
+
+
+@given(st.integers(0, 10**6), st.integers(0, 3))
+def test_marks_of_several_labels_are_those_of_each(seed: int, labels: int) -> None:
+    """Masks that touch stay apart: lesions are counted in each, slices and box in all."""
+    rng = np.random.default_rng(seed)
+    owner = rng.integers(0, 8, (5, 6, 7))
+    masks = [(owner == number + 1).astype(np.uint8) for number in range(labels + 1)]
+    each = [marks(mask) for mask in masks]
+    found = together(each)
+    assert found.count == sum(one.count for one in each)
+    assert found.areas == tuple(np.sum(masks, (0, 2, 3)).tolist())
+    for index, lesions in enumerate(found.lesions):
+        assert len(lesions) == sum(len(one.lesions[index]) for one in each)
+    assert found.shown_in(range(5)) == found.count
+    everything = marks(np.any(masks, 0).astype(np.uint8))
+    assert (found.rows, found.columns) == (everything.rows, everything.columns)

@@ -109,7 +109,9 @@ def columns(
     places = placed.coordinates_mm(brain.shape, spacing_mm)
     fluid = placement.mapped(maps.ventricles, maps, placed, brain.shape, spacing_mm) > 0.5
     left = fluid & (places[_X] > 0)
-    made = {axis: place[brain] for axis, place in zip("zyx", places, strict=True)}
+    made: dict[str, npt.NDArray[np.floating]] = {
+        axis: place[brain] for axis, place in zip("zyx", places, strict=True)
+    }
     for name, mask in (
         ("left-ventricle", left),
         ("right-ventricle", fluid & ~left),

@@ -96,7 +96,7 @@ class _Large:
     ports: tuple[str, ...]
     weights: Float
     bias: Float
-    multiply: spectral.Multiplications
+    multiply: spectral.Multiply
 
     @property
     def dilation(self) -> int:
@@ -123,22 +123,23 @@ class CompiledByPixels:
             exactly: The same in float32 in any case: frequencies need its digits.
         """
         from wmhseg.engines.openvino_graph import to_openvino
+        from wmhseg.engines.openvino_spectral import Multiplications
 
         self._parts = parts
         self._last = compiled(to_openvino(parts.last, tensors, 1))
-        multiply: dict[tuple[int, int, int], spectral.Multiplications] = {}
+        multiply: dict[tuple[int, int, int], spectral.Multiply] = {}
         self._large: list[_Large] = []
         for layer in parts.large:
             kernel = tensors[layer.variable("kernel")]
             size = (kernel.shape[0], kernel.shape[2], kernel.shape[3])
             if size not in multiply:
-                multiply[size] = spectral.Multiplications(*size, exactly)
+                multiply[size] = Multiplications(*size, exactly)
             before = Graph(f"{layer.name}-before", layer.inputs[0])
             bias = tensors.get(layer.variable("bias"), np.zeros(kernel.shape[3], np.float32))
             self._large.append(
                 _Large(
                     layer,
-                    compiled(_maps_last(to_openvino(before, tensors, 1))),
+                    compiled(to_openvino(before, tensors, 1, maps_last=True)),
                     tuple(x.name for x in before.inputs),
                     spectral.frequencies(kernel),
                     bias,
@@ -187,13 +188,3 @@ def _filled(values: Float) -> Float:
     made = np.zeros((1, values.shape[1], 1, PIXELS), np.float32)
     made[0, :, 0, : len(values)] = values.T
     return made
-
-
-def _maps_last(model: Any) -> Any:
-    """The same OpenVINO model with the maps at the end of its output."""
-    from openvino import Model, opset13
-
-    output = model.get_results()[0].input_value(0)
-    order = opset13.constant(np.array([0, 2, 3, 1], np.int64))
-    turned = opset13.result(opset13.transpose(output, order))
-    return Model([turned], model.get_parameters(), model.get_friendly_name())

@@ -13,6 +13,7 @@ from wmhseg.engines.interface import Batch, Float
 from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import variables
 from wmhseg.networks.graph import Graph
+from wmhseg.networks.signature import Signature
 from wmhseg.weights import store
 from wmhseg.weights.preset import Member
 from wmhseg.weights.store import Model
@@ -31,7 +32,7 @@ class KerasEngine:
         """Takes the backend, the device and the precision to compute with."""
         sharing.note_started()
         self.runtime = machine
-        self._built: dict[tuple[Any, ...], Any] = {}
+        self._built: dict[tuple[Any, ...], tuple[Signature, Any]] = {}
         self._network: Any = None
 
     def load(self, model: Model, member: Member) -> None:
@@ -59,12 +60,14 @@ class KerasEngine:
         from wmhseg.networks import keras_model
 
         signature = model.preset.signature
-        key = (member.network, signature, tuple(sorted(member.options.items())))
-        if key not in self._built:
+        key = (member.network, tuple(sorted(member.options.items())))
+        built = self._built.get(key)
+        if built is None or built[0] != signature:
             # tf32 rounds inside a multiplication: its numbers are float32.
             types: keras_model.Types = "bfloat16" if self.runtime.precision == "bf16" else "float32"
-            self._built[key] = keras_model.to_keras(described, types=types)
-        return self._built[key]
+            # In place of the one for another field: scans of a batch may all be of other sizes.
+            self._built[key] = built = (signature, keras_model.to_keras(described, types=types))
+        return built[1]
 
     def predict(self, batch: Batch) -> Float:
         """See Engine."""

@@ -12,6 +12,7 @@ from wmhseg.engines import by_pixels, interface, openvino_core, sharing
 from wmhseg.engines.interface import Batch, Float
 from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import graph, rewriting, variables
+from wmhseg.networks.signature import Signature
 from wmhseg.weights import store
 from wmhseg.weights.preset import Member
 from wmhseg.weights.store import Model
@@ -45,26 +46,24 @@ class OpenVinoEngine:
         self.runtime = machine
         self._change = change
         self._core = openvino_core.openvino_core()
-        self._members: dict[tuple[Any, ...], Compiled] = {}
+        self._members: dict[tuple[Any, ...], tuple[Signature, Compiled]] = {}
         self._current: Compiled | None = None
 
     def load(self, model: Model, member: Member) -> None:
         """See Engine."""
         sharing.check_not_forked()
-        key = (
-            member.sha256,
-            member.network,
-            tuple(sorted(member.options.items())),
-            model.preset.signature,
-        )
-        if key not in self._members:
+        key = (member.sha256, member.network, tuple(sorted(member.options.items())))
+        signature = model.preset.signature
+        kept = self._members.get(key)
+        if kept is None or kept[0] != signature:
             described = interface.describe(model, member)
             tensors = store.load(model, member)
             variables.check(described.variables(), tensors, name=member.file)
-            self._members[key] = self._compiled(described, tensors)
-        self._current = self._members[key]
+            # In place of the one for another field: scans of a batch may all be of other sizes.
+            self._members[key] = kept = (signature, self.compiled(described, tensors))
+        self._current = kept[1]
 
-    def _compiled(self, described: graph.Graph, tensors: variables.Tensors) -> Compiled:
+    def compiled(self, described: graph.Graph, tensors: variables.Tensors) -> Compiled:
         """The fastest way for a network."""
         parts = by_pixels.cut(described)
         if parts is None:

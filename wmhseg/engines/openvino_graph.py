@@ -16,13 +16,16 @@ from wmhseg.networks.graph import Graph, Layer
 from wmhseg.networks.variables import Tensors
 
 
-def to_openvino(described: Graph, tensors: Tensors, batch: int) -> Model:
+def to_openvino(
+    described: Graph, tensors: Tensors, batch: int, *, maps_last: bool = False
+) -> Model:
     """Builds the model.
 
     Args:
         described: The network.
         tensors: All its variables, in Keras' shapes.
         batch: Slices in one call. A fixed number lets OpenVINO plan its memory once.
+        maps_last: Whether what comes out is (slice, row, column, map).
 
     Returns:
         A model from (slice, channel, row, column), one for each of ``described.inputs`` in their
@@ -33,8 +36,12 @@ def to_openvino(described: Graph, tensors: Tensors, batch: int) -> Model:
         node = _node(layer, [made[x.name] for x in layer.inputs], tensors, batch)
         node.set_friendly_name(layer.name)
         made[layer.name] = node
-    output = opset13.result(made[described.output.name])
-    return Model([output], [made[layer.name] for layer in described.inputs], described.name)
+    output = made[described.output.name]
+    if maps_last:
+        output = opset13.transpose(output, _whole([0, 2, 3, 1]))
+    return Model(
+        [opset13.result(output)], [made[layer.name] for layer in described.inputs], described.name
+    )
 
 
 def _node(layer: Layer, taken: list[Any], tensors: Tensors, batch: int) -> Any:

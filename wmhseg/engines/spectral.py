@@ -15,16 +15,15 @@ the imaginary part is left to the matrix of the inverse transform.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Float = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
-Whole = npt.NDArray[np.int64]
 
 TILE = 48
 """Rows and columns that are transformed. Larger ones need more memory, smaller ones more time."""
@@ -76,16 +75,19 @@ def tiles(wanted: Bool, dilation: int, kernel: int) -> Iterator[Tile]:
 
 def _waves(rows: int, columns: int) -> npt.NDArray[np.complex128]:
     """exp(2 pi i row column / TILE)."""
-    return np.exp(2j * np.pi * np.outer(np.arange(rows), np.arange(columns)) / TILE)
+    waves: npt.NDArray[np.complex128] = np.exp(
+        2j * np.pi * np.outer(np.arange(rows), np.arange(columns)) / TILE
+    )
+    return waves
 
 
-def _from_rows(pixels: int) -> Float:
+def from_rows(pixels: int) -> Float:
     """(frequency, part) x row: real and imaginary part of the transform of real numbers."""
     waves = _waves(HALF, pixels).conj()
     return np.stack([waves.real, waves.imag], 1).reshape(2 * HALF, pixels).astype(np.float32)
 
 
-def _from_columns(pixels: int) -> Float:
+def from_columns(pixels: int) -> Float:
     """(frequency, part) x (part, column): the transform of complex numbers."""
     waves = _waves(TILE, pixels).conj()
     real = np.concatenate([waves.real, -waves.imag], 1)
@@ -93,7 +95,7 @@ def _from_columns(pixels: int) -> Float:
     return np.stack([real, imaginary], 1).reshape(2 * TILE, 2 * pixels).astype(np.float32)
 
 
-def _to_columns(pixels: int) -> tuple[Float, Float]:
+def to_columns(pixels: int) -> tuple[Float, Float]:
     """(part, column) x (frequency, part of x): what was multiplied by W, and by W'."""
     waves = _waves(pixels, TILE)
     found = []
@@ -104,7 +106,7 @@ def _to_columns(pixels: int) -> tuple[Float, Float]:
     return found[0], found[1]
 
 
-def _to_rows(pixels: int) -> Float:
+def to_rows(pixels: int) -> Float:
     """Row x (frequency, part): the inverse transform to real numbers, and the division."""
     twice = np.full(HALF, 2.0)
     twice[[0, -1]] = 1
@@ -122,85 +124,36 @@ def frequencies(kernel: Float) -> Float:
         (part, frequency of rows, frequency of columns, received, made).
     """
     rows, columns, received, made = kernel.shape
-    from_rows = _from_rows(rows).reshape(HALF, 2, rows)
-    from_columns = _from_columns(columns).reshape(TILE, 2, 2 * columns)
+    by_rows = from_rows(rows).reshape(HALF, 2, rows)
+    by_columns = from_columns(columns).reshape(TILE, 2, 2 * columns)
     found = np.empty((2, HALF, TILE, received, made), np.float32)
     flat = kernel.reshape(rows, -1)
     for number in range(HALF):
-        lines = (from_rows[number] @ flat).reshape(2 * columns, -1)
+        lines = (by_rows[number] @ flat).reshape(2 * columns, -1)
         for part in (0, 1):
-            found[part, number] = (from_columns[:, part] @ lines).reshape(TILE, received, made)
+            found[part, number] = (by_columns[:, part] @ lines).reshape(TILE, received, made)
     return found
 
 
-Compile = Callable[[Any], Any]
-"""OpenVINO model -> request."""
+class Multiply(Protocol):
+    """The multiplications of some tiles.
 
+    Attributes:
+        right: Rows and columns of a tile that come out right.
+    """
 
-class Multiplications:
-    """The matrices of all tiles of one size of kernel, compiled by OpenVINO in float32."""
-
-    def __init__(self, kernel: int, received: int, made: int, compiled: Compile) -> None:
-        """Compiles.
-
-        Args:
-            kernel: Rows and columns of the kernel.
-            received: Maps that go in.
-            made: Maps that come out.
-            compiled: What compiles an OpenVINO model.
-        """
-        from openvino import Model, opset13
-
-        def constant(array: npt.NDArray[Any]) -> Any:
-            return opset13.constant(np.ascontiguousarray(array))
-
-        def product(a: Any, b: Any) -> Any:
-            return opset13.matmul(a, b, False, False)
-
-        def request(output: Any, *inputs: Any) -> Any:
-            return compiled(Model([opset13.result(output)], list(inputs), "spectral"))
-
-        self.right = TILE - kernel + 1
-        self._received, self._made = received, made
-        real = np.float32
-        blocks = opset13.parameter([TILE, TILE * TILES * received], real)
-        self._rows = request(product(constant(_from_rows(TILE)), blocks), blocks)
-        lines = opset13.parameter([2 * TILE, TILES * received], real)
-        weights = [opset13.parameter([TILE, received, made], real) for _ in range(2)]
-        shape = constant(np.array([TILE, 2 * TILES, received]))
-        found = opset13.reshape(product(constant(_from_columns(TILE)), lines), shape, False)
-        flat = constant(np.array([2 * TILE, TILES * made]))
-        sums = [
-            product(constant(matrix), opset13.reshape(product(found, one), flat, False))
-            for matrix, one in zip(_to_columns(self.right), weights, strict=True)
-        ]
-        self._columns = request(opset13.add(*sums), lines, *weights)
-        back = opset13.parameter([2 * HALF, self.right * TILES * made], real)
-        self._back = request(product(constant(_to_rows(self.right)), back), back)
+    right: int
 
     def __call__(self, blocks: Float, weights: Float) -> Float:
-        """Correlates.
+        """Correlates tiles with a kernel.
 
         Args:
             blocks: (row, column, tile, map), ``TILE`` rows and columns, ``TILES`` tiles.
             weights: As ``frequencies`` makes them.
 
         Returns:
-            (row, column, tile, map), valid until the next call.
+            (row, column, tile, map), ``right`` rows and columns, valid until the next call.
         """
-        lines = _infer(self._rows, blocks.reshape(TILE, -1)).reshape(HALF, 2 * TILE, -1)
-        made = np.empty((HALF, 2 * self.right, TILES * self._made), np.float32)
-        for number in range(HALF):
-            made[number] = _infer(
-                self._columns, lines[number], weights[0, number], weights[1, number]
-            )
-        found = _infer(self._back, made.reshape(2 * HALF, -1))
-        return found.reshape(self.right, self.right, TILES, self._made)
-
-
-def _infer(request: Any, *arrays: Float) -> Float:
-    found: Float = request.infer(list(arrays), share_inputs=True, share_outputs=True)[0]
-    return found
 
 
 def correlate(
@@ -208,7 +161,7 @@ def correlate(
     weights: Float,
     wanted: Bool,
     dilation: int,
-    multiply: Multiplications,
+    multiply: Multiply,
 ) -> Float:
     """A valid convolution at some pixels.
 

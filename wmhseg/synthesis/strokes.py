@@ -19,7 +19,7 @@ from wmhseg.synthesis.anatomy import Sampled, is_any
 from wmhseg.synthesis.arrays import Array, home, look_up, namespace
 from wmhseg.synthesis.heads import FAR_MM, INDEX, TISSUES
 from wmhseg.synthesis.hyperintensities import DEEP_GREY, HOLDING, WHITE, Hyperintensities
-from wmhseg.synthesis.noise import Float, between, sometimes
+from wmhseg.synthesis.noise import Float, Noise, between, sometimes
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.synthesis.shapes import Canvas, LesionKind, Thinned
 
@@ -28,6 +28,8 @@ CEREBELLUM = ("cerebellar_cortex", "cerebellar_white_matter")
 # Shares of scans with one, two and three infarcts, of those with any.
 _COUNTS = (0.6, 0.27, 0.13)
 _DEPTH = np.array([5.0, 5.0, 22.0])  # where vessels enter a hemisphere, about
+
+_Box = tuple[slice, slice, slice]
 
 _LACUNE = LesionKind((1.8, 7.5))
 _DEEP = LesionKind((6.0, 18.0))
@@ -92,13 +94,15 @@ def draw(rng: np.random.Generator, anatomy: Sampled, recipe: Recipe) -> Strokes 
     part = (slice(None), *(slice(first, None, stride) for first in thinned.first))
     place = anatomy.noise.arrays.get(anatomy.place[part])
     where = np.stack(_coordinates(place, anatomy), -1)
-    together: Strokes | None = None
+    xp = namespace(anatomy.tissue)
+    together = Strokes(*(xp.zeros_like(anatomy.depth_mm) for _ in fields(Strokes)))
     for own in rng.spawn(count):
         site = _Site(anatomy.drawing_from(own), thinned, where)
         inside = _shape(own, site, recipe)
         look = _old if own.random() < recipe.old_stroke else _recent
-        one = look(own, site.anatomy, inside)
-        together = one if together is None else _over(together, one)
+        box = _box(inside, anatomy)
+        if box is not None:  # elsewhere nothing has to be computed
+            _put(together, box, look(own, _part(site.anatomy, box), inside[box]))
     return together
 
 
@@ -125,12 +129,43 @@ def _coordinates(place: Array, anatomy: Sampled) -> tuple[Array, Array, Array]:
     return made[0], made[1], made[2]
 
 
-def _over(below: Strokes, above: Strokes) -> Strokes:
-    """Two infarcts in one scan: at every point the one that is more of one."""
-    xp = namespace(below.extent)
-    first = below.extent + below.swollen >= above.extent + above.swollen
-    names = [field.name for field in fields(Strokes)]
-    return Strokes(*(xp.where(first, getattr(below, n), getattr(above, n)) for n in names))
+class _PartOfNoise(Noise):
+    """Fields on the points of a scan, of which a part is wanted."""
+
+    def __init__(self, whole: Noise, box: _Box) -> None:
+        super().__init__(whole.rng, whole.axes, whole.arrays)
+        self.box = box
+
+    def __call__(self, wavelength_mm: float) -> Array:
+        return super().__call__(wavelength_mm)[self.box]
+
+
+def _box(inside: Array, anatomy: Sampled) -> _Box | None:
+    """Planes, rows and columns that an infarct may reach; None if it is nowhere."""
+    xp, near = namespace(inside), inside > -FAR_MM
+    lines = (
+        np.flatnonzero(anatomy.noise.arrays.get(xp.any(near, axis=others)))
+        for others in ((1, 2), (0, 2), (0, 1))
+    )
+    spans = [slice(int(line[0]), int(line[-1]) + 1) for line in lines if line.size]
+    return (spans[0], spans[1], spans[2]) if spans else None
+
+
+def _part(anatomy: Sampled, box: _Box) -> Sampled:
+    """What looks are drawn by, in a box."""
+    names = ("tissue", "ventricle_mm", "depth_mm", "septum", "prior", "place")
+    cut = {name: getattr(anatomy, name)[box] for name in names}
+    z, y, x = (axis[span] for axis, span in zip(anatomy.axes_mm, box, strict=True))
+    return replace(anatomy, **cut, axes_mm=(z, y, x), noise=_PartOfNoise(anatomy.noise, box))
+
+
+def _put(together: Strokes, box: _Box, one: Strokes) -> None:
+    """Adds an infarct: every point is part of the one that is more of one there."""
+    xp = namespace(one.extent)
+    more = one.extent + one.swollen > together.extent[box] + together.swollen[box]
+    for field in fields(Strokes):
+        whole = getattr(together, field.name)
+        whole[box] = xp.where(more, getattr(one, field.name), whole[box])
 
 
 # Shapes -----------------------------------------------------------------------------------------
@@ -347,7 +382,7 @@ def _recent(rng: np.random.Generator, anatomy: Sampled, inside: Array) -> Stroke
     within = xp.clip(0.5 + inside * (0.5 / soft), 0.0, 1.0)
     usual = float(np.exp(between(rng, np.log(0.15), np.log(1.1))))
     change = _changes(
-        anatomy, usual, usual * between(rng, 0.55, 1.5), usual * between(rng, 0.7, 1.4)
+        anatomy, usual, usual * between(rng, 0.35, 1.5), usual * between(rng, 0.7, 1.4)
     )
     spread = sometimes(rng, 0.8, 0.1, 0.5)
     patches = anatomy.noise(between(rng, 6, 25))
