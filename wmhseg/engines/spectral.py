@@ -76,7 +76,8 @@ def tiles(wanted: Bool, dilation: int, kernel: int) -> Iterator[Tile]:
 def _waves(rows: int, columns: int) -> npt.NDArray[np.complex128]:
     """exp(2 pi i row column / TILE)."""
     angles = 2 * np.pi / TILE * np.outer(np.arange(rows), np.arange(columns))
-    return np.cos(angles) + 1j * np.sin(angles)
+    waves: npt.NDArray[np.complex128] = np.cos(angles) + 1j * np.sin(angles)
+    return waves
 
 
 def from_rows(pixels: int) -> Float:
