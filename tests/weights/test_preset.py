@@ -237,9 +237,7 @@ FULL = tree(
     members=(Member("0.safetensors", "0" * 64, "tiny", {"depth": 3}, 3),),
 )
 FULL["labels"] = {"names": ["background", "WMH", "stroke"], "activation": "softmax"}
-FULL["others"] = [
-    {"label": "stroke", "threshold": 0.4, "min_lesion_mm3": 20.0, "lesion_peak": 0.5}
-]
+FULL["others"] = [{"label": "stroke", "threshold": 0.4, "min_lesion_mm3": 20.0, "lesion_peak": 0.5}]
 KEYS = [p for p in paths(FULL) if isinstance(p[-1], str) and p[-1] != "depth"]
 
 
