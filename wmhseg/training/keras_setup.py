@@ -49,6 +49,8 @@ def _optimizer(run: Run, fitting: Fitting, slow: Collection[str]) -> Any:
         if fitting.weight_decay:
             shared |= {"weight_decay": fitting.weight_decay}
         return keras.optimizers.SGD(run.rate, momentum=fitting.momentum, **shared)
+    if fitting.optimizer == "rmsprop":
+        return keras.optimizers.RMSprop(run.rate, **shared)
     if fitting.optimizer == "adamw":
         kind = _slowed(keras.optimizers.AdamW, slow)
         return kind(run.rate, weight_decay=fitting.weight_decay, **shared)

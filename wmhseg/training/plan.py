@@ -154,7 +154,8 @@ class Fitting:
 
     Attributes:
         loss: See ``wmhseg.training.losses``.
-        optimizer: "adam", "adamw" with ``weight_decay``, or "sgd" with it and with ``momentum``.
+        optimizer: "adam", "adamw" with ``weight_decay``, "sgd" with it and with ``momentum``, or
+            "rmsprop".
         weight_decay: Of adamw and sgd; 0 with others.
         clip_norm: Largest norm of the gradient; null for no limit.
         rare_start: Start random networks near probability 0, as lesions are rare.
@@ -171,7 +172,7 @@ class Fitting:
     """
 
     loss: Loss = "dice"
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
     weight_decay: float = 0.0
     clip_norm: float | None = None
     rare_start: bool = False

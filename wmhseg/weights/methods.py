@@ -46,6 +46,12 @@ _URESNET_PAPER = (
 )
 
 
+_LOCATION_PAPER = (
+    "M. Ghafoorian et al. Location sensitive deep convolutional neural networks for segmentation "
+    "of white matter hyperintensities. Scientific Reports 7 (2017) 5110."
+)
+
+
 METHODS: dict[str, Method] = {
     # The U-Net ensemble as the paper describes it.
     "published": Method(Preprocessing(), Postprocessing(), _UNET_PAPER),
@@ -91,6 +97,17 @@ METHODS: dict[str, Method] = {
         Postprocessing(end_slices_of="head"),
         _URESNET_PAPER,
     ),
+    # The location-sensitive networks: intensities from 0 to 1; which side is left must be known.
+    "published-location": Method(
+        Preprocessing(field=None, orientation="LPS"),
+        Postprocessing(end_slices=0.0),
+        _LOCATION_PAPER,
+    ),
+    "synthetic-location": Method(
+        Preprocessing(field=None, orientation="LPS", ceiling=2.5, centre="head"),
+        Postprocessing(end_slices_of="head"),
+        _LOCATION_PAPER,
+    ),
 }
 
 
@@ -99,7 +116,14 @@ TRAINING_PIXEL_MM = (0.8, 1.25)
 challenge's scanners (0.95 to 1.21 mm). Scans with others are warned of."""
 
 
-_PUBLISHED = ("published", "published-stack", "released", "published-vgg", "published-uresnet")
+_PUBLISHED = (
+    "published",
+    "published-stack",
+    "released",
+    "published-vgg",
+    "published-uresnet",
+    "published-location",
+)
 
 
 def is_published(preset: Preset) -> bool:
