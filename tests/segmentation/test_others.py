@@ -17,6 +17,7 @@ import wmhseg
 from wmhseg import errors
 from wmhseg.channels.network_input import NetworkInput
 from wmhseg.geometry import Fit, Grid, Way, turn_to
+from wmhseg.preparation.resampling import Resampling
 from wmhseg.segmentation import ensemble, postprocessing, prediction
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import store
@@ -133,6 +134,30 @@ def test_small_parts_of_other_labels_go_by_their_own_rule() -> None:
     assert np.argwhere(made.mask).tolist() == [[1, 0, 5]]
 
 
+def test_parts_of_other_labels_that_nowhere_peak_go() -> None:
+    """Judged on the network's voxels, as those of WMH; the probability stays, and is no WMH."""
+    grid = Grid((3, 8, 8), (2.0, 1.0, 1.0))
+    coarse = Grid((3, 4, 4), (2.0, 2.0, 2.0), (0.5, 0.5, 0.0))
+    way = Way((turn_to(grid, "LPS"), Resampling(grid, coarse), Fit(coarse, (4, 4))))
+    maps = np.zeros((3, 4, 4, 4), np.float32)
+    maps[..., 0] = 1
+    maps[1, 0, 0], maps[1, 3, 3] = (0, 0.95, 0.05, 0), (0, 0.85, 0.15, 0)
+    free, held, both = (
+        predicted(way, maps, (OtherLabel("stroke", 0.4, 0, peak),), Postprocessing(0.4, 0))
+        for peak in (0.0, 0.9, 0.96)
+    )
+    assert free.others["stroke"][1, :4, :4].any()
+    assert free.others["stroke"][1, 4:, 4:].any()
+    np.testing.assert_array_equal(held.others["stroke"][1, :4], free.others["stroke"][1, :4])
+    assert not held.others["stroke"][1, 4:].any()
+    assert not both.others["stroke"].any()
+    for one in (held, both):
+        assert not one.mask.any()
+        np.testing.assert_array_equal(
+            one.other_probabilities["stroke"], free.other_probabilities["stroke"]
+        )
+
+
 def test_nothing_is_marked_where_nothing_is_known() -> None:
     grid = Grid((4, 5, 6), (1.0, 1.0, 1.0))
     way = Way((turn_to(grid, "LPS"), Fit(grid, (5, 6))))
@@ -172,6 +197,7 @@ def test_stroke_is_told_apart_from_wmh(phantom: Phantom, found: Segmentation) ->
             "largest_lesion_ml": pytest.approx(0.0027 * 18, abs=1e-4),
             "threshold": 0.5,
             "min_lesion_mm3": 0.0,
+            "lesion_peak": 0.0,
         }
     }
     assert report["volume_ml"] == pytest.approx(0.0027 * 54, abs=1e-4)

@@ -29,8 +29,10 @@ NAMES = (
     "x", "y", "z", "left-ventricle", "right-ventricle", "cortex", "midsagittal", "prior"
 )  # fmt: skip
 
-LEAST_LIKENESS = 0.5
-"""A scan that is less like the average brain, at its best place, has not been registered."""
+LEAST_LIKENESS, LEAST_LEAD = 0.65, 0.03
+"""A scan that is less like the average brain at its best place, or not by this much more than like
+one upside down or back to front, has not been registered. docs/robustness.md has what was measured.
+"""
 
 _FARTHEST_MM = 100.0  # stands for "no ventricle in this slice"
 # Slices this far apart never hold the nearest voxel: distances then are in-plane.
@@ -70,11 +72,13 @@ def features(flair: Float, t1: Float | None, spacing_mm: Triple) -> Located:
     maps = brain_maps.load()
     scan = "FLAIR" if t1 is None else "T1"
     placed = placement.place(flair if t1 is None else t1, spacing_mm, maps, scan)
-    if placed.quality < LEAST_LIKENESS:
+    if placed.quality < LEAST_LIKENESS or placed.lead < LEAST_LEAD:
+        likeness = f"a likeness of {placed.quality:.2f}, where {LEAST_LIKENESS:g} is the least"
+        turned = "a scan about as much, or more, like a brain upside down or back to front"
         raise RegistrationError(
             f"A head that can be registered to the average brain was expected in the {scan} image",
-            received=f"a likeness of {placed.quality:.2f}, less than {LEAST_LIKENESS:g}",
-            advice="Check that it shows a whole head the right way up, as its header says. A model "
+            received=likeness if placed.quality < LEAST_LIKENESS else turned,
+            advice="Check that it shows a whole head, the way up that its header says. A model "
             f"without location features needs no such place: --model {store.DEFAULT_MODEL}.",
         )
     box = _box(maps, placed, flair.shape, spacing_mm)

@@ -10,7 +10,7 @@ millimetres from its first voxel, (z, y, x); those of the maps are LPS millimetr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,9 @@ _UNIT = np.array([10.0] * 3 + [0.1] * 3 + [0.07] * 3)
 _FURTHEST = 4.0
 _STIFFNESS = 0.002  # likeness, from -1 to 1, that one unit of turn or scale must be worth
 _MOST_STEPS, _MOST_DAMPING, _LEAST_GAIN = 60, 1e6, 1e-6
+# What a scan is compared with as well: upside down, back to front, and both; and starts refined.
+_MIRRORED = ((-1, 1, 1), (1, -1, 1), (-1, -1, 1))
+_RIVALS = 2
 _STARTS_Z = (-4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0)  # a head may reach down to the neck
 _STARTS_Y = (-1.5, 0.0, 1.5)
 _STARTS_SIZE = (-1.5, 0.0, 1.5)
@@ -46,11 +49,14 @@ class Placement:
         matrix: (3, 3), and
         offset_mm: (3,), so that place = matrix @ scan + offset, all (z, y, x) in mm.
         quality: Likeness of the scan and the composed picture, a correlation: at most 1.
+        lead: By how much the scan is more like the picture than like one that stands on its head,
+            looks backwards, or both; near or below 0 its axes are not what they are said to be.
     """
 
     matrix: Doubles
     offset_mm: Doubles
     quality: float = 1.0
+    lead: float = 1.0
 
     def coordinates_mm(self, shape: tuple[int, ...], spacing_mm: Triple) -> tuple[Float, ...]:
         """Position of every voxel in the maps' space.
@@ -113,17 +119,18 @@ def place(volume: Float, spacing_mm: Triple, maps: BrainMaps, scan: str = "T1") 
     """
     centre = maps.points_mm.mean(0)
     coarse = _Scan(volume, spacing_mm)
-    head = coarse.mm(np.array(ndimage.center_of_mass(intensity.foreground(coarse.volume))))
+    head = coarse.mm(_middle(intensity.foreground(coarse.volume)))
+    inner = np.where(
+        core(coarse.volume, coarse.spacing_mm), intensity.limit(coarse.volume, _BRIGHT), 0
+    )
     candidates = [
         np.array([z, y, 0, 0, 0, 0, size, size, size])
         for size in _STARTS_SIZE
         for z in _STARTS_Z
         for y in _STARTS_Y
     ]
-    inner = np.where(
-        core(coarse.volume, coarse.spacing_mm), intensity.limit(coarse.volume, _BRIGHT), 0
-    )
-    for blur_mm, every, kept in _LEVELS:
+    starts, lead = candidates, 0.0
+    for level, (blur_mm, every, kept) in enumerate(_LEVELS):
         sigma = [0 if mm > blur_mm else blur_mm / mm for mm in coarse.spacing_mm]
         cost = _Cost(
             points=maps.points_mm[::every] - centre,
@@ -132,12 +139,27 @@ def place(volume: Float, spacing_mm: Triple, maps: BrainMaps, scan: str = "T1") 
             steps_mm=np.array(coarse.spacing_mm),
             head=head - coarse.first_mm,
         )
-        candidates = sorted(candidates, key=cost)[:kept]
-        candidates = [_refined(cost, candidate) for candidate in candidates]
-    best = min(candidates, key=cost)
+        candidates = _searched(cost, candidates, kept)
+        if level == 0:
+            mirrored = [replace(cost, points=cost.points * signs) for signs in _MIRRORED]
+            rivals = [one(_searched(one, starts, _RIVALS)[0]) for one in mirrored]
+            lead = min(rivals) - cost(candidates[0])
+    best = candidates[0]
     back: Doubles = np.linalg.inv(_turn(best)).astype(np.float64)
     offset = centre - back @ (head + best[:3] * _UNIT[:3])
-    return Placement(back, offset, _stiff(best) - cost(best))
+    return Placement(back, offset, _stiff(best) - cost(best), lead)
+
+
+def _middle(mask: Mask) -> Doubles:
+    """Where a mask has its centre, as an index; the volume's if it is empty."""
+    middle = ndimage.center_of_mass(mask) if mask.any() else (np.array(mask.shape) - 1) / 2
+    return np.array(middle, np.float64)
+
+
+def _searched(cost: _Cost, starts: list[Doubles], kept: int) -> list[Doubles]:
+    """The places that the best starts lead to, the best first."""
+    found = [_refined(cost, start) for start in sorted(starts, key=cost)[:kept]]
+    return sorted(found, key=cost)
 
 
 class _Scan:

@@ -75,9 +75,8 @@ def tiles(wanted: Bool, dilation: int, kernel: int) -> Iterator[Tile]:
 
 def _waves(rows: int, columns: int) -> npt.NDArray[np.complex128]:
     """exp(2 pi i row column / TILE)."""
-    waves: npt.NDArray[np.complex128] = np.exp(
-        2j * np.pi * np.outer(np.arange(rows), np.arange(columns)) / TILE
-    )
+    angles = 2 * np.pi / TILE * np.outer(np.arange(rows), np.arange(columns))
+    waves: npt.NDArray[np.complex128] = np.cos(angles) + 1j * np.sin(angles)
     return waves
 
 

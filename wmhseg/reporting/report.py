@@ -192,6 +192,7 @@ class Report:
                 "largest_lesion_ml": round(found.largest_ml, 4),
                 "threshold": rules[label].threshold,
                 "min_lesion_mm3": rules[label].min_lesion_mm3,
+                "lesion_peak": rules[label].lesion_peak,
             }
             for label, found in self.others.items()
         }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -216,10 +216,16 @@ def _others(
     """Masks, small parts included, and probabilities of the labels besides WMH, in its way."""
     if not preset.others:
         return {}, {}
-    turned = {label: where.turned(where.known(one)) for label, one in maps.items()}
-    wmh = turned.pop(WMH)
-    kept = postprocessing.kept_slices(len(wmh), preset.postprocessing, where.turned_head)
-    marked = postprocessing.to_other_masks(turned, wmh, preset.others, kept)
+    known = {label: where.known(one) for label, one in maps.items()}
+    turned = {label: where.turned(one) for label, one in known.items()}
+    wmh, post, sure = turned.pop(WMH), preset.postprocessing, dict(turned)
+    for rule in preset.others:
+        if rule.lesion_peak:  # judged as that of WMH
+            own = replace(post, threshold=rule.threshold, lesion_peak=rule.lesion_peak)
+            left = postprocessing.without_doubtful(known[rule.label], own, where.head)
+            sure[rule.label] = where.turned(left)
+    kept = postprocessing.kept_slices(len(wmh), post, where.turned_head)
+    marked = postprocessing.to_other_masks(sure, wmh, preset.others, kept)
     masks = {label: where.turn.restore(mask) for label, mask in marked.items()}
     probabilities = {label: where.turn.restore(one) for label, one in turned.items()}
     for probability in probabilities.values():

@@ -48,6 +48,8 @@ class Segmentation:
 
     >>> import wmhseg
     >>> result = wmhseg.segment("FLAIR.nii.gz")
+    >>> result.others  # of a model of WMH alone
+    {}
     >>> removed = result.save("out/wmh.nii.gz", overlay="out/wmh.png")  # and out/wmh.json
     >>> volume_ml = float(result.mask.sum()) * result.grid.voxel_ml
     >>> abs(volume_ml - result.report.lesions.volume_ml) < 1e-6

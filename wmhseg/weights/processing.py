@@ -94,11 +94,14 @@ class OtherLabel:
         label: Name among the labels.
         threshold: Voxels above (not at) this probability have the label.
         min_lesion_mm3: Connected parts of a smaller volume are removed; 0 keeps all.
+        lesion_peak: Connected parts without a voxel above (not at) this probability are removed;
+            0 keeps all.
     """
 
     label: str
     threshold: float = 0.5
     min_lesion_mm3: float = 0.0
+    lesion_peak: float = records.added(0.0)
 
 
 def check_method(pre: Preprocessing, post: Postprocessing) -> None:
@@ -162,6 +165,8 @@ def check_others(others: tuple[OtherLabel, ...], labels: Labels) -> None:
         require(0 <= one.threshold < 1, f"{where}.threshold", "0 to below 1", one.threshold)
         least, most = one.min_lesion_mm3, MAX_MIN_LESION_MM3
         require(0 <= least <= most, f"{where}.min_lesion_mm3", f"0 to {most:g}", least)
+        peak = one.lesion_peak
+        require(0 <= peak < 1, f"{where}.lesion_peak", "0 to below 1", peak)
 
 
 def _is_orientation(text: str) -> bool:
