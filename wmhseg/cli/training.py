@@ -143,7 +143,11 @@ def _train_on_scans(
 ) -> int:
     from wmhseg.io import files
     from wmhseg.training.batches import real_data, split
+    from wmhseg.training.session import NO_VALIDATION, VALIDATE
 
+    kept_aside = arguments.validation or arguments.split != "none"
+    if plan.fitting.stopping is not None and not kept_aside and not arguments.check:
+        raise errors.UsageError(NO_VALIDATION, received="neither", advice=VALIDATE)
     output = Path(arguments.output)
     files.check_writable(output)
     patient_cases = _cases(arguments)

@@ -38,6 +38,7 @@ from wmhseg.training.checkpoint import RunState
 from wmhseg.training.growth import Start
 from wmhseg.training.journal import Journal
 from wmhseg.training.plan import Plan, Run
+from wmhseg.training.stopping import BestEpoch
 
 if TYPE_CHECKING:
     from wmhseg.training.validation import ValidationCases
@@ -83,6 +84,8 @@ class TrainingJob:
         start: What to start from, None for random weights.
         field: Rows and columns of the batches.
         folder: Where checkpoint, log and weights go.
+        area: From the model to the area under its ROC curve on validation voxels, where the plan
+            has ``stopping``; None: nobody looks.
     """
 
     plan: Plan
@@ -93,6 +96,7 @@ class TrainingJob:
     start: Start | None
     field: tuple[int, int]
     folder: Path
+    area: Callable[[Any], float] | None = None
 
     def file(self, ending: str) -> Path:
         """Path of one of the run's files."""
@@ -160,6 +164,7 @@ def fit(
                 break
             state = _next_attempt(job, state, say)
             path.unlink(missing_ok=True)
+        # Of the best epoch, if one was chosen: the loop has put them in.
         with keras_setup.averaged(model, fitting):
             return variables.collect(model)
 
@@ -245,20 +250,46 @@ class _Loop:
         job, state = self.job, self.state
         log = Journal(job.file(".csv"), COLUMNS, state.step)
         self._reported = state.step, state.seconds
+        best = self._best_epoch()
         source = job.source((job.run.seed, state.attempt))
         with _deferred_signals() as stop, closing(produced(source, state.step, producers)) as s:
             self._timed = time.perf_counter()
-            while state.step < job.steps:
+            while state.step < job.steps and not (best and best.is_found):
                 self._step(next(s))
                 if state.step % self.running.log_every == 0 or state.step == job.steps:
                     self._log(log)
                 if self._is_stuck():
                     return False
+                if best is not None:
+                    self._compare(best)
                 self._pause(stop)
                 self._timed = time.perf_counter()
+        if best is not None:
+            variables.assign(self.model, best.weights(), name="the best epoch")
         if self.validation is not None:
             self._look(self.validation)
         return True
+
+    def _best_epoch(self) -> BestEpoch | None:
+        job, stopping = self.job, self.job.plan.fitting.stopping
+        if stopping is None or job.area is None:
+            return None
+        files_of = job.file("-roc.csv"), job.file("-best.safetensors")
+        return BestEpoch(*files_of, self.state.step, stopping.patience)
+
+    def _compare(self, best: BestEpoch) -> None:
+        """At the end of an epoch: notes how well the weights tell voxels apart."""
+        job, step = self.job, self.state.step
+        assert job.area is not None
+        if step % (job.per_epoch or job.steps) and step != job.steps:
+            return
+        with keras_setup.on_one_device():
+            area = job.area(self.model)
+        better = best.add(step, area, variables.collect(self.model))
+        self.say(
+            f"{job.run.name}: step {step}: area under the ROC curve {area:.4f}"
+            + (", the best so far" if better else "")
+        )
 
     def _step(self, batch: tuple[Any, Any]) -> None:
         job, state = self.job, self.state

@@ -137,6 +137,19 @@ class Run:
     drop_at: float | None = added(None)
 
 
+@dataclass(frozen=True)
+class Stopping:
+    """Which epoch's weights are the result: that with the largest area under the ROC curve.
+
+    Attributes:
+        patience: Epochs in a row without a larger area after which a run ends.
+        voxels: Voxels of each validation case that it is computed of, half of them WMH.
+    """
+
+    patience: int = 5
+    voxels: int = 400
+
+
 Loss = Literal[
     "dice",
     "dice-and-cross-entropy",
@@ -167,6 +180,7 @@ class Fitting:
         late_momentum: Momentum from the drop of the rate on (``drop_at`` of a run); null for the
             same.
         class_weights: Of the loss "weighted-cross-entropy": one a label.
+        stopping: Takes the best epoch on validation cases; null for the last weights.
         certain: Of the loss "bootstrapped-cross-entropy": pixels whose own label has a higher
             probability do not count.
     """
@@ -183,6 +197,7 @@ class Fitting:
     late_momentum: float | None = added(None)
     class_weights: tuple[float, ...] = added(())
     certain: float = added(0.9)
+    stopping: Stopping | None = added(None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ def validate(plan: Plan) -> None:
         _check_fitting(plan.fitting)
         _check_loss(plan)
         _check_sampling(plan)
+        _check_stopping(plan)
         names: list[str] = []
         for number, run in enumerate(plan.runs):
             _check_run(run, f"runs[{number}]", plan)
@@ -122,6 +123,18 @@ def _check_fitting(fitting: Fitting) -> None:
         require(restart.loss > 0, "fitting.restart.loss", "more than 0", restart.loss)
         where = "fitting.restart.attempts"
         require(1 <= restart.attempts <= 100, where, "1 to 100", restart.attempts)
+
+
+def _check_stopping(plan: Plan) -> None:
+    stopping = plan.fitting.stopping
+    if stopping is None:
+        return
+    require(1 <= stopping.patience <= 1000, "fitting.stopping.patience", "1 to 1000", stopping)
+    require(2 <= stopping.voxels <= 10**6, "fitting.stopping.voxels", "2 to a million", stopping)
+    voxels = plan.sampling is not None and plan.sampling.kind == "voxels"
+    real = voxels and plan.augmentation is not None and plan.fitting.average is None
+    wanted = "null, without real scans, sampling of voxels and an average of null,"
+    require(real, "fitting.stopping", wanted, stopping)
 
 
 def _check_sampling(plan: Plan) -> None:

@@ -47,7 +47,7 @@ def with_settings(plan: Plan, settings: list[str]) -> Plan:
         plan: Where to start from.
         settings: Texts such as "fitting.average=0.999", "runs.0.steps=100" or "runs.*.batch=4".
             What stands after "=" is JSON, or else taken as text. Steps of a run take the place of
-            its epochs, and epochs that of steps.
+            its epochs, and epochs that of steps; listed inputs that of channels, and the reverse.
 
     Raises:
         UsageError: If a text is not of this form, or names nothing in the plan.
@@ -69,6 +69,10 @@ def with_settings(plan: Plan, settings: list[str]) -> Plan:
         _set(value, keys, new, text)
         if len(keys) == 3 and keys[2] in other and new is not None:
             _set(value, [*keys[:2], other[keys[2]]], None, text)
+        if keys == ["inputs"] and new:
+            value["channels"] = value["without_t1"] = None
+        elif keys == ["channels"] and new is not None:
+            value |= {"inputs": [], "without_t1": value["without_t1"] or "error"}
     return _from_value(value)
 
 

@@ -19,6 +19,7 @@ from wmhseg.training.plan import (
     Restart,
     Run,
     Sampling,
+    Stopping,
     Synthesis,
 )
 from wmhseg.weights.inputs import OF_LOCATION, WMH, Input, Labels
@@ -250,7 +251,7 @@ def _published_location() -> Plan:
         postprocessing=method.postprocessing,
         augmentation=Augmentation(1, rotation_deg=0.0, shear_deg=0.0, zoom=(1.0, 1.0), flip=0.0),
         sampling=Sampling("voxels", 128, wmh=0.5, stroke=0.0, elsewhere=0.5),
-        fitting=Fitting(loss="cross-entropy", optimizer="rmsprop"),
+        fitting=Fitting(loss="cross-entropy", optimizer="rmsprop", stopping=Stopping()),
         runs=(run,),
     )
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
 from wmhseg import records
+from wmhseg.datasets import cases
 from wmhseg.engines import backends
 from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
-from wmhseg.errors import PlotsUnavailableError, ResumeError
+from wmhseg.errors import PlotsUnavailableError, ResumeError, UsageError
 from wmhseg.io import checksums, files, stamps
 from wmhseg.training import curves, model_folder, plan_files
+from wmhseg.training.batches import real_data
+from wmhseg.training.batches.patches import PatchCase
 from wmhseg.training.batches.stream import BatchSource
 from wmhseg.training.fit import Running, TrainingJob, describe, fit
 from wmhseg.training.growth import Start
 from wmhseg.training.journal import read
 from wmhseg.training.model_folder import Facts
 from wmhseg.training.plan import Plan, Run
+from wmhseg.training.stopping import ValidationVoxels
 from wmhseg.training.validation import ValidationCases
 from wmhseg.version import __version__
 from wmhseg.weights import store, tensor_files, vgg16
@@ -30,8 +35,11 @@ from wmhseg.weights.store import Model
 class Data(Protocol):
     """What is trained on."""
 
-    def identity(self) -> dict[str, str]:
-        """Checksums: training goes on only with the same data."""
+    def identity(self, *, held_out: bool = False) -> dict[str, str]:
+        """Checksums: training goes on only with the same data, or also the same kept aside."""
+
+    def held_out(self) -> Iterator[PatchCase]:
+        """Prepared cases that are kept aside."""
 
     def per_epoch(self, run: Run) -> int | None:
         """Batches in a pass through the data; None where there is no such thing."""
@@ -96,11 +104,12 @@ def train(session: Session, running: Running, say: Callable[[str], None] = print
     model_folder.preset_of(plan, plan.runs)  # options that a network does not take are found now
     for run in plan.runs:
         describe(plan, run, session.data.field(run))
-    cases = None
+    looked_at = None
     if session.validation is not None:
-        cases = ValidationCases(plan, session.validation, machine)
+        looked_at = ValidationCases(plan, session.validation, machine)
+    scored = _Scored(looked_at, _voxels(session))
     for run in plan.runs:
-        _finish(session, run, machine, running, cases, say)
+        _finish(session, run, machine, running, scored, say)
     members = [run for run in plan.runs if run.member]
     made = store.save_model(
         folder,
@@ -113,14 +122,64 @@ def train(session: Session, running: Running, say: Callable[[str], None] = print
     return made
 
 
+@dataclass(frozen=True)
+class _Scored:
+    """What weights are scored on: cases looked at, and voxels that decide."""
+
+    cases: ValidationCases | None
+    voxels: ValidationVoxels | None
+
+
+NO_VALIDATION = (
+    "--validation DIR, or a --split that keeps cases aside, was expected, as this plan takes the "
+    "epoch that suits them best"
+)
+VALIDATE = "To take the last weights: --set fitting.stopping=null."
+
+
 def _identity(session: Session) -> dict[str, str]:
     """Checksums of all files that the result depends on."""
     earlier = {run.name for run in session.plan.runs}
     starts = {run.start_from for run in session.plan.runs if run.start_from} - earlier
     return {
-        **session.data.identity(),
+        **session.data.identity(held_out=_chooses_by_held_out(session)),
+        **_validation_identity(session),
         **{name: checksums.sha256_of(Path(name)) for name in sorted(starts)},
     }
+
+
+def _chooses_by_held_out(session: Session) -> bool:
+    """Whether cases kept aside decide which epoch is taken."""
+    return session.plan.fitting.stopping is not None and session.validation is None
+
+
+def _validation_identity(session: Session) -> dict[str, str]:
+    """Checksums of validation cases, where they decide which epoch is taken."""
+    if session.plan.fitting.stopping is None or session.validation is None:
+        return {}
+    return {
+        f"validation/{one.name}/{path.name}": checksums.sha256_of(path)
+        for one in cases.find_cases(session.validation)
+        for path in (one.flair, one.t1, one.reference)
+        if path is not None
+    }
+
+
+def _voxels(session: Session) -> ValidationVoxels | None:
+    """What decides which epoch is taken, where the plan wants that."""
+    plan = session.plan
+    stopping, sampling = plan.fitting.stopping, plan.sampling
+    if stopping is None or sampling is None:
+        return None
+    if session.validation is not None:
+        found = real_data.patch_cases(cases.find_cases(session.validation), plan)
+    else:
+        found = session.data.held_out()
+    first = next(found, None)
+    if first is None:
+        raise UsageError(NO_VALIDATION, received="neither", advice=VALIDATE)
+    chosen = chain([first], found)
+    return ValidationVoxels(chosen, sampling, stopping.voxels, plan.network_labels.wmh)
 
 
 def _begin(session: Session, identity: Mapping[str, str], say: Callable[[str], None]) -> bool:
@@ -162,7 +221,7 @@ def _finish(
     run: Run,
     machine: Runtime,
     running: Running,
-    cases: ValidationCases | None,
+    scored: _Scored,
     say: Callable[[str], None],
 ) -> None:
     """Trains one run unless its weights are there."""
@@ -179,10 +238,12 @@ def _finish(
         start=_start(session, run),
         field=session.data.field(run),
         folder=session.output,
+        area=None if scored.voxels is None else scored.voxels.area,
     )
     say(f"{run.name}: {job.steps} steps of {run.batch} slices")
-    tensor_files.write_tensors(path, fit(job, machine, running, validation=cases, say=say))
-    job.file("-checkpoint.safetensors").unlink(missing_ok=True)
+    tensor_files.write_tensors(path, fit(job, machine, running, validation=scored.cases, say=say))
+    for ending in ("-checkpoint.safetensors", "-best.safetensors"):
+        job.file(ending).unlink(missing_ok=True)
     _draw(session, say)
 
 

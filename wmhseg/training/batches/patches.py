@@ -47,6 +47,21 @@ class Pool:
     bright: Voxels
 
 
+@dataclass(frozen=True)
+class PatchCase:
+    """A scan that patches are cut of; arrays may lie in files.
+
+    Attributes:
+        stacks: Port -> (slice, row, column, channel).
+        target: (slice, row, column), the places of labels.
+        pool: Where they are cut.
+    """
+
+    stacks: Mapping[str, Any]
+    target: Any
+    pool: Pool
+
+
 def pool_of(target: npt.NDArray[np.uint8], labels: Labels, region: Mask, flair: Any) -> Pool:
     """Sorts the voxels of a scan.
 

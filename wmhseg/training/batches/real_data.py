@@ -23,7 +23,8 @@ from wmhseg.training import classes, model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.batches import augment, patches
 from wmhseg.training.batches.labelled_input import LabelledInput, read_case
-from wmhseg.training.batches.real_patches import POOLS, RealPatches
+from wmhseg.training.batches.patches import PatchCase
+from wmhseg.training.batches.real_patches import POOLS, RealPatches, opened
 from wmhseg.training.batches.split import PatientCase, Split
 from wmhseg.training.batches.stream import TrainingBatch, as_batch, crop
 from wmhseg.training.plan import Augmentation, Plan, Run, Sampling
@@ -167,13 +168,18 @@ class ScanData:
                     advice="Take a plan of WMH alone, such as --preset published.",
                 )
 
-    def identity(self) -> dict[str, str]:
-        """Checksum of every file that is trained on."""
+    def identity(self, *, held_out: bool = False) -> dict[str, str]:
+        """Checksum of every file that is trained on, or also of those kept aside."""
         return {
             f"{one.case.name}/{name}": checksums.sha256_of(path)
-            for one in self.parted.train
+            for one in self.parted.train + self.parted.test * held_out
             for name, path in _files(one.case).items()
         }
+
+    def held_out(self) -> Iterator[PatchCase]:
+        """The cases that are kept aside."""
+        for one in self.parted.test:
+            yield opened(self.prepared.folders[one.case.name], self.prepared.inputs)
 
     def per_epoch(self, run: Run) -> int | None:
         """Batches a pass through all copies."""
@@ -309,6 +315,19 @@ def prepare(
         tuple(off_scale),
         classes.STROKE in plan.network_labels.names,
     )
+
+
+def patch_cases(cases: Sequence[Case], plan: Plan) -> Iterator[PatchCase]:
+    """Reads and prepares cases that patches are cut of, one after the other.
+
+    Raises:
+        InputError: If one cannot be used.
+    """
+    for case in cases:
+        made = read_case(case, plan)
+        target = made.target
+        pool = patches.pool_of(target, plan.network_labels, made.region, made.flair_here)
+        yield PatchCase(made.inputs.stacks, target, pool)
 
 
 def _keep(made: LabelledInput, place: Path, plan: Plan) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.training.batches import augment, patches
+from wmhseg.training.batches.patches import PatchCase, Pool
 from wmhseg.training.batches.stream import TrainingBatch, as_batch
 from wmhseg.training.plan import Augmentation, Sampling
 from wmhseg.weights.inputs import Input
@@ -69,7 +70,7 @@ class RealPatches:
 
     def open(self) -> Callable[[int], Iterator[TrainingBatch]]:
         """Maps the prepared cases into memory, which all processes share."""
-        cases = [_Opened(folder, self.inputs) for folder in self.folders]
+        cases = [opened(folder, self.inputs) for folder in self.folders]
         chosen = [self._chosen(number, case) for number, case in enumerate(cases)]
         starts = np.cumsum([0, *map(len, chosen)])
         elsewhere = np.cumsum([0, *(others for _, _, others in self.voxels)])
@@ -97,12 +98,14 @@ class RealPatches:
 
         return draw
 
-    def _chosen(self, number: int, case: _Opened) -> npt.NDArray[np.int64]:
+    def _chosen(self, number: int, case: PatchCase) -> npt.NDArray[np.int64]:
         """The voxels with a lesion that patches of a case are cut around."""
         rng = np.random.default_rng(np.random.SeedSequence([*self.seed, _CHOICE, number]))
         parts = [
-            case.pools[kind][np.sort(rng.choice(len(case.pools[kind]), count, replace=False))]
-            for kind, count in zip(("wmh", "stroke"), self._taken[number], strict=True)
+            voxels[np.sort(rng.choice(len(voxels), count, replace=False))]
+            for voxels, count in zip(
+                (case.pool.wmh, case.pool.stroke), self._taken[number], strict=True
+            )
         ]
         return np.concatenate(parts)
 
@@ -113,16 +116,16 @@ class RealPatches:
         mixed: npt.NDArray[np.intp] = np.resize(rng.permutation(items), max(items, self.batch))
         return mixed
 
-    def _other(self, rng: np.random.Generator, case: _Opened, index: int) -> int:
+    def _other(self, rng: np.random.Generator, case: PatchCase, index: int) -> int:
         """A voxel without a lesion: the one of this number, or one of the bright ones."""
-        bright = case.pools["bright"]
+        bright = case.pool.bright
         if rng.random() < self.how[0].bright and len(bright):
             return int(bright[rng.integers(len(bright))])
-        return int(case.pools["elsewhere"][index])
+        return int(case.pool.elsewhere[index])
 
-    def _patch(self, rng: np.random.Generator, case: _Opened, voxel: int) -> Any:
+    def _patch(self, rng: np.random.Generator, case: PatchCase, voxel: int) -> Any:
         sampling, augmentation = self.how
-        inputs, target = patches.around(rng, case.stacks, case.mask, voxel, sampling)
+        inputs, target = patches.around(rng, case.stacks, case.target, voxel, sampling)
         variation = augment.draw(rng, augmentation)
         if sampling.kind == "voxels":  # told of by its place: nothing is moved
             return inputs, target
@@ -131,20 +134,12 @@ class RealPatches:
         return {port: image}, target
 
 
-class _Opened:
-    """A prepared case.
+def opened(folder: Path, inputs: tuple[Input, ...]) -> PatchCase:
+    """Maps a prepared case into memory."""
 
-    Attributes:
-        stacks: Port -> (slice, row, column, channel).
-        mask: (slice, row, column), places of labels.
-        pools: Kind -> flat indices of voxels.
-    """
+    def mapped(name: str) -> Any:
+        return np.load(folder / f"{name}.npy", mmap_mode="r")
 
-    def __init__(self, folder: Path, inputs: tuple[Input, ...]) -> None:
-        def opened(name: str) -> Any:
-            return np.load(folder / f"{name}.npy", mmap_mode="r")
-
-        ports = dict.fromkeys(one.port for one in inputs)
-        self.stacks: dict[str, Any] = {port: opened(f"inputs-{port}") for port in ports}
-        self.mask = opened("mask")
-        self.pools: dict[str, Any] = {kind: opened(f"pool-{kind}") for kind in POOLS}
+    stacks = {port: mapped(f"inputs-{port}") for port in dict.fromkeys(one.port for one in inputs)}
+    pool = Pool(**{kind: mapped(f"pool-{kind}") for kind in POOLS})
+    return PatchCase(stacks, mapped("mask"), pool)

@@ -16,6 +16,7 @@ from wmhseg.io import checksums
 from wmhseg.synthesis import heads, scan
 from wmhseg.training import classes, model_folder
 from wmhseg.training.batches import drawn
+from wmhseg.training.batches.patches import PatchCase
 from wmhseg.training.batches.stream import BatchSource, TrainingBatch, as_batch, crop
 from wmhseg.training.batches.synthetic_patches import SyntheticPatches
 from wmhseg.training.plan import Plan, Run, Synthesis
@@ -34,12 +35,16 @@ class SyntheticData:
     labels: Path
     plan: Plan
 
-    def identity(self) -> dict[str, str]:
+    def identity(self, *, held_out: bool = False) -> dict[str, str]:
         """Checksum of every label map."""
         return {
             path.relative_to(self.labels).as_posix(): checksums.sha256_of(path)
             for path in self._maps()
         }
+
+    def held_out(self) -> Iterator[PatchCase]:
+        """None: what is synthetic is drawn anew."""
+        return iter(())
 
     @property
     def _synthesis(self) -> Synthesis:
