@@ -9,7 +9,7 @@ these cases: they are validation cases from then on, never test cases.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from wmhseg.weights.processing import Postprocessing
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 PEAKS = (0.0, 0.8, 0.9, 0.95, 0.98, 0.99)
 SMALLEST_MM3 = (0.0, 10.0)
+BEST = 3
+"""Thresholds that lesion rules are tried with."""
 
 Float = npt.NDArray[np.float32]
 
@@ -44,12 +46,20 @@ def probability_map(model: str, case: Case, folder: Path) -> tuple[Float, float]
     return images.read_scan(path, name="probability").array, grid.voxel_ml
 
 
-def rules() -> Iterator[Postprocessing]:
-    """All that are tried; end slices are empty already."""
-    for threshold in THRESHOLDS:
-        for peak in (0.0, *(p for p in PEAKS if p > threshold)):
-            for smallest in SMALLEST_MM3:
-                yield Postprocessing(threshold, 0.0, smallest, peak)
+def plain() -> list[Postprocessing]:
+    """Thresholds alone; end slices are empty already."""
+    return [Postprocessing(threshold, 0.0) for threshold in THRESHOLDS]
+
+
+def refined(post: Postprocessing) -> list[Postprocessing]:
+    """A threshold with rules for lesions."""
+    peaks = (0.0, *(peak for peak in PEAKS if peak > post.threshold))
+    return [
+        replace(post, lesion_peak=peak, min_lesion_mm3=smallest)
+        for peak in peaks
+        for smallest in SMALLEST_MM3
+        if peak or smallest
+    ]
 
 
 def scored(
@@ -62,6 +72,31 @@ def scored(
     return metrics.dsc(truth, result), metrics.match_lesions(truth, result).f1
 
 
+Read = tuple[Float, npt.NDArray[np.uint8], float]
+Row = tuple[Postprocessing, float, float]
+
+
+def _read(model: str, case: Case, folder: Path) -> Read:
+    """Probability, labels and a voxel's ml of a case, cut to where either is anything."""
+    assert case.reference is not None
+    probability, voxel_ml = probability_map(model, case, folder)
+    labels, _ = images.read_labels(case.reference)
+    held = np.argwhere((probability > min(THRESHOLDS)) | (labels > 0))
+    box = tuple(slice(int(a), int(b) + 1) for a, b in zip(held.min(0), held.max(0), strict=True))
+    return probability[box], labels[box], voxel_ml
+
+
+def _row(post: Postprocessing, read: Sequence[Read]) -> Row:
+    both = np.array([scored(*one, post) for one in read])
+    dsc, f1 = np.nanmean(both, 0).tolist()
+    return post, dsc, f1
+
+
+def _worth(row: Row) -> float:
+    """What rows are sorted by: the best first."""
+    return -(row[1] + row[2])
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the best rules of each model by the mean of DSC and F1, and the plain thresholds."""
     parser = argparse.ArgumentParser(
@@ -70,31 +105,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--models", nargs="+", required=True)
     parser.add_argument("--maps", type=Path, required=True)
-    parser.add_argument("--best", type=int, default=12, help="lines a model")
+    parser.add_argument("--lines", type=int, default=12, help="best rules that are shown")
     given = parser.parse_args(argv)
     cases = [case for case in find_cases(given.data) if case.reference is not None]
     for model in given.models:
-        read = []
-        for case in cases:
-            assert case.reference is not None
-            labels, _ = images.read_labels(case.reference)
-            read.append((*probability_map(model, case, given.maps), labels))
-        rows = []
-        for post in rules():
-            both = np.array([scored(p, labels, ml, post) for p, ml, labels in read])
-            rows.append((post, *np.nanmean(both, 0).tolist()))
-        plain = [
-            row
-            for row in rows
-            if row[0] == replace(Postprocessing(row[0].threshold), end_slices=0.0)
-        ]
-        rows.sort(key=lambda row: -(row[1] + row[2]))
-        for title, chosen in (("best", rows[: given.best]), ("threshold alone", plain)):
-            print(f"\n{model}, n = {len(cases)}, {title}:\n")
-            print("| threshold | peak | mm3 | mean DSC | mean lesion F1 |\n|---|---|---|---|---|")
-            for post, dsc, f1 in chosen:
-                numbers = f"{post.threshold:g} | {post.lesion_peak:g} | {post.min_lesion_mm3:g}"
-                print(f"| {numbers} | {dsc:.3f} | {f1:.3f} |")
+        read = [_read(model, case, given.maps) for case in cases]
+        rows = [_row(post, read) for post in plain()]
+        _show(f"{model}, n = {len(cases)}, thresholds alone", rows)
+        best = sorted(rows, key=_worth)[:BEST]
+        rows = [_row(one, read) for post, *_ in best for one in refined(post)]
+        _show(f"{model}, n = {len(cases)}, best rules", sorted(rows, key=_worth)[: given.lines])
+
+
+def _show(title: str, rows: list[Row]) -> None:
+    print(f"\n{title}:\n\n| threshold | peak | mm3 | mean DSC | mean lesion F1 |")
+    print("|---|---|---|---|---|")
+    for post, dsc, f1 in rows:
+        numbers = f"{post.threshold:g} | {post.lesion_peak:g} | {post.min_lesion_mm3:g}"
+        print(f"| {numbers} | {dsc:.3f} | {f1:.3f} |", flush=True)
 
 
 if __name__ == "__main__":
