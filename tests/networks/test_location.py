@@ -58,7 +58,7 @@ def test_parameters(architecture: str, place: str, expected: int) -> None:
 
 
 def patches(scan: np.ndarray, side: int) -> np.ndarray:
-    """(row, column, channel) -> (row * column, side, side, channel), by the brief's own words."""
+    """(row, column, channel) -> (row * column, side, side, channel), by the definition."""
     half = side // 2
     around = ((half, half), (half, half), (0, 0))
     padded = np.pad(scan, around)
@@ -101,7 +101,8 @@ def test_every_voxel_gets_what_its_patch_gives(engine, architecture: str, place:
     scan = rng.uniform(0.1, 1, (1, *field, 2)).astype(np.float32)
     scan[0, 2, 3] = 0  # outside
     scan[0, 2, 4] = 0, 0.5
-    where = rng.uniform(size=(1, *field, 8)).astype(np.float32)
+    where = rng.uniform(0.1, 1, (1, *field, 8)).astype(np.float32)
+    where[0, 2, 3] = 0
     given = {"scan": scan, "location": where}
     found = engine(dense, tensors, *(given[layer.name] for layer in dense.inputs))[0]
     given = {

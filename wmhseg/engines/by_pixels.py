@@ -39,12 +39,12 @@ class Cut:
         large: The convolutions that are computed by frequencies.
         last: What follows them, for lists of pixels: (1, PIXELS, channel) of each large
             convolution and each input layer that it takes, under their names.
-        scan: Name of the input layer that is 0 outside the brain.
+        within: Name of the input layer that is 0 outside the brain.
     """
 
     large: tuple[Layer, ...]
     last: Graph
-    scan: str
+    within: str
 
 
 def cut(described: Graph) -> Cut | None:
@@ -149,11 +149,11 @@ class CompiledByPixels:
 
     def __call__(self, batch: Batch) -> Float:
         """Computes port -> (slice, row, column, channel) to (slice, row, column, label)."""
-        scan = batch[self._parts.scan]
+        within = batch[self._parts.within]
         labels = self._parts.last.output.size[2]
-        found = np.zeros((*scan.shape[:3], labels), np.float32)
+        found = np.zeros((*within.shape[:3], labels), np.float32)
         found[..., 0] = 1
-        for number, one in enumerate(scan):
+        for number, one in enumerate(within):
             inside = (one != 0).any(-1)
             if inside.any():
                 taken = {port: stack[number] for port, stack in batch.items()}

@@ -65,7 +65,7 @@ class OpenVinoEngine:
 
     def compiled(self, described: graph.Graph, tensors: variables.Tensors) -> Compiled:
         """The fastest way for a network."""
-        patches = patchwise.layer_of(described)
+        patches = patchwise.layers_of(described)
         if patches is not None:
             return patchwise.CompiledPatchwise(patches, tensors, self._request)
         parts = by_pixels.cut(described)

@@ -16,29 +16,37 @@ PATCHES = 64
 """Patches in one call."""
 
 
-def layer_of(described: Graph) -> Layer | None:
-    """The layer of patches that a network consists of, or None if it is not one of this kind."""
+def layers_of(described: Graph) -> tuple[Layer, Layer] | None:
+    """The layer of patches that a network consists of, and the input that is 0 outside the brain.
+
+    None if it is not one of this kind.
+    """
     end = described.output
     if not isinstance(end.operation, graph.Inside):
         return None
-    return end.inputs[0] if isinstance(end.inputs[0].operation, graph.Patchwise) else None
+    patches, within = end.inputs
+    return (patches, within) if isinstance(patches.operation, graph.Patchwise) else None
 
 
 class CompiledPatchwise:
     """A network of patches, compiled."""
 
-    def __init__(self, layer: Layer, tensors: Tensors, compiled: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, found: tuple[Layer, Layer], tensors: Tensors, compiled: Callable[[Any], Any]
+    ) -> None:
         """Compiles.
 
         Args:
-            layer: See ``layer_of``; the first layer that it takes is 0 outside the brain.
+            found: See ``layers_of``.
             tensors: The weights.
             compiled: What compiles an OpenVINO model.
         """
         from wmhseg.engines.openvino_graph import to_openvino
 
+        layer, within = found
         assert isinstance(layer.operation, graph.Patchwise)
         described = layer.operation.described
+        self._within = within.name
         self._ports = [taken.name for taken in layer.inputs]
         self._side = described.inputs[0].size[0]
         self._labels = layer.size[2]
@@ -51,7 +59,7 @@ class CompiledPatchwise:
         found[..., 0] = 1
         around = (self._side // 2, self._side // 2 - 1)
         for number, one in enumerate(scan):
-            places = np.nonzero((one != 0).any(-1))
+            places = np.nonzero((batch[self._within][number] != 0).any(-1))
             padded = np.pad(np.moveaxis(one, 2, 0), ((0, 0), around, around))
             windows = np.lib.stride_tricks.sliding_window_view(padded, [self._side] * 2, (1, 2))
             for first in range(0, len(places[0]), PATCHES):

@@ -158,7 +158,7 @@ class Dropout:
 
 @dataclass(frozen=True)
 class Inside:
-    """Leaves probabilities where a scan holds something, and makes the first label sure elsewhere.
+    """Leaves probabilities where an input holds something; elsewhere the first label is sure.
 
     It takes the probabilities, and an input layer of the same rows and columns; a pixel of which
     all channels are 0 is outside.

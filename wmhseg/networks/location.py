@@ -62,7 +62,8 @@ def location(
     """Describes the dense form.
 
     Around the field are zeros, as around the brain, so that every voxel gets what its own patch
-    would. Where all channels of the scan are 0, it is outside the brain: background for sure.
+    would. Where all features of location are 0, which they are outside the brain, or all channels
+    of the scan if there is no location, it is background for sure.
 
     Each stream is four 'valid' convolutions without pooling, then fully connected layers of 300,
     200 and as many units as labels. With late fusion each scale has its own 300, joined before the
@@ -95,15 +96,16 @@ def location(
     wanted = _checked(signature, architecture, place, alpha, dropout)
     scan = signature.input_layer(SCAN)
     features = None if place == "none" else signature.input_layer(LOCATION)
+    within = scan if features is None else features
     if architecture == "MSEF":
         taken = (scan,) if features is None else (scan, features)
         patches = graph.Patchwise(_of_patches(signature, wanted))
         return Graph(
-            "location", Layer(graph.Inside(), (Layer(patches, taken, "patches"), scan), "inside")
+            "location", Layer(graph.Inside(), (Layer(patches, taken, "patches"), within), "inside")
         )
     pictures = [_dense_picture(scan, side) for side in _ARCHITECTURES[architecture]]
     output = _streams(signature, wanted, pictures, features, dense=True)
-    return Graph("location", Layer(graph.Inside(), (output, scan), "inside"))
+    return Graph("location", Layer(graph.Inside(), (output, within), "inside"))
 
 
 def patch_graph(signature: Signature, options: Mapping[str, int | float | bool | str]) -> Graph:
