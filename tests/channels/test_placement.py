@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from placed_brain import MIDDLE, SHAPE, SPACING, known, scan_of
 
-from evaluation import make_brain_maps
+from evaluation.package_data import brain_maps as making_maps
 from wmhseg.channels import brain_maps, placement
 from wmhseg.channels.brain_maps import BrainMaps
 from wmhseg.channels.placement import Placement
@@ -98,7 +98,7 @@ def test_blocks_are_averaged(tmp_path: Path) -> None:
     wmh[:2, 2:, :2] = 0.4
     wmh[2, 0, 2] = 0.4
     rest = {name: np.zeros_like(wmh) for name in brain_maps.NAMES}
-    stored = make_brain_maps.thinned({**rest, "wmh": wmh}, (-3.0, 4.0, 5.0), (1.0, 1.0, 1.0))
+    stored = making_maps.thinned({**rest, "wmh": wmh}, (-3.0, 4.0, 5.0), (1.0, 1.0, 1.0))
     assert stored["wmh"].shape == (2, 2, 3)
     assert stored["wmh"].dtype == np.uint8
     assert stored["wmh"][0, 1, 0] == 63
@@ -112,16 +112,16 @@ def test_blocks_are_averaged(tmp_path: Path) -> None:
 def test_the_stored_maps_are_made_by_the_command(shared: Path, tmp_path: Path) -> None:
     made = tmp_path / "maps.npz"
     words = ["--priors", str(shared / "data" / "priors"), "--output", str(made)]
-    assert make_brain_maps.main(words) == 0
-    with np.load(made) as new, np.load(make_brain_maps.OUTPUT) as stored:
+    assert making_maps.main(words) == 0
+    with np.load(made) as new, np.load(making_maps.OUTPUT) as stored:
         assert sorted(new) == sorted(stored)
         for name in stored:
             np.testing.assert_array_equal(new[name], stored[name])
-    assert make_brain_maps.OUTPUT.stat().st_size < 500_000
+    assert making_maps.OUTPUT.stat().st_size < 500_000
 
 
 def at_1_mm(shared: Path) -> BrainMaps:
-    maps, origin_mm, spacing_mm = make_brain_maps.read(shared / "data" / "priors")
+    maps, origin_mm, spacing_mm = making_maps.read(shared / "data" / "priors")
     return brain_maps.compose(maps, origin_mm, spacing_mm)
 
 

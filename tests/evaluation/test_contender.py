@@ -14,13 +14,13 @@ from wmhseg.weights import store
 
 
 def test_networks_run_as_asked_in_every_layout(
-    use_models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    use_models: Path, stroke_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     ran: list[Any] = []
 
     class Done:
-        def save(self, target: Path, probability: Path | None = None) -> None:
-            ran.append((target, probability))
+        def save(self, target: Path, probability: Path | None, others: dict[str, Path]) -> None:
+            ran.append((target, probability, *others.values()))
 
     def segment(flair: Path, t1: Path | None, *, model: Any, options: wmhseg.Options) -> Done:
         ran.append((t1, model.preset.name, options))
@@ -44,6 +44,8 @@ def test_networks_run_as_asked_in_every_layout(
     mapped.segment(flat, tmp_path / "result.nii.gz")
     assert ran[-1] == (tmp_path / "result.nii.gz", tmp_path / PROBABILITY)
     assert mapped.identity != auto.identity  # a mask without its map is made again
+    network(store.find(stroke_model), keep).segment(flat, tmp_path / "result.nii.gz")
+    assert ran[-1] == (tmp_path / "result.nii.gz", None, tmp_path / "result_stroke.nii.gz")
 
 
 def test_members_are_models_of_their_own(use_models: Path) -> None:

@@ -10,7 +10,7 @@ from conftest import of_scan
 from wmhseg.errors import PresetError
 from wmhseg.networks import catalogue
 from wmhseg.networks.catalogue import NETWORKS
-from wmhseg.networks.graph import Addition, Convolution, Graph, Layer
+from wmhseg.networks.graph import Addition, Convolution, Graph, Inside, Layer
 from wmhseg.networks.signature import Signature
 
 TWO = Signature((16, 24), (("near", 2), ("wide", 2)), 3, "softmax")
@@ -70,12 +70,20 @@ def namesake(signature: Signature) -> Graph:
     return Graph("namesake", signature.output_layer(taken))
 
 
+def scores_inside(signature: Signature) -> Graph:
+    """What is left alone inside has to be probabilities."""
+    described = scores(signature)
+    near = described.inputs[0]
+    return Graph("inside", Layer(Inside(), (described.output, near), "inside"))
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         (half, "The inputs .*wide.* were expected"),
         (one_label, r"An output of \(16, 24, 3\) with softmax.*\(16, 24, 1\)"),
         (scores, r"An output of \(16, 24, 3\) with softmax.*with None"),
+        (scores_inside, r"An output of \(16, 24, 3\) with softmax.*with None"),
         (namesake, "Layers of different names"),
     ],
 )

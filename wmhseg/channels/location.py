@@ -33,6 +33,10 @@ LEAST_LIKENESS, LEAST_LEAD = 0.65, 0.03
 """A scan that is less like the average brain at its best place, or not by this much more than like
 one upside down or back to front, has not been registered. docs/robustness.md has what was measured.
 """
+LARGEST = 1.3
+"""A brain so many times as high, deep or wide as the average one, or less than one so-manyth, is
+none: the search ends at 1.32.
+"""
 
 _FARTHEST_MM = 100.0  # stands for "no ventricle in this slice"
 # Slices this far apart never hold the nearest voxel: distances then are in-plane.
@@ -67,20 +71,13 @@ def features(flair: Float, t1: Float | None, spacing_mm: Triple) -> Located:
         spacing_mm: Distance between slices, rows and columns.
 
     Raises:
-        RegistrationError: If the scan is not like the average brain anywhere.
+        RegistrationError: If the scan is not like the average brain anywhere, is as much like one
+            upside down or back to front, or is of a size that no head has.
     """
     maps = brain_maps.load()
     scan = "FLAIR" if t1 is None else "T1"
     placed = placement.place(flair if t1 is None else t1, spacing_mm, maps, scan)
-    if placed.quality < LEAST_LIKENESS or placed.lead < LEAST_LEAD:
-        likeness = f"a likeness of {placed.quality:.2f}, where {LEAST_LIKENESS:g} is the least"
-        turned = "a scan about as much, or more, like a brain upside down or back to front"
-        raise RegistrationError(
-            f"A head that can be registered to the average brain was expected in the {scan} image",
-            received=likeness if placed.quality < LEAST_LIKENESS else turned,
-            advice="Check that it shows a whole head, the way up that its header says. A model "
-            f"without location features needs no such place: --model {store.DEFAULT_MODEL}.",
-        )
+    _check(placed, scan)
     box = _box(maps, placed, flair.shape, spacing_mm)
     there = _moved(placed, [part.start for part in box], spacing_mm)
     inside = (
@@ -94,6 +91,26 @@ def features(flair: Float, t1: Float | None, spacing_mm: Triple) -> Located:
     brain = np.zeros(flair.shape, bool)
     brain[box] = inside
     return Located(channels, brain, placed.quality, placed)
+
+
+def _check(placed: Placement, scan: str) -> None:
+    """Raises unless a scan is like the average brain, upright, and of a size that heads have."""
+    height, depth, width = placed.sizes
+    if placed.quality < LEAST_LIKENESS:
+        received = f"a likeness of {placed.quality:.2f}, where {LEAST_LIKENESS:g} is the least"
+    elif placed.lead < LEAST_LEAD:
+        received = "a scan as much, or more, like a brain upside down or back to front"
+    elif placed.sizes.max() > LARGEST or placed.sizes.min() < 1 / LARGEST:
+        received = f"a brain {height:.2f} x {depth:.2f} x {width:.2f} times as high, deep and wide"
+    else:
+        return
+    raise RegistrationError(
+        f"A head that can be registered to the average brain was expected in the {scan} image",
+        received=received,
+        advice="Check that it shows a whole head, the way up and of the size that its header "
+        "says. A model without location features needs no such place: "
+        f"--model {store.DEFAULT_MODEL}.",
+    )
 
 
 def columns(

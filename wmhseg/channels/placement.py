@@ -58,6 +58,12 @@ class Placement:
     quality: float = 1.0
     lead: float = 1.0
 
+    @property
+    def sizes(self) -> Doubles:
+        """Height, depth and width of the head relative to those of the average one."""
+        sizes: Doubles = np.linalg.norm(np.linalg.inv(self.matrix), axis=0)
+        return sizes
+
     def coordinates_mm(self, shape: tuple[int, ...], spacing_mm: Triple) -> tuple[Float, ...]:
         """Position of every voxel in the maps' space.
 

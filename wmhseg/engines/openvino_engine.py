@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wmhseg.engines import by_pixels, interface, openvino_core, sharing
+from wmhseg.engines import by_pixels, interface, openvino_core, patchwise, sharing
 from wmhseg.engines.interface import Batch, Float
 from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import graph, rewriting, variables
@@ -65,6 +65,9 @@ class OpenVinoEngine:
 
     def compiled(self, described: graph.Graph, tensors: variables.Tensors) -> Compiled:
         """The fastest way for a network."""
+        patches = patchwise.layer_of(described)
+        if patches is not None:
+            return patchwise.CompiledPatchwise(patches, tensors, self._request)
         parts = by_pixels.cut(described)
         if parts is None:
             return _Whole(*rewriting.merge_doublings(described, tensors), self._request)

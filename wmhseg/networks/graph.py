@@ -166,6 +166,21 @@ class Inside:
 
 
 @dataclass(frozen=True)
+class Patchwise:
+    """What another network says of the patch around every pixel, zeros around the field.
+
+    It takes what that network takes, in the order of its inputs: first the scan, of which the patch
+    of side s around row r has rows r - s / 2 to r + s / 2 - 1, columns alike; then maps of the
+    field's size, of which that network gets a pixel. That network gives one pixel of labels.
+
+    Attributes:
+        described: The network.
+    """
+
+    described: Graph
+
+
+@dataclass(frozen=True)
 class Crop:
     """Leaves out rows and columns at the sides."""
 
@@ -194,6 +209,7 @@ Operation = (
     | Scaling
     | Dropout
     | Inside
+    | Patchwise
     | Crop
     | Pad
 )
@@ -230,6 +246,8 @@ class Layer:
         """Its variables, as weight files name them, and their shapes."""
         shapes: dict[str, tuple[int, ...]] = {}
         match self.operation:
+            case Patchwise(described):
+                return described.variables()
             case Convolution(filters, kernel, bias=bias):
                 shapes["kernel"] = (kernel, kernel, self.inputs[0].size[2], filters)
                 shapes |= {"bias": (filters,)} if bias else {}
@@ -248,6 +266,8 @@ class Layer:
                 pixels = self.size[0] * self.size[1]
             case GrowingConvolution(filters, kernel):
                 pixels = self.inputs[0].size[0] * self.inputs[0].size[1]
+            case Patchwise(described):
+                return self.size[0] * self.size[1] * described.multiplications()
             case _:
                 return 0
         return pixels * kernel * kernel * self.inputs[0].size[2] * filters
@@ -260,6 +280,8 @@ def _size(operation: Operation, inputs: list[Size]) -> Size:
             return size
         case Concatenation():
             return (*inputs[0][:2], sum(size[2] for size in inputs))
+        case Patchwise(described):
+            return (*inputs[0][:2], described.output.size[2])
     rows, columns = (_side(operation, axis, inputs[0][axis]) for axis in (0, 1))
     if isinstance(operation, Convolution | GrowingConvolution):
         return rows, columns, operation.filters

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from wmhseg.networks import graph
@@ -86,8 +87,8 @@ def _layer(layer: Layer) -> keras.layers.Layer:
             return layers.Rescaling(factor, name=layer.name)
         case graph.Dropout(share):
             return layers.Dropout(share, name=layer.name)
-        case graph.Inside():
-            return _Inside(name=layer.name, dtype="float32")
+        case graph.Inside() | graph.Patchwise():
+            return _of_scans(layer)
         case graph.Relu():
             return layers.Activation("relu", name=layer.name)
         case _:
@@ -138,6 +139,42 @@ class _ConvolvingAgain(layers.Layer):  # type: ignore[misc]  # Keras has no type
             dilation_rate=self.operation.dilation,
         )
         return ops.add(made, self.owner.bias) if self.operation.bias else made
+
+
+def _of_scans(layer: Layer) -> keras.layers.Layer:
+    """What takes a scan as it is."""
+    if isinstance(layer.operation, graph.Patchwise):
+        return _Patchwise(layer.operation.described, name=layer.name, dtype="float32")
+    return _Inside(name=layer.name, dtype="float32")
+
+
+class _Patchwise(layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """See ``graph.Patchwise``: a row of patches at a time."""
+
+    def __init__(self, described: Graph, **named: Any) -> None:
+        super().__init__(**named)
+        self.inner = _model(described)
+        self.side, _, self.channels = described.inputs[0].size
+
+    def call(self, taken: Any) -> Any:
+        """Takes a scan and further maps; (slice, row, column, channel) each."""
+        scan, *more = taken if isinstance(taken, list | tuple) else [taken]
+        _, rows, columns, _ = scan.shape
+        around = (self.side // 2, self.side // 2 - 1)
+        padded = ops.pad(scan, ((0, 0), around, around, (0, 0)))
+
+        def of_row(row: Any) -> Any:
+            strip = ops.take(padded, row + ops.arange(self.side), axis=1)
+            windows = np.arange(columns)[:, None] + np.arange(self.side)
+            patches = ops.transpose(ops.take(strip, windows, axis=2), (0, 2, 1, 3, 4))
+            given = [ops.reshape(patches, (-1, self.side, self.side, self.channels))]
+            for one in more:
+                pixels = ops.take(one, row, axis=1)
+                given.append(ops.reshape(pixels, (-1, 1, 1, one.shape[-1])))
+            found = self.inner(given if more else given[0], training=False)
+            return ops.reshape(found, (-1, columns, found.shape[-1]))
+
+        return ops.transpose(ops.map(of_row, ops.arange(rows)), (1, 0, 2, 3))
 
 
 class _Inside(layers.Layer):  # type: ignore[misc]  # Keras has no types

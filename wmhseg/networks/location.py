@@ -6,9 +6,10 @@ fully connected layers as convolutions. A patch of side 64 or 128 is reduced to 
 2 x 2 or 4 x 4 pixels; over all voxels these are means at every pixel, of which a convolution takes
 every second or fourth (its dilation).
 
-The dense form exists where each scale has convolutions of its own. Early fusion (MSEF) has none:
-its first convolution adds up, over the scales s, what lies at v + i s for pixel i of voxel v's
-patches, and what follows needs that sum for all i and all v.
+That needs convolutions of its own for each scale. Early fusion (MSEF) has no such form: its first
+convolution adds up, over the scales s, what lies at v + i s for pixel i of voxel v's patches, and
+what follows needs that sum for all i and all v. There the dense form is the patch form at every
+voxel, which takes many times as long.
 """
 
 from __future__ import annotations
@@ -72,8 +73,7 @@ def location(
             the brain) and, unless ``place`` is "none", the port "location" of 8 features from 0
             to 1; and the labels. Published: background and WMH, softmax.
         architecture: "SS", one scale of 32 x 32; "MSIW", three scales with convolutions of their
-            own; "MSWS", three that share convolutions. "MSEF", scales as channels, exists in the
-            patch form only.
+            own; "MSWS", three that share convolutions; "MSEF", three scales as channels.
         place: Where location joins: "none"; "LCL", the last convolutional layer, so that the
             300 of each stream see it; "FFCL", the first fully connected layer, so that the 200
             see it; "SFCL", the second one, so that the output sees it.
@@ -85,8 +85,7 @@ def location(
         SS has 10,883,112 parameters.
 
     Raises:
-        ValueError: If an option is out of range, the ports are others, or the architecture has
-            no dense form.
+        ValueError: If an option is out of range, or the ports are others.
 
     Reference:
         M. Ghafoorian, N. Karssemeijer, T. Heskes et al. Location sensitive deep convolutional
@@ -94,14 +93,15 @@ def location(
         (2017) 5110.
     """
     wanted = _checked(signature, architecture, place, alpha, dropout)
-    if architecture == "MSEF":
-        raise ValueError(
-            "An architecture with a dense form was expected: SS, MSIW or MSWS. Received: MSEF, "
-            "which exists for patches only."
-        )
     scan = signature.input_layer(SCAN)
-    pictures = [_dense_picture(scan, side) for side in _ARCHITECTURES[architecture]]
     features = None if place == "none" else signature.input_layer(LOCATION)
+    if architecture == "MSEF":
+        taken = (scan,) if features is None else (scan, features)
+        patches = graph.Patchwise(_of_patches(signature, wanted))
+        return Graph(
+            "location", Layer(graph.Inside(), (Layer(patches, taken, "patches"), scan), "inside")
+        )
+    pictures = [_dense_picture(scan, side) for side in _ARCHITECTURES[architecture]]
     output = _streams(signature, wanted, pictures, features, dense=True)
     return Graph("location", Layer(graph.Inside(), (output, scan), "inside"))
 
@@ -132,7 +132,10 @@ def patch_graph(signature: Signature, options: Mapping[str, int | float | bool |
             f"Options out of {', '.join(defaults)} were expected. Received: {unknown}."
         )
     values = defaults | dict(options)
-    wanted = _checked(signature, **values)
+    return _of_patches(signature, _checked(signature, **values))
+
+
+def _of_patches(signature: Signature, wanted: _Wanted) -> Graph:
     sides = _ARCHITECTURES[wanted.architecture]
     channels = dict(signature.inputs)[SCAN]
     scan = Layer(graph.InputLayer((sides[-1], sides[-1], channels)), (), SCAN)

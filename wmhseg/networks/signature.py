@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from wmhseg.networks.graph import Convolution, Graph, InputLayer, Inside, Layer
+from wmhseg.networks.graph import Convolution, Graph, InputLayer, Inside, Layer, Patchwise
 
 Activation = Literal["sigmoid", "softmax"]
 
@@ -70,7 +70,10 @@ class Signature:
         size, end = (*self.field, self.labels), described.output
         if isinstance(end.operation, Inside):
             end = end.inputs[0]
-        activation = end.operation.activation if isinstance(end.operation, Convolution) else None
+        last = end.operation
+        if isinstance(last, Patchwise):
+            last = last.described.output.operation
+        activation = last.activation if isinstance(last, Convolution) else None
         if (end.size, activation) != (size, self.activation):
             raise ValueError(
                 f"An output of {size} with {self.activation} was expected. "
