@@ -173,7 +173,7 @@ def test_steps_take_the_place_of_epochs() -> None:
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("fitting.averages=0.9", "In fitting there are: average, clip_norm, loss,"),
+        ("fitting.averages=0.9", "In fitting there are: average, certain, class_weights,"),
         ("runs.9.steps=3", "In runs there are: 0, 1, 2, *."),
         ("runs.0.batches=3", "In runs.0 there are: batch, crop, epochs,"),
         ("step=3", "At the top there are: augmentation, channels,"),
