@@ -175,7 +175,7 @@ def test_steps_take_the_place_of_epochs() -> None:
     [
         ("fitting.averages=0.9", "In fitting there are: average, certain, class_weights,"),
         ("runs.9.steps=3", "In runs there are: 0, 1, 2, *."),
-        ("runs.0.batches=3", "In runs.0 there are: batch, crop, epochs,"),
+        ("runs.0.batches=3", "In runs.0 there are: batch, crop, drop_at, epochs,"),
         ("step=3", "At the top there are: augmentation, channels,"),
         ("name.first=x", "name is a single value."),
     ],
@@ -308,7 +308,7 @@ def test_what_is_wrong_with_the_three_systems_is_named(
 
 
 def test_inputs_take_the_place_of_channels_and_the_reverse() -> None:
-    one = '[{"name":"F","scan":"FLAIR","how":"z-score","if_missing":"error"}]'
+    one = '[{"name":"F","scan":"FLAIR","how":"z-score","if_missing":"error","port":"scan"}]'
     plan = with_settings(PLANS["published"], [f"inputs={one}"])
     assert (plan.channels, plan.without_t1) == (None, None)
     assert [(i.name, i.port) for i in plan.network_inputs] == [("F", "scan")]
