@@ -284,3 +284,45 @@ def test_keras_is_asked_for_before_any_data_are_read(
     assert main(words) == errors.DeviceError.exit_code
     assert "pip install '.[tensorflow]'" in capsys.readouterr().err
     assert main([*words, "--check"]) == errors.MissingFileError.exit_code
+
+
+# Patches ------------------------------------------------------------------------------------------
+
+
+def test_strokes_are_needed_where_patches_are_cut_around_them(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["train", "--preset", "published-uresnet", "--data", str(data), "--output", str(out)]
+    for more in ([], ["--check"]):
+        assert main([*words, *more]) == errors.LabelsError.exit_code
+        told = capsys.readouterr().err
+        assert "Voxels of stroke (label 2)" in told
+        assert "none in 3 cases" in told
+        assert not out.exists()
+
+
+def test_the_best_epoch_needs_cases_to_choose_it_by(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["train", "--preset", "published-location", "--data", str(data), "--output", str(out)]
+    assert main(words) == errors.UsageError.exit_code
+    assert "--validation DIR, or a --split" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_patches_with_stroke_train_a_model(
+    tmp_path: Path, phantom: Phantom, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two steps of small batches, on pixels of 1 mm; its masks have two labels."""
+    write_case(tmp_path / "data" / "x", phantom, label_2=True)
+    out = tmp_path / "out"
+    words = ["train", "--preset", "published-uresnet", "--data", tmp_path / "data", "--output", out]
+    how = ["--device", "cpu", "--threads", "1", "--producers", "1", "--set", "sampling.side=16"]
+    small = ["--set", "runs.0.steps=2", "--set", "runs.0.batch=2"]
+    assert main([*map(str, words), *how, *small]) == 0
+    made = store.read_model(out / "uresnet-published").preset
+    assert made.labels.names == ("background", "WMH", "stroke")
+    assert [one.label for one in made.others] == ["stroke"]
+    assert made.members[0].parameters == 1_044_547

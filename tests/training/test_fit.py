@@ -23,7 +23,7 @@ from wmhseg.training import checkpoint, fit
 from wmhseg.training.batches.stream import TrainingBatch
 from wmhseg.training.fit import Running, TrainingJob
 from wmhseg.training.growth import Start
-from wmhseg.training.plan import Fitting, Plan, Restart, Run
+from wmhseg.training.plan import Fitting, Plan, Restart, Run, Stopping
 from wmhseg.training.recipes import PLANS
 from wmhseg.weights import tensor_files
 
@@ -346,3 +346,76 @@ def test_a_warm_start_is_not_restarted(tmp_path: Path, tiny_network: Callable[..
     start = Start("w", go(task(tmp_path / "w", steps=0)))
     go(task(tmp_path / "a", plan, per_epoch=2, start=start))
     assert checkpoint.peek(tmp_path / "a" / "0-checkpoint.safetensors").attempt == 0
+
+
+# Drops and epochs that are chosen -----------------------------------------------------------------
+
+
+def test_a_rate_that_drops() -> None:
+    """Published for uResNet: a tenth after 25 of 30 epochs."""
+    run = replace(RUN, warmup=0, rate=1.0, final_rate=0.1, drop_at=25 / 30)
+    found = [fit.learning_rate(run, 60, step) for step in (0, 49, 50, 59)]
+    assert found == [1.0, 1.0, 0.1, 0.1]
+
+
+def test_momentum_changes_with_the_rate(tmp_path: Path, tiny_network: Callable[..., Any]) -> None:
+    """By hand: v = m v - rate g. After the drop the old speed is kept at another momentum."""
+    from keras import ops
+
+    from wmhseg.training import losses
+
+    fitting = Fitting(loss="dice", optimizer="sgd", momentum=0.5, late_momentum=0.9)
+    run = replace(RUN, steps=4, rate=0.5, final_rate=0.25, warmup=0, drop_at=0.5, crop=16)
+    plan = replace(PLAN, fitting=fitting, runs=(run,))
+    tensors = go(task(tmp_path / "a", plan))
+
+    first = go(task(tmp_path / "b", plan, steps=0))
+    weights = {k: v.astype(np.float64) for k, v in first.items()}
+    speed = {k: np.zeros_like(v) for k, v in weights.items()}
+    draw = Bright((run.seed, 0), run.batch).open()
+    batches = [*draw(0), *draw(1)]
+
+    def loss_at(at: dict[str, Any], batch: Any) -> float:
+        logits = batch[0] @ at["output/kernel"][0, 0] + at["output/bias"]
+        said = ops.convert_to_tensor(1 / (1 + np.exp(-logits)), "float32")
+        return float(losses.dice_loss(batch[1], said))
+
+    for step, batch in enumerate(batches):
+        momentum, rate = (0.5, 0.5) if step < 2 else (0.9, 0.25)
+        for name, array in weights.items():
+            slope = np.zeros_like(array)
+            for place in np.ndindex(array.shape):
+                sides = []
+                for by in (0.01, -0.01):
+                    moved = {k: v.copy() for k, v in weights.items()}
+                    moved[name][place] += by
+                    sides.append(loss_at(moved, batch))
+                slope[place] = (sides[0] - sides[1]) / 0.02
+            speed[name] = momentum * speed[name] - rate * slope
+        weights = {k: v + speed[k] for k, v in weights.items()}
+    for name, array in weights.items():
+        np.testing.assert_allclose(tensors[name], array, atol=2e-3, err_msg=name)
+
+
+def test_the_epoch_with_the_largest_area_is_taken(
+    tmp_path: Path, tiny_network: Callable[..., Any]
+) -> None:
+    """Areas as given: the second epoch is the best, and two without a better one end it."""
+    areas, seen = iter([0.5, 0.9, 0.7, 0.8, 1.0]), []
+
+    def area(model: Any) -> float:
+        seen.append(variables.collect(model))
+        return next(areas)
+
+    plan = replace(PLAN, fitting=replace(PLAN.fitting, stopping=Stopping(patience=2)))
+    lines: list[str] = []
+    job = task(tmp_path, plan, steps=10, per_epoch=2, area=area)
+    made = go(job, say=lines.append)
+    assert len(seen) == 4
+    assert_equal(made, seen[1])
+    assert not np.array_equal(seen[1]["output/kernel"], seen[3]["output/kernel"])
+    assert [row["step"] for row in rows(tmp_path / "0-roc.csv")] == ["2", "4", "6", "8"]
+    assert sum("the best so far" in line for line in lines) == 2
+    # Gone on with, it is over already.
+    assert_equal(go(job), seen[1])
+    assert len(seen) == 4

@@ -173,9 +173,9 @@ def test_steps_take_the_place_of_epochs() -> None:
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("fitting.averages=0.9", "In fitting there are: average, clip_norm, loss,"),
+        ("fitting.averages=0.9", "In fitting there are: average, certain, class_weights,"),
         ("runs.9.steps=3", "In runs there are: 0, 1, 2, *."),
-        ("runs.0.batches=3", "In runs.0 there are: batch, crop, epochs,"),
+        ("runs.0.batches=3", "In runs.0 there are: batch, crop, drop_at, epochs,"),
         ("step=3", "At the top there are: augmentation, channels,"),
         ("name.first=x", "name is a single value."),
     ],
@@ -219,3 +219,111 @@ def test_settings_that_name_nothing(setting: str, kind: type[Exception]) -> None
 def test_intensity_scale_is_that_of_the_model(name: str, mode: Any, expected: str) -> None:
     plan: Plan = replace(PLANS[name], intensity_scale=mode)
     assert plans.intensity_scale(plan, model_folder.preset_of(plan, ())) == expected
+
+
+# Inputs, labels and patches -----------------------------------------------------------------------
+
+
+def test_inputs_and_labels_of_the_three_systems() -> None:
+    vgg, uresnet, location = (PLANS[f"published-{n}"] for n in ("vgg", "uresnet", "location"))
+    listed = [(one.scan, one.how) for one in vgg.network_inputs]
+    assert listed == [("T1", "8-bit"), ("FLAIR", "8-bit"), ("FLAIR", "top-hat")]
+    three = PLANS["published-vgg-3d-like"].network_inputs
+    assert [(one.scan, one.slice) for one in three] == [("FLAIR", -1), ("FLAIR", 0), ("FLAIR", 1)]
+    same = PLANS["published-vgg-no-top-hat"].network_inputs
+    assert [one.scan for one in same] == ["T1", "FLAIR", "T1"]
+    counts = [model_folder.preset_of(p, p.runs).members[0].parameters for p in (vgg, uresnet)]
+    assert counts == [7_773_698, 1_044_547]
+    made = model_folder.preset_of(uresnet, uresnet.runs)
+    presets.validate(made)
+    assert made.labels.names == ("background", "WMH", "stroke")
+    assert made.others == uresnet.others
+    assert made.preprocessing.pixel_mm == 1.0
+    ports = [one.port for one in location.network_inputs]
+    assert ports == ["scan"] * 2 + ["location"] * 8
+
+
+def test_numbers_of_the_three_papers() -> None:
+    vgg, uresnet, location = (PLANS[f"published-{n}"] for n in ("vgg", "uresnet", "location"))
+    (run,), fitting = vgg.runs, vgg.fitting
+    assert (run.steps, run.batch, run.rate, run.final_rate) == (150_000, 20, 1e-8, 1e-9)
+    assert round((run.drop_at or 0) * 150_000) == 50_000
+    assert (fitting.momentum, fitting.late_momentum, fitting.weight_decay) == (0.99, 0.999, 5e-4)
+    assert (fitting.loss, fitting.optimizer) == ("summed-cross-entropy", "sgd")
+    (run,), fitting = uresnet.runs, uresnet.fitting
+    assert (run.epochs, run.batch, run.rate) == (30, 128, 5e-4)
+    assert run.final_rate == pytest.approx(0.1 * run.rate)
+    assert round((run.drop_at or 0) * 30) == 25
+    assert (fitting.loss, fitting.optimizer) == ("cross-entropy", "adam")
+    sampling = uresnet.sampling
+    assert sampling is not None
+    assert (sampling.side, sampling.wmh, sampling.stroke) == (64, 0.2, 0.8)
+    assert (sampling.shift, sampling.elsewhere) == (0.5, 0.0)
+    (run,), fitting = location.runs, location.fitting
+    assert (run.batch, fitting.loss, fitting.optimizer) == (128, "cross-entropy", "rmsprop")
+    assert fitting.stopping is not None
+    sampling = location.sampling
+    assert sampling is not None
+    assert (sampling.kind, sampling.side, sampling.wmh, sampling.elsewhere) == (
+        "voxels",
+        128,
+        0.5,
+        0.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value", "told"),
+    [
+        ("published-vgg", "channels", 2, "null, as inputs are listed"),
+        ("published-vgg", "inputs", [], "both, or inputs"),
+        ("published-vgg", "labels.names", ["no", "WMH"], "background, WMH, stroke"),
+        ("published-vgg", "labels.names", ["WMH", "stroke"], "background, WMH, stroke"),
+        ("published-vgg", "labels", None, "dice"),
+        ("published", "fitting.loss", "cross-entropy", "(sigmoid)"),
+        ("published-vgg", "fitting.loss", "weighted-cross-entropy", "2 weights"),
+        ("published-vgg", "fitting.class_weights", [1.0, 1.0], "0 weights"),
+        ("published-vgg", "fitting.momentum", 1.0, "0 to below 1"),
+        ("published", "fitting.momentum", 0.9, "0 (adam)"),
+        ("published-vgg", "runs.0.drop_at", 1.0, "between 0 and 1"),
+        ("published-uresnet", "others.0.label", "gliosis", "others[0].label"),
+        ("published-uresnet", "sampling.side", 60, "by eights"),
+        ("published-uresnet", "sampling.shift", 0.6, "0 to 0.5"),
+        ("published-uresnet", "sampling.elsewhere", 1.0, "0 to below 1"),
+        ("published-uresnet", "sampling.kind", "voxels", "0 (voxels)"),
+        ("published-uresnet", "runs.0.crop", 32, "null (sampling)"),
+        ("published-uresnet", "runs.0.network", "location", "location"),
+        ("published-location", "runs.0.network", "unet", "location"),
+        ("published-location", "augmentation.flip", 0.5, "flip 0"),
+        ("published-location", "preprocessing.orientation", "stored", "LPS"),
+        ("published-uresnet", "fitting.stopping", {"patience": 1, "voxels": 9}, "null, without"),
+    ],
+)
+def test_what_is_wrong_with_the_three_systems_is_named(
+    name: str, path: str, value: Any, told: str
+) -> None:
+    with pytest.raises(PlanError) as error:
+        from_json(changed(path, value, name))
+    assert told in str(error.value)
+
+
+def test_inputs_take_the_place_of_channels_and_the_reverse() -> None:
+    one = '[{"name":"F","scan":"FLAIR","how":"z-score","if_missing":"error","port":"scan"}]'
+    plan = with_settings(PLANS["published"], [f"inputs={one}"])
+    assert (plan.channels, plan.without_t1) == (None, None)
+    assert [(i.name, i.port) for i in plan.network_inputs] == [("F", "scan")]
+    back = with_settings(plan, ["channels=2"])
+    assert [i.scan for i in back.network_inputs] == ["FLAIR", "T1"]
+    assert back.inputs == ()
+
+
+def test_plans_of_before_are_read_as_before() -> None:
+    """Without the keys that came later."""
+    old = json.loads(to_json(PLANS["synthetic"]))
+    for key in ("inputs", "labels", "others", "sampling"):
+        del old[key]
+    for key in ("momentum", "late_momentum", "class_weights", "certain", "stopping"):
+        del old["fitting"][key]
+    for run in old["runs"]:
+        del run["drop_at"]
+    assert from_json(json.dumps(old)) == PLANS["synthetic"]

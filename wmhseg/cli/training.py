@@ -35,8 +35,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what")
     what.add_argument(
         "--preset",
-        help="published, published-stack (with --data; default: published), synthetic or "
-        "synthetic-stack (with --labels)",
+        help="published (the default), published-stack, -vgg, -uresnet or -location with --data; "
+        "synthetic, synthetic-stack, -vgg, -uresnet or -location with --labels",
     )
     what.add_argument("--config", metavar="PLAN.JSON", help="a complete plan in place of a preset")
     what.add_argument(
