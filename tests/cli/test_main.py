@@ -507,7 +507,7 @@ def test_a_mask_of_stroke_that_the_model_does_not_make(
     )
     monkeypatch.setattr("wmhseg.io.sources.read", None)
     for advice in (
-        "No installed model does; uresnet-synthetic would.",
+        "No installed model does.",
         "Use --model bright-stroke.",
     ):
         for words in commands:

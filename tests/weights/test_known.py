@@ -12,6 +12,8 @@ from wmhseg import errors
 from wmhseg.cli.main import main
 from wmhseg.weights import known, store
 
+# Of a network whose weights do not come with the project.
+OTHER = known.KnownModel("marks-stroke", "Made up, marks stroke; FLAIR alone.", 3, ("stroke",))
 FOLDERS = sorted(path.parent for path in ROOT.glob("models/*/preset.json"))
 
 
@@ -21,6 +23,7 @@ def default_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     package = tmp_path / "package"
     package.mkdir()
     (package / store.DEFAULT_MODEL).symlink_to(ROOT / "models" / store.DEFAULT_MODEL)
+    monkeypatch.setattr(known, "KNOWN", (*known.KNOWN, OTHER))
     monkeypatch.setattr(store, "search_path", lambda: [tmp_path / "own", package])
     return tmp_path / "own"
 
@@ -40,7 +43,7 @@ def test_the_default_is_known_and_first() -> None:
     assert len({model.name for model in known.KNOWN}) == len(known.KNOWN)
 
 
-@pytest.mark.parametrize("model", known.KNOWN[1:], ids=lambda model: model.name)
+@pytest.mark.parametrize("model", [*known.KNOWN[1:], OTHER], ids=lambda model: model.name)
 def test_a_known_model_that_is_not_installed_says_where_it_is(
     default_alone: Path, model: known.KnownModel
 ) -> None:
@@ -62,13 +65,13 @@ def test_models_lists_what_could_be_installed(
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert list(rows) == [model.name for model in known.KNOWN]
     assert [name for name, row in rows.items() if "folder" in row] == [store.DEFAULT_MODEL]
-    assert rows["uresnet-synthetic"]["marks"] == "WMH, stroke"
+    assert rows["marks-stroke"]["marks"] == "WMH, stroke"
     assert rows[store.DEFAULT_MODEL]["marks"] == "WMH"
     assert rows[store.DEFAULT_MODEL]["input"] == "FLAIR and T1, or FLAIR alone"
     assert main(["models"]) == 0
     printed = capsys.readouterr().out
     assert "unet-synthetic  (default)\n" in printed
-    assert "uresnet-synthetic  (not installed)\n    what          uResNet" in printed
+    assert "marks-stroke  (not installed)\n    what          Made up" in printed
     # Once its folder is there it is as any other.
     default_alone.mkdir()
     (default_alone / "stacknet-synthetic").symlink_to(ROOT / "models" / "stacknet-synthetic")

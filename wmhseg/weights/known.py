@@ -28,15 +28,6 @@ class KnownModel:
 KNOWN = (
     KnownModel("unet-synthetic", "Three U-Nets; FLAIR and T1, or FLAIR alone.", 52),
     KnownModel("stacknet-synthetic", "Two Stack-Nets; FLAIR and T1, or FLAIR alone.", 38),
-    KnownModel("vgg-synthetic", "VGG top-hat network; FLAIR and T1, or FLAIR alone.", 16),
-    KnownModel(
-        "uresnet-synthetic", "uResNet, which marks stroke as well; FLAIR alone.", 3, ("stroke",)
-    ),
-    KnownModel(
-        "location-synthetic",
-        "CNN that knows where in the brain it looks; FLAIR and T1, or FLAIR alone.",
-        22,
-    ),
 )
 
 WHERE = (

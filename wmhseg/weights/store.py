@@ -199,7 +199,7 @@ def check_marked(model: Model, labels: Iterable[str]) -> None:
             advice = "Use --model " + " or --model ".join(able) + "."
         else:
             able = [one.name for one in known.KNOWN if label in one.others]
-            advice = f"No installed model does; {' and '.join(able)} would." * bool(able)
+            advice = "No installed model does" + f"; {' and '.join(able)} would" * bool(able) + "."
         presets.check_marked(model.preset, [label], advice)
 
 
