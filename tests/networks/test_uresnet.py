@@ -19,7 +19,7 @@ def signature(field: tuple[int, int] = (24, 40), channels: int = 1, labels: int 
 
 
 def test_parameters() -> None:
-    """The number of systems.md; each further channel has 3x3 and 1x1 taps to 32 maps."""
+    """The number of the paper's million, with the maps we decided on; each further channel has 3x3 and 1x1 taps to 32 maps."""
     assert describe("uresnet", signature(), {}).parameter_count() == 1_044_547
     assert describe("uresnet", signature(channels=3), {}).parameter_count() == (
         1_044_547 + 2 * 10 * 32
@@ -92,3 +92,18 @@ def test_openvino_equals_keras(field: tuple[int, int], channels: int) -> None:
 def test_a_field_that_is_no_multiple_of_8() -> None:
     with pytest.raises(PresetError, match=r"multiples of 8 was expected\. Received: 64 x 60 p"):
         describe("uresnet", signature((64, 60)), {})
+
+
+@pytest.mark.parametrize("start", ["glorot", "he"])
+def test_how_elements_start(start: str) -> None:
+    described = describe("uresnet", signature(), {"start": start})
+    of_elements = [
+        layer.operation for layer in described.layers if layer.name.endswith(("_conv", "_project"))
+    ]
+    assert len(of_elements) == 16
+    assert {one.start for one in of_elements if isinstance(one, graph.Convolution)} == {start}
+
+
+def test_another_start() -> None:
+    with pytest.raises(PresetError, match="start out of glorot, he"):
+        describe("uresnet", signature(), {"start": "zero"})

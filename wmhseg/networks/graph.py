@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Size = tuple[int, int, int]
+Start = Literal["he", "glorot"]
 Sides = tuple[tuple[int, int], tuple[int, int]]  # rows (start, end), columns (start, end)
 
 
@@ -52,7 +53,7 @@ class Convolution:
     padding: Literal["same", "valid"] = "same"
     dilation: int = 1
     bias: bool = True
-    start: Literal["he", "glorot"] = "he"
+    start: Start = "he"
 
     @property
     def reach(self) -> int:
