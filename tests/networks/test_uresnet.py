@@ -19,7 +19,7 @@ def signature(field: tuple[int, int] = (24, 40), channels: int = 1, labels: int 
 
 
 def test_parameters() -> None:
-    """The number of the paper's million, with the maps we decided on; each further channel has 3x3 and 1x1 taps to 32 maps."""
+    """The paper's million, as decided on; each further channel has 3x3 and 1x1 taps to 32 maps."""
     assert describe("uresnet", signature(), {}).parameter_count() == 1_044_547
     assert describe("uresnet", signature(channels=3), {}).parameter_count() == (
         1_044_547 + 2 * 10 * 32

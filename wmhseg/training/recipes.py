@@ -264,9 +264,7 @@ def _synthetic_location() -> Plan:
     """
     method, plan = METHODS["synthetic-location"], PLANS["synthetic"]
     options: dict[str, NetworkOption] = {"architecture": "SS", "place": "FFCL"}
-    run = Run(
-        "0", "location", options, seed=381, steps=16_000, batch=128, rate=5e-4, final_rate=0.0
-    )
+    run = Run("0", "location", options, seed=381, steps=16_000, batch=128, rate=5e-4)
     return replace(
         plan,
         name="location-synthetic",
