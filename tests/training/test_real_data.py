@@ -219,3 +219,33 @@ def test_cases_off_the_scale_are_kept_and_named(phantom: Phantom, tmp_path: Path
     assert published.off_scale == ("b",)
     asked = replace(PLANS["published"], intensity_scale="adapt")
     assert real_data.prepare(found, asked, tmp_path / "p").off_scale == ()
+
+
+# Sizes and labels ---------------------------------------------------------------------------------
+
+
+def test_smaller_slices_are_continued_by_their_border() -> None:
+    image = np.arange(12, dtype=np.float32).reshape(3, 4, 1)
+    mask = np.ones((3, 4), np.uint8)
+    wide, told = real_data.continued(image, mask, (6, 4))
+    np.testing.assert_array_equal(wide[..., 0], image[[0, 0, 1, 2, 2, 2], :, 0])
+    np.testing.assert_array_equal(told.any(1), [False, True, True, True, False, False])
+    same, kept = real_data.continued(image, mask, (3, 4))
+    assert same is image
+    assert kept is mask
+
+
+def test_strokes_are_read_on_pixels_of_the_method(phantom: Phantom, tmp_path: Path) -> None:
+    """On 1 mm; what is WMH and what stroke holds as much of the head as before."""
+    write_case(tmp_path / "x", phantom, label_2=True)
+    (case,) = cases.find_cases(tmp_path)
+    made = read_case(case, PLANS["published-uresnet"])
+    assert made.inputs.way.target.spacing_mm[1:] == (1.0, 1.0)
+    assert all(side % 8 == 0 for side in made.stack.shape[1:3])
+    assert made.target.shape == made.stack.shape[:3] == made.region.shape
+    grid = made.inputs.way.target
+    for label in (1, 2):
+        before = int((made.labels == label).sum()) * made.inputs.way.source.voxel_ml
+        here = int((made.target == label).sum()) * grid.voxel_ml
+        assert here == pytest.approx(before, rel=0.35)
+        assert here > 0

@@ -203,10 +203,12 @@ def _published_uresnet() -> Plan:
 def _synthetic_uresnet() -> Plan:
     """As published but for what synthetic scans allow; also patches far from any lesion.
 
-    Infarcts hold more voxels than WMH, so that their weight is the smaller one here.
+    Infarcts hold more voxels than WMH, so that their weight is the smaller one here. Many steps of
+    few patches teach more than few of many, and a start near probability 0 holds strokes there: in
+    500 steps of 128 their soft Dice stayed 0.02; without that start, 760 steps of 16 half patches
+    made it 0.63.
     """
     method, plan = METHODS["synthetic-uresnet"], PLANS["synthetic"]
-    # Four batches of 32 teach more than one of 128.
     run = Run("0", "uresnet", {"start": "he"}, seed=371, steps=6000, batch=32, rate=1e-3)
     # Cavities that are no infarct of the class would say the opposite of those that are.
     recipe = Recipe(pixel_mm=(0.95, 1.05), stroke=0.35, cavities=0.0)
@@ -224,6 +226,7 @@ def _synthetic_uresnet() -> Plan:
         postprocessing=method.postprocessing,
         synthesis=Synthesis(recipe, slices=320),
         sampling=Sampling("patches", 64, wmh=0.8, stroke=0.2, shift=0.5, elsewhere=0.25),
+        fitting=replace(plan.fitting, rare_start=False),
         runs=(replace(run, final_rate=0.0, warmup=100),),
     )
 
