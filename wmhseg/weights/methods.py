@@ -80,9 +80,10 @@ METHODS: dict[str, Method] = {
     # The VGG network on pictures of 8 bit: whole slices, nothing removed afterwards.
     "published-vgg": Method(Preprocessing(field=None), Postprocessing(end_slices=0.0), _VGG_PAPER),
     # Our own training of it. The ceiling is what 255 stands for: lesions must not reach it.
+    # Threshold and smallest lesion were chosen on the validation scans of the model card.
     "synthetic-vgg": Method(
         Preprocessing(field=None, orientation="LPS", ceiling=2.5),
-        Postprocessing(end_slices_of="head"),
+        Postprocessing(threshold=0.9, min_lesion_mm3=10.0, end_slices_of="head"),
         _VGG_PAPER,
     ),
     # The u-shaped residual network: whole slices of 1 mm pixels, no scores below -3.
