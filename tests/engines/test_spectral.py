@@ -149,7 +149,7 @@ def test_the_location_networks_are_cut_at_their_fully_connected_layers() -> None
         assert parts is not None
         assert [x.name for x in parts.large] == [f"scale{side}_fc1" for side in (32, 64, 128)]
         assert {x.name for x in parts.last.inputs} == {x.name for x in parts.large} | {"location"}
-        assert parts.scan == "scan"
+        assert parts.within == "location"
         kept = parts.last.variables().keys()
         assert not any(name.startswith(("scale32_conv", "scale32_fc1/")) for name in kept)
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.spatial.transform import Rotation
 
 from wmhseg.channels.brain_maps import BrainMaps, Doubles, Float, Mask
 from wmhseg.geometry import Triple
@@ -353,6 +352,8 @@ def _refined(cost: _Cost, start: Doubles) -> Doubles:
 
 def _turn(parameters: Doubles) -> Doubles:
     """The matrix from the maps to the scan: scales, then turns about the three axes."""
+    from scipy.spatial.transform import Rotation  # takes a while to load
+
     turns = Rotation.from_rotvec(parameters[3:6] * _UNIT[3:6]).as_matrix()
     turned: Doubles = turns * np.exp(parameters[6:] * _UNIT[6:])
     return turned
@@ -360,6 +361,8 @@ def _turn(parameters: Doubles) -> Doubles:
 
 def _turn_slopes(parameters: Doubles) -> list[Doubles]:
     """Derivatives of ``_turn`` by the three turns (by differences) and the three scales."""
+    from scipy.spatial.transform import Rotation  # takes a while to load
+
     small, sizes = 1e-4, np.exp(parameters[6:] * _UNIT[6:])
     steps = np.concatenate([np.zeros((1, 3)), np.eye(3) * small, np.eye(3) * -small])
     turns = Rotation.from_rotvec((parameters[3:6] + steps) * _UNIT[3:6]).as_matrix() * sizes
