@@ -20,6 +20,7 @@ from evaluation.baselines.placed_scan import PlacedScan
 from wmhseg.channels import location
 from wmhseg.channels.brain_maps import BrainMaps, Float
 from wmhseg.geometry import Triple
+from wmhseg.weights.inputs import OF_LOCATION
 
 SCALES_MM = (1.0, 2.0, 4.0)
 NAMES = (
@@ -47,7 +48,7 @@ def compute(placed: PlacedScan, maps: BrainMaps) -> Float:
         (voxel, 22), columns as in NAMES, voxels in the order of ``placed.brain``.
     """
     located = location.columns(placed.brain, placed.placement, maps, placed.spacing_mm)
-    columns = [*_appearance(placed), *(located[name] for name in location.NAMES)]
+    columns = [*_appearance(placed), *(located[name] for name in OF_LOCATION)]
     return np.stack(columns, 1)
 
 

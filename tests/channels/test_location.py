@@ -13,6 +13,7 @@ from wmhseg.channels.brain_maps import BrainMaps
 from wmhseg.channels.location import Located
 from wmhseg.channels.placement import Placement
 from wmhseg.errors import RegistrationError
+from wmhseg.weights.inputs import OF_LOCATION
 
 # By hand ------------------------------------------------------------------------------------------
 
@@ -109,7 +110,7 @@ def true_mm() -> tuple[np.ndarray, ...]:
 
 
 def test_each_feature_reaches_from_0_to_1_in_the_brain(located: Located) -> None:
-    assert tuple(located.channels) == location.NAMES
+    assert tuple(located.channels) == OF_LOCATION
     for volume in located.channels.values():
         assert (volume.shape, volume.dtype) == (SHAPE, np.float32)
         assert (volume[located.brain].min(), volume[located.brain].max()) == (0, 1)

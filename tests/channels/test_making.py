@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from wmhseg.channels import making, network_input
-from wmhseg.errors import EmptyMaskError
+from wmhseg.channels import location, making, network_input
+from wmhseg.errors import EmptyMaskError, RegistrationError
 from wmhseg.io import images
 from wmhseg.weights import preset as presets
-from wmhseg.weights.inputs import Input
+from wmhseg.weights.inputs import OF_LOCATION, Input
 from wmhseg.weights.processing import Preprocessing
 
 STEPS = arrays(np.uint8, (2, 9, 11), elements=st.sampled_from([0, 7, 50, 90, 200, 255]))
@@ -145,3 +145,46 @@ def test_whole_slices_are_padded_by_less_than_eight(rows: int, columns: int) -> 
     assert field is not None
     assert [n % 8 for n in field] == [0, 0]
     assert all(0 <= n - own < 8 for n, own in zip(field, (rows, columns), strict=True))
+
+
+LOCATED = (
+    Input("FLAIR", "FLAIR", "unit", "error"),
+    *(Input(how, "MNI", how, "error", "location") for how in OF_LOCATION),
+)
+
+
+def test_features_of_location_come_in_their_order_and_end_with_the_brain(
+    phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registration itself is tested in test_placement and test_location."""
+    brain = np.zeros(phantom.flair.shape, bool)
+    brain[3:15, 20:40, 20:50] = True
+    asked = []
+
+    def features(flair: np.ndarray, t1: np.ndarray | None, spacing_mm: object) -> location.Located:
+        asked.append((flair.shape, t1 is None, spacing_mm))
+        # From last to first: they are found by name.
+        made = {how: brain * np.float32(k / 8) for k, how in enumerate(OF_LOCATION, 1)}
+        return location.Located(dict(reversed(made.items())), brain, 0.9, None)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(location, "features", features)
+    flair = images.scan_from_array(phantom.flair, phantom.spacing_mm, name="FLAIR")
+    made = make_preset(inputs=LOCATED, preprocessing=WITH_CEILING)
+    inputs = network_input.prepare(flair, None, made)
+    assert asked == [(phantom.flair.shape, True, phantom.spacing_mm)]
+    stack = inputs.stacks["location"][:, 2:-2]
+    np.testing.assert_array_equal(stack, brain[..., None] * np.arange(1, 9, dtype=np.float32) / 8)
+    assert inputs.stacks["scan"].shape[-1] == 1
+    assert inputs.within is not None
+    np.testing.assert_array_equal(inputs.within[:, 2:-2], brain)
+    assert inputs.within.sum() == brain.sum()
+
+
+def test_what_is_no_brain_is_not_located(phantom: Phantom) -> None:
+    """One line that offers a model without location; other models take the scan."""
+    flair = images.scan_from_array(phantom.flair, phantom.spacing_mm, name="FLAIR")
+    made = make_preset(inputs=LOCATED, preprocessing=WITH_CEILING)
+    with pytest.raises(RegistrationError, match="--model unet-synthetic"):
+        network_input.prepare(flair, None, made)
+    alone = network_input.prepare(flair, None, replace(made, inputs=LOCATED[:1]))
+    assert alone.within is None

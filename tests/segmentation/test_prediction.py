@@ -20,11 +20,14 @@ from wmhseg.weights.store import Model
 SAGITTAL = Grid((12, 10, 14), (0.9, 1.0, 1.1), (3, 4, 5), (0, 0, -1, 1, 0, 0, 0, -1, 0))
 
 
-def inputs_of(way: Way) -> NetworkInput:
-    return NetworkInput({"scan": np.zeros((*way.target.shape, 2), np.float32)}, way, {}, ())
+def inputs_of(way: Way, within: np.ndarray | None = None) -> NetworkInput:
+    stacks = {"scan": np.zeros((*way.target.shape, 2), np.float32)}
+    return NetworkInput(stacks, way, {}, (), within=within)
 
 
-def predicted(way: Way, probability: np.ndarray, post: Postprocessing) -> prediction.Prediction:
+def predicted(
+    way: Way, probability: np.ndarray, post: Postprocessing, within: np.ndarray | None = None
+) -> prediction.Prediction:
     """What is made of a probability on the network's voxels."""
 
     def said(stacks: dict[str, np.ndarray], *_: object, **__: object) -> np.ndarray:
@@ -36,7 +39,7 @@ def predicted(way: Way, probability: np.ndarray, post: Postprocessing) -> predic
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ensemble, "mean_probability", said)
         model: Any = Model(engine, make_preset(postprocessing=post))
-        return prediction.predict(inputs_of(way), model, engine)
+        return prediction.predict(inputs_of(way, within), model, engine)
 
 
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 2.5]), st.sampled_from([0.0, 0.9]))
@@ -76,3 +79,15 @@ def test_the_mask_is_cut_on_the_scan_s_own_voxels() -> None:
     # On the network's voxels it peaks at 1, which no own voxel reaches.
     sure = predicted(way, probability, Postprocessing(0.5, 0.0, 0.0, 0.99))
     np.testing.assert_array_equal(sure.mask, made.mask)
+
+
+def test_nothing_is_marked_outside_the_brain_that_a_network_was_told() -> None:
+    grid = Grid((4, 8, 8), (3.0, 1.0, 1.0))
+    turn = turn_to(grid, "LPS")
+    way = Way((turn, Fit(turn.target, (8, 8))))
+    brain = np.zeros(grid.shape, bool)
+    brain[1:3, 2:6, 1:5] = True
+    probability = np.full(grid.shape, 0.9, np.float32)
+    made = predicted(way, probability, Postprocessing(0.5, 0.0), within=brain)
+    np.testing.assert_array_equal(made.mask, brain)
+    np.testing.assert_array_equal(made.probability, np.where(brain, np.float32(0.9), 0))

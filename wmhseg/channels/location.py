@@ -24,10 +24,7 @@ from wmhseg.channels.placement import Placement
 from wmhseg.errors import RegistrationError
 from wmhseg.geometry import Triple
 from wmhseg.weights import store
-
-NAMES = (
-    "x", "y", "z", "left-ventricle", "right-ventricle", "cortex", "midsagittal", "prior"
-)  # fmt: skip
+from wmhseg.weights.inputs import OF_LOCATION
 
 LEAST_LIKENESS, LEAST_LEAD = 0.65, 0.03
 """A scan that is less like the average brain at its best place, or not by this much more than like
@@ -49,7 +46,7 @@ class Located:
     """Where the voxels of a scan lie in the brain; arrays (slice, row, column).
 
     Attributes:
-        channels: By the names in NAMES: features, 0 to 1 in the brain, 0 outside.
+        channels: By the names in ``OF_LOCATION``: features, 0 to 1 in the brain, 0 outside.
         brain: The brain of the maps (without cerebellum and brain stem).
         quality: Likeness of the scan and the average brain, a correlation.
         placement: The way to MNI space.
@@ -125,7 +122,7 @@ def columns(
         spacing_mm: Distance between slices, rows and columns.
 
     Returns:
-        By the names in NAMES: (voxel,), 0 to 1 over the brain, in the order of ``brain``.
+        By the names in ``OF_LOCATION``: (voxel,), 0 to 1 over the brain, in the order of ``brain``.
     """
     places = placed.coordinates_mm(brain.shape, spacing_mm)
     fluid = placement.mapped(maps.ventricles, maps, placed, brain.shape, spacing_mm) > 0.5
@@ -144,7 +141,7 @@ def columns(
     slope = float(np.hypot(*placed.matrix[_X, 1:]))
     made["midsagittal"] = np.abs(made["x"]) / np.float32(slope)
     made["prior"] = placement.mapped(maps.wmh, maps, placed, brain.shape, spacing_mm)[brain]
-    return {name: unit_range(made[name]) for name in NAMES}
+    return {name: unit_range(made[name]) for name in OF_LOCATION}
 
 
 def distance_in_plane_mm(mask: Mask, spacing_mm: Triple) -> Float:

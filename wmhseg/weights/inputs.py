@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from wmhseg.networks.signature import SCAN, Activation
 from wmhseg.records import added, require
@@ -13,31 +13,13 @@ MAX_INPUTS = 64
 MAX_LABELS = 256
 MAX_SLICES_AWAY = 8
 Modality = Literal["FLAIR", "T1", "MNI"]
-How = Literal[
-    "z-score",
-    "8-bit",
-    "top-hat",
-    "unit",
-    "x",
-    "y",
-    "z",
-    "left-ventricle",
-    "right-ventricle",
-    "cortex",
-    "midsagittal",
-    "prior",
+HowIntensities = Literal["z-score", "8-bit", "top-hat", "unit"]
+HowLocation = Literal[
+    "x", "y", "z", "left-ventricle", "right-ventricle", "cortex", "midsagittal", "prior"
 ]
-OF_INTENSITIES: tuple[How, ...] = ("z-score", "8-bit", "top-hat", "unit")
-OF_LOCATION: tuple[How, ...] = (
-    "x",
-    "y",
-    "z",
-    "left-ventricle",
-    "right-ventricle",
-    "cortex",
-    "midsagittal",
-    "prior",
-)
+How = Literal[HowIntensities, HowLocation]
+OF_INTENSITIES: tuple[How, ...] = get_args(HowIntensities)
+OF_LOCATION: tuple[How, ...] = get_args(HowLocation)
 WMH = "WMH"
 """The label that masks are made of."""
 
