@@ -19,6 +19,9 @@ from conftest import ROOT
 from wmhseg.engines import backends
 from wmhseg.errors import ResumeError, TrainingFailedError, WeightsError
 from wmhseg.networks import variables
+from wmhseg.networks.catalogue import NETWORKS
+from wmhseg.networks.graph import Dropout, Graph, Layer
+from wmhseg.networks.signature import Signature
 from wmhseg.training import checkpoint, fit
 from wmhseg.training.batches.stream import TrainingBatch
 from wmhseg.training.fit import Running, TrainingJob
@@ -236,6 +239,19 @@ def test_stopped_and_resumed_is_straight_through(
     columns = ("step", "slices", "loss", "rate")
     both = [rows(tmp_path / name / "0.csv") for name in ("straight", "cut")]
     assert [[r[c] for c in columns] for r in both[0]] == [[r[c] for c in columns] for r in both[1]]
+
+
+def test_dropout_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dropping(signature: Signature) -> Graph:
+        kept = Layer(Dropout(0.5), (signature.only_input(),), "dropped")
+        return Graph("dropping", signature.output_layer(kept))
+
+    monkeypatch.setitem(NETWORKS, "dropping", dropping)
+    plan = replace(PLAN, runs=(replace(RUN, network="dropping"),))
+    straight = go(task(tmp_path / "straight", plan))
+    with pytest.raises(SystemExit):
+        go(task(tmp_path / "cut", plan), QUICK, stopping(signal.SIGTERM))
+    assert_equal(go(task(tmp_path / "cut", plan)), straight)
 
 
 KILLED = """

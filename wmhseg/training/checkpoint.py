@@ -1,7 +1,8 @@
 """The whole state of a run in one file, so that a resumed run goes on exactly.
 
-It holds the weights, all variables of the optimizer (its moments and averages), the loss of every
-step, the time spent and the number of restarts. It is one safetensors file: complete or not there.
+It holds the weights, all variables of the optimizer (its moments and averages), where the random
+numbers of dropout are, the loss of every step, the time spent and the number of restarts. It is one
+safetensors file: complete or not there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from wmhseg.errors import ResumeError
 from wmhseg.networks import variables
@@ -51,6 +53,8 @@ def save(path: Path, model: Any, state: RunState) -> None:
     for number, variable in enumerate(model.optimizer.variables):
         # By number: Keras counts up the names of the optimizers of one process.
         stored[f"optimizer/{number}"] = np.array(ops.convert_to_numpy(variable.value), np.float32)
+    for number, state_of in enumerate(_dropout_states(model)):
+        stored[f"dropout/{number}"] = _halves(np.array(ops.convert_to_numpy(state_of.value)))
     stored["losses"] = np.array(state.losses, np.float32)
     stored["attempt"] = np.array([state.attempt], np.float32)
     stored["seconds"] = np.array([state.seconds], np.float32)
@@ -79,7 +83,28 @@ def restore(path: Path, model: Any) -> RunState:
         if array is None or array.shape != tuple(variable.shape):
             raise _other_run(path, f"no such optimizer variable {number}")
         variable.assign(array.astype(str(variable.dtype)))
+    for number, state_of in enumerate(_dropout_states(model)):
+        halves = stored.get(f"dropout/{number}")
+        if halves is not None:  # checkpoints of version 0.1 have none
+            state_of.assign(_whole(halves, path).reshape(state_of.shape))
     return state
+
+
+def _dropout_states(model: Any) -> list[Any]:
+    """The variables that say where each dropout layer's random numbers are."""
+    return [one.seed_generator.state for one in model.layers if hasattr(one, "seed_generator")]
+
+
+def _halves(state: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """32-bit numbers as pairs of 16-bit ones, which float32 holds exactly."""
+    return state.astype(np.uint32).reshape(-1).view(np.uint16).astype(np.float32)
+
+
+def _whole(halves: npt.NDArray[np.float32], path: Path) -> npt.NDArray[np.uint32]:
+    """The 32-bit numbers of ``_halves``."""
+    if halves.size % 2 or (halves < 0).any() or (halves > 2**16 - 1).any():
+        raise _other_run(path, "no such state of random numbers")
+    return halves.astype(np.uint16).view(np.uint32)
 
 
 def _state(path: Path, stored: variables.Tensors) -> RunState:
