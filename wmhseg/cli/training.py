@@ -168,7 +168,7 @@ def _train_on_scans(
             )
         usable = [one for one in patient_cases if one.case.name in prepared.folders]
         parted = split.split(usable, arguments.split, arguments.fold)
-        data = real_data.ScanData(parted, prepared, augmentation, plan.sampling)
+        data = real_data.ScanData(parted, prepared, augmentation, plan.sampling, plan.fitting.loss)
         data.check()
         if arguments.check:
             print("\n".join(data.describe()))
