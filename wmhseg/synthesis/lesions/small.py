@@ -33,6 +33,7 @@ _CORTEX_MM, _VENTRICLE_MM = 1.5, 1.5  # least distance of a centre, but for a sh
 _NEARER = 0.2
 _APART_MM = 3.0  # between the border of another lesion and a centre
 _SOFT_MM = (0.25, 0.6)
+_HALO = 0.2  # what is fainter is no lesion that a small one would touch
 
 
 def add(
@@ -124,7 +125,7 @@ def _weights(
     near = rng.random(white.shape) < _NEARER
     inner = (coarse.depth_mm >= _CORTEX_MM) & (coarse.ventricle_mm >= _VENTRICLE_MM)
     # Lesions nearby: a point of the thinned maps stands for three rows and columns.
-    held = get(lesions.strength[part]) > 0
+    held = get(lesions.strength[part]) > _HALO
     reach = 2 * round(_APART_MM / (STRIDE * anatomy.spacing_mm[1])) + 1
     taken = ndimage.maximum_filter(held, (1, reach, reach))
     usual = float(prior[white].mean()) if white.any() else 0.0
