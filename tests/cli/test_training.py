@@ -177,11 +177,12 @@ def test_an_ensemble_of_different_networks_grown_from_finished_members(
         names.append(str(alone.folder))
     for name in names:
         for engine in ("keras", "openvino"):
-            path = tmp_path / f"{len(maps)}.nii.gz"
+            number = len(maps)
+            path = tmp_path / f"{number}.nii.gz"
             words = ["segment", "--model", name, *map(str, scans), "--engine", engine]
-            paths = ["--output", str(tmp_path / "mask.nii.gz"), "--probability", str(path)]
-            assert main([*words, *paths, "--overwrite"]) == 0
-            maps.append(images.read_scan(path).array)
+            paths = ["--output", str(tmp_path / f"mask{number}.nii.gz")]
+            assert main([*words, *paths, "--probability", str(path)]) == 0
+            maps.append(images.read_scan(path, name="probability").array)
     for keras_map, openvino_map in zip(maps[::2], maps[1::2], strict=True):
         np.testing.assert_allclose(keras_map, openvino_map, atol=1e-4)
     np.testing.assert_allclose(maps[0], (maps[2] + maps[4]) / 2, atol=1e-4)
