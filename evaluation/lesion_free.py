@@ -23,22 +23,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.small_lesions import scans
 from wmhseg import errors
-from wmhseg.channels.network_input import NetworkInput
 from wmhseg.engines.interface import Engine
 from wmhseg.engines.start import start_engine
-from wmhseg.geometry import Grid, Way, turn_to
 from wmhseg.io import files, pictures
 from wmhseg.measures import lesions
 from wmhseg.reporting.pictures import MARKED
-from wmhseg.segmentation import prediction
 from wmhseg.synthesis import contact_sheet
 from wmhseg.synthesis.heads import Head, load_heads
 from wmhseg.synthesis.recipe import Recipe
-from wmhseg.synthesis.scan import as_seen, draw_scan
-from wmhseg.training.batches import drawn
 from wmhseg.weights import store
-from wmhseg.weights.methods import METHODS
 from wmhseg.weights.store import Model
 
 BAR_ML = 0.5
@@ -74,42 +69,30 @@ def measure(
     number: int, heads: Sequence[Head], model: Model, engine: Engine, recipe: Recipe
 ) -> MarkedScan:
     """Draws a scan and segments it as ``wmhseg segment`` would."""
-    rng = np.random.default_rng([SEED, number])
-    drawing = draw_scan(rng, heads, recipe)
-    scan = as_seen(rng, drawing, recipe)
-    if scan.target.any():
+    one = scans.seen(SEED, number, heads, recipe)
+    if one.scan.target.any():
         raise errors.UsageError("A scan without lesions was expected", received=f"scan {number}")
-    if model.preset.preprocessing != METHODS["synthetic"].preprocessing:
-        raise errors.UsageError(
-            "A model with the pre-processing of the preset synthetic was expected, as the scans "
-            "are drawn for it",
-            received=model.preset.name,
-        )
-    stacks = drawn.stacks_of(scan, model.preset.inputs)
-    slices, rows, columns, _ = scan.inputs.shape
-    grid = Grid((slices, rows, columns), drawing.spacing_mm)
-    way = Way((turn_to(grid, "stored"),))
-    mask = prediction.predict(NetworkInput(stacks, way, {}, ()), model, engine).mask
-    summary = lesions.summarise(mask, grid.voxel_ml)
-    flair, t1 = scan.inputs[..., 0], scan.inputs[..., 1]
+    mask = scans.segmented(one, model, engine).mask
+    summary = lesions.summarise(mask, one.grid.voxel_ml)
+    flair, t1 = one.scan.inputs[..., 0], one.scan.inputs[..., 1]
     has_t1 = model.preset.takes_t1 and bool(t1.any())
-    return MarkedScan(summary.volume_ml, summary.count, drawing.spacing_mm, flair, mask, has_t1)
+    return MarkedScan(summary.volume_ml, summary.count, one.spacing_mm, flair, mask, has_t1)
 
 
-def table(scans: Sequence[MarkedScan]) -> str:
+def table(marked: Sequence[MarkedScan]) -> str:
     """One row a scan, CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["scan", "slice_mm", "t1", "volume_ml", "lesions"])
-    for number, one in enumerate(scans):
+    for number, one in enumerate(marked):
         row = [number, f"{one.spacing_mm[0]:.2f}", "yes" if one.has_t1 else "no"]
         writer.writerow([*row, f"{one.volume_ml:.3f}", one.lesions])
     return text.getvalue()
 
 
-def worst_slices(scans: Sequence[MarkedScan], count: int = PICTURES) -> contact_sheet.Picture:
+def worst_slices(marked: Sequence[MarkedScan], count: int = PICTURES) -> contact_sheet.Picture:
     """Draws the slice of each scan with the largest marked area, the largest first, RGB."""
-    order = sorted(scans, key=lambda one: -int(one.mask.sum((1, 2)).max()))[:count]
+    order = sorted(marked, key=lambda one: -int(one.mask.sum((1, 2)).max()))[:count]
     tiles = []
     for one in order:
         place = int(one.mask.sum((1, 2)).argmax())
@@ -138,17 +121,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         heads = load_heads(given.labels)
         model = store.find(given.model)
         engine = start_engine()
-        scans = [measure(n, heads, model, engine, RECIPE) for n in range(max(1, given.scans))]
+        marked = [measure(n, heads, model, engine, RECIPE) for n in range(max(1, given.scans))]
         if given.output is not None:
-            files.write_text(given.output / "lesion_free.csv", table(scans))
-            pictures.write_picture(given.output / "lesion_free.png", worst_slices(scans))
+            files.write_text(given.output / "lesion_free.csv", table(marked))
+            pictures.write_picture(given.output / "lesion_free.png", worst_slices(marked))
     except errors.WmhsegError as error:
         print(f"wmhseg: error: {error}", file=sys.stderr)
         return error.exit_code
-    volumes = [one.volume_ml for one in scans]
+    volumes = [one.volume_ml for one in marked]
     spread = statistics.stdev(volumes) if len(volumes) > 1 else float("nan")
     print(
-        f"{model.preset.name}, {len(scans)} synthetic scans without lesions: marked on average "
+        f"{model.preset.name}, {len(marked)} synthetic scans without lesions: marked on average "
         f"{statistics.mean(volumes):.3f} ml (sd {spread:.3f}), median "
         f"{statistics.median(volumes):.3f}, most {max(volumes):.3f}; "
         f"nothing in {sum(v == 0 for v in volumes)}"

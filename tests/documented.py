@@ -26,6 +26,7 @@ COMMAND_LANGUAGES = {"", "sh", "bash", "shell", "console"}
 RULES: tuple[tuple[str, str, str], ...] = (
     (r"wmhseg( challenge\b.*)?$", "parse", "/input is in the image: tests/container runs it there"),
     (r"wmhseg train .*--config", "parse", "trains real networks for days"),
+    (r"wmhseg train .*--preset synthetic-mixed", "parse", "grows from finished U-Nets"),
     (r"wmhseg train .*--preset published-(uresnet|location)", "parse", "needs stroke, or a brain"),
     (r"wmhseg (--)?[a-z]+", "run", ""),
     (r"python -m wmhseg\.synthesis\.make_heads .*--priors", "parse", "needs maps in MNI space"),

@@ -11,13 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import ROOT, Phantom, write_case
 from folders import touch
 
+from evaluation import contender
 from wmhseg import errors
 from wmhseg.cli.main import main
 from wmhseg.engines import backends
+from wmhseg.io import images
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.training import plan as plans
 from wmhseg.training import plan_files
@@ -101,6 +104,99 @@ def test_synthetic_training_makes_a_model_that_segments(
     assert (made / "preset.json").stat().st_mtime_ns == before
     assert train(SYNTHETIC, tmp_path, *words, "--set", "fitting.average=0.9") == 121
     assert "another plan" in capsys.readouterr().err
+
+
+def test_an_ensemble_of_different_networks_grown_from_finished_members(
+    tmp_path: Path, labels_folder: Path, phantom: Phantom, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """From plan to mask: members of two networks, then members grown from those of the model."""
+    recipe = replace(SYNTHETIC.synthesis.recipe, small_lesions=1.0)
+    both = (
+        Run("plain", "tiny", steps=1, batch=2, rate=0.01),
+        Run("wide", "tiny", {"wide": True}, steps=1, batch=2, rate=0.01,
+            recipe=replace(recipe, reader="sparing", thickness_mm=(1.0, 3.0)), loss="blob"),
+    )  # fmt: skip
+    fitting = replace(SYNTHETIC.fitting, loss="lesion-weighted", average=0.9)
+    plan = replace(
+        SYNTHETIC,
+        name="mixed",
+        synthesis=Synthesis(recipe, scans=2, slices=3),
+        fitting=fitting,
+        runs=both,
+    )
+    first = tmp_path / "first"
+    first.mkdir()
+    assert train(plan, first, "--labels", labels_folder) == 0
+    made = store.read_model(first / "out" / "mixed")
+    networks = [(one.network, one.options, one.parameters) for one in made.preset.members]
+    assert networks == [("tiny", {}, 3), ("tiny", {"wide": True}, 4 * 2 + 4 + 4 + 1)]
+    card = (made.folder / "MODEL_CARD.md").read_text()
+    assert "* wide: thickness_mm 1.0, 3.0; reader sparing; loss blob" in card
+    assert "* plain" not in card
+    assert plan_files.from_json((made.folder / "plan.json").read_text()) == plan
+
+    # Grown from the finished files of that model: what is taken is all there is.
+    grown = replace(
+        plan,
+        name="grown",
+        runs=tuple(
+            replace(run, start_from=str(made.folder / f"{run.name}.safetensors"))
+            for run in plan.runs
+        ),
+    )
+    capsys.readouterr()
+    second = tmp_path / "second"
+    second.mkdir()
+    assert train(grown, second, "--labels", labels_folder) == 0
+    told = capsys.readouterr().err
+    assert "from plain.safetensors, 2 of 2 arrays taken" in told
+    assert "from wide.safetensors, 4 of 4 arrays taken" in told
+
+    # The program knows the ensemble: what it lists, both engines, and each member alone.
+    monkeypatch.setenv("WMHSEG_MODELS", str(second / "out"))
+    assert main(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert "1 x tiny, 1 x tiny (wide True)" in listed
+    one = case(tmp_path / "case", phantom)
+    scans = ["--flair", one / "pre" / "FLAIR.nii.gz", "--t1", one / "pre" / "T1.nii.gz"]
+    maps = []
+    model = store.find("grown")
+    names = [str(second / "out" / "grown")]
+    for place, member in enumerate(contender.member_models(model)):
+        assert [m.file for m in member.preset.members] == [
+            f"{('plain', 'wide')[place]}.safetensors"
+        ]
+        alone = store.save_model(
+            tmp_path / member.preset.name,
+            member.preset,
+            [store.load(model, member.preset.members[0])],
+            "# One member",
+            dtype="float32",
+        )
+        names.append(str(alone.folder))
+    for name in names:
+        for engine in ("keras", "openvino"):
+            number = len(maps)
+            path = tmp_path / f"{number}.nii.gz"
+            words = ["segment", "--model", name, *map(str, scans), "--engine", engine]
+            paths = ["--output", str(tmp_path / f"mask{number}.nii.gz")]
+            assert main([*words, *paths, "--probability", str(path)]) == 0
+            maps.append(images.read_scan(path, name="probability").array)
+    for keras_map, openvino_map in zip(maps[::2], maps[1::2], strict=True):
+        np.testing.assert_allclose(keras_map, openvino_map, atol=1e-4)
+    np.testing.assert_allclose(maps[0], (maps[2] + maps[4]) / 2, atol=1e-4)
+    assert np.abs(maps[2] - maps[4]).max() > 1e-3
+
+
+def test_a_start_that_is_not_there_is_told_before_anything_is_trained(
+    tmp_path: Path, labels_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = replace(SYNTHETIC.runs[0], member=True, start_from="nowhere/0.safetensors")
+    plan = replace(SYNTHETIC, runs=(run,))
+    assert train(plan, tmp_path, "--labels", labels_folder) == errors.MissingFileError.exit_code
+    assert "nowhere/0.safetensors" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "plan.json").exists()
 
 
 def test_other_labels_are_refused(

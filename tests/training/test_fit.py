@@ -23,10 +23,11 @@ from wmhseg.networks.catalogue import NETWORKS
 from wmhseg.networks.graph import Dropout, Graph, Layer
 from wmhseg.networks.signature import Signature
 from wmhseg.training import checkpoint, fit
+from wmhseg.training.batches.counted import counted
 from wmhseg.training.batches.stream import TrainingBatch
 from wmhseg.training.fit import Running, TrainingJob
 from wmhseg.training.growth import Start
-from wmhseg.training.plan import Fitting, Plan, Restart, Run, Stopping
+from wmhseg.training.plan import LESION_LOSSES, Fitting, Loss, Plan, Restart, Run, Stopping
 from wmhseg.training.recipes import PLANS
 from wmhseg.weights import tensor_files
 
@@ -322,6 +323,52 @@ def test_average_by_hand(tmp_path: Path, tiny_network: Callable[..., Any]) -> No
     for later in last[1:]:
         expected = 0.75 * expected + 0.25 * later["output/kernel"]
     np.testing.assert_allclose(found["output/kernel"], expected, rtol=1e-5)
+
+
+@dataclass(frozen=True)
+class CountedBright(Bright):
+    """``Bright`` with targets that tell lesions apart."""
+
+    def open(self) -> Callable[[int], Iterator[TrainingBatch]]:
+        draw = super().open()
+
+        def tell(block: int) -> Iterator[TrainingBatch]:
+            for inputs, targets in draw(block):
+                yield inputs, counted(targets[..., 0])
+
+        return tell
+
+
+@pytest.mark.parametrize("loss", LESION_LOSSES)
+def test_losses_that_count_lesions_learn_average_and_resume(
+    tmp_path: Path, tiny_network: Callable[..., Any], loss: Loss
+) -> None:
+    """In bfloat16, with a moving average, by the loss of the run in place of the plan's."""
+    fitting = replace(PLAN.fitting, average=0.7, precision="bfloat16")
+    run = replace(RUN, loss=loss, rate=0.3)
+    plan = replace(PLAN, fitting=fitting, runs=(run,))
+
+    def job(folder: str, **changes: Any) -> TrainingJob:
+        source = {"source": lambda seed: CountedBright(seed, run.batch)}
+        return task(tmp_path / folder, plan, **(source | changes))
+
+    straight = go(job("straight"))
+    with pytest.raises(SystemExit):
+        go(job("cut"), replace(QUICK, checkpoint_every=100), stopping(signal.SIGTERM))
+    assert_equal(go(job("cut")), straight)
+    # Another loss than that of pixels, to which the same batches without lesions would lead.
+    other = replace(plan, runs=(replace(run, loss=None),))
+    assert not np.array_equal(
+        go(task(tmp_path / "other", other))["output/kernel"], straight["output/kernel"]
+    )
+    long = go(job("long", steps=40))
+    kernel = long["output/kernel"][0, 0, :, 0]
+    assert kernel[0] > 1
+    assert abs(kernel[1]) < 0.5 * kernel[0]
+    # The average is what is kept, not the last weights; single precision, not rounded.
+    last = tensor_files.read_tensors(tmp_path / "long" / "0-checkpoint.safetensors")
+    assert not np.array_equal(last["model/output/kernel"], long["output/kernel"])
+    assert (long["output/kernel"].view(np.uint32) & 0xFFFF).any()
 
 
 # Guards -------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from wmhseg.training import losses
-from wmhseg.training.plan import Fitting
+from wmhseg.training.batches.counted import counted
+from wmhseg.training.plan import LESION_LOSSES, Fitting
 from wmhseg.weights.inputs import WMH_ALONE, Labels
 
 
@@ -126,9 +127,9 @@ def test_cross_entropies_by_hand() -> None:
     expected = (0.5 * (LOST[0] + LOST[1]) + 2 * LOST[2] + 3 * LOST[3]) / 4
     found = softmax_loss("weighted-cross-entropy", class_weights=weights)
     assert found == pytest.approx(expected, rel=1e-5)
-    for certain, counted in ((0.9, LOST[1:]), (0.4, LOST[3:]), (0.96, LOST)):
+    for certain, kept in ((0.9, LOST[1:]), (0.4, LOST[3:]), (0.96, LOST)):
         found = softmax_loss("bootstrapped-cross-entropy", certain=certain)
-        assert found == pytest.approx(sum(counted) / 4, rel=1e-5)
+        assert found == pytest.approx(sum(kept) / 4, rel=1e-5)
 
 
 def test_the_sum_is_over_a_slice_and_the_mean_over_slices() -> None:
@@ -175,3 +176,146 @@ def test_two_labels_are_what_a_sigmoid_says(target: np.ndarray, lesion: np.ndarr
         one, other = (losses.loss_of(fitting, labels) for labels in (two, WMH_ALONE))
         # Near 1 float32 is coarse: a pixel that is sure and wrong costs one of two numbers.
         assert float(one(target, said)) == pytest.approx(float(other(target, lesion)), rel=0.05)
+
+
+# Losses that count lesions ------------------------------------------------------------------------
+
+
+def two_lesions(large: int = 9, small: int = 1) -> np.ndarray:
+    """One slice: a row with a large lesion and a row with a small one, 3 rows of 20."""
+    mask = np.zeros((3, 20), np.uint8)
+    mask[0, :large] = 1
+    mask[2, :small] = 1
+    return counted(mask)[None]
+
+
+def gradient(loss: Any, target: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """By differences, of each pixel."""
+    found = np.zeros(probability.shape)
+    for place in np.ndindex(probability.shape):
+        sides = []
+        for by in (1e-2, -1e-2):
+            moved = probability.copy()
+            moved[place] += by
+            sides.append(float(loss(target, moved)))
+        found[place] = (sides[0] - sides[1]) / 2e-2
+    return found
+
+
+def test_weights_of_lesions_by_hand() -> None:
+    """Sizes 9 and 1: shares 9^-p and 1, scaled so that the ten pixels count 10 in all."""
+    target = two_lesions()
+    for power, large, small in (
+        (0.0, 1.0, 1.0),
+        (0.5, (1 / 3) * 10 / 4, 10 / 4),  # 9 / 3 + 1 = 4
+        (1.0, (1 / 9) * 10 / 2, 10 / 2),  # 9 / 9 + 1 = 2
+    ):
+        weights = np.asarray(losses.lesion_weights(target[..., :1], target[..., 2:], power))
+        assert weights[0, 0, 0, 0] == pytest.approx(large, rel=1e-6)
+        assert weights[0, 2, 0, 0] == pytest.approx(small, rel=1e-6)
+        assert (weights[0, 1] == 1).all()
+        assert weights.sum() == pytest.approx(60, rel=1e-6)
+
+
+def test_lesion_weighted_by_hand() -> None:
+    """Everything 0.5, power 1: the overlap is 5 of weights 10, the probability 0.5 of 60."""
+    target = two_lesions()
+    found = float(losses.lesion_weighted_loss(target, np.full((1, 3, 20, 1), 0.5, "float32"), 1.0))
+    assert found == pytest.approx(1 - 11 / (10 + 30 + 1) + 2 * math.log(2), rel=1e-5)
+
+
+@pytest.mark.parametrize(("power", "ratio"), [(0.0, 1.0), (0.5, 3.0), (1.0, 9.0)])
+def test_a_missed_pixel_against_a_missed_large_lesion(power: float, ratio: float) -> None:
+    """The pull on a pixel of 1 pixel against one of 9: 9 to the power; 1 makes lesions alike."""
+
+    def loss(target: np.ndarray, probability: np.ndarray) -> Any:
+        return losses.lesion_weighted_loss(target, probability, power)
+
+    missed = gradient(loss, two_lesions(), np.full((1, 3, 20, 1), 0.1, "float32"))[0, ..., 0]
+    assert missed[2, 0] / missed[0, 0] == pytest.approx(ratio, rel=0.01)
+    assert missed[0, 0] < 0
+    assert missed[1, 0] > 0  # what is marked in the background costs
+
+
+def test_blob_by_hand() -> None:
+    """Lesions said in half and not at all, the background 0: each against its slice without the
+    other."""
+    target = two_lesions()
+    probability = np.zeros((1, 3, 20, 1), "float32")
+    probability[0, 0, :9] = 0.5
+    least = -math.log(1e-7)
+    large = 1 - (2 * 4.5 + 1) / (9 + 4.5 + 1) + 2 * 9 * math.log(2) / 59
+    small = 1 - 1 / 2 + 2 * least / 51
+    whole = 1 - (2 * 4.5 + 1) / (10 + 4.5 + 1) + 2 * (9 * math.log(2) + least) / 60
+    expected = (2 * whole + (large + small) / 2) / 3
+    assert float(losses.blob_loss(target, probability)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_blob_pulls_at_each_lesion_as_a_whole() -> None:
+    """Where nothing else is marked, a missed pixel is a lesion missed, as much as a large one."""
+    probability = np.full((1, 3, 20, 1), 1e-4, "float32")
+
+    def of_lesions(target: np.ndarray, said: np.ndarray) -> Any:
+        return 3 * losses.blob_loss(target, said) - 2 * losses.dice_and_cross_entropy(
+            target[..., :1], said
+        )
+
+    target = two_lesions()
+    probability[target[..., :1] > 0] = 0.1
+    missed = gradient(of_lesions, target, probability)[0, ..., 0]
+    # With 1 - (2 s + 1) / (n + s + 1) for the sum s of n pixels, of each pixel -2 / (n + s + 1)
+    # + (2 s + 1) / (n + s + 1)^2; twice the cross-entropy -2 / 0.1 of 51 and 59 pixels; halved, as
+    # two lesions are averaged. The background adds 0.005 to each sum.
+    small = ((-2 * 2.1 + 1.2) / 2.1**2 - 20 / 51) / 2
+    large = ((-2 * 10.9 + 2.8) / 10.9**2 - 20 / 59) / 2
+    assert missed[2, 0] == pytest.approx(small, rel=0.02)
+    assert missed[0, 0] == pytest.approx(large, rel=0.02)
+
+
+def test_blob_slices_do_not_mix() -> None:
+    """Two slices with one lesion each: the mean of both alone, and two parts of the batch."""
+    masks_of = [np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8)]
+    masks_of[0][0, :3] = 1
+    masks_of[1][2:, 2:] = 1
+    target = counted(np.stack(masks_of))
+    probability = np.random.default_rng(1).uniform(0.05, 0.95, (2, 4, 4, 1)).astype("float32")
+    alone = [
+        float(losses.dice_and_cross_entropy(target[i : i + 1, ..., :1], probability[i : i + 1]))
+        for i in (0, 1)
+    ]
+    whole = float(losses.dice_and_cross_entropy(target[..., :1], probability))
+    found = float(losses.blob_loss(target, probability))
+    assert found == pytest.approx((2 * whole + sum(alone) / 2) / 3, rel=1e-5)
+
+
+@given(
+    hnp.arrays(np.uint8, (4, 4), elements=st.integers(0, 1)),
+    hnp.arrays(np.float32, (1, 4, 4, 1), elements=st.floats(0, 1, width=32)),
+    st.floats(0, 1),
+)
+@settings(max_examples=40)
+def test_one_lesion_or_none_is_the_loss_of_pixels(
+    mask: np.ndarray, probability: np.ndarray, power: float
+) -> None:
+    target = counted(mask)[None]
+    if target[..., 1].max() > 1:  # keep one lesion of several
+        target[target[..., 1] > 1] = 0
+    expected = float(losses.dice_and_cross_entropy(target[..., :1], probability))
+    for found in (
+        losses.lesion_weighted_loss(target, probability, power),
+        losses.blob_loss(target, probability),
+    ):
+        assert float(found) == pytest.approx(expected, rel=1e-4)
+    # And the names of plans lead there.
+    for name in LESION_LOSSES:
+        loss = losses.loss_of(Fitting(loss=name, lesion_power=power), WMH_ALONE)
+        assert float(loss(target, probability)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_power_0_is_the_loss_of_pixels() -> None:
+    target = two_lesions(7, 2)
+    probability = np.random.default_rng(0).uniform(0, 1, (1, 3, 20, 1)).astype("float32")
+    found = float(losses.lesion_weighted_loss(target, probability, 0.0))
+    expected = float(losses.dice_and_cross_entropy(target[..., :1], probability))
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert float(losses.lesion_weighted_loss(target, probability, 0.5)) != pytest.approx(expected)

@@ -7,16 +7,18 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
-from conftest import of_scan
+from conftest import ROOT, of_scan
 
 from wmhseg.errors import PlanError, UsageError
-from wmhseg.training import model_folder, plan_checks
+from wmhseg.training import fit, growth, model_folder, plan_checks, session
 from wmhseg.training import plan as plans
 from wmhseg.training.plan import Plan, Run
 from wmhseg.training.plan_files import from_json, to_json, with_settings
 from wmhseg.training.recipes import PLANS
 from wmhseg.weights import preset as presets
+from wmhseg.weights import tensor_files
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -106,6 +108,12 @@ def changed(path: str, value: Any, name: str = "synthetic") -> str:
         ("fitting.average", 1.0, "between 0 and 1"),
         ("fitting.optimizer", "adam", "fitting.weight_decay"),
         ("fitting.precision", "float16", "one of"),
+        ("fitting.loss", "pseudo-dice", "lesion-weighted or blob (sigmoid)"),
+        ("fitting.lesion_power", 1.5, "0 to 1"),
+        ("synthesis.recipe.small_lesions", 1.5, "a share"),
+        ("synthesis.recipe.reader", "strict", "one of"),
+        ("runs.1.loss", "cross-entropy", "runs[1].loss"),
+        ("runs.1.recipe", {}, "the key(s)"),
         ("synthesis", None, "one of the two"),
         ("synthesis.recipe.field", [160, 200], "the field of preprocessing"),
         ("preprocessing.flair_threshold", -1, "preprocessing.flair_threshold"),
@@ -280,6 +288,9 @@ def test_numbers_of_the_three_papers() -> None:
         ("published-vgg", "labels.names", ["no", "WMH"], "background, WMH, stroke"),
         ("published-vgg", "labels.names", ["WMH", "stroke"], "background, WMH, stroke"),
         ("published-vgg", "labels", None, "dice"),
+        ("published-vgg", "fitting.loss", "blob", "another than lesion-weighted and blob"),
+        ("published-vgg", "runs.0.loss", "lesion-weighted", "runs[0].loss"),
+        ("published-vgg", "runs.0.loss", "weighted-cross-entropy", "class_weights"),
         ("published", "fitting.loss", "cross-entropy", "(sigmoid)"),
         ("published-vgg", "fitting.loss", "weighted-cross-entropy", "2 weights"),
         ("published-vgg", "fitting.class_weights", [1.0, 1.0], "0 weights"),
@@ -322,8 +333,102 @@ def test_plans_of_before_are_read_as_before() -> None:
     old = json.loads(to_json(PLANS["synthetic"]))
     for key in ("inputs", "labels", "others", "sampling"):
         del old[key]
-    for key in ("momentum", "late_momentum", "class_weights", "certain", "stopping"):
+    for key in (
+        "momentum", "late_momentum", "class_weights", "certain", "stopping", "lesion_power",
+    ):  # fmt: skip
         del old["fitting"][key]
     for run in old["runs"]:
-        del run["drop_at"]
+        del run["drop_at"], run["recipe"], run["loss"]
+    for key in ("stroke", "old_stroke", "stroke_shapes", "reader", "small_lesions"):
+        del old["synthesis"]["recipe"][key]
     assert from_json(json.dumps(old)) == PLANS["synthetic"]
+
+
+# Runs that differ ---------------------------------------------------------------------------------
+
+
+def test_a_run_may_have_its_own_recipe_and_loss() -> None:
+    """Null is the plan's; a part of a recipe that is not there yet starts as the plan's."""
+    plan = with_settings(
+        PLANS["synthetic"],
+        [
+            "synthesis.recipe.small_lesions=1.0",
+            "runs.2.recipe.reader=sparing",
+            "runs.2.recipe.thickness_mm=[1.0]",
+            "runs.3.loss=blob",
+            "fitting.loss=lesion-weighted",
+        ],
+    )
+    assert plan.synthesis is not None
+    common = plan.synthesis.recipe
+    assert [run.recipe for run in plan.runs[:2]] == [None, None]
+    expected = replace(common, reader="sparing", thickness_mm=(1.0,))
+    assert plan.runs[2].recipe == expected
+    assert plan.runs[2].recipe.small_lesions == 1.0
+    drawn = [plans.synthesis_of(plan, run) for run in plan.runs]
+    assert [one and one.recipe for one in drawn] == [common, common, expected, common]
+    assert all(one is not None and one.scans == plan.synthesis.scans for one in drawn)
+    losses = [plans.fitting_of(plan, run).loss for run in plan.runs]
+    assert losses == ["lesion-weighted"] * 3 + ["blob"]
+    assert from_json(to_json(plan)) == plan
+    every = with_settings(plan, ["runs.*.recipe.reader=generous"])
+    assert [run.recipe and run.recipe.reader for run in every.runs] == ["generous"] * 4
+    assert every.runs[2].recipe == replace(expected, reader="generous")
+    back = with_settings(every, ["runs.*.recipe=null"])
+    assert {run.recipe for run in back.runs} == {None}
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["runs.0.recipe.colour=red"], "In runs.0.recipe there are: atrophy,"),
+        (["runs.9.recipe.reader=sparing"], "In runs there are: 0, 1, 2, 3, *."),
+    ],
+)
+def test_parts_of_recipes_that_do_not_exist(settings: list[str], told: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(told)):
+        with_settings(PLANS["synthetic"], settings)
+
+
+def test_recipes_of_runs_are_checked() -> None:
+    with pytest.raises(PlanError, match=r"runs\[1\].recipe.field"):
+        with_settings(PLANS["synthetic"], ["runs.1.recipe.field=[160,200]"])
+    recipe = json.loads(to_json(PLANS["synthetic"]))["synthesis"]["recipe"]
+    with pytest.raises(PlanError, match="null, without synthetic scans"):
+        from_json(changed("runs.0.recipe", recipe, "published"))
+    with pytest.raises(UsageError, match="single value"):
+        with_settings(PLANS["published"], ["runs.0.recipe.reader=sparing"])
+
+
+def test_members_of_the_mixed_plan_differ_on_purpose() -> None:
+    plan = PLANS["synthetic-mixed"]
+    assert [run.network for run in plan.runs] == ["unet"] * 3 + ["stacknet"] * 2
+    assert all(run.member for run in plan.runs)
+    recipes = [plans.synthesis_of(plan, run) for run in plan.runs]
+    seen = [one.recipe for one in recipes if one is not None]
+    assert len(set(seen)) == 5
+    assert {one.small_lesions for one in seen} == {1.0}
+    assert {one.reader for one in seen} == {"drawn"}
+    assert max(seen[0].thickness_mm) < 2 < min(seen[1].thickness_mm)
+    assert plan.fitting.average is not None
+    assert {plans.fitting_of(plan, run).loss for run in plan.runs} <= set(plans.LESION_LOSSES)
+    made = model_folder.preset_of(plan, plan.runs)
+    presets.validate(made)
+    assert len({member.parameters for member in made.members}) == 3
+
+
+def test_every_start_of_the_mixed_plan_fits_its_network() -> None:
+    """Finished members of models in models/: every array is taken, none cut."""
+    plan = PLANS["synthetic-mixed"]
+    for run in plan.runs:
+        path = ROOT / str(run.start_from)
+        inputs = session.inputs_beside(path)
+        assert inputs == plan.network_inputs
+        start = growth.Start(path.name, tensor_files.read_tensors(path), inputs)
+        described = fit.describe(plan, run, (200, 200))
+        own = {k: np.zeros(shape, np.float32) for k, shape in described.variables().items()}
+        made, told = growth.grow(
+            own, start.tensors, growth.channels_of(described, plan.network_inputs, start)
+        )
+        assert told == f"{len(own)} of {len(own)} arrays taken"
+        assert all(np.array_equal(made[name], start.tensors[name]) for name in own)

@@ -187,6 +187,36 @@ def test_crops(source: ScanSource) -> None:
     assert inputs.dtype == targets.dtype == np.float32
 
 
+def test_targets_tell_lesions_apart_where_the_loss_counts_them(
+    source: ScanSource, challenge: Path, tmp_path: Path
+) -> None:
+    """A slice of odd number is one lesion, larger than the crop of it."""
+    plain, counting = (replace(source, crop=16, by_lesion=by) for by in (False, True))
+    sizes: list[float] = []
+    for (images, masks), (same, targets) in zip(
+        (next(plain.open()(n)) for n in range(3)),
+        (next(counting.open()(n)) for n in range(3)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(images, same)
+        assert targets.shape == (4, 16, 16, 3)
+        np.testing.assert_array_equal(targets[..., :1], masks)
+        inside = targets[masks[..., 0] > 0]
+        assert (inside[:, 1] == 1).all()
+        assert (inside[:, 2] >= 16 * 16 - 30).all()  # of the varied slice, not of the crop
+        sizes += inside[:, 2].tolist()
+    assert max(sizes) > 16 * 16
+    found = split.with_patients(cases.find_cases(challenge))
+    prepared = real_data.prepare(found, PLAN, tmp_path / "prepared")
+    usable = [one for one in found if one.case.name in prepared.folders]
+    parted = split.split(usable, "none", 1)
+    data = ScanData(parted, prepared, Augmentation(), loss="blob")
+    for loss, by_lesion in ((None, True), ("dice", False), ("lesion-weighted", True)):
+        made = data.source(Run("0", epochs=1, loss=loss), (0, 0))
+        assert isinstance(made, ScanSource)
+        assert made.by_lesion is by_lesion
+
+
 def test_what_a_card_says(challenge: Path, tmp_path: Path) -> None:
     found = split.with_patients(cases.find_cases(challenge))
     prepared = real_data.prepare(found, PLAN, tmp_path / "p")

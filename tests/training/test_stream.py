@@ -176,6 +176,57 @@ def test_blocks_are_aligned_crops_of_mixed_scans(monkeypatch: pytest.MonkeyPatch
     assert mixed >= 4
 
 
+def test_lesions_are_told_apart_before_a_slice_is_cropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A crop shows parts of rows that are 20 pixels long in the slice, and draws as without."""
+    monkeypatch.setattr(
+        scan, "draw_scan", lambda rng, heads, recipe: numbered_scan(recipe.field, 5, 10)
+    )
+    monkeypatch.setattr(
+        drawn,
+        "as_shown",
+        lambda rng, drawing, recipe, shown: drawn.Shown(
+            {"scan": np.stack([drawing.flair, drawing.t1], -1)}
+        ),
+    )
+    monkeypatch.setattr(heads, "load_heads", lambda folder: [])
+    drawing = Synthesis(Recipe(field=(24, 20), slices=5), scans=2, slices=4)
+    plain = SyntheticSource(Path(), drawing, batch=4, crop=16, shown=SHOWN, seed=(0, 0))
+    for one, other in zip(plain.open()(0), replace(plain, by_lesion=True).open()(0), strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        targets = other[1]
+        assert targets.shape == (4, 16, 16, 3)
+        assert targets.dtype == np.float32
+        np.testing.assert_array_equal(one[1], targets[..., :1])
+        inside = targets[..., 0] > 0
+        assert set(targets[inside][:, 2].tolist()) == {20.0}
+        # Rows 1, 3, 5 ... of the slice are lesions 1, 2, 3 ...
+        rows = other[0][..., 0] % 10_000 // 100
+        np.testing.assert_array_equal(targets[..., 1][inside], (rows[inside] + 1) / 2)
+
+
+def test_a_run_may_have_a_recipe_and_a_loss_of_its_own(tmp_path: Path) -> None:
+    plan = plan_of(SMALL)
+    own = replace(SMALL.recipe, thickness_mm=(1.0,))
+    data = SyntheticData(tmp_path, plan)
+    for run, recipe, by_lesion in (
+        (RUN, SMALL.recipe, False),
+        (replace(RUN, recipe=own), own, False),
+        (replace(RUN, loss="blob"), SMALL.recipe, True),
+    ):
+        source = data.source(run, (1, 0))
+        assert isinstance(source, SyntheticSource)
+        assert source.synthesis == replace(SMALL, recipe=recipe)
+        assert source.by_lesion is by_lesion
+    counting = replace(plan, fitting=replace(plan.fitting, loss="lesion-weighted"))
+    plainly: Any = replace(RUN, loss="dice")
+    for run, by_lesion in ((RUN, True), (plainly, False)):
+        source = SyntheticData(tmp_path, counting).source(run, (1, 0))
+        assert isinstance(source, SyntheticSource)
+        assert source.by_lesion is by_lesion
+
+
 SMALL = Synthesis(Recipe(field=(56, 52), slices=4, without_t1=0.5), scans=2, slices=3)
 RUN = Run("0", steps=1, batch=2, crop=48)
 

@@ -36,7 +36,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--preset",
         help="published (the default), published-stack, -vgg, -uresnet or -location with --data; "
-        "synthetic, synthetic-stack, -vgg, -uresnet or -location with --labels",
+        "synthetic, synthetic-stack, -mixed, -vgg, -uresnet or -location with --labels",
     )
     what.add_argument("--config", metavar="PLAN.JSON", help="a complete plan in place of a preset")
     what.add_argument(
@@ -168,7 +168,7 @@ def _train_on_scans(
             )
         usable = [one for one in patient_cases if one.case.name in prepared.folders]
         parted = split.split(usable, arguments.split, arguments.fold)
-        data = real_data.ScanData(parted, prepared, augmentation, plan.sampling)
+        data = real_data.ScanData(parted, prepared, augmentation, plan.sampling, plan.fitting.loss)
         data.check()
         if arguments.check:
             print("\n".join(data.describe()))

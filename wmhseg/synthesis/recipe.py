@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from wmhseg import records
 from wmhseg.weights.methods import TRAINING_PIXEL_MM
+
+ReaderName = Literal["range", "drawn", "sparing", "balanced", "generous"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,12 @@ class Recipe:
     halo: float = 0.6  # weak brightness around lesions, not marked
     # Readers differ in how much of a halo they mark: from this share of a lesion's brightness on.
     marked: tuple[float, float] = (0.3, 0.5)
+    # "range" is that and nothing else; others are whole readers, see ``lesions.readers``: one drawn
+    # for each scan, or always the same one.
+    reader: ReaderName = records.added("range")
     uneven_gain: float = 0.7  # lesions of one scan differ in brightness
     cavities: float = 0.15  # lacunes and infarcts, not marked
+    small_lesions: float = records.added(0.0)  # of scans with lesions: 3 to 25 small ones more
 
     # Infarcts, a class of their own: share of the scans that have one to three. Those that come
     # with ``cavities`` are other ones, which stay unmarked: who wants infarcts marked sets that 0.

@@ -24,14 +24,16 @@ from wmhseg.synthesis.arrays import NUMPY, Array, Arrays
 from wmhseg.synthesis.brightness import draw_contrast
 from wmhseg.synthesis.heads import Head, Mask
 from wmhseg.synthesis.hyperintensities import Hyperintensities, grow
+from wmhseg.synthesis.lesions import readers, small
 from wmhseg.synthesis.linear import slice_profile
 from wmhseg.synthesis.noise import Float, apart, between
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.processing import Preprocessing
 
-# Infarcts have a generator of their own: without them all else of a scan stays as it is.
-_STROKE = 2**31 + 1
+# Generators of their own: without infarcts, small lesions and drawn readers all else of a scan
+# stays as it is.
+_STROKE, _SMALL, _READER = 2**31 + 1, 2**31 + 161, 2**31 + 162
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class Drawing:
     Attributes:
         flair: FLAIR intensities, white matter near 1.
         t1: T1 intensities, white matter near 1.
-        target: The hyperintensities as one reader would mark them, see ``Recipe.marked``.
+        target: The hyperintensities as one reader would mark them, see ``Recipe.marked`` and
+            ``Recipe.reader``.
         other: Cavities and their bright borders, which are not hyperintensities of the target.
         spacing_mm: Distance of slices, rows and columns.
         stroke: Infarcts, see ``Recipe.stroke``; no voxel of it is of another mask.
@@ -108,6 +111,8 @@ def draw_scan(
     parts = 2 if thickness < 2 else 3
     anatomy = sample(rng, head, recipe, thickness, parts, arrays)
     lesions = grow(rng, anatomy, recipe)
+    if recipe.small_lesions:
+        lesions = small.add(apart(rng, _SMALL), anatomy, lesions, recipe)
     infarcts = strokes.draw(apart(rng, _STROKE), anatomy, recipe)
     if infarcts is not None:
         lesions = strokes.beside(lesions, infarcts)
@@ -115,7 +120,12 @@ def draw_scan(
     acquired = acquire(rng, images, anatomy, parts, recipe)
     flair, t1 = acquired.images
     level = between(rng, *recipe.marked)
-    target, other = (mask & (acquired.seen > 0) for mask in marked(lesions, parts, level))
+    target, other = marked(lesions, parts, level)
+    if recipe.reader != "range":
+        reader = readers.draw(apart(rng, _READER), recipe)
+        strength = average(lesions.strength, parts, slice_profile(parts, 0))
+        target = arrays.put(readers.seen_by(strength, anatomy, other, reader))
+    target, other = (mask & (acquired.seen > 0) for mask in (target, other))
     stroke = arrays.xp.zeros_like(target)
     if infarcts is not None:
         even = slice_profile(parts, 0)

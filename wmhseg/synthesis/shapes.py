@@ -97,16 +97,34 @@ class Canvas:
             turn[:, 0] = along / max(float(np.linalg.norm(along)), 1e-6)
             turn, _ = np.linalg.qr(turn)
             axes = radius * np.array([kind.across, *rng.uniform(0.8, 1.2, 2)])
-        wave = rng.random(2) * 6
-        reach = 1.25 * float(axes.max()) + FAR_MM
+        self.put(np.array(centre), axes, turn, rng.random(2) * 6)
+
+    def put(
+        self,
+        centre_mm: npt.NDArray[np.float64],
+        axes_mm: npt.NDArray[np.float64],
+        turn: npt.NDArray[np.floating],
+        wave: npt.NDArray[np.float64],
+    ) -> None:
+        """Puts one ellipsoid with a wavy border on the points.
+
+        Args:
+            centre_mm: (slice, row, column).
+            axes_mm: Its half axes.
+            turn: (axis of the scan, half axis) their directions.
+            wave: Two phases of the waves.
+        """
+        reach = 1.25 * float(axes_mm.max()) + FAR_MM
         spans = [
             np.flatnonzero(np.abs(axis - c) <= reach)
-            for axis, c in zip(self.axes, centre, strict=True)
+            for axis, c in zip(self.axes, centre_mm.tolist(), strict=True)
         ]
         if any(span.size == 0 for span in spans):
             return
         box = tuple(slice(span[0], span[-1] + 1) for span in spans)
-        z, y, x = (axis[b] - c for axis, b, c in zip(self.axes, box, centre, strict=True))
+        z, y, x = (
+            axis[b] - c for axis, b, c in zip(self.axes, box, centre_mm.tolist(), strict=True)
+        )
         # Squared distance in units of the half axes: a sum over planes, rows and columns.
         local = [
             (z * turn[0, i])[:, None, None]
@@ -114,10 +132,10 @@ class Canvas:
             + (x * turn[2, i])[None, None, :]
             for i in range(3)
         ]
-        scaled = [part * np.float32(1 / a) for part, a in zip(local, axes, strict=True)]
+        scaled = [part * np.float32(1 / a) for part, a in zip(local, axes_mm, strict=True)]
         relative = np.sqrt(scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2)
         border = 1 + 0.12 * np.sin(2.5 * scaled[0] + wave[0]) * np.sin(2.5 * scaled[1] + wave[1])
-        inside = (border - relative) * np.float32(np.prod(axes) ** (1 / 3) / EIGHTH_MM)
+        inside = (border - relative) * np.float32(np.prod(axes_mm) ** (1 / 3) / EIGHTH_MM)
         part = self.inside[box]
         np.maximum(part, np.clip(inside, -127, 127).astype(np.int8), out=part)
         self.empty = False

@@ -12,7 +12,7 @@ from typing import Any
 from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import variables
 from wmhseg.training.first_weights import WIDTH
-from wmhseg.training.plan import Fitting, Plan, Run
+from wmhseg.training.plan import Fitting, Plan, Run, fitting_of
 
 
 def compile_model(
@@ -23,7 +23,7 @@ def compile_model(
     Args:
         model: A Keras model as it is before the first step.
         plan: Its labels; loss, optimizer and averaging.
-        run: Its rates.
+        run: Its rates, and its loss if it names one.
         machine: What it will be trained on.
         slow: Paths of kernels that see wide channels, see ``first_weights``: the steps of Adam are
             as many times smaller for them, which is as if the channels had been divided. (Not with
@@ -31,7 +31,7 @@ def compile_model(
     """
     from wmhseg.training import losses
 
-    fitting = plan.fitting
+    fitting = fitting_of(plan, run)
     loss = losses.loss_of(fitting, plan.network_labels)
     # XLA on a CPU is slower than TensorFlow's own kernels; JAX knows nothing else.
     plain = machine.backend == "tensorflow" and machine.device == "cpu"

@@ -8,6 +8,8 @@ References:
     R. Guerrero et al., NeuroImage: Clinical 17 (2018) 918-934, section 2.2, equations 3 to 6
     (cross-entropy, weighted and bootstrapped, pseudo-Dice).
     Y. Xu et al., BrainLes 2017, section 2.3 (summed cross-entropy).
+    B. Shirokikh et al., MICCAI 2020, arXiv:2007.10033 (pixels weighed by the size of their lesion).
+    F. Kofler et al., IPMI 2023, arXiv:2205.08209 (blob loss).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 
 from keras import ops
 
+from wmhseg.training.batches.counted import MOST_LESIONS
 from wmhseg.training.classes import BACKGROUND
 from wmhseg.training.plan import Fitting
 from wmhseg.weights.inputs import Labels
@@ -36,7 +39,16 @@ def loss_of(fitting: Fitting, labels: Labels) -> Loss:
         labels: What the networks say.
     """
     if labels.activation == "sigmoid":
-        return {"dice": dice_loss, "dice-and-cross-entropy": dice_and_cross_entropy}[fitting.loss]
+
+        def by_size(target: Tensor, probability: Tensor) -> Tensor:
+            return lesion_weighted_loss(target, probability, fitting.lesion_power)
+
+        return {
+            "dice": dice_loss,
+            "dice-and-cross-entropy": dice_and_cross_entropy,
+            "lesion-weighted": by_size,
+            "blob": blob_loss,
+        }[fitting.loss]
     count = len(labels.names)
     lesions = tuple(place for place, name in enumerate(labels.names) if name != BACKGROUND)
 
@@ -102,6 +114,90 @@ def cross_entropy(target: Tensor, probability: Tensor) -> Tensor:
 def dice_and_cross_entropy(target: Tensor, probability: Tensor) -> Tensor:
     """Dice loss plus twice the cross-entropy: gradients also where a batch holds no lesion."""
     return dice_loss(target, probability) + 2 * cross_entropy(target, probability)
+
+
+# Sigmoid, counting lesions ------------------------------------------------------------------------
+
+
+def lesion_weights(mask: Tensor, size: Tensor, power: float) -> Tensor:
+    """What each pixel counts: 1 in the background and, on average, 1 inside lesions.
+
+    Args:
+        mask: 0 or 1.
+        size: Pixels of the lesion that a pixel belongs to, same shape.
+        power: See ``Fitting.lesion_power``.
+
+    Returns:
+        Same shape, float32. All 1 where all lesions are of one size, or there is none.
+    """
+    share = mask * ops.power(ops.maximum(size, 1.0), -power)
+    scale = ops.sum(mask) / ops.maximum(ops.sum(share), _LEAST)
+    return share * scale + (1 - mask)
+
+
+def lesion_weighted_loss(target: Tensor, probability: Tensor, power: float) -> Tensor:
+    """``dice_and_cross_entropy`` in which pixels of small lesions count for more.
+
+    A pixel of a lesion of n pixels weighs in proportion to n^-power, in the overlap, in the sum of
+    the target and of the probability, and in the cross-entropy. The weights are normalised over the
+    batch, so lesions together weigh against the background as they do without; what is marked
+    falsely costs the same.
+
+    Args:
+        target: (slice, row, column, 3), see above.
+        probability: (slice, row, column, 1).
+        power: 0 is ``dice_and_cross_entropy``; with 1 every lesion of a batch weighs alike.
+    """
+    target = ops.cast(target, "float32")
+    probability = ops.cast(probability, "float32")
+    mask = target[..., :1]
+    weight = lesion_weights(mask, target[..., 2:], power)
+    overlap = ops.sum(weight * mask * probability)
+    total = ops.sum(weight * mask) + ops.sum(weight * probability)
+    dice = 1 - (2 * overlap + 1) / (total + 1)
+    return dice + 2 * ops.mean(weight * _binary_surprise(mask, probability))
+
+
+def blob_loss(target: Tensor, probability: Tensor) -> Tensor:
+    """Two parts of the loss of the whole batch, one of the mean over each lesion on its own.
+
+    Both are Dice loss plus twice the cross-entropy; that of a lesion is taken in its slice, with
+    the pixels of all other lesions left out. Where one slice holds one lesion, or there is none,
+    this is ``dice_and_cross_entropy``. Published: sums with the weights 2 and 1, in volumes.
+
+    Args:
+        target: (slice, row, column, 3), see above.
+        probability: (slice, row, column, 1).
+    """
+    target = ops.cast(target, "float32")
+    probability = ops.cast(probability, "float32")
+    mask, number = target[..., :1], target[..., 1:2]
+    slices, most = target.shape[0], MOST_LESIONS
+    first = ops.reshape(ops.arange(slices, dtype="float32"), (-1, 1, 1, 1)) * (most + 1)
+    place = ops.cast(ops.reshape(first + ops.minimum(number, most), (-1,)), "int32")
+
+    def sums(values: Tensor) -> Tensor:
+        """Of each slice: (slice, 1) of the background and (slice, lesion) of lesions."""
+        added = ops.segment_sum(ops.reshape(values, (-1,)), place, slices * (most + 1))
+        by_slice = ops.reshape(added, (slices, most + 1))
+        return by_slice[:, :1], by_slice[:, 1:]
+
+    lost_outside, lost = sums(_binary_surprise(mask, probability))
+    said_outside, said = sums(probability)
+    outside, size = sums(ops.ones_like(mask))
+    dice = 1 - (2 * said + 1) / (size + said + said_outside + 1)
+    each = dice + 2 * (lost + lost_outside) / ops.maximum(size + outside, 1.0)
+    there = ops.cast(size > 0, "float32")
+    count = ops.sum(there)
+    whole = dice_and_cross_entropy(mask, probability)
+    lesions = ops.sum(there * each) / ops.maximum(count, 1.0)
+    return ops.where(count > 0, (2 * whole + lesions) / 3, whole)
+
+
+def _binary_surprise(mask: Tensor, probability: Tensor) -> Tensor:
+    """The cross-entropy of each pixel."""
+    probability = ops.clip(probability, _LEAST, 1 - _LEAST)
+    return -(mask * ops.log(probability) + (1 - mask) * ops.log(1 - probability))
 
 
 # Softmax ------------------------------------------------------------------------------------------

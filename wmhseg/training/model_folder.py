@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from wmhseg.io import files
 from wmhseg.training import plan_files
-from wmhseg.training.plan import Plan, Run
+from wmhseg.training.plan import Plan, Run, fitting_of, synthesis_of
 from wmhseg.version import __version__
 from wmhseg.weights import preset
 from wmhseg.weights.preset import Preset
@@ -97,7 +97,7 @@ def card(plan: Plan, facts: Facts) -> str:
 | run | network | member | last training loss | hours |
 |---|---|---|---|---|
 {runs}
-
+{_differences(plan)}
 {sum(facts.hours.values()):.2f} hours in all, on {facts.hardware}. wmhseg {__version__}, {versions}.
 `plan.json` beside this file is the complete plan.
 
@@ -109,6 +109,29 @@ def card(plan: Plan, facts: Facts) -> str:
 
 {plan.licence}
 """
+
+
+def _differences(plan: Plan) -> str:
+    """What runs have in place of the plan's recipe and loss; nothing where none has any."""
+    lines = []
+    for run in plan.runs:
+        drawn = synthesis_of(plan, run)
+        own = []
+        if run.recipe is not None and plan.synthesis is not None and drawn is not None:
+            common = asdict(plan.synthesis.recipe)
+            changed = {k: v for k, v in asdict(drawn.recipe).items() if v != common[k]}
+            own += [f"{name} {_shown(value)}" for name, value in changed.items()]
+        loss = fitting_of(plan, run).loss
+        own += [f"loss {loss}"] if loss != plan.fitting.loss else []
+        if own:
+            lines.append(f"* {run.name}: {'; '.join(own)}")
+    if not lines:
+        return ""
+    return "\nRuns differ from the plan in:\n\n" + "\n".join(lines) + "\n"
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _validation(facts: Facts) -> str:

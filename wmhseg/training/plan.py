@@ -8,7 +8,7 @@ what their types alone do not say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from wmhseg.records import added
@@ -98,6 +98,21 @@ class Restart:
     attempts: int = 5
 
 
+Loss = Literal[
+    "dice",
+    "dice-and-cross-entropy",
+    "cross-entropy",
+    "summed-cross-entropy",
+    "weighted-cross-entropy",
+    "bootstrapped-cross-entropy",
+    "pseudo-dice",
+    "lesion-weighted",
+    "blob",
+]
+LESION_LOSSES: tuple[Loss, ...] = ("lesion-weighted", "blob")
+"""Losses that count lesions and not only pixels: targets tell them apart, see ``counted``."""
+
+
 @dataclass(frozen=True)
 class Run:
     """The training of one network.
@@ -119,6 +134,8 @@ class Run:
         warmup: Steps over which the rate rises from 0.
         drop_at: Share of the steps after which ``rate`` gives way to ``final_rate`` at once; null
             for half a cosine.
+        recipe: Ranges that the synthetic scans of this run are drawn from; null for the plan's.
+        loss: The loss of this run; null for the plan's.
     """
 
     name: str
@@ -135,6 +152,8 @@ class Run:
     final_rate: float = 2e-4
     warmup: int = 0
     drop_at: float | None = added(None)
+    recipe: Recipe | None = added(None)
+    loss: Loss | None = added(None)
 
 
 @dataclass(frozen=True)
@@ -148,17 +167,6 @@ class Stopping:
 
     patience: int = 5
     voxels: int = 400
-
-
-Loss = Literal[
-    "dice",
-    "dice-and-cross-entropy",
-    "cross-entropy",
-    "summed-cross-entropy",
-    "weighted-cross-entropy",
-    "bootstrapped-cross-entropy",
-    "pseudo-dice",
-]
 
 
 @dataclass(frozen=True)
@@ -183,6 +191,8 @@ class Fitting:
         stopping: Takes the best epoch on validation cases; null for the last weights.
         certain: Of the loss "bootstrapped-cross-entropy": pixels whose own label has a higher
             probability do not count.
+        lesion_power: Of the loss "lesion-weighted": a pixel counts in proportion to the size of
+            its lesion to minus this power; 1 makes all lesions alike, 0 all pixels.
     """
 
     loss: Loss = "dice"
@@ -198,6 +208,7 @@ class Fitting:
     class_weights: tuple[float, ...] = added(())
     certain: float = added(0.9)
     stopping: Stopping | None = added(None)
+    lesion_power: float = added(0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,3 +285,15 @@ def intensity_scale(plan: Plan, preset: Preset) -> Literal["adapt", "keep"]:
     """
     asked = plan.intensity_scale
     return methods.intensity_scale("preset" if asked == "auto" else asked, preset)
+
+
+def fitting_of(plan: Plan, run: Run) -> Fitting:
+    """What a run is fitted with: the plan's, but for the loss that the run names."""
+    return replace(plan.fitting, loss=run.loss or plan.fitting.loss)
+
+
+def synthesis_of(plan: Plan, run: Run) -> Synthesis | None:
+    """How the scans of a run are drawn: as the plan says, but for the recipe of the run."""
+    if plan.synthesis is None or run.recipe is None:
+        return plan.synthesis
+    return replace(plan.synthesis, recipe=run.recipe)

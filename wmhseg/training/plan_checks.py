@@ -6,8 +6,9 @@ import re
 
 from wmhseg.errors import PlanError
 from wmhseg.records import MismatchError, require
+from wmhseg.synthesis.recipe import Recipe
 from wmhseg.training import classes
-from wmhseg.training.plan import FORMAT, Fitting, Plan, Run
+from wmhseg.training.plan import FORMAT, LESION_LOSSES, Fitting, Loss, Plan, Run
 from wmhseg.weights import inputs as ends
 from wmhseg.weights import preset as presets
 from wmhseg.weights import processing
@@ -102,8 +103,14 @@ def _check_data(plan: Plan) -> None:
         require(1 <= drawn.scans <= 1000, "synthesis.scans", "1 to 1000", drawn.scans)
         most = 1000 if plan.sampling is None else 100_000
         require(1 <= drawn.slices <= most, "synthesis.slices", f"1 to {most}", drawn.slices)
-        same = plan.preprocessing.field in (None, drawn.recipe.field)
-        require(same, "synthesis.recipe.field", "the field of preprocessing", drawn.recipe.field)
+        _check_recipe(drawn.recipe, "synthesis.recipe", plan)
+
+
+def _check_recipe(recipe: Recipe, where: str, plan: Plan) -> None:
+    same = plan.preprocessing.field in (None, recipe.field)
+    require(same, f"{where}.field", "the field of preprocessing", recipe.field)
+    share = recipe.small_lesions
+    require(0 <= share <= 1, f"{where}.small_lesions", "a share, 0 to 1", share)
 
 
 def _check_fitting(fitting: Fitting) -> None:
@@ -168,15 +175,38 @@ def _check_sampling(plan: Plan) -> None:
 
 def _check_loss(plan: Plan) -> None:
     fitting, labels = plan.fitting, plan.network_labels
-    both = ("dice", "dice-and-cross-entropy")
-    fits = labels.activation == "softmax" or fitting.loss in both
-    require(fits, "fitting.loss", " or ".join(both) + " (sigmoid)", fitting.loss)
+    _check_named_loss(fitting.loss, "fitting.loss", plan)
+    power = fitting.lesion_power
+    require(0 <= power <= 1, "fitting.lesion_power", "0 to 1", power)
     weights, count = fitting.class_weights, len(labels.names)
     needed = count if fitting.loss == "weighted-cross-entropy" else 0
     require(len(weights) == needed, "fitting.class_weights", f"{needed} weights", weights)
     fits = all(weight >= 0 for weight in weights) and (not weights or sum(weights) > 0)
     require(fits, "fitting.class_weights", "weights of 0 or more", weights)
     require(0 < fitting.certain <= 1, "fitting.certain", "above 0, to 1", fitting.certain)
+
+
+def _check_named_loss(loss: Loss, where: str, plan: Plan) -> None:
+    """Whether the networks say what a loss looks at."""
+    sigmoid = ("dice", "dice-and-cross-entropy", *LESION_LOSSES)
+    if plan.network_labels.activation == "softmax":
+        wanted = f"another than {' and '.join(LESION_LOSSES)} (softmax)"
+        require(loss not in LESION_LOSSES, where, wanted, loss)
+    else:
+        require(loss in sigmoid, where, " or ".join(sigmoid) + " (sigmoid)", loss)
+
+
+def _check_own(run: Run, where: str, plan: Plan) -> None:
+    """What a run has in place of the plan's."""
+    if run.recipe is not None:
+        drawn = plan.synthesis is not None
+        require(drawn, f"{where}.recipe", "null, without synthetic scans,", "a recipe")
+        _check_recipe(run.recipe, f"{where}.recipe", plan)
+    if run.loss is not None:
+        _check_named_loss(run.loss, f"{where}.loss", plan)
+        # Its weights belong to the plan's loss.
+        fits = run.loss != "weighted-cross-entropy" or bool(plan.fitting.class_weights)
+        require(fits, f"{where}.loss", "another, or fitting.class_weights,", run.loss)
 
 
 def _check_run(run: Run, where: str, plan: Plan) -> None:
@@ -211,3 +241,4 @@ def _check_run(run: Run, where: str, plan: Plan) -> None:
     require(drop is None or 0 < drop < 1, f"{where}.drop_at", "between 0 and 1", drop)
     require(0 <= run.warmup <= MAX_STEPS, f"{where}.warmup", "0 or more steps", run.warmup)
     require(0 <= run.seed < 2**31, f"{where}.seed", "0 to 2147483647", run.seed)
+    _check_own(run, where, plan)

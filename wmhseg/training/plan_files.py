@@ -48,6 +48,7 @@ def with_settings(plan: Plan, settings: list[str]) -> Plan:
         settings: Texts such as "fitting.average=0.999", "runs.0.steps=100" or "runs.*.batch=4".
             What stands after "=" is JSON, or else taken as text. Steps of a run take the place of
             its epochs, and epochs that of steps; listed inputs that of channels, and the reverse.
+            The recipe of a run that has none starts as the plan's, as it then is.
 
     Raises:
         UsageError: If a text is not of this form, or names nothing in the plan.
@@ -66,6 +67,8 @@ def with_settings(plan: Plan, settings: list[str]) -> Plan:
         except ValueError:
             new = content
         keys = path.split(".")
+        if len(keys) > 3 and keys[2] == "recipe":
+            _own_recipes(value, keys[1])
         _set(value, keys, new, text)
         if len(keys) == 3 and keys[2] in other and new is not None:
             _set(value, [*keys[:2], other[keys[2]]], None, text)
@@ -74,6 +77,15 @@ def with_settings(plan: Plan, settings: list[str]) -> Plan:
         elif keys == ["channels"] and new is not None:
             value |= {"inputs": [], "without_t1": value["without_t1"] or "error"}
     return _from_value(value)
+
+
+def _own_recipes(value: dict[str, Any], number: str) -> None:
+    """Gives runs that have no recipe of their own the plan's, so that a part of it can be set."""
+    if not isinstance(value["synthesis"], dict) or not isinstance(value["runs"], list):
+        return
+    for place, run in enumerate(value["runs"]):
+        if number in ("*", str(place)) and isinstance(run, dict) and run.get("recipe", 0) is None:
+            run["recipe"] = json.loads(json.dumps(value["synthesis"].get("recipe")))
 
 
 def _set(value: Any, keys: list[str], new: Any, text: str, above: str = "") -> None:

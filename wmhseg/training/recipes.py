@@ -100,6 +100,63 @@ def _synthetic(name: str, method_of: str, what: str, runs: tuple[Run, ...]) -> P
     )
 
 
+# Members that differ on purpose -------------------------------------------------------------------
+
+MIXED = Recipe(small_lesions=1.0, reader="drawn")
+"""What members of ``synthetic-mixed`` see; ``_FAMILIES`` say what each sees in another way."""
+
+_SHIPPED = "models/unet-synthetic/{}.safetensors"
+_SHIPPED_STACK = "models/stacknet-synthetic/{0}x{0}.safetensors"
+_GROWN = Run("", steps=600, crop=160, rate=2.5e-4, final_rate=2.5e-5, warmup=20)
+_STACKED = replace(_GROWN, network="stacknet", steps=300, crop=144)
+
+_FAMILIES = (
+    # Sharp 3D scans, of which only every so many slices are seen, and thick slices as of 2D scans.
+    replace(
+        _GROWN,
+        name="unet-sharp",
+        start_from=_SHIPPED.format(0),
+        recipe=replace(MIXED, thickness_mm=(0.9, 1.0, 1.2)),
+    ),
+    replace(
+        _GROWN,
+        name="unet-thick",
+        start_from=_SHIPPED.format(1),
+        recipe=replace(MIXED, thickness_mm=(3.0, 4.0, 5.0, 6.5, 8.0)),
+    ),
+    replace(_GROWN, name="unet-any", start_from=_SHIPPED.format(2)),
+    # Scans without the skull, and FLAIR alone.
+    replace(
+        _STACKED,
+        name="stack-stripped",
+        options={"kernel": 3, "depth": 5},
+        start_from=_SHIPPED_STACK.format(3),
+        recipe=replace(MIXED, skull_stripped=0.85),
+    ),
+    replace(
+        _STACKED,
+        name="stack-flair",
+        options={"kernel": 5, "depth": 5},
+        start_from=_SHIPPED_STACK.format(5),
+        recipe=replace(MIXED, without_t1=0.7),
+    ),
+)
+
+
+def _mixed() -> Plan:
+    """U-Nets and Stack-Nets, each grown from a member of the models in ``models/``."""
+    networks = "Ensemble of 3 U-Nets and 2 Stack-Nets of different recipes"
+    runs = tuple(replace(run, seed=401 + place) for place, run in enumerate(_FAMILIES))
+    plan = _synthetic("mixed-synthetic", "published", networks, runs)
+    references = (METHODS[name].reference for name in ("published", "published-stack"))
+    return replace(
+        plan,
+        reference=" ".join(references),
+        synthesis=Synthesis(MIXED),
+        fitting=replace(plan.fitting, loss="lesion-weighted", average=0.99),
+    )
+
+
 BACKGROUND_AND_WMH = Labels((classes.BACKGROUND, WMH), "softmax")
 
 
@@ -328,6 +385,7 @@ PLANS: dict[str, Plan] = {
     ),
 }
 PLANS |= {f"published-vgg{ending}": _published_vgg(ending) for ending in _PICTURES}
+PLANS["synthetic-mixed"] = _mixed()
 PLANS["synthetic-vgg"] = _synthetic_vgg()
 PLANS["published-uresnet"] = _published_uresnet()
 PLANS["synthetic-uresnet"] = _synthetic_uresnet()

@@ -22,12 +22,13 @@ from wmhseg.io.progress import Progress
 from wmhseg.training import classes, model_folder
 from wmhseg.training import plan as plans
 from wmhseg.training.batches import augment, patches
+from wmhseg.training.batches.counted import counted
 from wmhseg.training.batches.labelled_input import LabelledInput, read_case
 from wmhseg.training.batches.patches import PatchCase
 from wmhseg.training.batches.real_patches import POOLS, RealPatches, opened
 from wmhseg.training.batches.split import PatientCase, Split
 from wmhseg.training.batches.stream import TrainingBatch, as_batch, crop
-from wmhseg.training.plan import Augmentation, Plan, Run, Sampling
+from wmhseg.training.plan import LESION_LOSSES, Augmentation, Loss, Plan, Run, Sampling
 from wmhseg.weights.inputs import Input
 
 
@@ -44,6 +45,7 @@ class ScanSource:
         inputs: What the channels of the cases are.
         field: Rows and columns that smaller slices are continued to.
         seed: The run's seed and the attempt.
+        by_lesion: Whether targets tell lesions apart, see ``counted``.
     """
 
     folders: tuple[Path, ...]
@@ -54,6 +56,7 @@ class ScanSource:
     inputs: tuple[Input, ...]
     field: tuple[int, int]
     seed: tuple[int, ...]
+    by_lesion: bool = False
 
     per_block = 1
 
@@ -103,7 +106,7 @@ class ScanSource:
             variation = augment.draw(rng, self.augmentation)
             image, mask = augment.apply(image, mask, variation, self.inputs)
         image, mask = continued(image, mask, self.field)
-        return crop(rng, image, mask, self.crop)
+        return crop(rng, image, counted(mask) if self.by_lesion else mask, self.crop)
 
 
 @dataclass(frozen=True)
@@ -140,12 +143,14 @@ class ScanData:
         prepared: All usable cases.
         augmentation: How they are varied.
         sampling: Patches that are shown, None for slices.
+        loss: The loss of runs that name none.
     """
 
     parted: Split
     prepared: PreparedCases
     augmentation: Augmentation
     sampling: Sampling | None = None
+    loss: Loss = "dice"
 
     def check(self) -> None:
         """Checks that there is what a plan wants to show.
@@ -211,6 +216,7 @@ class ScanData:
             self.prepared.inputs,
             _at_least(self.prepared.field, run.crop or 0),
             seed,
+            (run.loss or self.loss) in LESION_LOSSES,
         )
 
     def describe(self) -> list[str]:

@@ -21,8 +21,8 @@ from wmhseg.errors import TrainingFailedError, WmhsegError
 
 Float = npt.NDArray[np.float32]
 TrainingBatch = tuple[Float | dict[str, Float], Float]
-"""Inputs (slice, row, column, channel) and targets (slice, row, column, 1), float32; of several
-ports by their names."""
+"""Inputs (slice, row, column, channel) and targets (slice, row, column, 1), or with the channels of
+``counted``, float32; of several ports by their names."""
 
 # Batches that are drawn ahead and wait for the loop, over all processes.
 _AHEAD = 16
@@ -51,12 +51,13 @@ def crop(rng: np.random.Generator, image: Float, target: Any, side: int | None) 
 
 
 def as_batch(slices: list[tuple[Any, Any]]) -> TrainingBatch:
-    """Makes a batch of slices and targets (row, column).
+    """Makes a batch of slices and targets (row, column), or (row, column, channel).
 
     Args:
         slices: Inputs (row, column, channel), or such by port, and targets.
     """
-    targets = np.stack([target for _, target in slices])[..., None].astype(np.float32)
+    targets = np.stack([target for _, target in slices]).astype(np.float32)
+    targets = targets[..., None] if targets.ndim == 3 else targets
     first, _ = slices[0]
     if not isinstance(first, dict):
         return _stacked([image for image, _ in slices]), targets

@@ -16,10 +16,18 @@ from wmhseg.io import checksums
 from wmhseg.synthesis import heads, scan
 from wmhseg.training import classes, model_folder
 from wmhseg.training.batches import drawn
+from wmhseg.training.batches.counted import counted
 from wmhseg.training.batches.patches import PatchCase
 from wmhseg.training.batches.stream import BatchSource, TrainingBatch, as_batch, crop
 from wmhseg.training.batches.synthetic_patches import SyntheticPatches
-from wmhseg.training.plan import Plan, Run, Synthesis
+from wmhseg.training.plan import (
+    LESION_LOSSES,
+    Plan,
+    Run,
+    Synthesis,
+    fitting_of,
+    synthesis_of,
+)
 from wmhseg.weights.preset import Preset
 
 
@@ -46,10 +54,10 @@ class SyntheticData:
         """None: what is synthetic is drawn anew."""
         return iter(())
 
-    @property
-    def _synthesis(self) -> Synthesis:
-        assert self.plan.synthesis is not None
-        return self.plan.synthesis
+    def _synthesis(self, run: Run) -> Synthesis:
+        synthesis = synthesis_of(self.plan, run)
+        assert synthesis is not None
+        return synthesis
 
     def per_epoch(self, run: Run) -> int | None:
         """None: a synthetic scan is never seen twice."""
@@ -59,16 +67,15 @@ class SyntheticData:
         """Rows and columns of what a run is shown."""
         sampling = self.plan.sampling
         side = run.crop if sampling is None else sampling.side
-        return (side, side) if side else self._synthesis.recipe.field
+        return (side, side) if side else self._synthesis(run).recipe.field
 
     def source(self, run: Run, seed: tuple[int, ...]) -> BatchSource:
         """Batches for a run."""
-        shown = model_folder.preset_of(self.plan, ())
+        shown, how = model_folder.preset_of(self.plan, ()), self._synthesis(run)
         if self.plan.sampling is not None:
-            return SyntheticPatches(
-                self.labels, self._synthesis, self.plan.sampling, run.batch, shown, seed
-            )
-        return SyntheticSource(self.labels, self._synthesis, run.batch, run.crop, shown, seed)
+            return SyntheticPatches(self.labels, how, self.plan.sampling, run.batch, shown, seed)
+        by_lesion = fitting_of(self.plan, run).loss in LESION_LOSSES
+        return SyntheticSource(self.labels, how, run.batch, run.crop, shown, seed, by_lesion)
 
     def describe(self) -> list[str]:
         """What a model card says about the data."""
@@ -90,6 +97,7 @@ class SyntheticSource:
         crop: Side of the crop in pixels, None for whole slices.
         shown: What networks take of a scan, and what they say.
         seed: The run's seed and the attempt.
+        by_lesion: Whether targets tell lesions apart, see ``counted``.
     """
 
     labels: Path
@@ -98,6 +106,7 @@ class SyntheticSource:
     crop: int | None
     shown: Preset
     seed: tuple[int, ...]
+    by_lesion: bool = False
 
     @property
     def per_block(self) -> int:
@@ -118,7 +127,8 @@ class SyntheticSource:
                 numbers = drawn.numbers_of(drawing)
                 target = classes.targets(numbers, self.shown.labels)
                 for index in slices_of_interest(rng, numbers > 0, self.synthesis.slices):
-                    pool.append(crop(rng, stack[index], target[index], self.crop))
+                    wanted = counted(target[index]) if self.by_lesion else target[index]
+                    pool.append(crop(rng, stack[index], wanted, self.crop))
             order = rng.permutation(len(pool))
             for first in range(0, self.per_block * self.batch, self.batch):
                 yield as_batch([pool[index] for index in order[first : first + self.batch]])
