@@ -214,7 +214,7 @@ class Implanting:
     """
 
     share: float = 0.5
-    load_ml: tuple[float, float] = (0.1, 8.0)
+    load_ml: tuple[float, float] = (0.3, 12.0)
     brightness: tuple[float, float] = (0.6, 1.3)
     softness_mm: tuple[float, float] = (0.5, 2.0)
     marked: float = 0.45

@@ -33,6 +33,7 @@ def validate(plan: Plan) -> None:
         _check_head(plan)
         processing.check_method(plan.preprocessing, plan.postprocessing)
         _check_data(plan)
+        _check_refinement(plan)
         _check_fitting(plan.fitting)
         _check_loss(plan)
         _check_sampling(plan)

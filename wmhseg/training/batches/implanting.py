@@ -21,6 +21,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from wmhseg.channels import brain_maps, location, placement
+from wmhseg.channels.placement import Placement
+from wmhseg.errors import RegistrationError
 from wmhseg.geometry import Triple
 from wmhseg.synthesis.acquisition import average
 from wmhseg.synthesis.heads import FAR_MM
@@ -138,16 +140,37 @@ def site(stack: Float, marked: Mask, inputs: Sequence[Input], spacing_mm: Triple
     flair = stack[..., first] - stack[..., first].min()
     t1 = None if second is None else stack[..., second]
     t1 = t1 - t1.min() if t1 is not None and t1.any() else None
-    located = location.features(flair, t1, spacing_mm)
+    placed = _placed(flair, t1, spacing_mm)
     maps = brain_maps.load()
     white, prior = (
-        placement.mapped(volume, maps, located.placement, flair.shape, spacing_mm)
+        placement.mapped(volume, maps, placed, flair.shape, spacing_mm)
         for volume in (maps.white_matter, maps.wmh)
     )
     around = ndimage.distance_transform_edt(~marked, spacing_mm) if marked.any() else None
     free = np.ones(flair.shape, bool) if around is None else around > _MARGIN_MM
     scans = [flair] if t1 is None else [flair, t1]
     return _site(scans, (white, prior), marked, free, spacing_mm)
+
+
+def _placed(flair: Float, t1: Float | None, spacing_mm: Triple) -> Placement:
+    """Where a scan lies in the average brain, by T1 or by FLAIR, whichever is more like it.
+
+    That its axes are what the header says is taken for granted, as everywhere in training; what is
+    not white matter after all is left out by its brightness.
+    """
+    maps = brain_maps.load()
+    scans = {"FLAIR": flair} if t1 is None else {"T1": t1, "FLAIR": flair}
+    placed = [placement.place(scan, spacing_mm, maps, name) for name, scan in scans.items()]
+    best = max(placed, key=lambda one: one.quality)
+    sizes = best.sizes
+    fits = max(sizes.max(), 1 / sizes.min()) <= location.LARGEST
+    if best.quality < location.LEAST_LIKENESS or not fits:
+        raise RegistrationError(
+            "A head that can be registered to the average brain was expected",
+            received=f"a likeness of {best.quality:.2f}, where {location.LEAST_LIKENESS:g} is the "
+            f"least, and {sizes.round(2).tolist()} times its height, depth and width",
+        )
+    return best
 
 
 def _site(

@@ -17,6 +17,8 @@ from wmhseg.weights.inputs import WMH_ALONE
 from wmhseg.weights.preset import Preset
 from wmhseg.weights.store import Model
 
+_SIDES = 16  # networks halve their input four times
+
 
 def check_model(preset: Preset) -> None:
     """Makes sure that a model can be adapted.
@@ -61,8 +63,10 @@ def plan_of(template: Plan, model: Model) -> Plan:
     without = preset.takes_t1 and preset.works_without_t1
     recipe = replace(synthesis.recipe, without_t1=synthesis.recipe.without_t1 * without)
     field = preset.preprocessing.field
+    crop = first.crop
     if field is not None:
         recipe = replace(recipe, field=field)
+        crop = None if crop is None else min(crop, min(field) // _SIDES * _SIDES)
     plan = replace(
         template,
         name=f"{preset.name[:55]}-refined",
@@ -87,6 +91,7 @@ def plan_of(template: Plan, model: Model) -> Plan:
                 options=dict(member.options),
                 start_from=str(model.folder / member.file),
                 seed=first.seed + number,
+                crop=crop,
             )
             for number, member in enumerate(preset.members)
         ),
