@@ -214,7 +214,7 @@ def test_other_models_are_refused_in_a_line(changes: dict[str, Any], why: str) -
 
 @pytest.fixture
 def model(tiny_network: Callable[..., Any], tmp_path: Path) -> Path:
-    """A model that says 0.88 of the phantom's lesions, whose scores are cut at 12, and marks none."""
+    """A model that says 0.88 of the phantom's lesions (scores of 12), and so marks none."""
     preset = make_preset(
         name="blind",
         inputs=inputs_of_channels(2, "zero"),

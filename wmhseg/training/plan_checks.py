@@ -125,6 +125,8 @@ def _check_refinement(plan: Plan) -> None:
     scores = all((one.how, one.slice) == ("z-score", 0) for one in plan.network_inputs)
     require(scores, "inputs", "z-scores (refinement)", [one.how for one in plan.network_inputs])
     require(plan.network_labels == ends.WMH_ALONE, "labels", "WMH alone (refinement)", "others")
+    losses, loss = ("dice", "dice-and-cross-entropy"), plan.fitting.loss
+    require(loss in losses, "fitting.loss", f"{' or '.join(losses)} (refinement)", loss)
     require(0 < how.real <= 1, f"{where}.real", "above 0, to 1", how.real)
     require(2 <= how.folds <= 100, f"{where}.folds", "2 to 100", how.folds)
     most = sum(run.member for run in plan.runs)

@@ -108,7 +108,9 @@ def _refine() -> Plan:
     is the beginning of a longer one, and the number of steps can be chosen afterwards.
     """
     plan = PLANS["synthetic"]
-    run = Run("0", seed=401, steps=300, batch=8, crop=112, rate=1e-4, final_rate=1e-4, warmup=20)
+    run = Run(
+        "0", seed=401, steps=300, batch=8, crop=112, rate=1.5e-4, final_rate=1.5e-4, warmup=20
+    )
     return replace(
         plan,
         name="refined",
@@ -120,7 +122,9 @@ def _refine() -> Plan:
         ),
         synthesis=Synthesis(scans=4),
         refinement=Refinement(),
-        fitting=replace(plan.fitting, rare_start=False, average=0.98),
+        fitting=replace(
+            plan.fitting, loss="dice-and-cross-entropy", rare_start=False, average=0.98
+        ),
         runs=(run,),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from wmhseg import records
 from wmhseg.errors import LabelsError, NoCasesError, UsageError
@@ -67,20 +67,21 @@ def plan_of(template: Plan, model: Model) -> Plan:
     if field is not None:
         recipe = replace(recipe, field=field)
         crop = None if crop is None else min(crop, min(field) // _SIDES * _SIDES)
+    # What a model and a plan both have is the model's; readers are those of its own rules.
+    shared = {one.name for one in fields(Plan)} - {"format", "readers"}
+    same = {one.name: getattr(preset, one.name) for one in fields(Preset)}
     plan = replace(
         template,
+        **{name: value for name, value in same.items() if name in shared},
+    )
+    plan = replace(
+        plan,
         name=f"{preset.name[:55]}-refined",
         description=f"{preset.name}, adapted by wmhseg to the scans of a user.",
         licence=f"{preset.licence}, and as the training data allow",
         training_data=f"as {preset.name}; then scans of the user, listed in split.json",
-        reference=preset.reference,
         channels=None,
         without_t1=None,
-        inputs=preset.inputs,
-        labels=preset.labels,
-        others=preset.others,
-        preprocessing=preset.preprocessing,
-        postprocessing=preset.postprocessing,
         augmentation=replace(varied, without_t1=varied.without_t1 * without),
         synthesis=replace(synthesis, recipe=recipe),
         runs=tuple(
