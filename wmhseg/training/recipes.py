@@ -123,7 +123,7 @@ def _refine() -> Plan:
         synthesis=Synthesis(scans=4),
         refinement=Refinement(),
         fitting=replace(
-            plan.fitting, loss="dice-and-cross-entropy", rare_start=False, average=0.98
+            plan.fitting, loss="dice-and-cross-entropy", rare_start=False, average=0.97
         ),
         runs=(run,),
     )
