@@ -17,7 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/*.md", "evaluation/*.md", "benchmarks/*.md", "models/*/*.md")
+PAGES = (
+    "README.md",
+    "docs/*.md",
+    "evaluation/*.md",
+    "evaluation/*/*.md",
+    "benchmarks/*.md",
+    "models/*/*.md",
+)
 COMMAND_LANGUAGES = {"", "sh", "bash", "shell", "console"}
 
 # In one word, what is done with a command: "run" it in a folder of small data, "parse" its words
@@ -28,6 +35,8 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"wmhseg train .*--config", "parse", "trains real networks for days"),
     (r"wmhseg train .*--preset synthetic-mixed", "parse", "grows from finished U-Nets"),
     (r"wmhseg train .*--preset published-(uresnet|location)", "parse", "needs stroke, or a brain"),
+    (r"wmhseg train .*--preset refine", "parse", "tests/training/test_refining.py runs it"),
+    (r"wmhseg segment --model out-mine/mine ", "parse", "of a model that is not made here"),
     (r"wmhseg (--)?[a-z]+", "run", ""),
     (r"python -m wmhseg\.synthesis\.make_heads .*--priors", "parse", "needs maps in MNI space"),
     (r"python -m wmhseg\.synthesis\.", "run", ""),

@@ -273,6 +273,12 @@ class TrainingError(WmhsegError):
     """Base of everything that is wrong with a training."""
 
 
+class NotBetterError(TrainingError):
+    """A refined model is not better on patients left out than the model that it was made from."""
+
+    exit_code = 119
+
+
 class PlanError(TrainingError):
     """A training plan is not strict JSON of the documented form, or contradicts itself."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from wmhseg.training.fit import Running
     from wmhseg.training.plan import Augmentation, Plan
     from wmhseg.training.session import Data, Session
+    from wmhseg.weights.store import Model
 
 _MOST_NAMES = 10
 
@@ -31,13 +33,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "train --data DIR --check --output out",
         "train --data DIR --output out --split k-fold:5 --fold 1",
         "train --labels LABELS --output out --set runs.*.batch=4",
+        "train --preset refine --model NAME --data DIR --labels LABELS --output out",
     )
     what = parser.add_argument_group("what")
     what.add_argument(
         "--preset",
         help="published (the default), published-stack, -vgg, -uresnet or -location with --data; "
-        "synthetic, synthetic-stack, -mixed, -vgg, -uresnet or -location with --labels",
+        "synthetic, synthetic-stack, -mixed, -vgg, -uresnet or -location with --labels; refine "
+        "with both, to adapt a model to your scanner",
     )
+    what.add_argument("--model", metavar="NAME", help="with refine: the model that is adapted")
+    what.add_argument("--name", help="of the model that is made: the same as --set name=NAME")
     what.add_argument("--config", metavar="PLAN.JSON", help="a complete plan in place of a preset")
     what.add_argument(
         "--set",
@@ -50,6 +56,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("--data", metavar="DIR", help="cases with masks, as evaluate takes them")
     data.add_argument("--labels", metavar="DIR", help="whole-head label maps to draw scans from")
+    data.add_argument(
+        "--lesion-free",
+        metavar="DIR",
+        help="with refine: scans without a mask in which nothing is to be marked",
+    )
     data.add_argument("--patients", metavar="TSV", help="table with the columns case and patient")
     data.add_argument(
         "--split",
@@ -62,6 +73,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--dry-run", action="store_true", help=f"with --data: {ABOUT}")
     data.add_argument("--validation", metavar="DIR", help="cases to look at while it trains")
     how = parser.add_argument_group("how to run")
+    how.add_argument(
+        "--keep-anyway",
+        action="store_true",
+        help="with refine: write the model even if it is not better on patients left out",
+    )
     how.add_argument("--output", metavar="DIR", help="checkpoints, logs and the model folder")
     add_choice(how, Options, "device", "auto: a GPU if there is one")
     how.add_argument("--threads", type=whole, metavar="N", help="default: all available")
@@ -89,6 +105,9 @@ def _train(arguments: argparse.Namespace) -> int:
     if not arguments.check:
         backends.check_keras()  # reading the data may take an hour
     console = console_of(arguments)
+    if plan.refinement is not None:
+        with files.without_empty_folders(Path(arguments.output)):
+            return _refine(arguments, plan, running, console)
     if plan.augmentation is not None:
         with files.without_empty_folders(Path(arguments.output)):
             return _train_on_scans(arguments, plan, plan.augmentation, running, console)
@@ -186,6 +205,68 @@ def _train_on_scans(
     return errors.EXIT_OK
 
 
+def _refine(arguments: argparse.Namespace, plan: Plan, running: Running, console: Console) -> int:
+    from wmhseg.io import files
+    from wmhseg.training.batches import own_scans, split
+    from wmhseg.training.batches.mixed_data import MixedData
+    from wmhseg.training.batches.synthetic_data import SyntheticData
+    from wmhseg.training.refining import adapting
+    from wmhseg.training.refining.refine import Refining, refine
+
+    output = Path(arguments.output)
+    files.check_writable(output)
+    labelled = _cases(arguments)
+    if not arguments.patients:
+        split.check_visits(labelled)
+    free = split.lesion_free(arguments.lesion_free, arguments.patients, console.warn)
+    folder = output / "prepared"
+    try:
+        with console.progress("reading", "scans") as show:
+            own = own_scans.prepare(labelled, free, plan, folder, show)
+        for name, why in own.skipped.items():
+            console.warn(f"skipped {name}: {why}")
+        for name, why in own.unplaced.items():
+            console.warn(f"no lesions are put into {name}: {why}")
+        drawn = SyntheticData(Path(arguments.labels), plan) if arguments.labels else None
+        data = MixedData(own, drawn, plan)
+        adapting.check_scans(own)
+        if arguments.check:
+            print("\n".join([*data.describe(), *adapting.described(own, plan)]))
+        else:
+            extras = {"split.json": adapting.split_json(own, plan)}
+            what = Refining(
+                _model(arguments),
+                data,
+                output,
+                command_line(arguments),
+                extras,
+                arguments.keep_anyway,
+            )
+            print_made(refine(what, running, console.say))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if own.skipped:
+        every = len(labelled) + len(free)
+        raise errors.SubjectsSkippedError(
+            f"{every} usable scans were expected",
+            received=f"{every - len(own.skipped)}; skipped: {', '.join(list(own.skipped)[:10])}",
+            advice="Everything else was done with the others; the warnings say what is wrong.",
+        )
+    return errors.EXIT_OK
+
+
+def _model(arguments: argparse.Namespace) -> Model:
+    """The model that is adapted."""
+    from wmhseg.weights import store
+
+    if not arguments.model:
+        raise errors.UsageError(
+            "--model NAME was expected with --preset refine: the model that is adapted",
+            received="none",
+        )
+    return store.find(arguments.model)
+
+
 def _session(
     arguments: argparse.Namespace, plan: Plan, data: Data, extras: dict[str, str]
 ) -> Session:
@@ -226,15 +307,51 @@ def _plan(arguments: argparse.Namespace) -> Plan:
                 "--preset out of " + ", ".join(recipes.PLANS) + " was expected", received=name
             )
         plan = recipes.PLANS[name]
-    plan = plan_files.with_settings(plan, arguments.set)
-    wanted = "data" if plan.synthesis is None else "labels"
-    given = [name for name in ("data", "labels") if getattr(arguments, name)]
-    if given != [wanted] and not arguments.print_plan:
-        raise errors.UsageError(
-            f"--{wanted} DIR was expected for this plan, and no other data",
-            received=" and ".join(f"--{name}" for name in given) or "none",
-        )
+        if plan.refinement is not None and (arguments.model or not arguments.print_plan):
+            from wmhseg.training.refining import adapting
+
+            plan = adapting.plan_of(plan, _model(arguments))
+    named = [f"name={json.dumps(arguments.name)}"] if arguments.name else []
+    plan = plan_files.with_settings(plan, arguments.set + named)
+    if arguments.print_plan:
+        return plan
+    _check_given(arguments, plan)
     return plan
+
+
+def _check_given(arguments: argparse.Namespace, plan: Plan) -> None:
+    """What is given has to be what the plan needs."""
+    given = [name for name in ("data", "labels") if getattr(arguments, name)]
+    how = plan.refinement
+    if how is None:
+        wanted = ["data" if plan.synthesis is None else "labels"]
+        for option in ("model", "lesion_free", "keep_anyway"):
+            if getattr(arguments, option):
+                name = "--" + option.replace("_", "-")
+                raise errors.UsageError(
+                    f"A plan that adapts a model (--preset refine) was expected with {name}",
+                    received=plan.name,
+                )
+    else:
+        wanted = ["data"] if how.real == 1 else ["data", "labels"]
+        for option, usual in (("split", "none"), ("validation", None)):
+            if getattr(arguments, option) != usual:
+                raise errors.UsageError(
+                    f"No --{option} was expected with --preset refine, which leaves out patients "
+                    "itself",
+                    received=getattr(arguments, option),
+                )
+    if given != wanted:
+        options = " and ".join(f"--{name} DIR" for name in wanted)
+        verb = "was" if len(wanted) == 1 else "were"
+        raise errors.UsageError(
+            f"{options} {verb} expected for this plan, and no other data",
+            received=" and ".join(f"--{name}" for name in given) or "none",
+            advice=""
+            if how is None
+            else "Synthetic scans (--labels) keep a model from forgetting what other scanners "
+            "show. To do without: --set refinement.real=1.",
+        )
 
 
 def _running(arguments: argparse.Namespace) -> Running:

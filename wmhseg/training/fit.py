@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -39,9 +39,6 @@ from wmhseg.training.growth import Start
 from wmhseg.training.journal import Journal
 from wmhseg.training.plan import Plan, Run
 from wmhseg.training.stopping import BestEpoch
-
-if TYPE_CHECKING:
-    from wmhseg.training.validation import ValidationCases
 
 COLUMNS = ("step", "epoch", "slices", "seconds", "loss", "rate")
 VALIDATION_COLUMNS = ("role", "step", "case", "dsc", "f1")
@@ -69,6 +66,15 @@ class Running:
     checkpoint_every: int = 250
     log_every: int = 50
     look_every: int = 1000
+
+
+class Looks(Protocol):
+    """Cases that are looked at while a network is trained."""
+
+    def scores(
+        self, run: Run, tensors: variables.Tensors, step: int
+    ) -> list[tuple[str, float, float]]:
+        """Name, DSC and lesion F1 of each case, with these weights after so many steps."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,7 @@ def fit(
     machine: Runtime,
     running: Running,
     *,
-    validation: ValidationCases | None = None,
+    validation: Looks | None = None,
     say: Callable[[str], None] = print,
 ) -> variables.Tensors:
     """Trains one network, from its checkpoint if there is one.
@@ -240,7 +246,7 @@ class _Loop:
     model: Any
     state: RunState
     running: Running
-    validation: ValidationCases | None
+    validation: Looks | None
     say: Callable[[str], None]
     _timed: float = 0.0  # when the step now in progress began
     _reported: tuple[int, float] = (0, 0.0)  # step and seconds of the last line of the log
@@ -349,12 +355,12 @@ class _Loop:
         if self.validation is not None and due:
             self._look(self.validation)
 
-    def _look(self, validation: ValidationCases) -> None:
+    def _look(self, validation: Looks) -> None:
         """Scores the weights as they would be if the training ended now."""
         step = self.state.step
         journal = Journal(self.job.file("-validation.csv"), VALIDATION_COLUMNS, step - 1)
         with keras_setup.averaged(self.model, self.job.plan.fitting), keras_setup.on_one_device():
-            scores = validation.scores(self.job.run, variables.collect(self.model))
+            scores = validation.scores(self.job.run, variables.collect(self.model), step)
         for case, dsc, f1 in scores:
             journal.add("validation", step, case, f"{dsc:.4f}", f"{f1:.4f}")
         dsc, f1 = (float(np.nanmean([row[i] for row in scores])) for i in (1, 2))

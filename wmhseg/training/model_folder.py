@@ -27,6 +27,7 @@ class Facts:
         versions: Package -> version.
         validation: Name of a member -> number of validation cases, mean DSC, mean lesion F1, at
             the end of its training.
+        measured: What was measured otherwise, in Markdown; "" if nothing was.
     """
 
     command: str
@@ -36,6 +37,7 @@ class Facts:
     hardware: str
     versions: Mapping[str, str]
     validation: Mapping[str, tuple[int, float, float]]
+    measured: str = ""
 
 
 def preset_of(plan: Plan, runs: Sequence[Run]) -> Preset:
@@ -135,6 +137,8 @@ def _shown(value: object) -> str:
 
 
 def _validation(facts: Facts) -> str:
+    if facts.measured:
+        return facts.measured
     if not facts.validation:
         return (
             "Nothing has been measured. A training loss says nothing about other scans: score the "

@@ -211,6 +211,56 @@ class Fitting:
     lesion_power: float = added(0.5)
 
 
+@dataclass(frozen=True)
+class Implanting:
+    """How lesions are put into real scans; see ``wmhseg.training.batches.implanting``.
+
+    Attributes:
+        share: Share of the real slices that are cut from scans with implanted lesions; 0: none is.
+        load_ml: Smallest and largest volume of what is implanted in a scan.
+        brightness: Smallest and largest factor on how far the user's own lesions stand out from
+            white matter, in FLAIR and T1 alike.
+        softness_mm: Smallest and largest width over which a border fades.
+        marked: Share of a lesion's full brightness from which a voxel is marked.
+    """
+
+    share: float = 0.5
+    load_ml: tuple[float, float] = (0.3, 12.0)
+    brightness: tuple[float, float] = (0.6, 1.3)
+    softness_mm: tuple[float, float] = (0.5, 2.0)
+    marked: float = 0.45
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How a model is adapted to a user's scans; see ``wmhseg.training.refining``.
+
+    Attributes:
+        real: Share of the slices of a batch that are real; 1: no synthetic ones are needed.
+        implanting: Lesions that are put into real scans; null for none.
+        folds: Groups that the patients are parted into, at most: each group is left out once.
+        fold_members: Members that are refined without a group; null for all. With fewer, each
+            group has other ones.
+        looks: How often, evenly spread over the steps of a run, what is left out is segmented: the
+            final runs take as many steps as one of these looks.
+        thresholds: That are tried, beside the model's own.
+        min_lesions_mm3: Smallest lesions that are tried, beside the model's own.
+        lesion_peaks: That are tried, beside the model's own.
+        gain: Mean DSC or mean lesion F1 of the patients left out has to rise by as much, and
+            neither may fall, for the refined model to be called better.
+    """
+
+    real: float = 0.5
+    implanting: Implanting | None = field(default_factory=Implanting)
+    folds: int = 5
+    fold_members: int | None = 1
+    looks: int = 2
+    thresholds: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+    min_lesions_mm3: tuple[float, ...] = (0.0, 10.0)
+    lesion_peaks: tuple[float, ...] = (0.0, 0.9, 0.98)
+    gain: float = 0.01
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """A training, from data to a model folder.
@@ -237,6 +287,7 @@ class Plan:
             ``wmhseg.segmentation.options.Options``.
         augmentation: For real scans; null with synthetic ones.
         synthesis: For synthetic scans; null with real ones.
+        refinement: Mixes both, to adapt a model; null for one kind of scans.
         sampling: Patches that networks are shown; null for slices.
         fitting: What all runs share.
         runs: Networks to train, in this order.
@@ -259,6 +310,7 @@ class Plan:
     intensity_scale: Literal["auto", "adapt", "keep"]
     augmentation: Augmentation | None
     synthesis: Synthesis | None
+    refinement: Refinement | None = added(None)
     sampling: Sampling | None = added(None)
     fitting: Fitting
     runs: tuple[Run, ...]

@@ -8,13 +8,28 @@ from wmhseg.errors import PlanError
 from wmhseg.records import MismatchError, require
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.training import classes
-from wmhseg.training.plan import FORMAT, LESION_LOSSES, Fitting, Loss, Plan, Run
+from wmhseg.training.plan import (
+    FORMAT,
+    LESION_LOSSES,
+    Fitting,
+    Loss,
+    Plan,
+    Refinement,
+    Run,
+)
 from wmhseg.weights import inputs as ends
 from wmhseg.weights import preset as presets
 from wmhseg.weights import processing
 
 # A checkpoint counts steps in float32, which holds whole numbers up to 16 million.
 MAX_STEPS = 10_000_000
+
+# Rules that a refinement tries, and what all of their numbers are below.
+_TRIED = {
+    "thresholds": 1.0,
+    "min_lesions_mm3": processing.MAX_MIN_LESION_MM3,
+    "lesion_peaks": 1.0,
+}
 
 
 def validate(plan: Plan) -> None:
@@ -27,6 +42,7 @@ def validate(plan: Plan) -> None:
         _check_head(plan)
         processing.check_method(plan.preprocessing, plan.postprocessing)
         _check_data(plan)
+        _check_refinement(plan)
         _check_fitting(plan.fitting)
         _check_loss(plan)
         _check_sampling(plan)
@@ -84,7 +100,7 @@ def _check_ends(plan: Plan) -> None:
 def _check_data(plan: Plan) -> None:
     varied, drawn = plan.augmentation, plan.synthesis
     require(
-        (varied is None) != (drawn is None),
+        plan.refinement is not None or (varied is None) != (drawn is None),
         "augmentation and synthesis",
         "one of the two, and null in the other",
         "both" if varied else "none",
@@ -111,6 +127,53 @@ def _check_recipe(recipe: Recipe, where: str, plan: Plan) -> None:
     require(same, f"{where}.field", "the field of preprocessing", recipe.field)
     share = recipe.small_lesions
     require(0 <= share <= 1, f"{where}.small_lesions", "a share, 0 to 1", share)
+
+
+def _check_refinement(plan: Plan) -> None:
+    how = plan.refinement
+    if how is None:
+        return
+    where = "refinement"
+    both = plan.augmentation is not None and plan.synthesis is not None
+    require(both, "augmentation and synthesis", "both (refinement)", "less")
+    require(plan.sampling is None, "sampling", "null (refinement)", plan.sampling)
+    scores = all((one.how, one.slice) == ("z-score", 0) for one in plan.network_inputs)
+    require(scores, "inputs", "z-scores (refinement)", [one.how for one in plan.network_inputs])
+    require(plan.network_labels == ends.WMH_ALONE, "labels", "WMH alone (refinement)", "others")
+    losses, loss = ("dice", "dice-and-cross-entropy"), plan.fitting.loss
+    require(loss in losses, "fitting.loss", f"{' or '.join(losses)} (refinement)", loss)
+    require(0 < how.real <= 1, f"{where}.real", "above 0, to 1", how.real)
+    require(2 <= how.folds <= 100, f"{where}.folds", "2 to 100", how.folds)
+    most = sum(run.member for run in plan.runs)
+    members = how.fold_members
+    few = members is None or 1 <= members <= most
+    require(few, f"{where}.fold_members", f"1 to {most}, or null", members)
+    require(1 <= how.looks <= 20, f"{where}.looks", "1 to 20", how.looks)
+    require(0 <= how.gain < 1, f"{where}.gain", "0 to below 1", how.gain)
+    for name, most_of in _TRIED.items():
+        values = getattr(how, name)
+        fits = all(0 <= value < most_of for value in values)
+        require(fits, f"{where}.{name}", f"0 to below {most_of:g}", values)
+    for number, run in enumerate(plan.runs):
+        at = f"runs[{number}]"
+        require(run.member, f"{at}.member", "true (refinement)", run.member)
+        even = run.steps is not None and run.steps % how.looks == 0
+        require(even, f"{at}.steps", f"a multiple of refinement.looks, {how.looks},", run.steps)
+        same = run.rate == run.final_rate and run.drop_at is None
+        require(same, f"{at}.final_rate", "the rate (refinement)", run.final_rate)
+    _check_implanting(how)
+
+
+def _check_implanting(how: Refinement) -> None:
+    put = how.implanting
+    if put is None:
+        return
+    where = "refinement.implanting"
+    require(0 <= put.share <= 1, f"{where}.share", "0 to 1", put.share)
+    require(0 < put.marked < 1, f"{where}.marked", "between 0 and 1", put.marked)
+    for name, most in (("load_ml", 200.0), ("brightness", 10.0), ("softness_mm", 20.0)):
+        low, high = getattr(put, name)
+        require(0 < low <= high <= most, f"{where}.{name}", f"above 0 to {most:g}", (low, high))
 
 
 def _check_fitting(fitting: Fitting) -> None:

@@ -16,6 +16,7 @@ from wmhseg.training.plan import (
     Augmentation,
     Fitting,
     Plan,
+    Refinement,
     Restart,
     Run,
     Sampling,
@@ -154,6 +155,37 @@ def _mixed() -> Plan:
         reference=" ".join(references),
         synthesis=Synthesis(MIXED),
         fitting=replace(plan.fitting, loss="lesion-weighted", average=0.99),
+    )
+
+
+# Adapting a model ---------------------------------------------------------------------------------
+
+
+def _refine() -> Plan:
+    """What a model is adapted with; its inputs, method and members come from that model.
+
+    The rate stays the same, and the result is an average of the weights: so a run of fewer steps
+    is the beginning of a longer one, and the number of steps can be chosen afterwards.
+    """
+    plan = PLANS["synthetic"]
+    run = Run(
+        "0", seed=401, steps=300, batch=8, crop=112, rate=1.5e-4, final_rate=1.5e-4, warmup=20
+    )
+    return replace(
+        plan,
+        name="refined",
+        description="A model adapted by wmhseg to the scans of a user.",
+        licence="as the training data and the model that was adapted allow",
+        training_data="scans of the user, listed in split.json, and synthetic scans",
+        augmentation=Augmentation(
+            copies=1, rotation_deg=8.0, shear_deg=4.0, zoom=(0.93, 1.07), without_t1=0.15
+        ),
+        synthesis=Synthesis(scans=4),
+        refinement=Refinement(),
+        fitting=replace(
+            plan.fitting, loss="dice-and-cross-entropy", rare_start=False, average=0.97
+        ),
+        runs=(run,),
     )
 
 
@@ -391,3 +423,4 @@ PLANS["published-uresnet"] = _published_uresnet()
 PLANS["synthetic-uresnet"] = _synthetic_uresnet()
 PLANS["published-location"] = _published_location()
 PLANS["synthetic-location"] = _synthetic_location()
+PLANS["refine"] = _refine()

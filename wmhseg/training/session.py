@@ -65,6 +65,7 @@ class Session:
         command: The command, for the model card.
         extras: Name -> text of files to put into the model folder, such as the split.
         validation: Folder of cases to score while it trains, or None.
+        measured: What the model card says was measured, in Markdown; "" leaves it to the looks.
     """
 
     plan: Plan
@@ -73,6 +74,7 @@ class Session:
     command: str
     extras: Mapping[str, str]
     validation: Path | None = None
+    measured: str = ""
 
 
 def train(session: Session, running: Running, say: Callable[[str], None] = print) -> Model:
@@ -326,4 +328,5 @@ def _facts(session: Session, machine: Runtime) -> Facts:
         hardware=backends.hardware(machine),
         versions=machines.versions(machine.backend),
         validation={n: by_step[max(by_step)] for n, by_step in _validation(session).items()},
+        measured=session.measured,
     )

@@ -61,12 +61,13 @@ class ValidationCases:
             ) from error
         return case.name, made
 
-    def scores(self, run: Run, tensors: variables.Tensors) -> Scores:
+    def scores(self, run: Run, tensors: variables.Tensors, step: int = 0) -> Scores:
         """Segments all cases with one network and scores them.
 
         Args:
             run: The run that the network is trained in.
             tensors: Its weights.
+            step: After so many steps; no matter here.
         """
         scores = []
         with tempfile.TemporaryDirectory() as folder:

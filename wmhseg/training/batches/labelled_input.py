@@ -13,6 +13,7 @@ from wmhseg.channels.network_input import NetworkInput
 from wmhseg.datasets.cases import Case
 from wmhseg.datasets.contents import not_there
 from wmhseg.errors import GridMismatchError, LabelsError, MissingFileError
+from wmhseg.io import images
 from wmhseg.io.images import Scan
 from wmhseg.preparation import intensity, labelled, one_grid
 from wmhseg.preparation.steps import Steps
@@ -94,6 +95,28 @@ def read_case(case: Case, plan: Plan) -> LabelledInput:
         raise LabelsError("The labels 0, 1 and 2 were expected in the mask", received=other[:5])
     inputs = _prepared(scans.flair, scans.t1, chosen, plans.intensity_scale(plan, chosen))
     return LabelledInput(inputs, scans.labels, chosen.labels, scans.flair.array)
+
+
+def read_lesion_free(case: Case, plan: Plan) -> LabelledInput:
+    """Reads and prepares scans in which nothing is to be marked, and which need no mask.
+
+    Args:
+        case: Where its files are.
+        plan: How to prepare them.
+
+    Raises:
+        InputError: If a file is missing or damaged, or grids differ.
+    """
+    chosen = model_folder.preset_of(plan, ())
+    if case.flair is None:
+        raise MissingFileError("A FLAIR scan was expected", received=case.scan_problem)
+    if chosen.takes_t1 and case.t1 is None and not chosen.works_without_t1:
+        raise MissingFileError("A T1 scan was expected", received="none")
+    flair = images.read_scan(case.flair, name="FLAIR")
+    t1 = images.read_scan(case.t1, name="T1") if chosen.takes_t1 and case.t1 else None
+    inputs = _prepared(flair, t1, chosen, plans.intensity_scale(plan, chosen))
+    nothing = np.zeros(flair.array.shape, np.uint8)
+    return LabelledInput(inputs, nothing, chosen.labels, flair.array)
 
 
 def _prepared(

@@ -16,11 +16,16 @@ import numpy as np
 
 from wmhseg import records
 from wmhseg.datasets.cases import Case
-from wmhseg.datasets.folders import natural
+from wmhseg.datasets.folders import Warn, natural, warned
+from wmhseg.datasets.subjects import find_subjects
 from wmhseg.datasets.tables import is_missing, read_table
 from wmhseg.errors import TableError, UsageError
 
 _SEED = 20170914  # fixed, so that fold 2 of 5 is the same for everybody with the same cases
+# "14a" and "14b", or "p3_v1" and "p3_v2".
+_VISIT = re.compile(
+    r"(.*\d)[-_ ]?[a-z]|(.+)[-_ ](?:v|visit|ses|session|tp|time|scan)[-_ ]?\d+", re.IGNORECASE
+)
 _BIDS_SUBJECT = re.compile(r"(sub-[0-9A-Za-z+]+)(?:_.*)?")
 
 
@@ -81,6 +86,52 @@ def with_patients(cases: Sequence[Case], table: Path | None = None) -> list[Pati
             received=f"none for {', '.join(missing[:10])}",
         )
     return [PatientCase(case, known[case.name]) for case in cases]
+
+
+def lesion_free(folder: str | None, table: str | None, warn: Warn = warned) -> list[PatientCase]:
+    """Scans without masks, and whose they are; those a table does not name are people of their own.
+
+    Args:
+        folder: Of scans, as ``wmhseg batch`` finds them; None for none.
+        table: As of ``with_patients``, or None.
+        warn: Is given a sentence about what was found and is not used.
+
+    Raises:
+        TableError: If the table is none, or names two patients of one.
+        InputError: If it or the folder cannot be read.
+    """
+    if folder is None:
+        return []
+    known = {} if table is None else _read(Path(table))
+    return [
+        PatientCase(
+            Case(one.name, flair=one.flair, t1=one.t1, scan_problem=one.problem),
+            known.get(one.name, _patient(one.name)),
+        )
+        for one in find_subjects(Path(folder), warn)
+    ]
+
+
+def check_visits(cases: Sequence[PatientCase]) -> None:
+    """Makes sure that no two patients have names that look like visits of one.
+
+    Raises:
+        UsageError: If a letter or the number of a visit is all that two names differ in: whose
+            they are has to be said, as a wrong guess would make a false measurement.
+    """
+    stems: dict[str, list[str]] = {}
+    for patient in _patients(cases):
+        match = _VISIT.fullmatch(patient)
+        if match:
+            stems.setdefault(match[1] or match[2], []).append(patient)
+    for names in stems.values():
+        if len(names) > 1:
+            raise UsageError(
+                "A table that says whose each scan is (--patients TABLE) was expected, as some "
+                "names look like visits of one patient",
+                received=", ".join(names[:5]),
+                advice="Its columns are case and patient; visits of a patient have one patient.",
+            )
 
 
 def _patient(name: str) -> str:

@@ -1,0 +1,1 @@
+"""What adapting a model to one source of scans does: there, on patients left out, and elsewhere."""

@@ -1,0 +1,140 @@
+"""Patients that are left out: what a model makes of their scans, before and while it is refined.
+
+What networks say of a scan is written down, so that steps and rules can be chosen afterwards, and
+a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wmhseg.engines.interface import Engine
+from wmhseg.networks import variables
+from wmhseg.segmentation import prediction
+from wmhseg.training import model_folder
+from wmhseg.training.batches.labelled_input import LabelledInput, read_case
+from wmhseg.training.batches.own_scans import OwnScan
+from wmhseg.training.plan import Plan, Run
+from wmhseg.training.refining import rules
+from wmhseg.training.refining.rules import Choice, Kept, Rules, Score
+from wmhseg.weights import store
+from wmhseg.weights.store import Model
+
+Scores = list[tuple[str, float, float]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where is written what was made of one left-out scan.
+
+    Attributes:
+        folder: Of its group.
+        number: Of the scan in the group.
+    """
+
+    folder: Path
+    number: int
+
+    @property
+    def as_it_was(self) -> Path:
+        """Of the whole model before it was refined."""
+        return self.folder / f"scan{self.number}-before.npz"
+
+    def look(self, run: str, step: int) -> Path:
+        """Of a run after some steps; step 0 is its start."""
+        return self.folder / f"scan{self.number}-{run}-{step}.npz"
+
+    def kept(self, runs: Sequence[str], step: int) -> Kept:
+        """The mean of some runs after some steps."""
+        if len(runs) == 1:
+            return Kept.read(self.look(runs[0], step))
+        total = sum(Kept.read(self.look(run, step)).probability for run in runs)
+        return Kept.of(np.asarray(total / np.float32(len(runs)), np.float32))
+
+
+class LeftOut:
+    """Scans of a group of patients, segmented while a network is trained on the others."""
+
+    def __init__(self, scans: Sequence[OwnScan], plan: Plan, engine: Engine, folder: Path) -> None:
+        """Notes what to look at; scans are read when they are needed.
+
+        Args:
+            scans: The scans left out.
+            plan: Their preparation and post-processing.
+            engine: What computes.
+            folder: Where what networks say is written.
+        """
+        self.scans = tuple(scans)
+        self.places = [Place(folder, number) for number in range(len(self.scans))]
+        self._plan, self._engine = plan, engine
+        self._read: dict[int, LabelledInput] = {}
+
+    def __len__(self) -> int:
+        """Number of scans."""
+        return len(self.scans)
+
+    def case(self, number: int) -> LabelledInput:
+        """A scan as the networks take it, and its labels."""
+        if number not in self._read:
+            self._read[number] = read_case(self.scans[number].case, self._plan)
+        return self._read[number]
+
+    def labels(self, number: int) -> npt.NDArray[Any]:
+        """(slice, row, column) of the mask on the scan's own voxels."""
+        return self.case(number).labels
+
+    def voxel_ml(self, number: int) -> float:
+        """Volume of a voxel."""
+        return self.case(number).inputs.way.source.voxel_ml
+
+    def before(self, model: Model) -> list[Score]:
+        """What a model makes of the scans as it is, with its own rules; written down once."""
+        made = []
+        for number, place in enumerate(self.places):
+            found = prediction.predict(self.case(number).inputs, model, self._engine)
+            Kept.of(found.probability).write(place.as_it_was)
+            made.append(rules.scored(self.labels(number), found.mask, self.voxel_ml(number)))
+        return made
+
+    def by_rules_alone(self, number: int, by: Rules) -> Score:
+        """A scan by the model as it was, with other rules."""
+        return self._cut(number, Kept.read(self.places[number].as_it_was), by)
+
+    def refined(self, number: int, runs: Sequence[str], choice: Choice) -> Score:
+        """A scan by some runs after some steps, with the rules chosen."""
+        return self._cut(number, self.places[number].kept(runs, choice.step), choice.rules)
+
+    def _cut(self, number: int, kept: Kept, by: Rules) -> Score:
+        voxel_ml = self.voxel_ml(number)
+        return rules.scored(self.labels(number), rules.cut(kept, by, voxel_ml), voxel_ml)
+
+    def scores(self, run: Run, tensors: variables.Tensors, step: int) -> Scores:
+        """Segments all scans with one network, and scores them by the plan's rules.
+
+        Args:
+            run: The run that the network is trained in.
+            tensors: Its weights.
+            step: After so many steps.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            model = store.save_model(
+                Path(folder) / self._plan.name,
+                model_folder.preset_of(self._plan, (run,)),
+                [tensors],
+                "# Unfinished\n",
+                dtype="float32",
+            )
+            told = []
+            for number, place in enumerate(self.places):
+                found = prediction.predict(self.case(number).inputs, model, self._engine)
+                Kept.of(found.probability).write(place.look(run.name, step))
+                one = rules.scored(self.labels(number), found.mask, self.voxel_ml(number))
+                told.append((self.scans[number].name, one.dsc, one.f1))
+        return told

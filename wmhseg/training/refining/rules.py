@@ -1,0 +1,284 @@
+"""Which threshold, smallest lesion and least peak suit scans whose masks are known.
+
+Lesions of a probability map are found once a threshold; what rules leave of them is then counted,
+not computed anew. Arrays are (slice, row, column), on a scan's own voxels.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from wmhseg.io import files
+from wmhseg.measures.lesions import CONNECTIVITY
+from wmhseg.scoring import masks, metrics
+from wmhseg.training.plan import Refinement
+from wmhseg.weights.processing import Postprocessing
+
+Float = npt.NDArray[np.float32]
+
+LEAST = 0.05
+"""Lower probabilities are not kept, and no lower threshold is tried."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The part of a probability map that rules look at.
+
+    Attributes:
+        shape: Slices, rows and columns.
+        places: (n,) in the flat map, rising.
+        values: (n,) probabilities there, above ``LEAST``; all others count as 0.
+    """
+
+    shape: tuple[int, int, int]
+    places: npt.NDArray[np.int64]
+    values: Float
+
+    @classmethod
+    def of(cls, probability: Float) -> Kept:
+        """Keeps what is above ``LEAST``."""
+        places = np.flatnonzero(probability > LEAST)
+        slices, rows, columns = probability.shape
+        return cls((slices, rows, columns), places, probability.ravel()[places])
+
+    @property
+    def probability(self) -> Float:
+        """The map."""
+        made = np.zeros(math.prod(self.shape), np.float32)
+        made[self.places] = self.values
+        return made.reshape(self.shape)
+
+    def write(self, path: Path) -> None:
+        """Writes it; a file is complete or not there."""
+        shape, places, values = np.array(self.shape), self.places, self.values
+        files.write_atomically(
+            path,
+            lambda file: np.savez_compressed(file, shape=shape, places=places, values=values),
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Kept:
+        """Reads what ``write`` wrote."""
+        with np.load(path, allow_pickle=False) as held:
+            slices, rows, columns = (int(n) for n in held["shape"])
+            return cls((slices, rows, columns), held["places"], held["values"])
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is made of a probability map; see ``wmhseg.weights.processing.Postprocessing``."""
+
+    threshold: float
+    min_lesion_mm3: float
+    lesion_peak: float
+
+    @classmethod
+    def of(cls, post: Postprocessing) -> Rules:
+        """Those of a model."""
+        return cls(post.threshold, post.min_lesion_mm3, post.lesion_peak)
+
+    def put_into(self, post: Postprocessing) -> Postprocessing:
+        """A model's post-processing with these rules."""
+        return replace(
+            post,
+            threshold=self.threshold,
+            min_lesion_mm3=self.min_lesion_mm3,
+            lesion_peak=self.lesion_peak,
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """After how many steps a network is taken, and what is made of its probabilities."""
+
+    step: int
+    rules: Rules
+
+
+def tried(how: Refinement, own: Postprocessing) -> list[Rules]:
+    """All rules to choose from, the model's own first.
+
+    A peak at or below the threshold asks for nothing, so it stands once, as 0.
+
+    Args:
+        how: Values of each.
+        own: The model's, each of whose values is tried as well.
+    """
+    first = Rules.of(own)
+    thresholds = sorted({*how.thresholds, own.threshold})
+    sizes = sorted({*how.min_lesions_mm3, own.min_lesion_mm3})
+    peaks = sorted({*how.lesion_peaks, own.lesion_peak})
+    every = {
+        Rules(threshold, size, peak if peak > threshold else 0.0)
+        for threshold, size, peak in itertools.product(thresholds, sizes, peaks)
+    }
+    order = sorted(every, key=lambda r: (r.threshold, r.min_lesion_mm3, r.lesion_peak))
+    return [first, *(rules for rules in order if rules != first)]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a mask agrees with its reference.
+
+    Attributes:
+        dsc: NaN if both are empty.
+        f1: Of lesions.
+        recall: Of lesions.
+        reference_ml: Volume of the reference.
+        result_ml: Volume of the result.
+    """
+
+    dsc: float
+    f1: float
+    recall: float
+    reference_ml: float
+    result_ml: float
+
+    @property
+    def mean(self) -> float:
+        """Of DSC and F1, what rules are chosen by; DSC of two empty masks counts as 1."""
+        return ((1.0 if math.isnan(self.dsc) else self.dsc) + self.f1) / 2
+
+
+def scored(labels: npt.NDArray[Any], mask: npt.NDArray[np.uint8], voxel_ml: float) -> Score:
+    """Scores a mask as ``wmhseg evaluate`` does.
+
+    Args:
+        labels: The reference: 1 is WMH, 2 counts for nothing.
+        mask: Same shape, 0 or 1.
+        voxel_ml: Volume of a voxel.
+    """
+    truth, result = masks.binarise(labels, mask)
+    match = metrics.match_lesions(truth, result)
+    volumes = (float(np.count_nonzero(one)) * voxel_ml for one in (truth, result))
+    return Score(metrics.dsc(truth, result), match.f1, match.recall, *volumes)
+
+
+def _box(*masks_of: npt.NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The smallest box that holds all masks; an empty one if they are."""
+    spans = []
+    for axis in range(3):
+        away = tuple({0, 1, 2} - {axis})
+        held = np.flatnonzero(np.logical_or.reduce([mask.any(away) for mask in masks_of]))
+        spans.append(slice(int(held[0]), int(held[-1]) + 1) if held.size else slice(0, 0))
+    return tuple(spans)
+
+
+def _lesions(labels: npt.NDArray[Any], probability: Float, threshold: float) -> _Lesions:
+    above = probability > threshold
+    found, count = ndimage.label(above, structure=CONNECTIVITY)
+    inside = found[above]
+    truth = labels == 1
+    own, own_count = ndimage.label(truth, structure=CONNECTIVITY)
+    peaks = np.zeros(count + 1, np.float32)
+    np.maximum.at(peaks, inside, probability[above])
+    number = found[above & truth].astype(np.int64) * (own_count + 1) + own[above & truth]
+    pairs = np.stack(np.divmod(np.unique(number), own_count + 1), -1)
+    size = np.bincount(inside, minlength=count + 1)
+    left_out = np.bincount(found[above & (labels == 2)], minlength=count + 1)
+    shared = np.bincount(found[above & truth], minlength=count + 1)
+    return _Lesions(size, size - left_out, shared, peaks, pairs, own_count, int(truth.sum()))
+
+
+@dataclass(frozen=True)
+class _Lesions:
+    """Lesions of a map at one threshold; item 0 of each array is the background.
+
+    Attributes:
+        size: Voxels.
+        counted: Voxels without those that count for nothing.
+        shared: Voxels that are lesion in the reference as well.
+        peak: Highest probability.
+        pairs: (n, 2): a lesion of the map, and one of the reference that it shares voxels with.
+        known: Lesions of the reference.
+        truth: Voxels of the reference.
+    """
+
+    size: npt.NDArray[np.int64]
+    counted: npt.NDArray[np.int64]
+    shared: npt.NDArray[np.int64]
+    peak: Float
+    pairs: npt.NDArray[np.int64]
+    known: int
+    truth: int
+
+    def score(self, rules: Rules, voxel_ml: float) -> Score:
+        """What is left by rules, of this threshold."""
+        stays = self.size * voxel_ml >= rules.min_lesion_mm3 / 1000 * (1 - 1e-6)
+        if rules.lesion_peak:
+            stays &= self.peak > rules.lesion_peak
+        stays[0] = False
+        result, shared = int(self.counted[stays].sum()), int(self.shared[stays].sum())
+        total = result + self.truth
+        dsc = 2 * shared / total if total else math.nan
+        found = np.unique(self.pairs[stays[self.pairs[:, 0]], 1]).size
+        recall = found / self.known if self.known else 1.0
+        whole = int(np.count_nonzero(stays & (self.counted > 0)))
+        right = int(np.count_nonzero(stays & (self.shared > 0)))
+        precision = right / whole if whole else 1.0
+        both = recall + precision
+        f1 = 2 * recall * precision / both if both else 0.0
+        return Score(dsc, f1, recall, self.truth * voxel_ml, result * voxel_ml)
+
+
+def scores(
+    labels: npt.NDArray[Any], kept: Kept, rules: Sequence[Rules], voxel_ml: float
+) -> list[Score]:
+    """Scores what each of some rules leaves of a map.
+
+    Peaks are those of the map given. Where a model works on pixels of a size of its own, those that
+    it judges lie between these and are a hair higher.
+
+    Args:
+        labels: The reference, as of ``scored``.
+        kept: The map.
+        rules: To score.
+        voxel_ml: Volume of a voxel.
+    """
+    probability = kept.probability
+    box = _box(probability > LEAST, labels > 0)
+    labels, probability = labels[box], probability[box]
+    found: dict[float, _Lesions] = {}
+    made = []
+    for one in rules:
+        if one.threshold not in found:
+            found[one.threshold] = _lesions(labels, probability, one.threshold)
+        made.append(found[one.threshold].score(one, voxel_ml))
+    return made
+
+
+Table = Mapping[str, Sequence[Sequence[float]]]
+"""Patient -> look -> a number of each of the rules, as high as they suit."""
+
+
+def best(table: Table, patients: Sequence[str]) -> tuple[int, int]:
+    """The look and the rules with the highest mean over some patients; of equal ones the first."""
+    mean = np.mean([np.asarray(table[patient], float) for patient in patients], 0).round(6)
+    look, number = np.unravel_index(int(np.argmax(mean)), mean.shape)
+    return int(look), int(number)
+
+
+def cut(kept: Kept, rules: Rules, voxel_ml: float) -> npt.NDArray[np.uint8]:
+    """The mask that rules make of a map, (slice, row, column) uint8."""
+    probability = kept.probability
+    above = probability > rules.threshold
+    found, count = ndimage.label(above, structure=CONNECTIVITY)
+    inside = found[above]
+    size = np.bincount(inside, minlength=count + 1)
+    stays = size * voxel_ml >= rules.min_lesion_mm3 / 1000 * (1 - 1e-6)
+    if rules.lesion_peak:
+        peaks = np.zeros(count + 1, np.float32)
+        np.maximum.at(peaks, inside, probability[above])
+        stays &= peaks > rules.lesion_peak
+    stays[0] = False
+    mask: npt.NDArray[np.uint8] = stays[found].astype(np.uint8)
+    return mask
