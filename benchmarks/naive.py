@@ -2,9 +2,10 @@
 
     python -m benchmarks.naive WEIGHTS_FOLDER FLAIR T1 OUTPUT
 
-The weights lie in HDF5 files 0.weights.h5, 1.weights.h5, ... and are loaded into one network in
-turn. Pre- and post-processing are the project's own, so that only the networks differ. This is the
-yardstick of ``benchmarks.speed`` and no part of the program.
+The weights lie in HDF5 files 0.weights.h5, 1.weights.h5, ... and are loaded in turn into one
+network of each kind that the members are of. Pre- and post-processing are the project's own, so
+that only the networks differ. This is the yardstick of ``benchmarks.speed`` and no part of the
+program.
 """
 
 from __future__ import annotations
@@ -31,15 +32,20 @@ def main(folder: Path, flair: Path, t1: Path, output: Path) -> None:
     chosen = store.find(store.DEFAULT_MODEL).preset
     scan = images.read_scan(flair, name="FLAIR")
     inputs = network_input.prepare(scan, images.read_scan(t1, name="T1"), chosen)
-    member = chosen.members[0]
-    network = to_keras(catalogue.describe(member.network, chosen.signature, member.options))
     (stack,) = inputs.stacks.values()
-    files = sorted(folder.glob("*.weights.h5"))
+    networks: dict[str, keras.Model] = {}
     total = np.zeros(stack.shape[:3], np.float32)
-    for file in files:
-        network.load_weights(str(file))
+    for number, member in enumerate(chosen.members):
+        described = catalogue.describe(member.network, chosen.signature, member.options)
+        kind = f"{member.network} {member.options}"
+        network = networks.get(kind) or to_keras(described)
+        networks[kind] = network
+        network.load_weights(str(folder / f"{number}.weights.h5"))
         total += network.predict(stack, batch_size=1, verbose=0)[..., 0]
-    probability = total / np.float32(len(files))
+        if chosen.flips:
+            flipped = np.ascontiguousarray(stack[:, :, ::-1])
+            total += network.predict(flipped, batch_size=1, verbose=0)[:, :, ::-1, 0]
+    probability = total / np.float32(len(chosen.members) * (2 if chosen.flips else 1))
     mask, _ = from_probability(
         probability,
         inputs.way,

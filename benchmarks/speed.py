@@ -134,7 +134,8 @@ def worker(slices: int, members: int, threads: int, precision: str) -> None:
     started = time.perf_counter()
     ensemble.mean_probability({port: stack}, model, engine)
     seconds = time.perf_counter() - started
-    work = 2 * interface.describe(model, repeated[0]).multiplications() * slices * members
+    each = [interface.describe(model, member).multiplications() for member in repeated]
+    work = 2 * sum(each) * slices * (2 if chosen.flips else 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(json.dumps({"seconds": seconds, "gflops": work / seconds / 1e9, "peak_gb": peak}))
 

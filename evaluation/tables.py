@@ -14,9 +14,11 @@ from wmhseg.scoring import comparison, markdown, ranking
 from wmhseg.scoring.markdown import number, table
 from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES, Overview
 
+_OF_LESIONS = ("lesions", "recall_of_lesions")
+
 
 def side_by_side(overviews: Sequence[Overview]) -> list[str]:
-    """The challenge's metrics, one row a contender, as lines of Markdown."""
+    """The challenge's metrics and recall by size, one row a contender, as lines of Markdown."""
     rows = []
     for one in overviews:
         metrics = one.groups["all"]["all"]
@@ -24,25 +26,37 @@ def side_by_side(overviews: Sequence[Overview]) -> list[str]:
             f"{number(s.mean)} ({number(s.mean_low)} to {number(s.mean_high)}; n = {s.n})"
             for s in (metrics[name] for name in CHALLENGE)
         ]
-        rows.append([one.study.title, f"{len(one.study.scored)}/{len(one.study.scores)}", *cells])
-    return table(["Model", "scored", *(LABELS[name] for name in CHALLENGE)], rows)
+        scored = f"{len(one.study.scored)}/{len(one.study.scores)}"
+        rows.append([one.study.title, scored, *cells, *markdown.size_cells(one.sizes)])
+    names = [LABELS[name] for name in CHALLENGE]
+    return table(["Model", "scored", *names, *markdown.SIZE_HEADS], rows)
 
 
 def to_csv(overviews: Sequence[Overview]) -> str:
-    """One row for each model, group and metric."""
+    """One row for each model, group and metric.
+
+    Of recall by size ``lesions`` and ``recall_of_lesions`` are over all lesions of the group
+    together; the other columns are over its cases.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     head: list[str] = []
     for one in overviews:
         for kind, groups in one.groups.items():
             for group, metrics in groups.items():
+                sizes = {f"{s.name}_recall": s for s in one.group_sizes[kind][group]}
                 for name, figures in metrics.items():
                     values: dict[str, Any] = asdict(figures)
                     if not head:
-                        head = ["role", "model", "by", "group", "metric", *values]
+                        head = ["role", "model", "by", "group", "metric", *values, *_OF_LESIONS]
                         writer.writerow(head)
+                    size = sizes.get(name)
                     writer.writerow(
-                        [one.study.role, one.study.title, kind, group, name, *values.values()]
+                        [
+                            *(one.study.role, one.study.title, kind, group, name),
+                            *values.values(),
+                            *(("", "") if size is None else (size.lesions, size.recall)),
+                        ]
                     )
     return text.getvalue()
 
@@ -66,13 +80,16 @@ def to_markdown(
     if challenge:
         lines += [ranking.CAVEAT, ""]
     lines += [f"- {c.name}: {c.about}" for c in contenders]
-    lines += ["", "Mean (95 % bootstrap interval; n cases with a value).", ""]
+    lines += ["", "Mean (95 % bootstrap interval; n cases with a value); recall by size of lesion"]
+    lines += ["of all lesions together (n lesions).", "", markdown.HOW_COUNTED, ""]
     lines += side_by_side(overviews)
     for kind in ("site", "scanner"):
         for one in overviews:
             if kind in one.groups:
-                lines += [f"## {one.study.title} by {kind}", "", "Mean (n cases with a value).", ""]
-                lines += markdown.group_table(kind.capitalize(), one.groups[kind])
+                lines += [f"## {one.study.title} by {kind}", "", markdown.IN_BRACKETS, ""]
+                lines += markdown.group_table(
+                    kind.capitalize(), one.groups[kind], one.group_sizes[kind]
+                )
     lines += _comparisons(overviews) + (_places(overviews) if challenge else [])
     lines += [
         f"Cases with problems, and everything else about a model: {o.study.title}/summary.md"

@@ -139,6 +139,7 @@ def plan_of(setup: StudySetup, variant: Variant, members: int = 1) -> plans.Plan
         base,
         # Every lesion counts: networks after a short training are sure of few.
         postprocessing=replace(base.postprocessing, threshold=0.5, lesion_peak=0.0),
+        readers=(),
         # Few processors have bfloat16, and all figures should be of one precision.
         fitting=replace(base.fitting, precision="float32"),
         name=variant.name,

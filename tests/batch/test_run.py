@@ -25,6 +25,7 @@ from wmhseg.batch import summary as batch_summary
 from wmhseg.batch.run import BatchOptions
 from wmhseg.cli.main import main
 from wmhseg.datasets.subjects import Subject
+from wmhseg.segmentation.options import Options
 
 
 @pytest.fixture(autouse=True)
@@ -238,6 +239,13 @@ if __name__ == "__main__":
     assert {name: row["status"] for name, row in table.items()} == {
         name: "failed" if name.startswith("bad") else "done" for name in [*groups[0], *groups[1]]
     }
+
+
+def test_a_reader_that_the_model_lacks_is_said_before_anything_runs(tmp_path: Path) -> None:
+    people, out = subjects(tmp_path, "a"), tmp_path / "o"
+    for options in (Options(reader="sparing"), Options(min_lesion_mm3=-1)):
+        failing(errors.UsageError, batch_run.run, people, out, BatchOptions("bright", options))
+    assert not out.exists()
 
 
 def test_no_jobs_and_no_model(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import importlib
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -156,6 +158,51 @@ def test_lesion_peak_option(case: Path, tmp_path: Path) -> None:
     assert report["lesion_peak"] == 0.75
     assert report["preset"] == "custom"
     assert segment("--flair", flair, "--output", out, "--lesion-peak", "1") == 2
+
+
+@pytest.fixture
+def with_readers(use_models: Path, tmp_path: Path) -> str:
+    """Folder of "bright" with rules for a sparing reader, who leaves the lesion of 6 voxels out."""
+    folder = tmp_path / "models" / "bright"
+    shutil.copytree(use_models / "bright", folder)
+    value = json.loads((folder / "preset.json").read_text(encoding="utf-8"))
+    value["readers"] = [
+        {"name": "sparing", "threshold": 0.9, "min_lesion_mm3": 20.0, "lesion_peak": 0.0}
+    ]
+    (folder / "preset.json").write_text(json.dumps(value), encoding="utf-8")
+    return str(folder)
+
+
+def test_reader_option(
+    case: Path, tmp_path: Path, with_readers: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flair, out = case / "pre/FLAIR.nii.gz", tmp_path / "o.nii.gz"
+
+    def told(*words: str) -> dict[str, Any]:
+        given = ("segment", "--model", with_readers, "--flair", flair, "--output", out, *words)
+        assert main(list(map(str, given))) == 0
+        content: dict[str, Any] = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
+        names = ("reader", "threshold", "min_lesion_mm3", "lesion_count", "flips")
+        return {name: content[name] for name in names}
+
+    balanced = {
+        "reader": "balanced", "threshold": 0.5, "min_lesion_mm3": 0, "lesion_count": 2,
+        "flips": False,
+    }  # fmt: skip
+    sparing = {**balanced, "reader": "sparing", "threshold": 0.9, "min_lesion_mm3": 20.0}
+    assert told() == balanced
+    assert "reader balanced, threshold 0.5)" in capsys.readouterr().out
+    assert told("--reader", "sparing") == {**sparing, "lesion_count": 1}
+    assert "reader sparing, threshold 0.9)" in capsys.readouterr().out
+    # One number of its own, the reader's others.
+    assert told("--reader", "sparing", "--min-lesion", "1") == {**sparing, "min_lesion_mm3": 1}
+    assert told("--flips", "on") == {**balanced, "flips": True}
+    assert "threshold 0.5, with flips)" in capsys.readouterr().out
+    assert segment("--flair", flair, "--output", out, "--reader", "generous") == 2
+    error = capsys.readouterr().err
+    assert "reader generous" in error
+    assert "bright, which has balanced" in error
+    assert len(error.strip().splitlines()) == 1
 
 
 def broken_inputs(phantom: Phantom, folder: Path) -> dict[str, tuple[Path, int]]:

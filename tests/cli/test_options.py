@@ -63,6 +63,8 @@ def test_every_option_arrives() -> None:
         threshold=0.25,
         min_lesion_mm3=7.0,
         lesion_peak=0.5,
+        reader="sparing",
+        flips="on",
         engine="keras",
         precision="bf16",
         on_unsuitable="warn",

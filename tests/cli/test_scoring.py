@@ -93,6 +93,8 @@ def test_a_folder(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
     assert "3 of 3 cases scored" in told.out
     assert "0.750" in told.out
     assert "n = 3, NaN 0" in told.out
+    lines = [" ".join(line.split()) for line in told.out.splitlines()]
+    assert "Recall 1.000 (< 10 voxels, n = 3 lesions)" in lines
     output = folders[1] / "evaluation"
     assert sorted(p.name for p in output.iterdir()) == [
         "metrics.csv",

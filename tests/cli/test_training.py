@@ -102,6 +102,17 @@ def test_synthetic_training_makes_a_model_that_segments(
     assert train(SYNTHETIC, tmp_path, *words) == 0
     assert "complete already" in capsys.readouterr().err
     assert (made / "preset.json").stat().st_mtime_ns == before
+    # So with the file of an earlier version, which had fewer keys.
+    plan = tmp_path / "out" / "plan.json"
+    old = json.loads(plan.read_text())
+    del old["readers"], old["flips"]
+    plan.write_text(json.dumps(old))
+    assert train(SYNTHETIC, tmp_path, *words) == 0
+    assert "complete already" in capsys.readouterr().err
+    plan.write_text(json.dumps(old)[:-1])
+    assert train(SYNTHETIC, tmp_path, *words) == 121
+    assert "plan.json" in capsys.readouterr().err
+    plan.write_text(json.dumps(old))
     assert train(SYNTHETIC, tmp_path, *words, "--set", "fitting.average=0.9") == 121
     assert "another plan" in capsys.readouterr().err
 

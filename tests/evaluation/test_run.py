@@ -98,7 +98,17 @@ def test_the_110_case_evaluation(
     assert {(r["by"], r["group"]) for r in rows if r["n"] == "10"} >= {
         ("scanner", "Amsterdam GE1T5")
     }
-    assert "110/110" in capsys.readouterr().out
+    lesions = {
+        (row["group"], row["metric"]): (row["lesions"], row["recall_of_lesions"])
+        for row in rows
+        if row["lesions"]
+    }
+    assert lesions["all", "small_recall"] == ("110", "1.0")
+    assert lesions["Amsterdam GE1T5", "small_recall"] == ("10", "1.0")
+    assert lesions["all", "large_recall"] == ("0", "nan")
+    assert {metric for _, metric in lesions} == {"small_recall", "medium_recall", "large_recall"}
+    (printed,) = [line for line in capsys.readouterr().out.splitlines() if "110/110" in line]
+    assert "| 1.000 (110) |" in printed
 
 
 def test_the_test_set_must_be_whole(

@@ -125,15 +125,15 @@ def test_a_batch_names_them_in_its_stamp_and_its_table(phantom: Phantom, tmp_pat
     assert main(words) != 0
     lines = [line.split("\t") for line in (out / "summary.tsv").read_text().splitlines()]
     rows = {line[0]: dict(zip(lines[0], line, strict=True)) for line in lines[1:]}
-    told = ("flair", "t1", "model", "preset", "threshold", "scans")
+    told = ("flair", "t1", "model", "preset", "threshold", "scans", "reader")
     assert [rows["s1"][name] for name in told] == [
-        str(flair), str(t1), "bright", "custom", "0.6", "FLAIR and T1",
+        str(flair), str(t1), "bright", "custom", "0.6", "FLAIR and T1", "balanced",
     ]  # fmt: skip
     assert [rows["s2"][name] for name in told] == [
-        str(lone), "n/a", "bright", "custom", "0.6", "FLAIR",
+        str(lone), "n/a", "bright", "custom", "0.6", "FLAIR", "balanced",
     ]  # fmt: skip
     assert [rows["s3"][name] for name in told] == [
-        str(data / "s3" / "FLAIR.nii"), "n/a", "n/a", "n/a", "n/a", "n/a",
+        str(data / "s3" / "FLAIR.nii"), "n/a", "n/a", "n/a", "n/a", "n/a", "n/a",
     ]  # fmt: skip
     stamp = described("done", json.loads((out / "s1" / "done.json").read_text()))
     report = described("report", json.loads((out / "s1" / "result.json").read_text()))

@@ -19,6 +19,11 @@ def test_a_study_as_markdown() -> None:
     assert "| H95 (mm) | 2 | 1 | 1.850 |" in text
     assert "| 4 | missing result | nowhere \\| at all |" in text
     assert "![volumes](volumes.png)" in text
+    assert "26-connected" in text
+    assert "| < 10 | 6 | 0.667 |" in text
+    rows = [line for line in text.splitlines() if line.startswith("| B | 0.900 (1)")]
+    assert len(rows) == 2  # by site and by scanner
+    assert all(row.endswith("| 0.500 (4) | 1.000 (1) | 1.000 (1) |") for row in rows)
 
 
 def test_nothing_scored_is_still_a_summary() -> None:

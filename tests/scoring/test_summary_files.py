@@ -17,6 +17,12 @@ def test_a_study_as_json() -> None:
     content = json.loads(summary_files.to_json(summary.overview(four_cases())))
     assert (content["role"], content["cases"], content["scored"]) == ("validation", 4, 3)
     assert content["groups"]["site"]["B"]["dsc"]["sd"] is None  # one case has no spread
+    (small, *_) = content["recall_by_lesion_size_of_groups"]["site"]["B"]
+    assert small == {"name": "small", "lesions": 4, "recall": 0.5}
+    assert (
+        content["recall_by_lesion_size"]
+        == (content["recall_by_lesion_size_of_groups"]["all"]["all"])
+    )
     assert content["problems"] == [
         {"case": "4", "problem": "missing result", "detail": "nowhere | at all"}
     ]

@@ -179,6 +179,47 @@ def test_certain_members_stay_certain() -> None:
         assert (mean_probability(stack(2), model(count), Sure()) == 1).all()
 
 
+class LeftRight(FakeEngine):
+    """Member k says FLAIR, the more the further the column is to the right, over 2**k."""
+
+    def predict(self, batch: Batch) -> np.ndarray:
+        scan = batch["scan"]
+        self.batches.append(scan)
+        weights = np.arange(1, scan.shape[2] + 1, dtype=np.float32)[:, None]
+        return scan[..., :1] * weights / 2 ** int(self.loaded[-1][0])
+
+
+@given(st.integers(1, 7), st.integers(1, 9), st.integers(1, 3))
+def test_flips_average_each_member_with_the_scan_the_other_way_round(
+    slices: int, batch: int, count: int
+) -> None:
+    scan, made = stack(slices), model(count)
+    plain = mean_probability(scan, made, LeftRight())
+    # By hand: columns 0, 1 count 1, 2 times as they are, 2, 1 times flipped and turned back.
+    factor = sum(2.0**-i for i in range(count)) / count
+    np.testing.assert_allclose(plain, scan[..., 0] * [1, 2] * factor, rtol=1e-6)
+    engine = LeftRight()
+    flipping = Model(made.folder, replace(made.preset, flips=True))
+    found = mean_probability(scan, flipping, engine, batch=batch)
+    np.testing.assert_allclose(found, scan[..., 0] * 1.5 * factor, rtol=1e-6)
+    assert found.dtype == np.float32
+    # Twice the work, each member loaded once, in batches of one size.
+    assert len(engine.batches) == 2 * count * -(-slices // batch)
+    assert engine.loaded == [f"{i}.safetensors" for i in range(count)]
+    assert {len(part) for part in engine.batches} == {min(batch, slices)}
+
+
+def test_certain_members_stay_certain_when_flipped() -> None:
+    class Sure(FakeEngine):
+        def predict(self, batch: Batch) -> np.ndarray:
+            return np.ones((*batch["scan"].shape[:3], 1), np.float32)
+
+    for count in (1, 3, 7):
+        made = model(count)
+        flipping = Model(made.folder, replace(made.preset, flips=True))
+        assert (mean_probability(stack(2), flipping, Sure()) == 1).all()
+
+
 # Keras ------------------------------------------------------------------------------------------
 
 A, B, C = 1.2345678, -0.8765432, 0.1234567

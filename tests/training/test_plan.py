@@ -19,6 +19,7 @@ from wmhseg.training.plan_files import from_json, to_json, with_settings
 from wmhseg.training.recipes import PLANS
 from wmhseg.weights import preset as presets
 from wmhseg.weights import tensor_files
+from wmhseg.weights.processing import Reader
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -326,6 +327,19 @@ def test_inputs_take_the_place_of_channels_and_the_reverse() -> None:
     back = with_settings(plan, ["channels=2"])
     assert [i.scan for i in back.network_inputs] == ["FLAIR", "T1"]
     assert back.inputs == ()
+
+
+def test_readers_and_flips_go_into_the_model() -> None:
+    plan = PLANS["synthetic"]
+    balanced = plan.postprocessing.threshold
+    readers = (Reader("sparing", (balanced + 1) / 2, 20.0, 0.0),)
+    asked = replace(plan, readers=readers, flips=True)
+    made = model_folder.preset_of(from_json(to_json(asked)), plan.runs)
+    presets.validate(made)
+    assert (made.readers, made.flips) == (readers, True)
+    wrong = replace(asked, readers=(replace(readers[0], threshold=balanced / 2),))
+    with pytest.raises(PlanError, match=r"readers\[0\]\.threshold"):
+        plan_checks.validate(wrong)
 
 
 def test_plans_of_before_are_read_as_before() -> None:

@@ -19,7 +19,7 @@ from wmhseg.weights import methods, preset
 from wmhseg.weights.inputs import Input, Labels, inputs_of_channels
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.preset import Member, Preset
-from wmhseg.weights.processing import Postprocessing, Preprocessing
+from wmhseg.weights.processing import Postprocessing, Preprocessing, Reader
 
 
 def tree(**changes: Any) -> dict[str, Any]:
@@ -168,10 +168,29 @@ PRESETS = st.builds(
     preprocessing=PREPROCESSING,
     postprocessing=POSTPROCESSING,
     members=st.lists(MEMBERS, min_size=1, max_size=3, unique_by=lambda m: m.file).map(tuple),
+    flips=st.booleans(),
 )
 
 
-@given(PRESETS)
+@st.composite
+def presets_with_readers(draw: st.DrawFn) -> Preset:
+    """Of a threshold t, sparing readers have t to 1 and generous ones 0 to t."""
+    made = draw(PRESETS)
+    balanced = made.postprocessing.threshold
+    bounds = {"sparing": (balanced, 1.0), "generous": (0.0, balanced)}
+    readers = [
+        Reader(
+            name,  # type: ignore[arg-type]
+            draw(st.floats(*bounds[name]).filter(lambda x: x < 1)),
+            draw(st.floats(0, 10_000)),
+            draw(st.floats(0, 1, exclude_max=True)),
+        )
+        for name in draw(st.permutations(["sparing", "generous"]))[draw(st.integers(0, 2)) :]
+    ]
+    return replace(made, readers=tuple(readers))
+
+
+@given(presets_with_readers())
 @settings(max_examples=40)
 def test_round_trip(made: Preset) -> None:
     text = preset.to_json(made)
@@ -238,6 +257,11 @@ FULL = tree(
 )
 FULL["labels"] = {"names": ["background", "WMH", "stroke"], "activation": "softmax"}
 FULL["others"] = [{"label": "stroke", "threshold": 0.4, "min_lesion_mm3": 20.0, "lesion_peak": 0.5}]
+FULL["readers"] = [
+    {"name": "sparing", "threshold": 0.8, "min_lesion_mm3": 20.0, "lesion_peak": 0.9},
+    {"name": "generous", "threshold": 0.3, "min_lesion_mm3": 5.0, "lesion_peak": 0.4},
+]
+FULL["flips"] = True
 KEYS = [p for p in paths(FULL) if isinstance(p[-1], str) and p[-1] != "depth"]
 
 
@@ -249,18 +273,20 @@ def test_files_of_version_0_1_mean_no_further_rule() -> None:
     post = read.postprocessing
     assert (post.min_lesion_mm3, post.lesion_peak, post.end_slices_of) == (0, 0, "scan")
     assert (read.preprocessing.centre, read.preprocessing.pixel_mm) == ("matrix", None)
-    assert read.others == ()
+    assert (read.others, read.readers, read.flips) == ((), (), False)
     assert [one.slice for one in read.inputs] == [0, 0]
 
 
 def test_every_key_is_visited() -> None:
-    assert len(KEYS) == 12 + 2 * 6 + 2 + 12 + 5 + 5 + 4
+    assert len(KEYS) == 14 + 2 * 6 + 2 + 12 + 5 + 5 + 4 + 2 * 4
 
 
 # Earlier versions wrote no such keys.
 ADDED = [
     ("others", 0, "lesion_peak"),
     ("others",),
+    ("readers",),
+    ("flips",),
     *(("inputs", place, "slice") for place in (0, 1)),
     *(("preprocessing", key) for key in ("centre", "pixel_mm")),
     *(("postprocessing", key) for key in ("min_lesion_mm3", "lesion_peak", "end_slices_of")),
@@ -276,7 +302,15 @@ def test_each_key_is_needed(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [(), ("inputs", 0), ("labels",), ("preprocessing",), ("postprocessing",), ("members", 0)],
+    [
+        (),
+        ("inputs", 0),
+        ("labels",),
+        ("preprocessing",),
+        ("postprocessing",),
+        ("members", 0),
+        ("readers", 0),
+    ],
     ids=str,
 )
 def test_no_other_key_is_taken(path: Path) -> None:
@@ -359,6 +393,15 @@ def at(path: str, junk: Any) -> dict[str, Any]:
         ("others.0.threshold", 1),
         ("others.0.min_lesion_mm3", -1),
         ("others.0.lesion_peak", 1),
+        ("readers.0.name", "balanced"),
+        ("readers.0.name", "generous"),  # twice
+        ("readers.0.threshold", 1),
+        ("readers.0.threshold", 0.49),  # marks more than the balanced reader
+        ("readers.1.threshold", 0.51),  # marks less
+        ("readers.1.threshold", -0.1),
+        ("readers.1.min_lesion_mm3", -1),
+        ("readers.0.min_lesion_mm3", 10_001),
+        ("readers.0.lesion_peak", 1),
         ("preprocessing.pixel_mm", 0),
         ("inputs.0.slice", 9),
         ("inputs.0.how", "x"),
@@ -485,6 +528,68 @@ def test_with_another_threshold() -> None:
         # The user's number is wrong, not the model's file.
         with pytest.raises(UsageError, match="0 to below 1"):
             preset.with_postprocessing(made, threshold=wrong)
+
+
+READERS = (Reader("sparing", 0.8, 20.0, 0.9), Reader("generous", 0.3, 0.0, 0.4))
+OF_HEAD = Postprocessing(0.5, 0.2, 10.0, 0.7, "head")
+
+
+def test_readers_have_their_own_rules_and_the_slices_of_the_method() -> None:
+    made = make_preset(postprocessing=OF_HEAD, readers=READERS)
+    assert preset.reader_names(made) == ("balanced", "sparing", "generous")
+    assert preset.with_postprocessing(made) == made
+    rules = {
+        name: preset.with_postprocessing(made, reader=name).postprocessing
+        for name in preset.reader_names(made)
+    }
+    assert rules == {
+        "balanced": OF_HEAD,
+        "sparing": Postprocessing(0.8, 0.2, 20.0, 0.9, "head"),
+        "generous": Postprocessing(0.3, 0.2, 0.0, 0.4, "head"),
+    }
+    for number in ({"threshold": 0.95}, {"min_lesion_mm3": 3.0}, {"lesion_peak": 0.0}):
+        # One number of a reader is replaced, whatever the other readers have.
+        for name in preset.reader_names(made):
+            changed = preset.with_postprocessing(made, reader=name, **number)
+            assert changed.postprocessing == replace(rules[name], **number)
+            assert changed.readers == ()
+
+
+def test_a_reader_that_a_model_lacks_is_named_with_those_it_has() -> None:
+    made = make_preset(readers=READERS[:1])
+    with pytest.raises(UsageError) as caught:
+        preset.with_postprocessing(made, reader="generous")
+    told = str(caught.value)
+    assert "reader generous" in told
+    assert "some-model, which has balanced, sparing" in told
+    for name in ("published", "published-stack", "released"):
+        published = make_preset(postprocessing=METHODS[name].postprocessing)
+        with pytest.raises(UsageError, match="which has balanced"):
+            preset.with_postprocessing(published, reader="sparing")
+
+
+def test_a_method_keeps_its_name_with_its_own_readers() -> None:
+    method = METHODS["synthetic"]
+    readers = (Reader("sparing", 0.9, 20.0, 0.9),)
+    made = make_preset(
+        preprocessing=method.preprocessing, postprocessing=method.postprocessing, readers=readers
+    )
+    read = preset.with_postprocessing(made, reader="sparing")
+    assert methods.method_name(read) == methods.method_name(made) == "synthetic"
+    own = preset.with_postprocessing(made, reader="sparing", threshold=0.95)
+    assert methods.method_name(own) == "custom"
+
+
+def test_scans_are_not_flipped_where_networks_know_left_from_right() -> None:
+    inputs = (*inputs_of_channels(1, "error"), Input("x", "MNI", "x", "error", "scan"))
+    made = make_preset(inputs=inputs, preprocessing=Preprocessing(orientation="LPS"))
+    preset.validate(made)
+    with pytest.raises(UsageError, match="some-model: left and right"):
+        preset.with_flips(made, True)
+    assert preset.with_flips(made, False) == made
+    value = json.loads(preset.to_json(made)) | {"flips": True}
+    assert "flips" in refused(value)
+    assert preset.with_flips(make_preset(), True).flips
 
 
 def test_with_changes_checks() -> None:

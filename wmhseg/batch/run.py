@@ -24,6 +24,7 @@ from wmhseg.batch.task import Task, done_before, remove_if_empty, segment_one
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import files, stamps
 from wmhseg.segmentation.options import Options
+from wmhseg.segmentation.pipeline import Segmenter
 from wmhseg.version import __version__
 from wmhseg.weights import store
 
@@ -116,14 +117,16 @@ def run(
 
     Raises:
         UsageError: Names are not fit, there is less than one job, or the model does not mark a
-            label that is asked for.
+            label, or has no rules of a reader, that is asked for.
         ModelError: The model cannot be used.
         OutputError: The summary cannot be written.
     """
     check_names(subjects)
     if batch.jobs < 1:
         raise errors.UsageError("One job or more was expected", received=batch.jobs)
-    store.check_marked(store.find(batch.model), batch.others)
+    model = store.find(batch.model)
+    store.check_marked(model, batch.others)
+    Segmenter(model, batch.options)  # what the model cannot do is said once, before anything runs
     files.check_writable(output)
     tasks = _tasks(subjects, output, batch)
     rows = [(None if batch.force else done_before(task)) or task.row() for task in tasks]

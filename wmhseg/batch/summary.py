@@ -24,6 +24,7 @@ DONE, SKIPPED, FAILED, WAITING = "done", "done before", "failed", "not run"
 COLUMNS = (
     "subject", "status", "volume_ml", "lesion_count", "seconds", "warnings", "exit_code", "error",
     "scans", "flair", "t1", "model", "preset", "threshold",
+    "reader",
 )  # fmt: skip
 _TEXTS = COLUMNS[8:]
 # Columns of another label, each behind its name: a table has those of the labels in it.
@@ -65,6 +66,7 @@ class Row:
         model: Name of the model, "" if there is no mask.
         preset: Name of its method, see ``wmhseg.weights.methods``.
         threshold: Of the probability.
+        reader: Whose rules the mask was made by; "" as of ``scans``.
         others: Label besides WMH that the model marks -> how much of it there is.
     """
 
@@ -82,6 +84,7 @@ class Row:
     model: str = records.added("")
     preset: str = records.added("")
     threshold: str = records.added("")
+    reader: str = records.added("")
     others: dict[str, Other] = field(default_factory=dict, metadata=records.ADDED)
 
 

@@ -162,6 +162,7 @@ def _done(task: Task, report: Report) -> Row:
         model=report.model.name,
         preset=method_name(report.model),
         threshold=str(report.model.postprocessing.threshold),
+        reader=report.reader,
         others={
             label: Other(round(found.volume_ml, 4), found.count)
             for label, found in report.others.items()

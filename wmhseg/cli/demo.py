@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from wmhseg import errors
+from wmhseg.cli.options import add_reader
 from wmhseg.cli.parser import examples
 from wmhseg.cli.segment import CaseFiles, segment_case
 from wmhseg.segmentation.options import Options
@@ -15,6 +16,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_demo, json=False)
     examples(parser, "demo --output demo")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write to")
+    add_reader(parser)
     parser.add_argument(
         "--case-only", action="store_true", help="write the case, do not segment it"
     )
@@ -35,7 +37,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         output=folder / "output" / "result.nii.gz",
         overlay=folder / "output" / "overlay.png",
     )
-    segment_case(files, store.DEFAULT_MODEL, Options(), arguments)
+    segment_case(files, store.DEFAULT_MODEL, Options(reader=arguments.reader), arguments)
     return errors.EXIT_OK
 
 

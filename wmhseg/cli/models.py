@@ -14,6 +14,7 @@ from wmhseg.cli.parser import Parser, add_general, examples, positive, whole
 if TYPE_CHECKING:
     from wmhseg.weights.known import KnownModel
     from wmhseg.weights.preset import Member, Preset
+    from wmhseg.weights.processing import ReaderName
     from wmhseg.weights.store import Model
 
 
@@ -110,6 +111,7 @@ def _inputs(preset: Preset) -> str:
 
 def _describe(model: Model) -> dict[str, str]:
     from wmhseg.weights import methods
+    from wmhseg.weights import preset as presets
 
     preset = model.preset
     networks = sorted(_network(m) for m in preset.members)
@@ -120,11 +122,22 @@ def _describe(model: Model) -> dict[str, str]:
         "input": _inputs(preset),
         "marks": ", ".join(preset.marked),
         "preset": methods.method_name(preset),
+        "readers": "; ".join(_rules(preset, name) for name in presets.reader_names(preset)),
         "trained on": preset.training_data,
         "licence": preset.licence,
         "reference": preset.reference,
         "folder": str(model.folder),
     }
+
+
+def _rules(preset: Preset, reader: ReaderName) -> str:
+    """Such as "balanced: threshold 0.7, lesions of 10 mm3 or more that somewhere exceed 0.98"."""
+    from wmhseg.weights import preset as presets
+
+    post = presets.read_by(preset, reader)
+    least = f"{post.min_lesion_mm3:g} mm3 or more" if post.min_lesion_mm3 else "any size"
+    peak = f" that somewhere exceed {post.lesion_peak:g}" if post.lesion_peak else ""
+    return f"{reader}: threshold {post.threshold:g}, lesions of {least}{peak}"
 
 
 def _network(member: Member) -> str:

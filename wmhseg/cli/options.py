@@ -102,6 +102,20 @@ def picture_of(arguments: argparse.Namespace) -> str:
     return f"overlay.{wanted}" if wanted else ""
 
 
+def add_reader(group: argparse._ActionsContainer) -> None:
+    """Adds the option for the rules by which masks are made.
+
+    Args:
+        group: What to add to.
+    """
+    add_choice(
+        group,
+        Options,
+        "reader",
+        "who marks: sparing less, generous more than balanced, where the model has such rules",
+    )
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options of a segmentation; they are the same wherever something is segmented.
 
@@ -127,24 +141,31 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="slices computed at once: fewer need less memory",
     )
+    add_reader(group)
     group.add_argument(
         "--threshold",
         type=share,
         metavar="P",
-        help="voxels with a higher probability are WMH (default: the model's)",
+        help="voxels with a higher probability are WMH (default: the reader's)",
     )
     group.add_argument(
         "--min-lesion",
         type=number,
         metavar="MM3",
-        help="remove smaller lesions; 0 keeps all (default: the model's)",
+        help="remove smaller lesions; 0 keeps all (default: the reader's)",
     )
     group.add_argument(
         "--lesion-peak",
         type=number,
         metavar="P",
         help="remove lesions in which no voxel has a higher probability; 0 keeps all (default: the "
-        "model's)",
+        "reader's)",
+    )
+    add_choice(
+        group,
+        Options,
+        "flips",
+        "on: average with the scan flipped left to right, at twice the time (default: the model's)",
     )
     add_choice(
         group,
@@ -205,6 +226,8 @@ def options_of(arguments: argparse.Namespace) -> Options:
         threshold=arguments.threshold,
         min_lesion_mm3=arguments.min_lesion,
         lesion_peak=arguments.lesion_peak,
+        reader=arguments.reader,
+        flips=arguments.flips,
         engine=arguments.engine,
         precision=arguments.precision,
         on_unsuitable=arguments.on_unsuitable,

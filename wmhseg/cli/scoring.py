@@ -232,7 +232,7 @@ def _tell_notes(console: Console, scores: Sequence[Score]) -> None:
 
 def _print_overview(overview: Overview, output: Path) -> None:
     from wmhseg.scoring.markdown import number
-    from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES
+    from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES, SIZE_CLASSES
 
     study = overview.study
     print(study.heading)
@@ -247,6 +247,11 @@ def _print_overview(overview: Overview, output: Path) -> None:
                 f"{LABELS[metric]:<16}{number(s.mean):>8}  (95 % {number(s.mean_low)} to "
                 f"{number(s.mean_high)}; median {number(s.median)}, SD {number(s.sd)}, "
                 f"n = {s.n}, NaN {s.n_nan})"
+            )
+        for size in overview.other_sizes[label] if label else overview.sizes:
+            print(
+                f"Recall {number(size.recall):>17}  ({SIZE_CLASSES[size.name]} voxels, "
+                f"n = {size.lesions} lesions)"
             )
     print(f"written         {output}")
 

@@ -21,6 +21,7 @@ from wmhseg.reporting.provenance import Provenance
 from wmhseg.version import __version__
 from wmhseg.weights.methods import method_name
 from wmhseg.weights.preset import Preset
+from wmhseg.weights.processing import ReaderName
 
 SCHEMA = 1
 """Version of the report's form; see ``data/report.schema.json``."""
@@ -52,8 +53,8 @@ def caption(report: Report, source: str) -> Caption:
         title += f"; {label} {millilitres(other.volume_ml)}, {_lesions(other.count)}"
     lines = [
         f"model {model.name}, preset {method_name(model)}, "
-        f"{'FLAIR and T1' if report.t1_used else 'FLAIR alone'}, "
-        f"threshold {model.postprocessing.threshold:g}; wmhseg {__version__}"
+        f"{'FLAIR and T1' if report.t1_used else 'FLAIR alone'}, {report.rules}; "
+        f"wmhseg {__version__}"
     ]
     if report.warnings:
         many = (
@@ -122,6 +123,7 @@ class Report:
         warnings: Sentences.
         provenance: Which scans, when, by which command.
         others: Label besides WMH that the model marks -> volume and count.
+        reader: Whose rules the mask was made by.
     """
 
     lesions: LesionSummary
@@ -137,6 +139,13 @@ class Report:
     warnings: tuple[str, ...]
     provenance: Provenance
     others: dict[str, LesionSummary] = field(default_factory=dict)
+    reader: ReaderName = "balanced"
+
+    @property
+    def rules(self) -> str:
+        """Reader and threshold in words, and whether the scan was flipped."""
+        threshold = f"threshold {self.model.postprocessing.threshold:g}"
+        return f"reader {self.reader}, {threshold}" + ", with flips" * self.model.flips
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain values, as ``data/report.schema.json`` describes them."""
@@ -151,10 +160,12 @@ class Report:
             **self.provenance.to_dict(),
             "model": self.model.name,
             "preset": method_name(self.model),
+            "reader": self.reader,
             "threshold": post.threshold,
             "end_slices": post.end_slices,
             "min_lesion_mm3": post.min_lesion_mm3,
             "lesion_peak": post.lesion_peak,
+            "flips": self.model.flips,
             "members": [
                 {"file": m.file, "network": m.network, "sha256": m.sha256}
                 for m in self.model.members
@@ -226,7 +237,7 @@ class Report:
                 for label, found in self.others.items()
             ),
             f"model        {self.model.name} ({len(self.model.members)} members, "
-            f"preset {method_name(self.model)}, threshold {self.model.postprocessing.threshold})",
+            f"preset {method_name(self.model)}, {self.rules})",
             f"sha256       {checksums}",
             f"versions     wmhseg {__version__}, {packages}",
             *(

@@ -10,7 +10,29 @@ from pathlib import Path
 
 from wmhseg.datasets.results import OTHERS
 from wmhseg.scoring.statistics import Summary
-from wmhseg.scoring.summary import CHALLENGE, LABELS, ROLES, SIZE_CLASSES, Overview, Study
+from wmhseg.scoring.summary import (
+    CHALLENGE,
+    LABELS,
+    ROLES,
+    SIZE_CLASSES,
+    Overview,
+    Sizes,
+    Study,
+)
+
+SIZE_HEADS = tuple(LABELS[f"{name}_recall"] for name in SIZE_CLASSES)
+"""Columns of recall by size of lesion."""
+
+IN_BRACKETS = (
+    "Mean (n cases with a value); recall by size of lesion: of all lesions together (n lesions)."
+)
+"""What the numbers of ``group_table`` are."""
+
+HOW_COUNTED = (
+    "Over the lesions of all cases together. A lesion is a 26-connected part of the reference, as "
+    "the challenge counts them; its size is in voxels of the reference's grid, and one marked "
+    "voxel detects it."
+)
 
 
 def to_markdown(overview: Overview, pictures: Sequence[str] = ()) -> str:
@@ -31,18 +53,20 @@ def to_markdown(overview: Overview, pictures: Sequence[str] = ()) -> str:
     ran = [s for s in study.scored if s.official is not None]
     if ran:
         lines += [f"The organisers' script gives the same numbers on all {len(ran)} cases.", ""]
-    everything = overview.groups["all"]["all"]
+    everything, sizes = overview.groups["all"]["all"], overview.group_sizes
     lines += _main_table(everything)
     for kind in ("site", "scanner"):
         if kind in overview.groups:
-            lines += [f"## By {kind}", "", "Mean (n cases with a value).", ""]
-            lines += group_table(kind.capitalize(), overview.groups[kind])
-    lines += _volume_lines(overview) + _size_lines(overview)
+            lines += [f"## By {kind}", "", IN_BRACKETS, ""]
+            lines += group_table(kind.capitalize(), overview.groups[kind], sizes[kind])
+    lines += _volume_lines(overview)
+    if study.scored:
+        lines += ["## Recall by lesion size", "", HOW_COUNTED, "", *_size_table(overview.sizes)]
     for label, metrics in overview.others.items():
         cases = sum(label in score.others for score in study.scored)
         lines += [f"## {label.capitalize()}", ""]
         lines += [f"Label {OTHERS[label]} of the reference, in the {cases} cases that have it.", ""]
-        lines += _main_table(metrics)
+        lines += _main_table(metrics) + _size_table(overview.other_sizes[label])
     lines += _trouble_lines(study)
     lines += [f"![{Path(name).stem.replace('_', ' ')}]({name})\n" for name in pictures]
     return "\n".join(lines).rstrip() + "\n"
@@ -75,21 +99,33 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [*(f"| {line} |" for line in escaped), ""]
 
 
-def group_table(title: str, groups: Mapping[str, Mapping[str, Summary]]) -> list[str]:
-    """A Markdown table of the challenge's metrics, one row a group.
+def group_table(
+    title: str, groups: Mapping[str, Mapping[str, Summary]], sizes: Mapping[str, Sizes]
+) -> list[str]:
+    """A Markdown table of the challenge's metrics and of recall by size, one row a group.
 
     Args:
         title: Name of the first column.
         groups: Name -> metric -> figures.
+        sizes: Name -> recall by size of lesion.
 
     Returns:
         Lines, the last one empty.
     """
     rows = [
-        [name, *(f"{number(metrics[m].mean)} ({metrics[m].n})" for m in CHALLENGE)]
+        [
+            name,
+            *(f"{number(metrics[m].mean)} ({metrics[m].n})" for m in CHALLENGE),
+            *size_cells(sizes[name]),
+        ]
         for name, metrics in groups.items()
     ]
-    return table([title, *(LABELS[m] for m in CHALLENGE)], rows)
+    return table([title, *(LABELS[m] for m in CHALLENGE), *SIZE_HEADS], rows)
+
+
+def size_cells(sizes: Sizes) -> list[str]:
+    """Recall of each size class with its number of lesions, as cells below ``SIZE_HEADS``."""
+    return [f"{number(size.recall)} ({size.lesions})" for size in sizes]
 
 
 def _main_table(metrics: Mapping[str, Summary]) -> list[str]:
@@ -126,12 +162,9 @@ def _volume_lines(overview: Overview) -> list[str]:
     ]
 
 
-def _size_lines(overview: Overview) -> list[str]:
-    rows = [
-        [SIZE_CLASSES[size.name], str(size.lesions), number(size.recall)] for size in overview.sizes
-    ]
-    lines = ["## Recall by lesion size", "", "Over the lesions of all cases together.", ""]
-    return lines + table(["Voxels", "lesions", "recall"], rows) if overview.study.scored else []
+def _size_table(sizes: Sizes) -> list[str]:
+    rows = [[SIZE_CLASSES[size.name], str(size.lesions), number(size.recall)] for size in sizes]
+    return table(["Voxels", "lesions", "recall"], rows)
 
 
 def _trouble_lines(study: Study) -> list[str]:

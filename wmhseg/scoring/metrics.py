@@ -17,6 +17,7 @@ Reference:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,12 @@ from wmhseg.scoring.outlines import OutlineDistances
 
 Floats = npt.NDArray[np.float64]
 
-_MEDIUM_VOX = (10, 20)  # the smallest and the largest lesion of the medium class, in voxels
+SIZE_LIMITS_VOX: Mapping[str, tuple[float, float]] = {
+    "small": (1, 9),
+    "medium": (10, 20),
+    "large": (21, math.inf),
+}
+"""Size class -> its smallest and its largest lesion, in voxels of the reference's grid."""
 
 
 def dsc(reference: npt.ArrayLike, result: npt.ArrayLike) -> float:
@@ -204,10 +210,7 @@ def evaluate(reference: npt.ArrayLike, result: npt.ArrayLike, spacing_mm: npt.Ar
     lesions, distances = pair.lesions, pair.distances(spacing)
     # ASSD first: it searches for all distances at once, and H95 is read from the same ones.
     average_mm = _assd_mm(distances)
-    low_vox, high_vox = _MEDIUM_VOX
-    small_recall, small_lesions = lesions.recall_between(1, low_vox - 1)
-    medium_recall, medium_lesions = lesions.recall_between(low_vox, high_vox)
-    large_recall, large_lesions = lesions.recall_between(high_vox + 1, math.inf)
+    by_size = {name: lesions.recall_between(*both) for name, both in SIZE_LIMITS_VOX.items()}
     reference_ml = _volume_ml(pair.reference_vox, spacing)
     result_ml = _volume_ml(pair.result_vox, spacing)
     return Metrics(
@@ -224,12 +227,12 @@ def evaluate(reference: npt.ArrayLike, result: npt.ArrayLike, spacing_mm: npt.Ar
         volume_bias_ml=result_ml - reference_ml,
         reference_lesions=lesions.reference_vox.size,
         result_lesions=lesions.result_vox.size,
-        small_recall=small_recall,
-        small_lesions=small_lesions,
-        medium_recall=medium_recall,
-        medium_lesions=medium_lesions,
-        large_recall=large_recall,
-        large_lesions=large_lesions,
+        small_recall=by_size["small"][0],
+        small_lesions=by_size["small"][1],
+        medium_recall=by_size["medium"][0],
+        medium_lesions=by_size["medium"][1],
+        large_recall=by_size["large"][0],
+        large_lesions=by_size["large"][1],
         notes=pair.notes + _undefined_notes(pair, distances),
     )
 

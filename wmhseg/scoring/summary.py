@@ -94,6 +94,10 @@ class SizeClass:
     recall: float
 
 
+Sizes = tuple[SizeClass, ...]
+"""One record for each of ``SIZE_CLASSES``."""
+
+
 @dataclass(frozen=True)
 class Overview:
     """All figures of a study, beside its table of scores.
@@ -104,13 +108,17 @@ class Overview:
         volumes: Agreement of the volumes, None with fewer than two cases.
         sizes: Recall by size of lesion.
         others: Label besides WMH -> metric -> figures of the cases that have it.
+        group_sizes: Kind -> name -> recall by size of lesion, of the same groups.
+        other_sizes: Label besides WMH -> recall by size of its parts.
     """
 
     study: Study
     groups: Mapping[str, Mapping[str, Mapping[str, Summary]]]
     volumes: BlandAltman | None
-    sizes: tuple[SizeClass, ...] = field(default=())
+    sizes: Sizes = field(default=())
     others: Mapping[str, Mapping[str, Summary]] = field(default_factory=dict)
+    group_sizes: Mapping[str, Mapping[str, Sizes]] = field(default_factory=dict)
+    other_sizes: Mapping[str, Sizes] = field(default_factory=dict)
 
 
 def challenge_summary(scores: Iterable[Score]) -> dict[str, Summary]:
@@ -140,14 +148,17 @@ def overview(study: Study, bootstrap: Bootstrap | None = None) -> Overview:
     groups: dict[str, dict[str, dict[str, Summary]]] = {
         "all": {"all": _summaries(scored, names, bootstrap)}
     }
+    group_sizes = {"all": {"all": size_classes(scored)}}
     for kind, members in (("site", _by(scored, "site")), ("scanner", _by(scored, "place"))):
         if any(members):  # a group without a name means that nothing is known
             groups[kind] = {
                 name or "unknown": _summaries(group, names, bootstrap)
                 for name, group in members.items()
             }
+            group_sizes[kind] = {name or "unknown": size_classes(g) for name, g in members.items()}
     if groups.get("site", {}).keys() == groups.get("scanner", {}).keys():
         groups.pop("scanner", None)
+        group_sizes.pop("scanner", None)
     volumes = [
         (s.values["reference_ml"], s.values["result_ml"])
         for s in scored
@@ -155,28 +166,39 @@ def overview(study: Study, bootstrap: Bootstrap | None = None) -> Overview:
     ]
     agreement = bland_altman(*zip(*volumes, strict=True)) if len(volumes) > 1 else None
     labels = list(dict.fromkeys(label for score in scored for label in score.others))
-    others = {
-        label: _figures([s.others[label] for s in scored if label in s.others], names, bootstrap)
-        for label in labels
-    }
-    return Overview(study, groups, agreement, size_classes(scored), others)
+    by_label = {label: [s.others[label] for s in scored if label in s.others] for label in labels}
+    return Overview(
+        study,
+        groups,
+        agreement,
+        group_sizes["all"]["all"],
+        others={label: _figures(cases, names, bootstrap) for label, cases in by_label.items()},
+        group_sizes=group_sizes,
+        other_sizes={label: recall_by_size(cases) for label, cases in by_label.items()},
+    )
 
 
-def size_classes(scores: Sequence[Score]) -> tuple[SizeClass, ...]:
+def size_classes(scores: Sequence[Score]) -> Sizes:
     """Recall by size of lesion, over the lesions of all cases together.
 
     Args:
         scores: Scored cases.
+    """
+    return recall_by_size([score.values for score in scores])
 
-    Returns:
-        One record for each of ``SIZE_CLASSES``.
+
+def recall_by_size(values: Sequence[Mapping[str, float]]) -> Sizes:
+    """As ``size_classes``, of metrics by name; cases of older tables, without sizes, are left out.
+
+    Args:
+        values: The metrics of each case.
     """
     classes = []
     for name in SIZE_CLASSES:
         cases = [
-            (s.values[f"{name}_recall"], int(s.values[f"{name}_lesions"]))
-            for s in scores
-            if {f"{name}_recall", f"{name}_lesions"} <= s.values.keys()
+            (one[f"{name}_recall"], int(one[f"{name}_lesions"]))
+            for one in values
+            if {f"{name}_recall", f"{name}_lesions"} <= one.keys()
         ]
         lesions = sum(count for _, count in cases)
         detected = sum(recall * count for recall, count in cases if count)

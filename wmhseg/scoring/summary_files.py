@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from wmhseg import records
 from wmhseg.io import files
 from wmhseg.scoring.markdown import to_markdown
-from wmhseg.scoring.summary import ROLES, Overview
+from wmhseg.scoring.summary import ROLES, Overview, Sizes
 from wmhseg.version import __version__
 
 
@@ -65,7 +66,14 @@ def to_json(overview: Overview) -> str:
             for kind, members in overview.groups.items()
         },
         "bland_altman": asdict(overview.volumes) if overview.volumes else None,
-        "recall_by_lesion_size": [asdict(size) for size in overview.sizes],
+        "recall_by_lesion_size": _sizes(overview.sizes),
+        "recall_by_lesion_size_of_groups": {
+            kind: {name: _sizes(sizes) for name, sizes in members.items()}
+            for kind, members in overview.group_sizes.items()
+        },
+        "recall_by_lesion_size_of_others": {
+            label: _sizes(sizes) for label, sizes in overview.other_sizes.items()
+        },
         "others": {
             label: {metric: asdict(summary) for metric, summary in metrics.items()}
             for label, metrics in overview.others.items()
@@ -73,3 +81,7 @@ def to_json(overview: Overview) -> str:
         "versions": {"wmhseg": __version__},
     }
     return records.json_text(content)
+
+
+def _sizes(sizes: Sizes) -> list[dict[str, Any]]:
+    return [asdict(size) for size in sizes]

@@ -41,6 +41,11 @@ def _filled(part: Float, size: int) -> Float:
     return np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])
 
 
+def _flipped(stack: Float) -> Float:
+    """The columns in reverse order."""
+    return np.ascontiguousarray(stack[:, :, ::-1])
+
+
 def label_probabilities(
     stacks: Mapping[str, Float],
     model: Model,
@@ -89,7 +94,9 @@ def mean_probability(
 ) -> Float:
     """Averages the probabilities of all members of an ensemble.
 
-    Slices without any content (one value in each channel) are computed once for all.
+    Where the preset says so, each member also sees every slice with its columns in reverse order,
+    left for right; its answer is turned back and counts as much, at twice the time. Slices without
+    any content (one value in each channel) are computed once for all.
 
     Args:
         stacks: Port -> (slice, row, column, channel) float32, as the model's preset prepares it.
@@ -105,7 +112,7 @@ def mean_probability(
     Raises:
         ModelError: If weights are missing, damaged, or not the network's.
     """
-    members = model.preset.members
+    members, flips = model.preset.members, model.preset.flips
     chosen, copied_to = _without_copies(stacks)
     repeated = len(chosen) < len(copied_to)
     if repeated:
@@ -119,9 +126,12 @@ def mean_probability(
             engine.load(model, member)
             for where, part in _batches(stacks, size):
                 total[where] += engine.predict(part)[: where.stop - where.start]
+                if flips:
+                    flipped = {port: _flipped(stack) for port, stack in part.items()}
+                    total[where] += _flipped(engine.predict(flipped)[: where.stop - where.start])
                 if progress is not None:
                     progress(number * slices + where.stop, len(members) * slices)
-    mean = total / np.float32(len(members))
+    mean = total / np.float32(len(members) * (2 if flips else 1))
     return mean[copied_to] if repeated else mean
 
 

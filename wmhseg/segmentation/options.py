@@ -8,9 +8,11 @@ from typing import Literal, get_args
 from wmhseg.engines import runtime
 from wmhseg.errors import UsageError
 from wmhseg.preparation.steps import Steps
+from wmhseg.weights.processing import ReaderName
 
 IntensityScale = Literal["preset", "adapt", "keep"]
 OnUnsuitable = Literal["error", "warn"]
+Flips = Literal["preset", "on", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +33,14 @@ class Options:
             to it, so that the mask thresholds mean the same; "keep" never does, as the challenge
             ran it, and reports when it would have mattered. "preset" is what the model's preset
             says: "adapt" for this project's own models, "keep" for published methods.
-        threshold: Replaces the preset's threshold on the probability.
-        min_lesion_mm3: Replaces the preset's smallest lesion volume; 0 keeps all.
+        reader: Whose rules masks are made by: "balanced" are the preset's, the default; "sparing"
+            marks less and "generous" more, where the model has such rules.
+        threshold: Replaces the reader's threshold on the probability.
+        min_lesion_mm3: Replaces the reader's smallest lesion volume; 0 keeps all.
         lesion_peak: Replaces the probability that a lesion has to exceed somewhere; 0 keeps all.
+        flips: "on" averages the probabilities with those of the scan flipped left to right, which
+            takes twice the time; "off" does not; "preset" is what the model's preset says. Refused
+            for networks that are told where voxels lie in the brain.
         on_unsuitable: What happens to scans whose result would be worthless, as ``wmhseg.check``
             finds: "error", or "warn" to go on all the same. Models with a published method always
             go on.
@@ -52,9 +59,11 @@ class Options:
     threads: int | None = None
     batch: int | None = None
     intensity_scale: IntensityScale = "preset"
+    reader: ReaderName = "balanced"
     threshold: float | None = None
     min_lesion_mm3: float | None = None
     lesion_peak: float | None = None
+    flips: Flips = "preset"
     engine: runtime.EngineName = "auto"
     precision: runtime.Precision = "f32"
     on_unsuitable: OnUnsuitable = "error"
@@ -71,6 +80,12 @@ class Options:
                 'intensity_scale "preset", "adapt" or "keep" was expected',
                 received=self.intensity_scale,
             )
+        if self.reader not in get_args(ReaderName):
+            raise UsageError(
+                'reader "balanced", "sparing" or "generous" was expected', received=self.reader
+            )
+        if self.flips not in get_args(Flips):
+            raise UsageError('flips "preset", "on" or "off" was expected', received=self.flips)
         if self.on_unsuitable not in get_args(OnUnsuitable):
             raise UsageError(
                 'on_unsuitable "error" or "warn" was expected', received=self.on_unsuitable

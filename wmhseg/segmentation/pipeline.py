@@ -126,10 +126,13 @@ class Segmenter:
         chosen = model if isinstance(model, Model) else store.find(model)
         changed = preset.with_postprocessing(
             chosen.preset,
+            reader=self.options.reader,
             threshold=self.options.threshold,
             min_lesion_mm3=self.options.min_lesion_mm3,
             lesion_peak=self.options.lesion_peak,
         )
+        if self.options.flips != "preset":
+            changed = preset.with_flips(changed, self.options.flips == "on")
         self.model = Model(chosen.folder, changed)
         self._scale = intensity_scale(self.options.intensity_scale, changed)
         self._given = engine
@@ -295,6 +298,7 @@ class Segmenter:
             "--pixel-size": aligned.steps.pixel_size.applied
             and self.model.preset.preprocessing.pixel_mm is None,
             "--intensity-scale": any(scale.applied(name) for name in scale.scans),
+            "--flips": aligned.preset.flips,
         }
         names = [name for name, applied in taken.items() if applied]
         return [
@@ -363,6 +367,7 @@ class Segmenter:
             warnings=inputs.warnings,
             provenance=loaded.provenance,
             others=dict(zip(others, of_others, strict=True)),
+            reader=self.options.reader,
         )
         return Segmentation(
             mask,

@@ -59,6 +59,8 @@ def preset_of(plan: Plan, runs: Sequence[Run]) -> Preset:
         postprocessing=plan.postprocessing,
         members=(),
         others=plan.others,
+        readers=plan.readers,
+        flips=plan.flips,
     )
     members = (
         preset.unwritten_member(f"{run.name}.safetensors", run.network, run.options, made.signature)

@@ -16,7 +16,7 @@ from wmhseg.synthesis.recipe import Recipe
 from wmhseg.weights import methods
 from wmhseg.weights.inputs import WMH_ALONE, Input, Labels, inputs_of_channels
 from wmhseg.weights.preset import NetworkOption, Preset
-from wmhseg.weights.processing import OtherLabel, Postprocessing, Preprocessing
+from wmhseg.weights.processing import OtherLabel, Postprocessing, Preprocessing, Reader
 
 FORMAT = 1
 
@@ -279,6 +279,8 @@ class Plan:
         inputs: What the networks take, one by one, as in a preset; none where ``channels`` says it.
         labels: What they say of each pixel; null for WMH alone.
         others: Labels besides WMH that masks are made of, as in a preset.
+        readers: Rules for readers who mark less or more, as in a preset.
+        flips: Whether the model averages with the flipped scan, as in a preset.
         weights: Type of the weights in the model folder.
         preprocessing: Of training and inference alike.
         postprocessing: Of inference.
@@ -304,6 +306,8 @@ class Plan:
     inputs: tuple[Input, ...] = added(())
     labels: Labels | None = added(None)
     others: tuple[OtherLabel, ...] = added(())
+    readers: tuple[Reader, ...] = added(())
+    flips: bool = added(False)
     weights: Literal["float16", "float32"]
     preprocessing: Preprocessing
     postprocessing: Postprocessing

@@ -41,6 +41,7 @@ def validate(plan: Plan) -> None:
     try:
         _check_head(plan)
         processing.check_method(plan.preprocessing, plan.postprocessing)
+        processing.check_readers(plan.readers, plan.postprocessing)
         _check_data(plan)
         _check_refinement(plan)
         _check_fitting(plan.fitting)

@@ -13,7 +13,7 @@ from wmhseg.datasets import cases
 from wmhseg.engines import backends
 from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
-from wmhseg.errors import PlotsUnavailableError, ResumeError, UsageError
+from wmhseg.errors import PlanError, PlotsUnavailableError, ResumeError, UsageError
 from wmhseg.io import checksums, files, stamps
 from wmhseg.training import curves, model_folder, plan_files
 from wmhseg.training.batches import real_data
@@ -202,6 +202,8 @@ def _begin(session: Session, identity: Mapping[str, str], say: Callable[[str], N
             )
         stamps.write_sources(output, {version.name: __version__ + "\n", **texts})
         return False
+    if _holds(output / "plan.json", session.plan):
+        del texts["plan.json"]  # perhaps in other words: as an earlier version wrote it
     changed = stamps.changed_source(output, texts)
     if changed:
         raise ResumeError(
@@ -212,6 +214,14 @@ def _begin(session: Session, identity: Mapping[str, str], say: Callable[[str], N
     if version.exists() and version.read_text("utf-8").strip() != __version__:
         say(f"begun with wmhseg {version.read_text('utf-8').strip()}, going on with {__version__}")
     return True
+
+
+def _holds(path: Path, plan: Plan) -> bool:
+    """Whether a file holds this plan, keys that came later left out or not."""
+    try:
+        return plan_files.from_json(path.read_text("utf-8")) == plan
+    except (OSError, ValueError, PlanError):
+        return False
 
 
 def _weights_of(output: Path, run: Run) -> Path:

@@ -148,11 +148,13 @@ def intensity_scale(
 
 
 def method_name(preset: Preset) -> str:
-    """Name of the method in METHODS that a preset follows, or "custom"."""
+    """Name of the method in METHODS that a preset follows, or "custom".
+
+    It is followed with the rules of one of the preset's own readers, too.
+    """
     for name, method in METHODS.items():
-        if (preset.preprocessing, preset.postprocessing) == (
-            method.preprocessing,
-            method.postprocessing,
-        ):
+        own = method.postprocessing
+        rules = (own, *(reader.rules(own) for reader in preset.readers))
+        if preset.preprocessing == method.preprocessing and preset.postprocessing in rules:
             return name
     return "custom"

@@ -22,8 +22,11 @@ from wmhseg.weights.processing import (
     OtherLabel,
     Postprocessing,
     Preprocessing,
+    Reader,
+    ReaderName,
     check_method,
     check_others,
+    check_readers,
     padded_field,
 )
 
@@ -69,6 +72,8 @@ class Preset:
         postprocessing: See Postprocessing.
         members: One or more networks whose probabilities are averaged.
         others: Labels besides WMH that masks are made of.
+        readers: Rules for readers who mark less or more than ``postprocessing``, the balanced one.
+        flips: Whether probabilities are averaged with those of the scan flipped left to right.
     """
 
     format: int
@@ -83,6 +88,8 @@ class Preset:
     postprocessing: Postprocessing
     members: tuple[Member, ...]
     others: tuple[OtherLabel, ...] = records.added(())
+    readers: tuple[Reader, ...] = records.added(())
+    flips: bool = records.added(False)
 
     @property
     def marked(self) -> tuple[str, ...]:
@@ -135,6 +142,7 @@ def validate(preset: Preset) -> None:
         ends.check_labels(preset.labels)
         check_method(preset.preprocessing, preset.postprocessing)
         check_others(preset.others, preset.labels)
+        check_readers(preset.readers, preset.postprocessing)
         _check_members(preset.members)
     except MismatchError as mismatch:
         raise _failed(mismatch) from None
@@ -170,6 +178,9 @@ def _check_axes(preset: Preset) -> None:
     axes = preset.preprocessing.orientation
     fits = not preset.takes_location or axes == "LPS"
     require(fits, "preprocessing.orientation", '"LPS" (inputs made from MNI)', axes)
+    # Features of the left side would be laid over the right one.
+    fits = not preset.takes_location or not preset.flips
+    require(fits, "flips", "false (inputs made from MNI)", preset.flips)
 
 
 def _check_members(members: tuple[Member, ...]) -> None:
@@ -332,19 +343,46 @@ def unwritten_member(
     return Member(file, "0" * 64, network, dict(options), described.parameter_count())
 
 
+def reader_names(preset: Preset) -> tuple[ReaderName, ...]:
+    """The readers whose rules a model has, the balanced one first."""
+    return ("balanced", *(one.name for one in preset.readers))
+
+
+def read_by(preset: Preset, reader: ReaderName) -> Postprocessing:
+    """The post-processing of a reader.
+
+    Args:
+        preset: Of the model.
+        reader: Whose rules.
+
+    Raises:
+        UsageError: If the model has none of this reader.
+    """
+    rules = {one.name: one.rules(preset.postprocessing) for one in preset.readers}
+    if reader != "balanced" and reader not in rules:
+        raise UsageError(
+            f"A model with rules of the reader {reader} was expected",
+            received=f"{preset.name}, which has {', '.join(reader_names(preset))}",
+        )
+    return preset.postprocessing if reader == "balanced" else rules[reader]
+
+
 def with_postprocessing(
     preset: Preset,
     *,
+    reader: ReaderName = "balanced",
     threshold: float | None = None,
     min_lesion_mm3: float | None = None,
     lesion_peak: float | None = None,
 ) -> Preset:
-    """Returns the preset with other post-processing; None leaves a number as it is.
+    """Returns the preset with other post-processing; None leaves a number as the reader has it.
+
+    With a number of its own the preset has no further readers: they were made beside the old one.
 
     Raises:
-        UsageError: If a number is out of range.
+        UsageError: If a number is out of range, or the model has no rules of this reader.
     """
-    post = preset.postprocessing
+    post = read_by(preset, reader)
     if threshold is not None:
         if not 0 <= threshold < 1:
             raise UsageError("A threshold from 0 to below 1 was expected", received=threshold)
@@ -360,4 +398,20 @@ def with_postprocessing(
         if not 0 <= lesion_peak < 1:
             raise UsageError("A lesion peak from 0 to below 1 was expected", received=lesion_peak)
         post = replace(post, lesion_peak=float(lesion_peak))
-    return with_changes(preset, postprocessing=post)
+    own = any(number is not None for number in (threshold, min_lesion_mm3, lesion_peak))
+    return with_changes(preset, postprocessing=post, readers=() if own else preset.readers)
+
+
+def with_flips(preset: Preset, flips: bool) -> Preset:
+    """Returns the preset with or without averaging over the flipped scan.
+
+    Raises:
+        UsageError: If the networks are told where voxels lie in the brain, and it is asked for.
+    """
+    if flips and preset.takes_location:
+        raise UsageError(
+            "A model that is not told where in the brain voxels lie was expected, to flip scans",
+            received=f"{preset.name}: left and right would be mistaken",
+            advice="Leave --flips out.",
+        )
+    return with_changes(preset, flips=flips)

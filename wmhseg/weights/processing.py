@@ -7,7 +7,7 @@ The defaults are the numbers of the published U-Net ensemble; what other methods
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from wmhseg import records
@@ -83,6 +83,39 @@ class Postprocessing:
     end_slices_of: Literal["scan", "head"] = records.added("scan")
 
 
+ReaderName = Literal["balanced", "sparing", "generous"]
+"""How generously lesions are marked: ``balanced`` is what a model's post-processing says."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Rules for WMH that stand in for those of the post-processing, on request.
+
+    People differ in how much of a lesion's border they mark, and from which lesion on. What stands
+    in the post-processing is the balanced reader, the default.
+
+    Attributes:
+        name: Who marks less, or more, than the balanced reader.
+        threshold: See ``Postprocessing``, as the others.
+        min_lesion_mm3: As above.
+        lesion_peak: As above.
+    """
+
+    name: Literal["sparing", "generous"]
+    threshold: float
+    min_lesion_mm3: float
+    lesion_peak: float
+
+    def rules(self, post: Postprocessing) -> Postprocessing:
+        """The post-processing with this reader's numbers."""
+        return replace(
+            post,
+            threshold=self.threshold,
+            min_lesion_mm3=self.min_lesion_mm3,
+            lesion_peak=self.lesion_peak,
+        )
+
+
 @dataclass(frozen=True)
 class OtherLabel:
     """From the mean probability of a label besides WMH to its mask.
@@ -136,18 +169,36 @@ def check_method(pre: Preprocessing, post: Postprocessing) -> None:
         "a negative and a positive number",
         pre.clip,
     )
-    require(0 <= post.threshold < 1, "postprocessing.threshold", "0 to below 1", post.threshold)
     require(
         0 <= post.end_slices < 0.5, "postprocessing.end_slices", "0 to below 0.5", post.end_slices
     )
-    peak = post.lesion_peak
-    require(0 <= peak < 1, "postprocessing.lesion_peak", "0 to below 1", peak)
-    require(
-        0 <= post.min_lesion_mm3 <= MAX_MIN_LESION_MM3,
-        "postprocessing.min_lesion_mm3",
-        f"0 to {MAX_MIN_LESION_MM3:g}",
-        post.min_lesion_mm3,
-    )
+    _check_rules(post, "postprocessing")
+
+
+def _check_rules(rules: Postprocessing | Reader | OtherLabel, where: str) -> None:
+    """Checks what all kinds of rules for lesions have."""
+    require(0 <= rules.threshold < 1, f"{where}.threshold", "0 to below 1", rules.threshold)
+    peak, least, most = rules.lesion_peak, rules.min_lesion_mm3, MAX_MIN_LESION_MM3
+    require(0 <= peak < 1, f"{where}.lesion_peak", "0 to below 1", peak)
+    require(0 <= least <= most, f"{where}.min_lesion_mm3", f"0 to {most:g}", least)
+
+
+def check_readers(readers: tuple[Reader, ...], post: Postprocessing) -> None:
+    """Checks the rules of readers besides the balanced one.
+
+    Raises:
+        MismatchError: If one stands twice, has a number out of range, or does not mark less
+            (sparing) or more (generous) than the balanced reader.
+    """
+    names = [one.name for one in readers]
+    require(len(set(names)) == len(names), "readers", "each reader once", names)
+    for number, one in enumerate(readers):
+        where = f"readers[{number}]"
+        _check_rules(one, where)
+        sparing = one.name == "sparing"
+        fits = one.threshold >= post.threshold if sparing else one.threshold <= post.threshold
+        bound = f"{'at least' if sparing else 'at most'} {post.threshold:g}, as the balanced one's"
+        require(fits, f"{where}.threshold", bound, one.threshold)
 
 
 def check_others(others: tuple[OtherLabel, ...], labels: Labels) -> None:
@@ -162,11 +213,7 @@ def check_others(others: tuple[OtherLabel, ...], labels: Labels) -> None:
         earlier = [other.label for other in others[:number]]
         fits = one.label in possible and one.label not in earlier
         require(fits, f"{where}.label", "another of the labels besides WMH", one.label)
-        require(0 <= one.threshold < 1, f"{where}.threshold", "0 to below 1", one.threshold)
-        least, most = one.min_lesion_mm3, MAX_MIN_LESION_MM3
-        require(0 <= least <= most, f"{where}.min_lesion_mm3", f"0 to {most:g}", least)
-        peak = one.lesion_peak
-        require(0 <= peak < 1, f"{where}.lesion_peak", "0 to below 1", peak)
+        _check_rules(one, where)
 
 
 def _is_orientation(text: str) -> bool:
