@@ -237,7 +237,15 @@ FULL = tree(
     members=(Member("0.safetensors", "0" * 64, "tiny", {"depth": 3}, 3),),
 )
 FULL["labels"] = {"names": ["background", "WMH", "stroke"], "activation": "softmax"}
-FULL["others"] = [{"label": "stroke", "threshold": 0.4, "min_lesion_mm3": 20.0, "lesion_peak": 0.5}]
+FULL["others"] = [
+    {
+        "label": "stroke",
+        "threshold": 0.4,
+        "min_lesion_mm3": 20.0,
+        "lesion_peak": 0.5,
+        "caution": "!",
+    }
+]
 KEYS = [p for p in paths(FULL) if isinstance(p[-1], str) and p[-1] != "depth"]
 
 
@@ -254,12 +262,12 @@ def test_files_of_version_0_1_mean_no_further_rule() -> None:
 
 
 def test_every_key_is_visited() -> None:
-    assert len(KEYS) == 12 + 2 * 6 + 2 + 12 + 5 + 5 + 4
+    assert len(KEYS) == 12 + 2 * 6 + 2 + 12 + 5 + 5 + 5
 
 
 # Earlier versions wrote no such keys.
 ADDED = [
-    ("others", 0, "lesion_peak"),
+    *(("others", 0, key) for key in ("lesion_peak", "caution")),
     ("others",),
     *(("inputs", place, "slice") for place in (0, 1)),
     *(("preprocessing", key) for key in ("centre", "pixel_mm")),
@@ -359,6 +367,7 @@ def at(path: str, junk: Any) -> dict[str, Any]:
         ("others.0.threshold", 1),
         ("others.0.min_lesion_mm3", -1),
         ("others.0.lesion_peak", 1),
+        ("others.0.caution", "two\nlines"),
         ("preprocessing.pixel_mm", 0),
         ("inputs.0.slice", 9),
         ("inputs.0.how", "x"),
