@@ -167,3 +167,37 @@ def test_what_cannot_be_placed_is_refused(what: str) -> None:
         location.features(scan_of(TRUTH, "FLAIR"), np.ascontiguousarray(volume), SPACING)
     assert caught.value.exit_code == 91
     assert "--model" in str(caught.value)
+
+
+GOOD, DOUBTFUL, WRONG = (0.9, 0.1), (0.7, 0.01), (0.9, -0.01)
+
+
+@pytest.mark.parametrize(
+    ("t1", "flair", "taken"),
+    [
+        (GOOD, WRONG, "T1"),
+        (DOUBTFUL, GOOD, "FLAIR"),
+        (DOUBTFUL, DOUBTFUL, None),
+        (DOUBTFUL, WRONG, None),
+        (WRONG, GOOD, None),
+        ((0.6, 0.01), GOOD, None),
+    ],
+)
+def test_flair_has_the_word_only_where_t1_leaves_doubt(
+    monkeypatch: pytest.MonkeyPatch,
+    t1: tuple[float, float],
+    flair: tuple[float, float],
+    taken: str | None,
+) -> None:
+    said = {"T1": t1, "FLAIR": flair}
+
+    def place(volume: object, spacing_mm: object, maps: object, scan: str) -> Placement:
+        return Placement(TRUTH.matrix, TRUTH.offset_mm, *said[scan])
+
+    monkeypatch.setattr("wmhseg.channels.placement.place", place)
+    if taken is None:
+        with pytest.raises(RegistrationError, match="in the T1 image"):
+            location.features(scan_of(TRUTH, "FLAIR"), scan_of(TRUTH, "T1"), SPACING)
+        return
+    found = location.features(scan_of(TRUTH, "FLAIR"), scan_of(TRUTH, "T1"), SPACING)
+    assert (found.placement.quality, found.placement.lead) == said[taken]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import wmhseg
 from wmhseg import errors
 from wmhseg.channels.network_input import NetworkInput
+from wmhseg.cli.main import main
 from wmhseg.geometry import Fit, Grid, Way, turn_to
 from wmhseg.preparation.resampling import Resampling
 from wmhseg.segmentation import ensemble, postprocessing, prediction
@@ -238,3 +239,27 @@ def test_a_label_without_a_rule_is_not_marked(
     assert result.others == {}
     assert json.loads(result.report.to_json())["others"] == {}
     write_scan(tmp_path / "f.nii.gz", flair, phantom.spacing_mm)
+
+
+def test_what_a_user_of_a_label_has_to_know_stands_with_every_result(
+    phantom: Phantom,
+    stroke_model: Path,
+    tmp_path: Path,
+    no_doubts: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+
+    model, said = store.find(stroke_model), "Large ones are missed."
+    rules = (replace(model.preset.others[0], caution=said),)
+    made = replace(model.preset, name="cautious", others=rules)
+    weights = dict(store.load(model, model.preset.members[0]))
+    store.save_model(tmp_path / "cautious", made, [weights], "")
+    with pytest.warns(wmhseg.WmhsegWarning, match="stroke: Large ones are missed"):
+        found = wmhseg.segment(
+            phantom.flair, spacing_mm=phantom.spacing_mm, model=tmp_path / "cautious"
+        )
+    assert found.report.warnings[-1] == f"stroke: {said}"
+    monkeypatch.setenv("WMHSEG_MODELS", str(tmp_path))
+    assert main(["models"]) == 0
+    assert said in capsys.readouterr().out

@@ -256,7 +256,15 @@ FULL = tree(
     members=(Member("0.safetensors", "0" * 64, "tiny", {"depth": 3}, 3),),
 )
 FULL["labels"] = {"names": ["background", "WMH", "stroke"], "activation": "softmax"}
-FULL["others"] = [{"label": "stroke", "threshold": 0.4, "min_lesion_mm3": 20.0, "lesion_peak": 0.5}]
+FULL["others"] = [
+    {
+        "label": "stroke",
+        "threshold": 0.4,
+        "min_lesion_mm3": 20.0,
+        "lesion_peak": 0.5,
+        "caution": "!",
+    }
+]
 FULL["readers"] = [
     {"name": "sparing", "threshold": 0.8, "min_lesion_mm3": 20.0, "lesion_peak": 0.9},
     {"name": "generous", "threshold": 0.3, "min_lesion_mm3": 5.0, "lesion_peak": 0.4},
@@ -278,12 +286,12 @@ def test_files_of_version_0_1_mean_no_further_rule() -> None:
 
 
 def test_every_key_is_visited() -> None:
-    assert len(KEYS) == 14 + 2 * 6 + 2 + 12 + 5 + 5 + 4 + 2 * 4
+    assert len(KEYS) == 14 + 2 * 6 + 2 + 12 + 5 + 5 + 5 + 2 * 4
 
 
 # Earlier versions wrote no such keys.
 ADDED = [
-    ("others", 0, "lesion_peak"),
+    *(("others", 0, key) for key in ("lesion_peak", "caution")),
     ("others",),
     ("readers",),
     ("flips",),
@@ -402,6 +410,7 @@ def at(path: str, junk: Any) -> dict[str, Any]:
         ("readers.1.min_lesion_mm3", -1),
         ("readers.0.min_lesion_mm3", 10_001),
         ("readers.0.lesion_peak", 1),
+        ("others.0.caution", "two\nlines"),
         ("preprocessing.pixel_mm", 0),
         ("inputs.0.slice", 9),
         ("inputs.0.how", "x"),

@@ -12,6 +12,7 @@ its distance is that of the farthest, 100 mm.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -64,7 +65,7 @@ def features(flair: Float, t1: Float | None, spacing_mm: Triple) -> Located:
     Args:
         flair: (slice, row, column) of axial slices in LPS order; any positive scale.
         t1: On the same voxels; it is registered where it is there, as it shows the ventricles and
-            white matter better.
+            white matter better, and FLAIR only where T1 leaves doubt.
         spacing_mm: Distance between slices, rows and columns.
 
     Raises:
@@ -72,9 +73,7 @@ def features(flair: Float, t1: Float | None, spacing_mm: Triple) -> Located:
             upside down or back to front, or is of a size that no head has.
     """
     maps = brain_maps.load()
-    scan = "FLAIR" if t1 is None else "T1"
-    placed = placement.place(flair if t1 is None else t1, spacing_mm, maps, scan)
-    _check(placed, scan)
+    placed = _placed({"FLAIR": flair} if t1 is None else {"T1": t1, "FLAIR": flair}, spacing_mm)
     box = _box(maps, placed, flair.shape, spacing_mm)
     there = _moved(placed, [part.start for part in box], spacing_mm)
     inside = (
@@ -88,6 +87,34 @@ def features(flair: Float, t1: Float | None, spacing_mm: Triple) -> Located:
     brain = np.zeros(flair.shape, bool)
     brain[box] = inside
     return Located(channels, brain, placed.quality, placed)
+
+
+def _placed(volumes: Mapping[str, Float], spacing_mm: Triple) -> Placement:
+    """Where the first of some scans lies whose place is beyond doubt.
+
+    A scan whose likeness suffices, but hardly exceeds that of a brain upside down or back to front,
+    leaves the word to the next.
+
+    Args:
+        volumes: "T1" or "FLAIR" -> (slice, row, column), all on the same voxels.
+        spacing_mm: Distance between slices, rows and columns.
+
+    Raises:
+        RegistrationError: If a scan is refused for more than that, or there is no other.
+    """
+    refused: RegistrationError | None = None
+    for scan, volume in volumes.items():
+        placed = placement.place(volume, spacing_mm, brain_maps.load(), scan)
+        try:
+            _check(placed, scan)
+        except RegistrationError as error:
+            refused = refused or error
+            if placed.quality < LEAST_LIKENESS or not 0 <= placed.lead < LEAST_LEAD:
+                break
+        else:
+            return placed
+    assert refused is not None
+    raise refused
 
 
 def _check(placed: Placement, scan: str) -> None:

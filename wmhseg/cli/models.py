@@ -121,6 +121,7 @@ def _describe(model: Model) -> dict[str, str]:
         "members": ", ".join(f"{networks.count(one)} x {one}" for one in dict.fromkeys(networks)),
         "input": _inputs(preset),
         "marks": ", ".join(preset.marked),
+        **{f"{one.label}": one.caution for one in preset.others if one.caution},
         "preset": methods.method_name(preset),
         "readers": "; ".join(_rules(preset, name) for name in presets.reader_names(preset)),
         "trained on": preset.training_data,

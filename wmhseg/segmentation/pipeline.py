@@ -228,6 +228,7 @@ class Segmenter:
                 *postprocessing.warnings(
                     len(next(iter(inputs.stacks.values()))), post, inputs.head
                 ),
+                *(f"{one.label}: {one.caution}" for one in self.model.preset.others if one.caution),
             ),
         )
         # The voxels of T1 have done their work, and the largest scans need the room.

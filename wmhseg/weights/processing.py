@@ -129,12 +129,15 @@ class OtherLabel:
         min_lesion_mm3: Connected parts of a smaller volume are removed; 0 keeps all.
         lesion_peak: Connected parts without a voxel above (not at) this probability are removed;
             0 keeps all.
+        caution: What a user of its mask has to know, a sentence; stands among the warnings of
+            every result.
     """
 
     label: str
     threshold: float = 0.5
     min_lesion_mm3: float = 0.0
     lesion_peak: float = records.added(0.0)
+    caution: str = records.added("")
 
 
 def check_method(pre: Preprocessing, post: Postprocessing) -> None:
@@ -214,6 +217,8 @@ def check_others(others: tuple[OtherLabel, ...], labels: Labels) -> None:
         fits = one.label in possible and one.label not in earlier
         require(fits, f"{where}.label", "another of the labels besides WMH", one.label)
         _check_rules(one, where)
+        said = one.caution
+        require(said.isprintable(), f"{where}.caution", "one line of printable text", said)
 
 
 def _is_orientation(text: str) -> bool:
