@@ -105,6 +105,24 @@ def mark(
         pixel_mm: Distance of rows and columns.
     """
     marked = (strength >= reader.level) & tissue
+    planes, rows, columns = (np.flatnonzero(marked.any(axes)) for axes in ((1, 2), (0, 2), (0, 1)))
+    if not planes.size:
+        return marked
+    # Nothing is marked farther away than the widest outline reaches.
+    reach = 4 + int(4 * max(reader.smooth_mm, reader.fills_mm) / pixel_mm)
+    box = (
+        slice(planes[0], planes[-1] + 1),
+        slice(max(0, rows[0] - reach), rows[-1] + reach + 1),
+        slice(max(0, columns[0] - reach), columns[-1] + reach + 1),
+    )
+    marked[box] = _as_read(marked[box], ventricle_mm[box], tissue[box], reader, pixel_mm)
+    return marked
+
+
+def _as_read(
+    marked: Mask, ventricle_mm: Float, tissue: Mask, reader: Reader, pixel_mm: float
+) -> Mask:
+    """What a reader makes of what is bright enough."""
     if reader.fills_mm:
         marked = _filled(marked, ventricle_mm, reader.fills_mm, pixel_mm) & tissue
     if reader.leaves_mm:
