@@ -85,6 +85,7 @@ def test_scores_of_a_map_counted_by_hand() -> None:
 def test_rules_count_what_post_processing_leaves(seed: int, least: float, peak: float) -> None:
     rng = np.random.default_rng(seed)
     labels = (rng.random((4, 9, 9)) > 0.8).astype(np.uint8)
+    labels[rng.random(labels.shape) > 0.8] = 2
     probability = rng.random(labels.shape).astype(np.float32) ** 2
     rule = Rules(0.6, least, peak)
     kept = Kept.of(probability)

@@ -160,6 +160,8 @@ def _check_refinement(plan: Plan) -> None:
         require(run.member, f"{at}.member", "true (refinement)", run.member)
         even = run.steps is not None and run.steps % how.looks == 0
         require(even, f"{at}.steps", f"a multiple of refinement.looks, {how.looks},", run.steps)
+        cut = run.crop is not None or plan.preprocessing.field is not None
+        require(cut, f"{at}.crop", "a number (refinement of whole slices)", run.crop)
         same = run.rate == run.final_rate and run.drop_at is None
         require(same, f"{at}.final_rate", "the rate (refinement)", run.final_rate)
     _check_implanting(how)

@@ -224,7 +224,8 @@ class MixedData:
         how = self._how[1]
         lines = self.own.describe()
         if self.synthetic is not None:
-            lines += self.synthetic.describe()
+            # Beside scans of the user, "no real image" would be misread.
+            lines += [one.replace("; no real image", "") for one in self.synthetic.describe()]
         share = 1.0 if self.synthetic is None else how.real
         lines.append(f"{share:.0%} of the slices were cut from scans of the user.")
         if how.implanting is not None and any(scan.has_site for scan in self.own.scans):

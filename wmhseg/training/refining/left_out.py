@@ -10,13 +10,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wmhseg.engines.interface import Engine
 from wmhseg.networks import variables
+from wmhseg.preparation.labelled import read_labelled
 from wmhseg.segmentation import prediction
 from wmhseg.training import model_folder
 from wmhseg.training.batches.labelled_input import LabelledInput, read_case
@@ -75,6 +75,7 @@ class LeftOut:
         self.places = [Place(folder, number) for number in range(len(self.scans))]
         self._plan, self._engine = plan, engine
         self._read: dict[int, LabelledInput] = {}
+        self._truth: dict[int, tuple[npt.NDArray[np.uint8], float]] = {}
 
     def __len__(self) -> int:
         """Number of scans."""
@@ -86,13 +87,16 @@ class LeftOut:
             self._read[number] = read_case(self.scans[number].case, self._plan)
         return self._read[number]
 
-    def labels(self, number: int) -> npt.NDArray[Any]:
-        """(slice, row, column) of the mask on the scan's own voxels."""
-        return self.case(number).labels
+    def truth(self, number: int) -> tuple[npt.NDArray[np.uint8], float]:
+        """(slice, row, column) of the mask on the scan's own voxels, and the volume of a voxel."""
+        if number not in self._truth:
+            held = read_labelled(self.scans[number].case, with_t1=False)
+            self._truth[number] = held.labels.astype(np.uint8), held.flair.grid.voxel_ml
+        return self._truth[number]
 
-    def voxel_ml(self, number: int) -> float:
-        """Volume of a voxel."""
-        return self.case(number).inputs.way.source.voxel_ml
+    def looked(self, run: str, steps: Sequence[int]) -> bool:
+        """Whether all scans were segmented by a run after each of some steps."""
+        return all(place.look(run, step).exists() for place in self.places for step in steps)
 
     def before(self, model: Model) -> list[Score]:
         """What a model makes of the scans as it is, with its own rules; written down once."""
@@ -100,7 +104,8 @@ class LeftOut:
         for number, place in enumerate(self.places):
             found = prediction.predict(self.case(number).inputs, model, self._engine)
             Kept.of(found.probability).write(place.as_it_was)
-            made.append(rules.scored(self.labels(number), found.mask, self.voxel_ml(number)))
+            labels, voxel_ml = self.truth(number)
+            made.append(rules.scored(labels, found.mask, voxel_ml))
         return made
 
     def by_rules_alone(self, number: int, by: Rules) -> Score:
@@ -112,8 +117,8 @@ class LeftOut:
         return self._cut(number, self.places[number].kept(runs, choice.step), choice.rules)
 
     def _cut(self, number: int, kept: Kept, by: Rules) -> Score:
-        voxel_ml = self.voxel_ml(number)
-        return rules.scored(self.labels(number), rules.cut(kept, by, voxel_ml), voxel_ml)
+        labels, voxel_ml = self.truth(number)
+        return rules.scored(labels, rules.cut(kept, by, voxel_ml), voxel_ml)
 
     def scores(self, run: Run, tensors: variables.Tensors, step: int) -> Scores:
         """Segments all scans with one network, and scores them by the plan's rules.
@@ -135,6 +140,7 @@ class LeftOut:
             for number, place in enumerate(self.places):
                 found = prediction.predict(self.case(number).inputs, model, self._engine)
                 Kept.of(found.probability).write(place.look(run.name, step))
-                one = rules.scored(self.labels(number), found.mask, self.voxel_ml(number))
+                labels, voxel_ml = self.truth(number)
+                one = rules.scored(labels, found.mask, voxel_ml)
                 told.append((self.scans[number].name, one.dsc, one.f1))
         return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from typing import Any
 from wmhseg.engines.interface import Engine
 from wmhseg.engines.runtime import Runtime
 from wmhseg.io import files
-from wmhseg.training import fit
+from wmhseg.training import checkpoint, fit
 from wmhseg.training.batches.mixed_data import MixedData
 from wmhseg.training.batches.own_scans import OwnScan
 from wmhseg.training.fit import Running, TrainingJob
@@ -172,7 +173,7 @@ class Measuring:
         for run in group.runs:
             self._train(run, group, left, say)
         content = {
-            "before": [asdict(score) for score in before],
+            "before": [_numbers(score) for score in before],
             "seconds": round(time.monotonic() - started, 1),
         }
         files.write_text(done, json.dumps(content, indent=1) + "\n")
@@ -202,8 +203,12 @@ class Measuring:
             field=data.field(run),
             folder=group.folder,
         )
+        path = job.file("-checkpoint.safetensors")
+        passed = [step for step in every if step <= checkpoint.peek(path).step]
+        if not left.looked(run.name, passed):  # it was stopped in the middle of a look
+            path.unlink(missing_ok=True)
         fit.fit(job, self.machine, _looking(self.running, every[0]), validation=left, say=say)
-        job.file("-checkpoint.safetensors").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
     def _found(self, groups: Sequence[Group]) -> Measured:
         """Chooses steps and rules, for each group by the others, and for all by all."""
@@ -211,10 +216,11 @@ class Measuring:
         tried = rules.tried(how, post)
         steps = looks(self.plan.runs[0], how)
         by_scan: dict[str, _Tried] = {}
-        for group in groups:
-            left, names = self._left(group), [run.name for run in group.runs]
+        lefts = [self._left(group) for group in groups]
+        for group, left in zip(groups, lefts, strict=True):
+            names = [run.name for run in group.runs]
             for number, (scan, place) in enumerate(zip(group.scans, group.places, strict=True)):
-                labels, voxel_ml = left.labels(number), left.voxel_ml(number)
+                labels, voxel_ml = left.truth(number)
                 by_scan[scan.name] = _Tried(
                     rules.scores(labels, Kept.read(place.as_it_was), tried, voxel_ml),
                     [
@@ -224,8 +230,9 @@ class Measuring:
                 )
         refined = _table(groups, {name: one.after for name, one in by_scan.items()})
         as_it_was = _table(groups, {name: [one.before] for name, one in by_scan.items()})
-        rows, seconds = [], 0.0
-        for group in groups:
+        rows: list[Row] = []
+        seconds = 0.0
+        for group, left in zip(groups, lefts, strict=True):
             own = {scan.patient for scan in group.scans}
             others = [patient for patient in refined if patient not in own]
             look, number = rules.best(refined, others)
@@ -233,7 +240,7 @@ class Measuring:
             choice = Choice(steps[look], tried[number])
             done = json.loads((group.folder / "done.json").read_text("utf-8"))
             seconds += float(done["seconds"])
-            rows += self._rows(group, choice, tried[alone], done["before"])
+            rows += _rows(group, left, choice, tried[alone], done["before"])
         look, number = rules.best(refined, list(refined))
         return Measured(
             tuple(rows),
@@ -243,21 +250,37 @@ class Measuring:
             seconds,
         )
 
-    def _rows(self, group: Group, choice: Choice, alone: Rules, before: list[Any]) -> list[Row]:
-        """The scans of a group, with what was chosen on the other patients."""
-        left, runs = self._left(group), [run.name for run in group.runs]
-        return [
-            Row(
-                scan.name,
-                scan.patient,
-                group.number,
-                Score(**before[number]),
-                left.by_rules_alone(number, alone),
-                left.refined(number, runs, choice),
-                choice,
-            )
-            for number, scan in enumerate(group.scans)
-        ]
+
+def _rows(
+    group: Group,
+    left: LeftOut,
+    choice: Choice,
+    alone: Rules,
+    before: Sequence[dict[str, float | None]],
+) -> list[Row]:
+    """The scans of a group, with what was chosen on the other patients."""
+    runs = [run.name for run in group.runs]
+    return [
+        Row(
+            scan.name,
+            scan.patient,
+            group.number,
+            _score(before[number]),
+            left.by_rules_alone(number, alone),
+            left.refined(number, runs, choice),
+            choice,
+        )
+        for number, scan in enumerate(group.scans)
+    ]
+
+
+def _numbers(score: Score) -> dict[str, float | None]:
+    """The figures of a score, NaN as null: strict JSON has no NaN."""
+    return {name: None if math.isnan(n) else n for name, n in asdict(score).items()}
+
+
+def _score(values: dict[str, float | None]) -> Score:
+    return Score(**{name: math.nan if n is None else n for name, n in values.items()})
 
 
 @dataclass(frozen=True)

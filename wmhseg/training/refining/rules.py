@@ -183,30 +183,45 @@ def _lesions(labels: npt.NDArray[Any], probability: Float, threshold: float) -> 
     np.maximum.at(peaks, inside, probability[above])
     number = found[above & truth].astype(np.int64) * (own_count + 1) + own[above & truth]
     pairs = np.stack(np.divmod(np.unique(number), own_count + 1), -1)
-    size = np.bincount(inside, minlength=count + 1)
-    left_out = np.bincount(found[above & (labels == 2)], minlength=count + 1)
-    shared = np.bincount(found[above & truth], minlength=count + 1)
-    return _Lesions(size, size - left_out, shared, peaks, pairs, own_count, int(truth.sum()))
+    # What counts for nothing is taken out afterwards, and may part a lesion.
+    counted = above & (labels != 2)
+    parts, parts_count = ndimage.label(counted, structure=CONNECTIVITY)
+    whole = np.zeros(parts_count + 1, np.int64)
+    whole[parts[counted]] = found[counted]
+    return _Lesions(
+        size=np.bincount(inside, minlength=count + 1),
+        peak=peaks,
+        whole=whole,
+        part=np.bincount(parts[counted], minlength=parts_count + 1),
+        shared=np.bincount(parts[above & truth], minlength=parts_count + 1),
+        pairs=pairs,
+        known=own_count,
+        truth=int(truth.sum()),
+    )
 
 
 @dataclass(frozen=True)
 class _Lesions:
-    """Lesions of a map at one threshold; item 0 of each array is the background.
+    """Lesions of a map at one threshold, and the parts of them that count.
+
+    Item 0 of the arrays of lesions and of parts is the background.
 
     Attributes:
-        size: Voxels.
-        counted: Voxels without those that count for nothing.
-        shared: Voxels that are lesion in the reference as well.
-        peak: Highest probability.
+        size: Voxels of each lesion, on which rules go.
+        peak: Its highest probability.
+        whole: The lesion that each part is of.
+        part: Voxels of each part.
+        shared: Those that are lesion in the reference as well.
         pairs: (n, 2): a lesion of the map, and one of the reference that it shares voxels with.
         known: Lesions of the reference.
         truth: Voxels of the reference.
     """
 
     size: npt.NDArray[np.int64]
-    counted: npt.NDArray[np.int64]
-    shared: npt.NDArray[np.int64]
     peak: Float
+    whole: npt.NDArray[np.int64]
+    part: npt.NDArray[np.int64]
+    shared: npt.NDArray[np.int64]
     pairs: npt.NDArray[np.int64]
     known: int
     truth: int
@@ -217,14 +232,15 @@ class _Lesions:
         if rules.lesion_peak:
             stays &= self.peak > rules.lesion_peak
         stays[0] = False
-        result, shared = int(self.counted[stays].sum()), int(self.shared[stays].sum())
+        left = stays[self.whole]
+        result, shared = int(self.part[left].sum()), int(self.shared[left].sum())
         total = result + self.truth
         dsc = 2 * shared / total if total else math.nan
         found = np.unique(self.pairs[stays[self.pairs[:, 0]], 1]).size
         recall = found / self.known if self.known else 1.0
-        whole = int(np.count_nonzero(stays & (self.counted > 0)))
-        right = int(np.count_nonzero(stays & (self.shared > 0)))
-        precision = right / whole if whole else 1.0
+        marked = int(np.count_nonzero(left))
+        right = int(np.count_nonzero(left & (self.shared > 0)))
+        precision = right / marked if marked else 1.0
         both = recall + precision
         f1 = 2 * recall * precision / both if both else 0.0
         return Score(dsc, f1, recall, self.truth * voxel_ml, result * voxel_ml)
