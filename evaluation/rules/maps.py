@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 import wmhseg
-from wmhseg import errors
+from wmhseg import errors, geometry
 from wmhseg.datasets.cases import Case
+from wmhseg.geometry import Grid
 from wmhseg.io import files, images
 from wmhseg.io.stamps import Stamp, fingerprint
 from wmhseg.weights.preset import Preset
@@ -103,6 +104,7 @@ def of_case(segmenter: wmhseg.Segmenter, case: Case, folder: Path) -> Kept:
 
     Raises:
         MissingFileError: If the case has no FLAIR scan.
+        GridMismatchError: If its reference lies elsewhere.
     """
     preset = segmenter.model.preset
     if case.flair is None:
@@ -121,9 +123,22 @@ def of_case(segmenter: wmhseg.Segmenter, case: Case, folder: Path) -> Kept:
             result = segmenter.segment(case.flair, t1)
         references = {}
         if case.reference is not None:
-            references[REFERENCE] = images.read_labels(case.reference)[0]
+            references[REFERENCE] = _labels_on(result.grid, case)
         files.check_writable(path.parent)
         whole = Kept(case.name, result.probability, references, result.grid.voxel_ml)
         write(path, cut(whole))
         stamp.write(today)
     return read(path)
+
+
+def _labels_on(grid: Grid, case: Case) -> Labels:
+    """The reference of a case, in the order in which its scan is stored."""
+    labels, there = images.read_labels(case.reference)  # type: ignore[arg-type]
+    turn = geometry.turn_between(there, grid)
+    if turn is None:
+        raise errors.GridMismatchError(
+            f"{case.name}: scan and reference on one grid were expected",
+            received=grid.difference(there),
+        )
+    turned: Labels = turn.forward(labels)
+    return turned
