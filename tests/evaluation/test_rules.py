@@ -130,6 +130,16 @@ def test_a_map_is_computed_once_and_again_for_other_weights(
     assert path.stat().st_mtime_ns != before
 
 
+def test_what_a_map_depends_on(use_models: Path) -> None:
+    def identity(**options: Any) -> str:
+        return maps.identity(wmhseg.Segmenter("bright", wmhseg.Options(**options)))
+
+    same = [{}, {"threads": 3}, {"batch": 2}, {"threshold": 0.9, "lesion_peak": 0.95}]
+    assert len({identity(**options) for options in same}) == 1
+    others = [{"precision": "bf16"}, {"flips": "on"}, {"intensity_scale": "keep"}]
+    assert len({identity(**options) for options in [*others, {}]}) == 4
+
+
 class Everywhere:
     """An engine that is sure of one square in every slice."""
 
