@@ -27,6 +27,7 @@ from wmhseg import errors
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import Case, find_cases
 from wmhseg.datasets.subjects import find_subjects
+from wmhseg.engines.runtime import PRECISIONS
 from wmhseg.io import files
 from wmhseg.synthesis.heads import load_heads
 from wmhseg.weights import store
@@ -63,6 +64,8 @@ def report(asked: Asked, segmenter: wmhseg.Segmenter, console: Console) -> list[
     rules = sorted({*candidates.every(), own, Rule(own.threshold)}, key=_simple_first)
     real, readers, free, healthy = _judged(asked, segmenter, rules, console)
     lines = [f"# Rules for {preset.name}", ""]
+    if segmenter.options.precision != "f32":
+        lines += [f"Probabilities in {PRECISIONS[segmenter.options.precision]}.", ""]
     listed = {"the preset's": own}
     if real:
         lines += ["## Chosen on the other sources", ""]
@@ -149,6 +152,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--small", nargs="+", default=LOW_LOAD, metavar="CASE", help="cases with small loads"
     )
+    parser.add_argument(
+        "--precision", choices=list(PRECISIONS), default="f32", help="f32 is exact; bf16 is faster"
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder for tables and maps")
     parser.add_argument("-q", "--quiet", action="store_true")
     return parser
@@ -186,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         files.check_writable(given.output)
         asked = _asked(given)
         for name in given.models:
-            segmenter = wmhseg.Segmenter(name)
+            segmenter = wmhseg.Segmenter(name, wmhseg.Options(precision=given.precision))
             text = "\n".join(report(asked, segmenter, console)).rstrip() + "\n"
             path = given.output / f"{segmenter.model.preset.name}.md"
             files.write_text(path, text)

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 import wmhseg
-from wmhseg import errors
+from wmhseg import errors, geometry
 from wmhseg.datasets.cases import Case
+from wmhseg.geometry import Grid
 from wmhseg.io import files, images
 from wmhseg.io.stamps import Stamp, fingerprint
-from wmhseg.weights.preset import Preset
 
 Float = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
@@ -49,12 +49,15 @@ class Kept:
     voxel_ml: float
 
 
-def identity(preset: Preset) -> str:
+def identity(segmenter: wmhseg.Segmenter) -> str:
     """What a map depends on besides its scan; rules are none of it."""
+    preset, how = segmenter.model.preset, replace(segmenter.options, threads=None, batch=None)
+    rules = {"reader": "balanced", "threshold": None, "min_lesion_mm3": None, "lesion_peak": None}
+    how = replace(how, **rules)
     members = [(m.sha256, m.network, sorted(m.options.items())) for m in preset.members]
     end = preset.postprocessing.end_slices, preset.postprocessing.end_slices_of
-    made = (preset.inputs, preset.labels, preset.preprocessing, end, members)
-    return f"{wmhseg.__version__} {made}"
+    made = (preset.inputs, preset.labels, preset.preprocessing, preset.flips, end, members)
+    return f"{wmhseg.__version__} {made} {how}"
 
 
 def cut(kept: Kept) -> Kept:
@@ -103,6 +106,7 @@ def of_case(segmenter: wmhseg.Segmenter, case: Case, folder: Path) -> Kept:
 
     Raises:
         MissingFileError: If the case has no FLAIR scan.
+        GridMismatchError: If its reference lies elsewhere.
     """
     preset = segmenter.model.preset
     if case.flair is None:
@@ -113,7 +117,7 @@ def of_case(segmenter: wmhseg.Segmenter, case: Case, folder: Path) -> Kept:
     path = folder / preset.name / f"{case.name}.npz"
     stamp = Stamp(path.with_suffix(".json"), (path,))
     given = [one for one in (case.flair, t1, case.reference) if one is not None]
-    today = fingerprint(identity(preset), *given)
+    today = fingerprint(identity(segmenter), *given)
     if stamp.read(today) is None:
         stamp.clear()
         with warnings.catch_warnings():
@@ -121,9 +125,22 @@ def of_case(segmenter: wmhseg.Segmenter, case: Case, folder: Path) -> Kept:
             result = segmenter.segment(case.flair, t1)
         references = {}
         if case.reference is not None:
-            references[REFERENCE] = images.read_labels(case.reference)[0]
+            references[REFERENCE] = _labels_on(result.grid, case)
         files.check_writable(path.parent)
         whole = Kept(case.name, result.probability, references, result.grid.voxel_ml)
         write(path, cut(whole))
         stamp.write(today)
     return read(path)
+
+
+def _labels_on(grid: Grid, case: Case) -> Labels:
+    """The reference of a case, in the order in which its scan is stored."""
+    labels, there = images.read_labels(case.reference)  # type: ignore[arg-type]
+    turn = geometry.turn_between(there, grid)
+    if turn is None:
+        raise errors.GridMismatchError(
+            f"{case.name}: scan and reference on one grid were expected",
+            received=grid.difference(there),
+        )
+    turned: Labels = turn.forward(labels)
+    return turned

@@ -119,7 +119,7 @@ def of_number(segmenter: wmhseg.Segmenter, source: Source, number: int, folder: 
     name = f"synthetic-{source.name}-{number:03d}"
     path = folder / model.preset.name / f"{name}.npz"
     stamp = Stamp(path.with_suffix(".json"), (path,))
-    today = source.fingerprint(number, maps.identity(model.preset))
+    today = source.fingerprint(number, maps.identity(segmenter))
     if stamp.read(today) is None:
         stamp.clear()
         scan, references, spacing_mm = _kept_drawing(source, number, folder / "drawn" / path.name)

@@ -130,6 +130,16 @@ def test_a_map_is_computed_once_and_again_for_other_weights(
     assert path.stat().st_mtime_ns != before
 
 
+def test_what_a_map_depends_on(use_models: Path) -> None:
+    def identity(**options: Any) -> str:
+        return maps.identity(wmhseg.Segmenter("bright", wmhseg.Options(**options)))
+
+    same = [{}, {"threads": 3}, {"batch": 2}, {"threshold": 0.9, "lesion_peak": 0.95}]
+    assert len({identity(**options) for options in same}) == 1
+    others = [{"precision": "bf16"}, {"flips": "on"}, {"intensity_scale": "keep"}]
+    assert len({identity(**options) for options in [*others, {}]}) == 4
+
+
 class Everywhere:
     """An engine that is sure of one square in every slice."""
 
@@ -160,7 +170,7 @@ def test_readers_of_one_scan_see_one_image_and_mark_more_or_less(
     assert volumes[0] > volumes[1] > volumes[2] > 0
     assert (references["sparing"] <= references["balanced"]).all()
     assert (references["balanced"] <= references["generous"]).all()
-    assert spacing_mm[0] == pytest.approx(3, rel=0.5)
+    assert spacing_mm[0] >= 3
     # The engine is asked once: drawing and map are kept.
     engine: Any = Everywhere()
     segmenter = wmhseg.Segmenter("unet-synthetic", engine=engine)
@@ -199,7 +209,7 @@ SCANS = [
     judged("mslesseg-14a", 0.0, 0.9),
     judged("mslesseg-14b", 0.6, 0.9),
     judged("mslesseg-39", 0.5, 0.9, lesions=3),
-    judged("tabriz-1", 0.9, 0.1, lesions=1),
+    judged("tabriz-1", 0.9, 0.0, lesions=1),
 ]
 
 
@@ -218,14 +228,14 @@ def test_sources_patients_and_visits_weigh_alike() -> None:
 
 def test_no_source_is_judged_by_a_rule_that_was_chosen_on_it() -> None:
     chosen = choosing.left_out(SCANS, [LOW, HIGH])
-    # For tabriz the others choose the high one; the others with tabriz: 0.65 or 0.5, 0.6 or 0.35.
+    # For tabriz the others choose the high one; the others with tabriz: 0.65 or 0.45, 0.6 or 0.3.
     assert chosen.by_source == {"openms": LOW, "mslesseg": LOW, "tabriz": HIGH}
-    assert chosen.mean("dsc") == pytest.approx((0.3 + 0.4 + 0.1) / 3)
-    assert chosen.mean("dsc", ["tabriz"]) == pytest.approx(0.1)
-    assert chosen.plain_mean("f1") == pytest.approx((0.2 + 0.4 + 0.0 + 0.6 + 0.5 + 0.1) / 6)
+    assert chosen.mean("dsc") == pytest.approx((0.3 + 0.4) / 3)
+    assert chosen.mean("dsc", ["openms"]) == pytest.approx(0.3)
+    assert chosen.plain_mean("f1") == pytest.approx((0.2 + 0.4 + 0.0 + 0.6 + 0.5) / 6)
     assert chosen.sizes()["small"] == (3, 4)
     # Of some scans alone, by the rules of their sources.
-    assert chosen.of(["openms-26", "tabriz-1"]).mean("dsc") == pytest.approx((0.4 + 0.1) / 2)
+    assert chosen.of(["openms-26", "tabriz-1"]).mean("dsc") == pytest.approx(0.4 / 2)
     assert choosing.best(SCANS, [LOW, HIGH]) == choosing.best(SCANS, [HIGH, LOW]) == LOW
     with pytest.raises(errors.UsageError, match="two sources"):
         choosing.left_out(SCANS[:2], [LOW, HIGH])
