@@ -86,7 +86,7 @@ SOURCES = (
     Source("openms, MNI", ("cases/openms-*",), 1.0, 0.0, 1.0, True),
     Source("mslesseg", ("cases/mslesseg-*",), 1.0, 0.0, 1.0, True),
     Source("tabriz", ("cases/tabriz-*",), 5.5, 0.25, 0.9, False),
-    Source("openms, raw", ("raw/openms-*",), 3.0, 0.0, 1.0, False),
+    Source("openms, raw", ("raw/openms-0*", "raw/openms-12_1"), 3.0, 0.0, 1.0, False),
     Source("luuu", ("healthy/luuu-*",), 1.0, 0.0, 0.95, True, healthy=True),
 )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -124,9 +125,7 @@ def _named(maps: BrainMaps, places: tuple[Float, ...]) -> Atlas:
 
     z, y, x = places
     side = np.abs(x)
-    fluid = maps.ventricles > 0.4
-    to_fluid = at(_distance(~fluid, maps), 99.0)
-    to_brain = at(_distance(~maps.brain, maps), 99.0)
+    to_fluid, to_brain = (at(distance, 99.0) for distance in _distances_mm())
     brain, white = at(maps.brain.astype(np.float32)) > 0.5, at(maps.white_matter)
     masks = {
         "septum": (side < 5) & _within(z, 2, 24) & _within(y, -22, 12) & (to_fluid < 6),
@@ -150,6 +149,12 @@ def _within(values: Float, low: float, high: float) -> Mask:
     return inside
 
 
-def _distance(outside: Mask, maps: BrainMaps) -> Float:
-    far: Float = ndimage.distance_transform_edt(outside, maps.spacing_mm).astype(np.float32)
-    return far
+@lru_cache(maxsize=1)
+def _distances_mm() -> tuple[Float, Float]:
+    """Distances to the ventricles and to the brain, on the grid of the maps."""
+    maps = brain_maps.load()
+    made = []
+    for mask in (maps.ventricles > 0.4, maps.brain):
+        far = ndimage.distance_transform_edt(~mask, maps.spacing_mm)
+        made.append(far.astype(np.float32))
+    return made[0], made[1]
