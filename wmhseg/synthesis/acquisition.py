@@ -17,11 +17,16 @@ from wmhseg.synthesis.anatomy import Anatomy
 from wmhseg.synthesis.arrays import Array, home, namespace
 from wmhseg.synthesis.heads import INDEX, N_BRAIN
 from wmhseg.synthesis.linear import Matrix
-from wmhseg.synthesis.noise import Float, Noise, between, sometimes
+from wmhseg.synthesis.noise import Float, Noise, apart, between, sometimes
 from wmhseg.synthesis.recipe import Recipe
 
 _KINDS: tuple[linear.Interpolation, ...] = ("nearest", "linear", "cubic", "sinc")
 _KIND_SHARES = (0.05, 0.45, 0.3, 0.2)
+# Noise drawn for both modalities together has a generator of its own.
+_GRAINS = 2**31 + 4
+# Standard deviations relative to white matter, measured on real scans (evaluation/realism), and the
+# logarithm of T1's relative to FLAIR's: mean and standard deviation.
+_FLAIR_NOISE, _T1_NOISE, _T1_TO_FLAIR = (0.015, 0.11), (0.006, 0.045), (-0.9, 0.5)
 
 
 @dataclass(frozen=True)
@@ -162,22 +167,79 @@ def _uneven(rng: np.random.Generator, shape: tuple[int, int]) -> Float:
     return made
 
 
+@dataclass(frozen=True)
+class Grain:
+    """The noise of one modality where both are drawn together.
+
+    Attributes:
+        sigma: Standard deviation in the finished scan, relative to white matter.
+        centre: How much stronger it is in the middle of the head: coils lie outside.
+        blur: Of the finished scan, standard deviation in pixels.
+    """
+
+    sigma: float
+    centre: float
+    blur: float
+
+
+def draw_grains(rng: np.random.Generator, recipe: Recipe) -> tuple[Grain, ...]:
+    """Draws the noise of FLAIR and T1 together, as real scans have it; none in some scans.
+
+    White matter of FLAIR scans has two to four times the noise of T1, which is smoother, too.
+    """
+    if rng.random() >= recipe.paired_noise:
+        return ()
+    low, high = _FLAIR_NOISE
+    flair = low * (high / low) ** rng.random()
+    t1 = float(np.clip(flair * np.exp(rng.normal(*_T1_TO_FLAIR)), *_T1_NOISE))
+    blurs = sometimes(rng, 0.3, 0.3, 0.7), sometimes(rng, 0.8, 0.3, 0.8)
+    centre = between(rng, 0.0, 1.5)
+    centre_t1 = centre * between(rng, 0.3, 1.0)
+    return Grain(flair, centre, blurs[0]), Grain(t1, centre_t1, blurs[1])
+
+
+def softened(optics: Optics, blur: float) -> Optics:
+    """The same with the finished scan blurred by so many pixels."""
+    if not blur:
+        return optics
+    rows, columns = (linear.gaussian(len(onto), blur) @ onto for onto in optics.to_scan)
+    return Optics(optics.to_scanner, (rows, columns))
+
+
+def _central(shape: tuple[int, int], more: float) -> Float:
+    """How strong noise is over the plane where the middle has more."""
+    y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
+    made: Float = 1 + np.float32(more) * np.exp(-8 * (y[:, None] ** 2 + x[None, :] ** 2))
+    return made
+
+
 def image_formation(
-    rng: np.random.Generator, slabs: Array, noise: Noise, optics: Optics, recipe: Recipe
+    rng: np.random.Generator,
+    slabs: Array,
+    noise: Noise,
+    optics: Optics,
+    recipe: Recipe,
+    grain: Grain | None = None,
 ) -> Array:
-    """Turns averaged slices into an image: bias, resolution, noise, resampling."""
+    """Turns averaged slices into an image: bias, resolution, noise, resampling.
+
+    With a ``grain`` its noise is drawn in place of the recipe's.
+    """
     xp = namespace(slabs)
     raw = int(rng.random() < 0.25)  # else corrected, as by N4
     limits = ((0.0, 0.1), (0.1, 0.28))[raw]
     strength, wavelength = sometimes(rng, recipe.bias, *limits), between(rng, 45, 110)
     low, high = recipe.noise
     sigma = low * (high / low) ** rng.random() if low else 0.0
+    sigma = sigma if grain is None else grain.sigma
     # Sigma is that of the finished scan: what follows lowers noise (interpolation) or raises it
     # (sharpening).
     for onto in optics.to_scan:
         sigma /= float(np.sqrt((onto**2).sum(1).mean()))
     spread = _uneven(rng, (len(optics.to_scanner[0]), len(optics.to_scanner[1])))
     even = rng.random() >= recipe.uneven_noise
+    if grain is not None:
+        spread, even = spread * _central(spread.shape, grain.centre), False
     if strength:
         slabs = slabs * xp.exp(strength * noise(wavelength))
     image = apply(optics.to_scanner, slabs)
@@ -239,6 +301,7 @@ def acquire(
     field = (int(images[0].shape[1]), int(images[0].shape[2]))
     # A generator for each: what one draws, or not, changes nothing in the others.
     window, extraction, *each = rng.spawn(2 + len(images))
+    grains = draw_grains(apart(rng, _GRAINS), recipe)
     arrays = home(images[0])
     seen = arrays.put(_window(window, (len(z), *field), recipe))
     if extraction.random() < recipe.skull_stripped:
@@ -250,7 +313,10 @@ def acquire(
         shift = tuple(sometimes(own, moved, -1.2, 1.2) for _ in range(2))
         slabs = average(image, parts, linear.slice_profile(parts, between(own, 0, 1)))
         optics = draw_optics(own, field, recipe, shift)
+        grain = grains[number] if grains else None
+        if grain is not None:
+            optics = softened(optics, grain.blur)
         fields, form, store = own.spawn(3)
-        formed = image_formation(form, slabs, Noise(fields, axes, arrays), optics, recipe)
+        formed = image_formation(form, slabs, Noise(fields, axes, arrays), optics, recipe, grain)
         stored.append(storage(store, formed * seen, recipe))
     return Acquired(tuple(stored), seen)

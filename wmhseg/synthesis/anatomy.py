@@ -9,14 +9,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from wmhseg.synthesis import regions
 from wmhseg.synthesis.arrays import NUMPY, Array, Arrays, look_up, namespace
 from wmhseg.synthesis.heads import DEPTH_ZERO, INDEX, MAPS, QUARTER_MM, TISSUES, Head
-from wmhseg.synthesis.noise import Float, Noise, between, rotation, sometimes
+from wmhseg.synthesis.noise import Float, Noise, apart, between, rotation, sometimes
 from wmhseg.synthesis.recipe import Recipe
 
 # White matter that stays between a widened ventricle and the surface of the brain: the corpus
 # callosum becomes thin, but is not lost.
 _KEPT_MM = (1.5, 3.0)
+_ONE_MM = 1.0
+# Septum, plexus and sulci have generators of their own: without them all else stays as it is.
+_WITHIN = 2**31 + 3
+_OFFSETS = 2**31 + 6
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class Sampled(Anatomy):
         head: What was sampled.
         parts: Planes a slice.
         spacing_mm: Distance of slices, rows and columns.
+        pial_mm: Distance to the outer CSF.
     """
 
     septum: Array
@@ -57,6 +63,7 @@ class Sampled(Anatomy):
     head: Head
     parts: int
     spacing_mm: tuple[float, float, float]
+    pial_mm: Array = None
 
     def drawing_from(self, rng: np.random.Generator) -> Sampled:
         """The same, with a noise of its own generator: whether it draws changes nothing else."""
@@ -116,7 +123,8 @@ def sample(
     matrix: Float = (rotation(rng, recipe.tilt_deg) / zoom[None, :]).astype(np.float32)
     if rng.random() < 0.5:
         matrix[2] *= -1  # mirror left and right
-    place = _places(rng, head, matrix, noise, between(rng, 0, recipe.warp_mm))
+    offsets = plane_offsets(apart(rng, _OFFSETS), recipe.soft, parts, len(planes), pixel)
+    place = _places(rng, head, matrix, noise, between(rng, 0, recipe.warp_mm), offsets)
     maps = _maps_at(arrays, head, place)
     tissue, septum = maps.tissue, arrays.xp.zeros_like(maps.tissue, dtype=arrays.xp.bool)
     # Generators of their own: what is switched off changes nothing else.
@@ -134,9 +142,16 @@ def sample(
     thick = sometimes(cortex, recipe.cortex, -0.45, 0.6)
     lost = sometimes(sulci, recipe.atrophy, 0.0, 0.85)
     tissue, depth = _resurface(sulci, maps, tissue, own(sulci), (lost, thick))
+    midline, tufts, narrow = apart(rng, _WITHIN).spawn(3)
+    if narrow.random() < recipe.young and not lost:
+        tissue = _close_sulci(narrow, maps, tissue, own(narrow))
+    if midline.random() < recipe.sheet:
+        tissue, septum = _sheet(maps, tissue, septum)
+    if tufts.random() < recipe.plexus:
+        tissue = _plexus(tufts, tissue, own(tufts))
     return Sampled(
         tissue, distance, depth, noise, (z, y, x), septum, maps.prior, place, head, parts,
-        (pitch, float(pixel[0]), float(pixel[1])),
+        (pitch, float(pixel[0]), float(pixel[1])), maps.pial,
     )  # fmt: skip
 
 
@@ -159,8 +174,28 @@ def _planes(
     return places.astype(np.float32), float(pitch)
 
 
+def plane_offsets(
+    rng: np.random.Generator, share: float, parts: int, slices: int, pixel_mm: Float
+) -> Float | None:
+    """How far the planes of a slice are moved against each other, (plane, row and column) in mm.
+
+    Label maps know no voxel that is half cortex and half fluid. Planes that lie between each
+    other's rows and columns make some, without a further point; their mean is where it was.
+    """
+    if rng.random() >= share:
+        return None
+    turn, angles = between(rng, 0, 7), 2 * np.pi * np.arange(parts) / parts
+    ring = np.stack([np.sin(angles + turn), np.cos(angles + turn)], 1)
+    return (0.35 * pixel_mm * np.tile(ring, (slices, 1))).astype(np.float32)
+
+
 def _places(
-    rng: np.random.Generator, head: Head, matrix: Float, noise: Noise, warp_mm: float
+    rng: np.random.Generator,
+    head: Head,
+    matrix: Float,
+    noise: Noise,
+    warp_mm: float,
+    offsets_mm: Float | None,
 ) -> Array:
     """Index in the flat head of every point."""
     put, xp = noise.arrays.put, noise.arrays.xp
@@ -168,6 +203,9 @@ def _places(
     # Displacements of rows and columns; a plane's own height stays.
     rows = put(y)[None, :, None] + warp_mm * noise(between(rng, 25, 60))
     columns = put(x)[None, None, :] + warp_mm * noise(between(rng, 25, 60))
+    if offsets_mm is not None:
+        rows = rows + put(offsets_mm[:, 0])[:, None, None]
+        columns = columns + put(offsets_mm[:, 1])[:, None, None]
     height = put(z)[:, None, None]
     flat = None
     for axis, size in enumerate(head.shape):
@@ -243,6 +281,47 @@ def _widen(
     tissue = xp.where(eaten, INDEX["ventricle"], tissue)
     tissue = xp.astype(xp.where(septum, INDEX["white_matter"], tissue), xp.uint8)
     return tissue, xp.clip(distance, 0.0, None), septum
+
+
+def _close_sulci(rng: np.random.Generator, maps: Maps, tissue: Array, noise: Noise) -> Array:
+    """Lets the cortex fill narrow sulci, as in the young: label maps are full of fluid."""
+    xp = namespace(tissue)
+    reach = between(rng, 2.5, 4.5) + 0.4 * noise(between(rng, 8, 20))
+    filled = (tissue == INDEX["csf"]) & (maps.depth < 0) & (-maps.depth < reach)
+    return xp.astype(xp.where(filled, INDEX["cortex"], tissue), xp.uint8)
+
+
+def _sheet(maps: Maps, tissue: Array, septum: Array) -> tuple[Array, Array]:
+    """Puts a septum where label maps let the two lateral ventricles touch.
+
+    Returns:
+        Tissue, and all of the septum.
+    """
+    xp = namespace(tissue)
+    touching = (maps.ventricle <= _ONE_MM) & (maps.between <= _ONE_MM) & (maps.third > 2 * _ONE_MM)
+    sheet = touching & is_any(tissue, ("ventricle",))
+    tissue = xp.where(sheet, INDEX["white_matter"], tissue)
+    return xp.astype(tissue, xp.uint8), septum | sheet
+
+
+# Where choroid plexus lies in the lateral ventricles: in the atria, along the floor of the bodies,
+# in the temporal horns; mm from the centre of the brain, as in ``regions``.
+_PLEXUS = regions.Drawn(
+    centres_mm=np.array([(up, back, s * side) for up, back, side in (
+        (2, 24, 22), (8, 8, 10), (-20, 2, 27)) for s in (-1, 1)], float),
+    radii_mm=np.array([(up, back, side) for up, back, side in (
+        (9, 11, 8), (6, 16, 5), (7, 14, 6)) for _ in (-1, 1)], float),
+    change=np.ones(6),
+)  # fmt: skip
+
+
+def _plexus(rng: np.random.Generator, tissue: Array, noise: Noise) -> Array:
+    """Grows choroid plexus within the ventricles; a cast of them is never all of it."""
+    xp = namespace(tissue)
+    about = regions.field(_PLEXUS, noise.axes, tissue)
+    tufts = about + between(rng, 0.15, 0.4) * noise(between(rng, 3, 7))
+    grown = (tufts > between(rng, 0.7, 1.15)) & (tissue == INDEX["ventricle"])
+    return xp.astype(xp.where(grown, INDEX["choroid_plexus"], tissue), xp.uint8)
 
 
 def _widen_third(rng: np.random.Generator, maps: Maps, tissue: Array) -> Array:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from wmhseg.synthesis import regions
+from wmhseg.synthesis import details, regions
 from wmhseg.synthesis.anatomy import Anatomy, Sampled
 from wmhseg.synthesis.arrays import Array, home, namespace
 from wmhseg.synthesis.brightness import DEEP, FLUID, GREY, WHITE, Channel, Contrast
@@ -24,8 +24,8 @@ T = TypeVar("T", Sampled, Hyperintensities, Strokes, "Texture")
 # Planes painted at once on the host: intermediate results then stay in the processor's cache.
 _PLANES = 4
 _VOXEL_SIZED = (
-    "tissue", "ventricle_mm", "depth_mm", "septum", "strength", "cavity", "other", "gain",
-    "slow", "mottled", "points", "extent", "flair", "t1", "core", "swollen",
+    "tissue", "ventricle_mm", "depth_mm", "septum", "pial_mm", "strength", "cavity", "other",
+    "gain", "slow", "mottled", "points", "extent", "flair", "t1", "core", "swollen",
 )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def _cut(whole: T, part: slice, **others: Any) -> T:
     voxel_sized = {
         field.name: getattr(whole, field.name)[part]
         for field in fields(whole)
-        if field.name in _VOXEL_SIZED
+        if field.name in _VOXEL_SIZED and getattr(whole, field.name) is not None
     }
     return replace(whole, **voxel_sized, **others)
 
@@ -107,6 +107,9 @@ def _ideal(
     change = _white_matter(look, anatomy, contrast, texture) + _regions(look, anatomy, contrast)
     flair = flair * (1 + change)
     t1 = t1 * (1 - 0.25 * change)
+    if contrast.details is not None:
+        more, more_t1 = details.change(contrast.details, _places(look, anatomy))
+        flair, t1 = flair * (1 + more), t1 * (1 + more_t1)
     if alike.rim:
         rim = _rim(look, anatomy, contrast, texture)
         flair = flair + alike.rim * rim
@@ -180,6 +183,18 @@ def _regions(look: _Lookup, anatomy: Anatomy, contrast: Contrast) -> Array:
     inner = regions.field(contrast.alike.inner, anatomy.axes_mm, anatomy.tissue)
     outer = regions.field(contrast.alike.outer, anatomy.axes_mm, anatomy.tissue)
     return inner * look(*_of((*WHITE, *DEEP))) + outer * look(*_of(GREY))
+
+
+def _places(look: _Lookup, anatomy: Sampled) -> details.Places:
+    """What details are placed by."""
+    return details.Places(
+        white=look(*_of(WHITE)),
+        deep=look(*_of((*WHITE, *DEEP))),
+        grey=look(*_of(GREY)),
+        depth_mm=anatomy.depth_mm,
+        pial_mm=anatomy.pial_mm,
+        axes_mm=anatomy.axes_mm,
+    )
 
 
 def _rim(look: _Lookup, anatomy: Anatomy, contrast: Contrast, texture: Texture) -> Array:

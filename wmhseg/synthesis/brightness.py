@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wmhseg.synthesis import regions
+from wmhseg.synthesis import details, regions
+from wmhseg.synthesis.details import Details
 from wmhseg.synthesis.heads import INDEX, TISSUES
 from wmhseg.synthesis.noise import Float, between, sometimes
 from wmhseg.synthesis.recipe import Recipe
@@ -81,11 +82,12 @@ class LookAlikes:
 
 @dataclass(frozen=True)
 class Contrast:
-    """All brightness of one scan."""
+    """All brightness of one scan; ``details``: what a recipe adds for realism, None: nothing."""
 
     flair: Channel
     t1: Channel
     alike: LookAlikes
+    details: Details | None = None
 
 
 def draw_contrast(rng: np.random.Generator, recipe: Recipe) -> Contrast:
@@ -112,7 +114,8 @@ def draw_contrast(rng: np.random.Generator, recipe: Recipe) -> Contrast:
         fluid=t1_brain["ventricle"],
         vessels=blood if enhanced else spots,
     )
-    return Contrast(flair, t1, _look_alikes(rng, recipe))
+    alike = _look_alikes(rng, recipe)
+    return Contrast(flair, t1, alike, details.draw(rng, recipe))
 
 
 def _flair(rng: np.random.Generator) -> dict[str, float]:

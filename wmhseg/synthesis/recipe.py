@@ -96,3 +96,34 @@ class Recipe:
     empty_ends: float = 0.06
     narrow: float = 0.25  # nothing beyond a border of some pixels
     badly_stripped: float = 0.3  # of the skull-stripped scans
+
+    # What a detector of the fake found missing (evaluation/realism): shares of the scans. Each has
+    # a generator of its own, so that 0 draws what was drawn before it was there.
+    paired_noise: float = records.added(0.0)  # T1 has less noise than FLAIR, the centre has more
+    soft: float = records.added(0.0)  # borders of tissues less stepped than the labels'
+    young: float = records.added(0.0)  # narrow sulci, of the scans without ``atrophy``
+    calm: float = records.added(0.0)  # white and deep grey matter less mottled
+    sheet: float = records.added(0.0)  # a septum also between ventricles that were not widened
+    plexus: float = records.added(0.0)  # choroid plexus in the atria and along the bodies
+    sulci: float = records.added(0.0)  # cortex brighter in the depth of sulci
+    places: float = records.added(0.0)  # more regions than ``regions`` has, and brighter ones
+    shading: float = records.added(0.0)  # white matter brighter or darker over centimetres
+    levels: float = records.added(0.0)  # tissues as bright as measured ones are together
+
+
+REALISTIC = Recipe(
+    paired_noise=0.7,
+    soft=0.7,
+    young=0.5,
+    calm=0.6,
+    sheet=0.7,
+    plexus=0.7,
+    sulci=0.6,
+    places=0.7,
+    shading=0.7,
+    levels=0.5,
+)
+"""Everything that was added for realism; the rest of each range stays open to what is not known."""
+
+NAMED: dict[str, Recipe] = {"realistic": REALISTIC}
+"""Recipes that have a name, beside the one that ``Recipe()`` is."""

@@ -51,6 +51,25 @@ OUTER: dict[str, Region] = {
     "occipital": Region((-4, 62, 10), (18, 14, 16), (-0.2, 0.05)),
     "orbitofrontal": Region((-22, -48, 14), (10, 18, 18), (-0.03, 0.22)),
 }
+# Where a healthy brain was marked in sharp 3D FLAIR at 3 tesla: brighter than above, and others.
+MORE_INNER: dict[str, Region] = {
+    "posterior_limb": Region((4, 6, 21), (13, 7, 3.5), (0.0, 0.4)),
+    "corticospinal_tract": Region((24, 4, 24), (14, 7, 5), (0.0, 0.3)),
+    "forceps_major": Region((2, 40, 20), (7, 16, 5), (-0.05, 0.3)),
+    "occipital_stripe": Region((-3, 44, 30), (8, 20, 3.5), (0.0, 0.35)),
+    "splenium": Region((4, 22, 0), (8, 6, 14), (-0.1, 0.3)),
+    "external_capsule": Region((0, -5, 34), (12, 18, 2.5), (0.0, 0.25)),
+    "centrum_semiovale": Region((28, 0, 26), (12, 32, 9), (-0.06, 0.16)),
+    "tegmentum": Region((-32, 12, 0), (12, 5, 9), (0.0, 0.25)),
+    "dentate": Region((-38, 46, 14), (7, 9, 8), (-0.1, 0.25)),
+}
+MORE_OUTER: dict[str, Region] = {
+    "precuneus": Region((24, 48, 6), (16, 16, 9), (-0.03, 0.3)),
+    "cuneus": Region((4, 64, 8), (14, 14, 11), (-0.08, 0.3)),
+    "medial_frontal": Region((26, -42, 6), (16, 18, 9), (-0.03, 0.25)),
+    "parahippocampal": Region((-20, 16, 22), (9, 16, 9), (0.0, 0.3)),
+    "operculum": Region((4, 2, 48), (10, 24, 10), (-0.03, 0.22)),
+}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wmhseg.preparation import intensity
-from wmhseg.synthesis import strokes
+from wmhseg.synthesis import measured, strokes
 from wmhseg.synthesis.acquisition import acquire, average
 from wmhseg.synthesis.anatomy import sample
 from wmhseg.synthesis.appearance import paint
@@ -82,6 +82,7 @@ class Drawing:
         other: Cavities and their bright borders, which are not hyperintensities of the target.
         spacing_mm: Distance of slices, rows and columns.
         stroke: Infarcts, see ``Recipe.stroke``; no voxel of it is of another mask.
+        axes_mm: Places of slices, rows and columns, from the centre of the head's brain.
     """
 
     flair: Float
@@ -90,6 +91,7 @@ class Drawing:
     other: Mask
     spacing_mm: tuple[float, float, float]
     stroke: Mask
+    axes_mm: tuple[Float, ...] = ()
 
 
 def draw_scan(
@@ -116,7 +118,8 @@ def draw_scan(
     infarcts = strokes.draw(apart(rng, _STROKE), anatomy, recipe)
     if infarcts is not None:
         lesions = strokes.beside(lesions, infarcts)
-    images = paint(rng, anatomy, lesions, draw_contrast(rng, recipe), infarcts)
+    contrast = measured.applied(rng, draw_contrast(rng, recipe), recipe)
+    images = paint(rng, anatomy, lesions, contrast, infarcts)
     acquired = acquire(rng, images, anatomy, parts, recipe)
     flair, t1 = acquired.images
     level = between(rng, *recipe.marked)
@@ -131,7 +134,8 @@ def draw_scan(
         even = slice_profile(parts, 0)
         stroke = (average(infarcts.extent, parts, even) >= 0.5) & (acquired.seen > 0)
         target, other = target & ~stroke, other & ~stroke
-    return Drawing(flair, t1, target, other, anatomy.spacing_mm, stroke)
+    axes_mm = (anatomy.axes_mm[0].reshape(-1, parts).mean(1), *anatomy.axes_mm[1:])
+    return Drawing(flair, t1, target, other, anatomy.spacing_mm, stroke, axes_mm)
 
 
 def marked(lesions: Hyperintensities, parts: int, level: float) -> tuple[Array, Array]:

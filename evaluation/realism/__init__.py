@@ -1,0 +1,1 @@
+"""A detector of the fake: what tells synthetic scans from real ones, and where."""
