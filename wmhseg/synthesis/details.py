@@ -57,7 +57,8 @@ def draw(rng: np.random.Generator, recipe: Recipe) -> Details | None:
     if places.random() < recipe.places:
         inner = regions.draw(places, regions.MORE_INNER, between(places, 0.3, 1.0))
         outer = regions.draw(places, regions.MORE_OUTER, between(places, 0.3, 1.0))
-    below, waves = (0.0, 0.0), ()
+    below = (0.0, 0.0)
+    waves: tuple[tuple[float, float, float], ...] = ()
     if shading.random() < recipe.shading:
         below = between(shading, -0.06, 0.05), between(shading, -0.12, 0.0)
         largest = between(shading, 0.0, 0.05)
