@@ -7,14 +7,14 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from wmhseg.synthesis import acquisition, anatomy, details, linear, measured, recipe
+from wmhseg.synthesis import acquisition, anatomy, linear, measured, recipe, regions
 from wmhseg.synthesis.acquisition import Grain, Optics
 from wmhseg.synthesis.arrays import on_torch
 from wmhseg.synthesis.brightness import DEEP, WHITE, draw_contrast
-from wmhseg.synthesis.details import Details, Places
 from wmhseg.synthesis.heads import INDEX, Head, load_head
 from wmhseg.synthesis.noise import Noise
 from wmhseg.synthesis.recipe import REALISTIC, Recipe
+from wmhseg.synthesis.regions import Details, Places
 from wmhseg.synthesis.scan import draw_scan
 
 ADDED = (
@@ -184,7 +184,7 @@ def places(**changed: np.ndarray) -> Places:
 
 def test_the_cortex_is_brighter_in_the_depth_of_sulci_only() -> None:
     drawn = Details((0.2, -0.05), None, None, (0.0, 0.0), ())
-    flair, t1 = details.change(drawn, places())
+    flair, t1 = regions.change(drawn, places())
     assert (flair[:, :, :21] == 0).all()
     np.testing.assert_allclose(flair[:, :, 30:], 0.2, rtol=1e-5)
     np.testing.assert_allclose(t1[:, :, 30:], -0.05, rtol=1e-5)
@@ -193,30 +193,30 @@ def test_the_cortex_is_brighter_in_the_depth_of_sulci_only() -> None:
 
 def test_white_matter_changes_slowly_and_no_other_tissue() -> None:
     drawn = Details((0.0, 0.0), None, None, (0.05, -0.1), ((0.04, 80.0, 1.0),) * 3)
-    flair, t1 = details.change(drawn, places())
+    flair, t1 = regions.change(drawn, places())
     assert (flair[:, :, 20:] == 0).all()
     assert (t1[:, :, 20:] == 0).all()
     assert np.abs(np.diff(flair[:, :, :20], axis=1)).max() < 0.01
     # Just below the cortex T1 is darker, deep inside it is not.
     alone = Details((0.0, 0.0), None, None, (0.05, -0.1), ((0.0, 80.0, 1.0),) * 3)
-    _, below = details.change(alone, places())
+    _, below = regions.change(alone, places())
     assert below[0, 0, 19] == pytest.approx(-0.1 * np.exp(-1 / 7), rel=1e-4)
     assert abs(below[0, 0, 0]) < 0.01
 
 
 def test_places_are_bright_in_flair_in_their_own_tissue() -> None:
-    drawn = details.draw(np.random.default_rng(3), Recipe(places=1.0))
+    drawn = regions.draw_details(np.random.default_rng(3), Recipe(places=1.0))
     assert drawn is not None
     assert drawn.inner is not None
     z, y, x = (np.arange(-50, 50, 2, dtype=np.float32) for _ in range(3))
     ones = np.ones((50, 50, 50), np.float32)
     everywhere = Places(ones, ones, 0 * ones, ones, ones, (z, y, x))
-    flair, t1 = details.change(drawn, everywhere)
+    flair, t1 = regions.change(drawn, everywhere)
     limb = flair[27, 28, [14, 35]]  # up 4, back 6, 21 to either side
     assert flair.max() > 0.05
     assert (limb > 0).all()
     np.testing.assert_allclose(t1, -0.3 * flair, rtol=1e-4, atol=1e-6)
-    assert details.draw(np.random.default_rng(3), Recipe()) is None
+    assert regions.draw_details(np.random.default_rng(3), Recipe()) is None
 
 
 # Anatomy ----------------------------------------------------------------------------------------
