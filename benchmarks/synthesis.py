@@ -1,6 +1,6 @@
 """Time whole synthetic scans, from a head to what the network sees.
 
-python -m benchmarks.synthesis --heads DIR [--runs 5] [--scans 12] [--device cuda]
+python -m benchmarks.synthesis --heads DIR [--runs 5] [--scans 12] [--recipe realistic]
 
 One process and two, each with one BLAS thread, on NumPy; then one on torch where the device is
 there. DIR holds prepared heads or label maps.
@@ -21,25 +21,24 @@ import numpy as np
 HEADS = 2
 
 
-def rate(arguments: tuple[Path, int, int, str | None]) -> list[tuple[float, float]]:
+def rate(arguments: tuple[Path, int, int, str, str | None]) -> list[tuple[float, float]]:
     """Slices a second, by the clock and by processor time, of each run after a first scan."""
-    folder, runs, scans, device = arguments
-    from wmhseg.synthesis import heads, scan
+    folder, runs, scans, name, device = arguments
+    from wmhseg.synthesis import heads, recipe, scan
     from wmhseg.synthesis.arrays import NUMPY, on_torch
-    from wmhseg.synthesis.recipe import Recipe
 
     arrays = NUMPY if device is None else on_torch(device)
     paths = sorted(folder.glob("*.npz"))[:HEADS]
     loaded = [heads.read_head(p) for p in paths] or heads.load_heads(folder)[:HEADS]
     loaded = heads.move(loaded, arrays)
-    recipe = Recipe()
-    scan.make_scan(np.random.default_rng(0), loaded, recipe, arrays)
+    ranges = recipe.NAMED.get(name, recipe.Recipe())
+    scan.make_scan(np.random.default_rng(0), loaded, ranges, arrays)
     rates = []
     for run in range(runs):
         rng = np.random.default_rng(run)
         started, busy, slices = time.perf_counter(), time.process_time(), 0
         for _ in range(scans):
-            slices += len(scan.make_scan(rng, loaded, recipe, arrays).target)
+            slices += len(scan.make_scan(rng, loaded, ranges, arrays).target)
         seconds = (time.perf_counter() - started, time.process_time() - busy)
         rates.append((slices / seconds[0], slices / seconds[1]))
     return rates
@@ -61,9 +60,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--scans", type=int, default=12)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--recipe", choices=("default", "realistic"), default="default")
     given = parser.parse_args()
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    work = (given.heads, given.runs, given.scans)
+    work = (given.heads, given.runs, given.scans, given.recipe)
     print(f"{given.runs} runs of {given.scans} scans of 200 x 200 pixels, slices/s")
     ways: list[tuple[str, int, str | None]] = [("NumPy", 1, None), ("NumPy", 2, None)]
     try:

@@ -143,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         judgement = judged(given, recipe)
         rounds = given.output / "rounds"
         if given.round is not None:
+            files.check_writable(rounds)
             text = records.json_text(asdict(judgement))
             files.write_text(rounds / f"{given.round}.json", text)
             files.write_text(given.output / "rounds.md", report.rounds(report.read(rounds)))

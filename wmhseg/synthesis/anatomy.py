@@ -123,7 +123,9 @@ def sample(
     matrix: Float = (rotation(rng, recipe.tilt_deg) / zoom[None, :]).astype(np.float32)
     if rng.random() < 0.5:
         matrix[2] *= -1  # mirror left and right
-    offsets = plane_offsets(apart(rng, _OFFSETS), recipe.soft, parts, len(planes), pixel)
+    offsets = plane_offsets(
+        apart(rng, _OFFSETS), recipe.soft, parts, len(planes), pixel.astype(np.float32)
+    )
     place = _places(rng, head, matrix, noise, between(rng, 0, recipe.warp_mm), offsets)
     maps = _maps_at(arrays, head, place)
     tissue, septum = maps.tissue, arrays.xp.zeros_like(maps.tissue, dtype=arrays.xp.bool)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from wmhseg.synthesis import details, regions
+from wmhseg.synthesis import regions
 from wmhseg.synthesis.anatomy import Anatomy, Sampled
 from wmhseg.synthesis.arrays import Array, home, namespace
 from wmhseg.synthesis.brightness import DEEP, FLUID, GREY, WHITE, Channel, Contrast
@@ -108,7 +108,7 @@ def _ideal(
     flair = flair * (1 + change)
     t1 = t1 * (1 - 0.25 * change)
     if contrast.details is not None:
-        more, more_t1 = details.change(contrast.details, _places(look, anatomy))
+        more, more_t1 = regions.change(contrast.details, _places(look, anatomy))
         flair, t1 = flair * (1 + more), t1 * (1 + more_t1)
     if alike.rim:
         rim = _rim(look, anatomy, contrast, texture)
@@ -185,9 +185,9 @@ def _regions(look: _Lookup, anatomy: Anatomy, contrast: Contrast) -> Array:
     return inner * look(*_of((*WHITE, *DEEP))) + outer * look(*_of(GREY))
 
 
-def _places(look: _Lookup, anatomy: Sampled) -> details.Places:
+def _places(look: _Lookup, anatomy: Sampled) -> regions.Places:
     """What details are placed by."""
-    return details.Places(
+    return regions.Places(
         white=look(*_of(WHITE)),
         deep=look(*_of((*WHITE, *DEEP))),
         grey=look(*_of(GREY)),

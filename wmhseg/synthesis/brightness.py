@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wmhseg.synthesis import details, regions
-from wmhseg.synthesis.details import Details
+from wmhseg.synthesis import regions
 from wmhseg.synthesis.heads import INDEX, TISSUES
 from wmhseg.synthesis.noise import Float, between, sometimes
 from wmhseg.synthesis.recipe import Recipe
@@ -87,7 +86,7 @@ class Contrast:
     flair: Channel
     t1: Channel
     alike: LookAlikes
-    details: Details | None = None
+    details: regions.Details | None = None
 
 
 def draw_contrast(rng: np.random.Generator, recipe: Recipe) -> Contrast:
@@ -115,7 +114,7 @@ def draw_contrast(rng: np.random.Generator, recipe: Recipe) -> Contrast:
         vessels=blood if enhanced else spots,
     )
     alike = _look_alikes(rng, recipe)
-    return Contrast(flair, t1, alike, details.draw(rng, recipe))
+    return Contrast(flair, t1, alike, regions.draw_details(rng, recipe))
 
 
 def _flair(rng: np.random.Generator) -> dict[str, float]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from wmhseg.synthesis.brightness import DEEP, WHITE, Channel, Contrast
 from wmhseg.synthesis.heads import INDEX
@@ -83,7 +84,7 @@ def _calmed(channel: Channel, left: float) -> Channel:
 def _levelled(
     rng: np.random.Generator,
     channel: Channel,
-    drawn: np.ndarray[tuple[int], np.dtype[np.float64]],
+    drawn: npt.NDArray[np.float64],
     fluid: tuple[float, float],
 ) -> Channel:
     """Puts five measured levels in place of a channel's."""

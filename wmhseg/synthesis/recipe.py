@@ -112,7 +112,7 @@ class Recipe:
 
 
 REALISTIC = Recipe(
-    paired_noise=0.7,
+    paired_noise=0.8,
     soft=0.7,
     young=0.5,
     calm=0.6,
