@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/*.md", "evaluation/*.md", "benchmarks/*.md", "models/*/*.md")
+PAGES = (
+    "README.md", "docs/*.md", "evaluation/*.md", "evaluation/*/*.md", "benchmarks/*.md",
+    "models/*/*.md",
+)  # fmt: skip
 COMMAND_LANGUAGES = {"", "sh", "bash", "shell", "console"}
 
 # In one word, what is done with a command: "run" it in a folder of small data, "parse" its words
