@@ -78,7 +78,8 @@ def judge(samples: Mapping[str, Sample], seed: int = 0, trees: int = 60) -> Judg
     tables = {name: _table([sample]) for name, sample in samples.items()}
     of_group = {g: [i for i, (n, _) in enumerate(features.columns()) if n == g] for g in GROUPS}
     every = list(range(len(features.columns())))
-    by_source, regions = {}, {name: [] for name in REGIONS}
+    by_source: dict[str, float] = {}
+    regions: dict[str, list[float]] = {name: [] for name in REGIONS}
     lost: dict[str, list[float]] = {group: [] for group in GROUPS}
     alone: dict[str, list[float]] = {group: [] for group in GROUPS}
     lost_in: dict[str, dict[str, list[float]]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from evaluation.realism.detector import Judgement
 from evaluation.realism.features import GROUPS
@@ -15,9 +16,16 @@ from wmhseg.scoring.markdown import table
 def read(folder: Path) -> dict[str, Judgement]:
     """Reads the judgements of all rounds, in the order of their names."""
     return {
-        path.stem: Judgement(**json.loads(path.read_text(encoding="utf-8")))
+        path.stem: Judgement(**_numbers(json.loads(path.read_text(encoding="utf-8"))))
         for path in sorted(folder.glob("*.json"))
     }
+
+
+def _numbers(value: Any) -> Any:
+    """What was written, with null as the "no number" that it stands for."""
+    if isinstance(value, dict):
+        return {name: _numbers(item) for name, item in value.items()}
+    return float("nan") if value is None else value
 
 
 def one(judgement: Judgement) -> str:

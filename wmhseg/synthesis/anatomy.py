@@ -188,8 +188,8 @@ def plane_offsets(
         return None
     turn, angles = between(rng, 0, 7), 2 * np.pi * np.arange(parts) / parts
     ring = np.stack([np.sin(angles + turn), np.cos(angles + turn)], 1)
-    moved: Float = (0.35 * pixel_mm * np.tile(ring, (slices, 1))).astype(np.float32)
-    return moved
+    made: Float = (0.35 * pixel_mm * np.tile(ring, (slices, 1))).astype(np.float32)
+    return made
 
 
 def _places(

@@ -113,7 +113,7 @@ class Recipe:
 
 REALISTIC = Recipe(
     paired_noise=0.8,
-    soft=0.7,
+    soft=0.3,
     young=0.5,
     calm=0.6,
     sheet=0.7,
