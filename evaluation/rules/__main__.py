@@ -20,7 +20,6 @@ from pathlib import Path
 import wmhseg
 from evaluation.bars import LOW_LOAD
 from evaluation.rules import candidates, choosing, maps, synthetic, tables
-from evaluation.rules.candidates import Found, Rule
 from evaluation.rules.choosing import Judged
 from evaluation.rules.synthetic import Source
 from wmhseg import errors
@@ -29,6 +28,7 @@ from wmhseg.datasets.cases import Case, find_cases
 from wmhseg.datasets.subjects import find_subjects
 from wmhseg.engines.runtime import PRECISIONS
 from wmhseg.io import files
+from wmhseg.scoring.rules import Found, Rules
 from wmhseg.synthesis.heads import load_heads
 from wmhseg.weights import store
 
@@ -60,8 +60,8 @@ class Asked:
 def report(asked: Asked, segmenter: wmhseg.Segmenter, console: Console) -> list[str]:
     """All tables of a model, as lines of Markdown."""
     preset = segmenter.model.preset
-    own = candidates.of_post(preset.postprocessing)
-    rules = sorted({*candidates.every(), own, Rule(own.threshold)}, key=_simple_first)
+    own = Rules.of(preset.postprocessing)
+    rules = sorted({*candidates.every(), own, Rules(own.threshold)}, key=_simple_first)
     real, readers, free, healthy = _judged(asked, segmenter, rules, console)
     lines = [f"# Rules for {preset.name}", ""]
     if segmenter.options.precision != "f32":
@@ -82,17 +82,17 @@ def report(asked: Asked, segmenter: wmhseg.Segmenter, console: Console) -> list[
     if places:
         lines += ["## Smallest lesion and peak", "", *tables.of_lesion_rules(places, rules)]
     if free or healthy:
-        listed |= {f"threshold {t:g}": Rule(t) for t in candidates.THRESHOLDS if 0.3 <= t < 0.98}
+        listed |= {f"threshold {t:g}": Rules(t) for t in candidates.THRESHOLDS if 0.3 <= t < 0.98}
         lines += ["## Marked where nothing is", "", *tables.of_price(listed, free, healthy)]
     return lines
 
 
-def _simple_first(rule: Rule) -> tuple[int, Rule]:
+def _simple_first(rule: Rules) -> tuple[int, Rules]:
     """Of rules of equal worth the simplest one is chosen."""
     return bool(rule.min_lesion_mm3) + bool(rule.lesion_peak), rule
 
 
-def _has_small(scan: Judged, rule: Rule) -> bool:
+def _has_small(scan: Judged, rule: Rules) -> bool:
     return scan.scores[rule].sizes["small"][1] > 0
 
 
@@ -101,8 +101,8 @@ def _sources(scans: Sequence[Judged]) -> int:
 
 
 def _judged(
-    asked: Asked, segmenter: wmhseg.Segmenter, rules: Sequence[Rule], console: Console
-) -> tuple[list[Judged], dict[str, list[Judged]], list[dict[Rule, Found]], dict[str, Judged]]:
+    asked: Asked, segmenter: wmhseg.Segmenter, rules: Sequence[Rules], console: Console
+) -> tuple[list[Judged], dict[str, list[Judged]], list[dict[Rules, Found]], dict[str, Judged]]:
     """Real scans, reader -> synthetic ones, the figures of lesion-free ones, healthy people."""
     real, readers, free, healthy = [], dict[str, list[Judged]](), [], {}
     with console.progress("scans with references", "scans") as show:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.rules.candidates import Found, Rule
 from wmhseg.errors import UsageError
 from wmhseg.scoring.metrics import SIZE_LIMITS_VOX
+from wmhseg.scoring.rules import Found, Rules
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Judged:
     name: str
     source: str
     patient: str
-    scores: Mapping[Rule, Found]
+    scores: Mapping[Rules, Found]
 
 
 def source_of(name: str) -> str:
@@ -62,12 +62,12 @@ def balanced_mean(scans: Sequence[Judged], value: Callable[[Judged], float]) -> 
     return float(np.mean(means)) if means else float("nan")
 
 
-def worth(scans: Sequence[Judged], rule: Rule) -> float:
+def worth(scans: Sequence[Judged], rule: Rules) -> float:
     """What rules are chosen by: the mean of DSC and lesion F1."""
     return balanced_mean(scans, lambda one: (one.scores[rule].dsc + one.scores[rule].f1) / 2)
 
 
-def best(scans: Sequence[Judged], rules: Sequence[Rule]) -> Rule:
+def best(scans: Sequence[Judged], rules: Sequence[Rules]) -> Rules:
     """The rule of the highest worth; of equal ones the first, so put simple ones there."""
     return max(rules, key=lambda rule: worth(scans, rule))
 
@@ -81,7 +81,7 @@ class Applied:
         scans: All scans.
     """
 
-    by_source: Mapping[str, Rule]
+    by_source: Mapping[str, Rules]
     scans: tuple[Judged, ...]
 
     def found(self, scan: Judged) -> Found:
@@ -117,12 +117,12 @@ class Applied:
         return Applied(self.by_source, tuple(one for one in self.scans if one.name in names))
 
 
-def fixed(scans: Sequence[Judged], rule: Rule) -> Applied:
+def fixed(scans: Sequence[Judged], rule: Rules) -> Applied:
     """One rule for all scans."""
     return Applied({one.source: rule for one in scans}, tuple(scans))
 
 
-def left_out(scans: Sequence[Judged], rules: Sequence[Rule]) -> Applied:
+def left_out(scans: Sequence[Judged], rules: Sequence[Rules]) -> Applied:
     """For each source the best rule of all other sources.
 
     Args:

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from statistics import mean, median
 
 from evaluation.rules import choosing
-from evaluation.rules.candidates import Found, Rule
 from evaluation.rules.choosing import Applied, Judged
 from wmhseg.scoring.markdown import SIZE_HEADS, number, table
+from wmhseg.scoring.rules import Found, Rules
 
 
-def kinds(rules: Sequence[Rule]) -> dict[str, list[Rule]]:
+def kinds(rules: Sequence[Rules]) -> dict[str, list[Rules]]:
     """Kind of rule -> the rules of the kind, thresholds alone first."""
     return {
         "threshold alone": [one for one in rules if one.plain],
@@ -22,7 +22,7 @@ def kinds(rules: Sequence[Rule]) -> dict[str, list[Rule]]:
 
 
 def of_sources(
-    scans: Sequence[Judged], rules: Sequence[Rule], own: Rule, small: Collection[str]
+    scans: Sequence[Judged], rules: Sequence[Rules], own: Rules, small: Collection[str]
 ) -> list[str]:
     """Rules of the preset, rules chosen on the other sources, and none: each on the scans.
 
@@ -34,7 +34,7 @@ def of_sources(
     """
     ways = {
         f"the preset's: {own}": choosing.fixed(scans, own),
-        f"its threshold alone: {own.threshold:g}": choosing.fixed(scans, Rule(own.threshold)),
+        f"its threshold alone: {own.threshold:g}": choosing.fixed(scans, Rules(own.threshold)),
     }
     chosen = {name: choosing.left_out(scans, some) for name, some in kinds(rules).items()}
     ways |= {f"chosen on the other sources, {name}": one for name, one in chosen.items()}
@@ -82,7 +82,7 @@ def _plain(applied: Applied) -> list[str]:
 
 
 def of_readers(
-    scans: Mapping[str, Sequence[Judged]], rules: Sequence[Rule], own: Rule
+    scans: Mapping[str, Sequence[Judged]], rules: Sequence[Rules], own: Rules
 ) -> list[str]:
     """Which threshold suits which synthetic reader.
 
@@ -112,11 +112,11 @@ def of_readers(
     return [*lines, *table(["Reader", "rules", "best", "DSC / F1", *SIZE_HEADS], rows)]
 
 
-def _pair(scans: Sequence[Judged], rule: Rule) -> str:
+def _pair(scans: Sequence[Judged], rule: Rules) -> str:
     return " / ".join(_both(choosing.fixed(scans, rule)))
 
 
-def of_lesion_rules(places: Mapping[str, Sequence[Judged]], rules: Sequence[Rule]) -> list[str]:
+def of_lesion_rules(places: Mapping[str, Sequence[Judged]], rules: Sequence[Rules]) -> list[str]:
     """Whether a smallest lesion and a peak help: chosen on some scans, judged on the others.
 
     Args:
@@ -152,7 +152,7 @@ def _worth(applied: Applied) -> float:
 
 
 def of_price(
-    rules: Mapping[str, Rule], free: Sequence[Mapping[Rule, Found]], healthy: Mapping[str, Judged]
+    rules: Mapping[str, Rules], free: Sequence[Mapping[Rules, Found]], healthy: Mapping[str, Judged]
 ) -> list[str]:
     """What rules mark where nothing is.
 

@@ -17,18 +17,18 @@ import numpy as np
 
 import wmhseg
 from evaluation.rules import candidates, maps
-from evaluation.rules.candidates import Found, Rule
 from wmhseg.datasets.cases import find_cases
+from wmhseg.scoring.rules import Found, Rules
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 SMALLEST_MM3 = (0.0, 10.0)
 BEST = 3
 """Thresholds that lesion rules are tried with."""
 
-Row = tuple[Rule, float, float]
+Row = tuple[Rules, float, float]
 
 
-def rows(rules: Sequence[Rule], scored: Sequence[Mapping[Rule, Found]]) -> list[Row]:
+def rows(rules: Sequence[Rules], scored: Sequence[Mapping[Rules, Found]]) -> list[Row]:
     """Mean DSC and lesion F1 of each rule.
 
     Args:

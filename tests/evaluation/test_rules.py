@@ -17,13 +17,13 @@ from hypothesis.extra import numpy as hnp
 import wmhseg
 from evaluation.rules import __main__ as command
 from evaluation.rules import candidates, choosing, maps, synthetic, tables, thresholds
-from evaluation.rules.candidates import Found, Rule
 from evaluation.rules.choosing import Judged
 from evaluation.rules.maps import Kept
 from wmhseg import errors
 from wmhseg.datasets.cases import find_cases
 from wmhseg.engines.interface import Batch
 from wmhseg.scoring import masks, metrics
+from wmhseg.scoring.rules import Found, Rules
 from wmhseg.segmentation import postprocessing
 from wmhseg.synthesis.heads import load_heads
 from wmhseg.weights import preset
@@ -37,7 +37,7 @@ SHAPE = (3, 6, 7)
 RULES = candidates.every((0.2, 0.5, 0.7), (0.0, 4.0, 10.0), (0.0, 0.6, 0.9))
 
 
-def plainly(kept: Kept, labels: np.ndarray, rule: Rule) -> Found:
+def plainly(kept: Kept, labels: np.ndarray, rule: Rules) -> Found:
     """What the modules of the package say, one rule at a time."""
     post = Postprocessing(rule.threshold, 0.0, rule.min_lesion_mm3, rule.lesion_peak)
     sure = postprocessing.without_doubtful(kept.probability, post)
@@ -49,13 +49,13 @@ def plainly(kept: Kept, labels: np.ndarray, rule: Rule) -> Found:
     for name, limits in metrics.SIZE_LIMITS_VOX.items():
         recall, count = lesions.recall_between(*limits)
         sizes[name] = (round(recall * count) if count else 0, count)
-    volumes = [float(one.sum()) * kept.voxel_ml for one in (truth, mask)]
-    return Found(metrics.dsc(truth, result), lesions.f1, sizes, *volumes)
+    volumes = [float(one.sum()) * kept.voxel_ml for one in (truth, result, mask)]
+    return Found(metrics.dsc(truth, result), lesions.f1, lesions.recall, sizes, *volumes)
 
 
 def same(one: Found, other: Found) -> bool:
     numbers = [
-        (f.dsc, f.f1, f.reference_ml, f.marked_ml) for f in (one, other)
+        (f.dsc, f.f1, f.recall, f.reference_ml, f.result_ml, f.marked_ml) for f in (one, other)
     ]  # NaN is NaN where nothing is
     close = np.allclose(*numbers, rtol=1e-9, atol=1e-12, equal_nan=True)
     return bool(close) and one.sizes == other.sizes
@@ -84,7 +84,7 @@ def test_rules_by_hand() -> None:
     labels[0, 2:4, 2:6] = 1  # 8 voxels, found with certainty
     probability = np.where(labels == 1, np.float32(0.95), np.float32(0))
     probability[0, 6, 10:13] = 0.75  # 3 voxels where nothing is, never sure
-    rules = [Rule(0.7), Rule(0.7, 0.0, 0.9), Rule(0.7, 4.0)]
+    rules = [Rules(0.7), Rules(0.7, 0.0, 0.9), Rules(0.7, 4.0)]
     found = candidates.found(Kept("x", probability, {}, 0.001), labels, rules)
     plain, sure, large = (found[rule] for rule in rules)
     assert (plain.dsc, plain.f1) == pytest.approx((16 / 19, 2 / 3))  # 8 of 11 voxels, 1 of 2
@@ -100,7 +100,7 @@ def test_peaks_are_tried_above_the_threshold_only_and_low_thresholds_not_at_all(
     assert {rule.lesion_peak for rule in tried} == {0.0, 0.95, 0.98, 0.99}
     kept = Kept("x", np.zeros((1, 1, 1), np.float32), {}, 1.0)
     with pytest.raises(errors.UsageError, match="at least"):
-        candidates.found(kept, None, [Rule(0.01)])
+        candidates.found(kept, None, [Rules(0.01)])
 
 
 # Kept maps --------------------------------------------------------------------------------------
@@ -192,14 +192,17 @@ def test_readers_of_one_scan_see_one_image_and_mark_more_or_less(
 
 # Choosing ---------------------------------------------------------------------------------------
 
-LOW, HIGH = Rule(0.3), Rule(0.7)
+LOW, HIGH = Rules(0.3), Rules(0.7)
 
 
 def judged(name: str, low: float, high: float, lesions: int = 0, ml: float = 1.0) -> Judged:
     """A scan that scores so much by either rule, in DSC and F1; by the higher one no lesion."""
     sizes = {"small": (lesions, lesions), "medium": (0, 0), "large": (0, 0)}
     none = sizes | {"small": (0, lesions)}
-    scores = {LOW: Found(low, low, sizes, ml, 2.0), HIGH: Found(high, high, none, ml, 1.0)}
+    scores = {
+        LOW: Found(low, low, low, sizes, ml, 2.0, 2.0),
+        HIGH: Found(high, high, high, none, ml, 1.0, 1.0),
+    }
     return Judged(name, choosing.source_of(name), choosing.patient_of(name), scores)
 
 
@@ -248,7 +251,7 @@ def test_of_equal_rules_the_first_is_taken() -> None:
 
 
 def test_whether_a_peak_helps() -> None:
-    plain, peak = Rule(0.5), Rule(0.5, 0.0, 0.9)
+    plain, peak = Rules(0.5), Rules(0.5, 0.0, 0.9)
 
     def scans(gain: float) -> list[Judged]:
         made = [judged(name, 0.5, 0.5 + gain, 2) for name in ("a-1", "b-1")]

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from wmhseg import errors
 from wmhseg.cli.main import main
 from wmhseg.datasets.cases import Case
+from wmhseg.scoring.rules import Rules
 from wmhseg.segmentation import postprocessing
 from wmhseg.training import plan_files
 from wmhseg.training.batches.own_scans import OwnScan
@@ -25,7 +26,7 @@ from wmhseg.training.plan import Refinement
 from wmhseg.training.recipes import PLANS
 from wmhseg.training.refining import adapting, measuring, rules, verdict
 from wmhseg.training.refining.measuring import Row
-from wmhseg.training.refining.rules import Choice, Kept, Rules, Score
+from wmhseg.training.refining.rules import Choice, Kept, Score
 from wmhseg.weights import store
 from wmhseg.weights.inputs import Input, Labels, inputs_of_channels
 from wmhseg.weights.methods import METHODS

@@ -17,13 +17,14 @@ import numpy.typing as npt
 from wmhseg.engines.interface import Engine
 from wmhseg.networks import variables
 from wmhseg.preparation.labelled import read_labelled
+from wmhseg.scoring.rules import Rules
 from wmhseg.segmentation import prediction
 from wmhseg.training import model_folder
 from wmhseg.training.batches.labelled_input import LabelledInput, read_case
 from wmhseg.training.batches.own_scans import OwnScan
 from wmhseg.training.plan import Plan, Run
 from wmhseg.training.refining import rules
-from wmhseg.training.refining.rules import Choice, Kept, Rules, Score
+from wmhseg.training.refining.rules import Choice, Kept, Score
 from wmhseg.weights import store
 from wmhseg.weights.store import Model
 

@@ -13,6 +13,7 @@ from typing import Any
 from wmhseg.engines.interface import Engine
 from wmhseg.engines.runtime import Runtime
 from wmhseg.io import files
+from wmhseg.scoring.rules import Rules
 from wmhseg.training import checkpoint, fit
 from wmhseg.training.batches.mixed_data import MixedData
 from wmhseg.training.batches.own_scans import OwnScan
@@ -21,7 +22,7 @@ from wmhseg.training.growth import Start
 from wmhseg.training.plan import Plan, Refinement, Run
 from wmhseg.training.refining import adapting, rules
 from wmhseg.training.refining.left_out import LeftOut, Place
-from wmhseg.training.refining.rules import Choice, Kept, Rules, Score
+from wmhseg.training.refining.rules import Choice, Kept, Score
 from wmhseg.weights import store
 from wmhseg.weights.store import Model
 

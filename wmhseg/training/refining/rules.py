@@ -1,7 +1,6 @@
 """Which threshold, smallest lesion and least peak suit scans whose masks are known.
 
-Lesions of a probability map are found once a threshold; what rules leave of them is then counted,
-not computed anew. Arrays are (slice, row, column), on a scan's own voxels.
+Arrays are (slice, row, column), on a scan's own voxels.
 """
 
 from __future__ import annotations
@@ -9,17 +8,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from wmhseg.io import files
-from wmhseg.measures.lesions import CONNECTIVITY
 from wmhseg.scoring import masks, metrics
+from wmhseg.scoring import rules as scoring_rules
+from wmhseg.scoring.rules import Rules
+from wmhseg.segmentation import postprocessing
 from wmhseg.training.plan import Refinement
 from wmhseg.weights.processing import Postprocessing
 
@@ -71,29 +71,6 @@ class Kept:
         with np.load(path, allow_pickle=False) as held:
             slices, rows, columns = (int(n) for n in held["shape"])
             return cls((slices, rows, columns), held["places"], held["values"])
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What is made of a probability map; see ``wmhseg.weights.processing.Postprocessing``."""
-
-    threshold: float
-    min_lesion_mm3: float
-    lesion_peak: float
-
-    @classmethod
-    def of(cls, post: Postprocessing) -> Rules:
-        """Those of a model."""
-        return cls(post.threshold, post.min_lesion_mm3, post.lesion_peak)
-
-    def put_into(self, post: Postprocessing) -> Postprocessing:
-        """A model's post-processing with these rules."""
-        return replace(
-            post,
-            threshold=self.threshold,
-            min_lesion_mm3=self.min_lesion_mm3,
-            lesion_peak=self.lesion_peak,
-        )
 
 
 @dataclass(frozen=True)
@@ -164,86 +141,13 @@ def scored(labels: npt.NDArray[Any], mask: npt.NDArray[np.uint8], voxel_ml: floa
 
 
 def _box(*masks_of: npt.NDArray[np.bool_]) -> tuple[slice, ...]:
-    """The smallest box that holds all masks; an empty one if they are."""
+    """The smallest box that holds all masks; one voxel if they are empty."""
     spans = []
     for axis in range(3):
         away = tuple({0, 1, 2} - {axis})
         held = np.flatnonzero(np.logical_or.reduce([mask.any(away) for mask in masks_of]))
-        spans.append(slice(int(held[0]), int(held[-1]) + 1) if held.size else slice(0, 0))
+        spans.append(slice(int(held[0]), int(held[-1]) + 1) if held.size else slice(0, 1))
     return tuple(spans)
-
-
-def _lesions(labels: npt.NDArray[Any], probability: Float, threshold: float) -> _Lesions:
-    above = probability > threshold
-    found, count = ndimage.label(above, structure=CONNECTIVITY)
-    inside = found[above]
-    truth = labels == 1
-    own, own_count = ndimage.label(truth, structure=CONNECTIVITY)
-    peaks = np.zeros(count + 1, np.float32)
-    np.maximum.at(peaks, inside, probability[above])
-    number = found[above & truth].astype(np.int64) * (own_count + 1) + own[above & truth]
-    pairs = np.stack(np.divmod(np.unique(number), own_count + 1), -1)
-    # What counts for nothing is taken out afterwards, and may part a lesion.
-    counted = above & (labels != 2)
-    parts, parts_count = ndimage.label(counted, structure=CONNECTIVITY)
-    whole = np.zeros(parts_count + 1, np.int64)
-    whole[parts[counted]] = found[counted]
-    return _Lesions(
-        size=np.bincount(inside, minlength=count + 1),
-        peak=peaks,
-        whole=whole,
-        part=np.bincount(parts[counted], minlength=parts_count + 1),
-        shared=np.bincount(parts[above & truth], minlength=parts_count + 1),
-        pairs=pairs,
-        known=own_count,
-        truth=int(truth.sum()),
-    )
-
-
-@dataclass(frozen=True)
-class _Lesions:
-    """Lesions of a map at one threshold, and the parts of them that count.
-
-    Item 0 of the arrays of lesions and of parts is the background.
-
-    Attributes:
-        size: Voxels of each lesion, on which rules go.
-        peak: Its highest probability.
-        whole: The lesion that each part is of.
-        part: Voxels of each part.
-        shared: Those that are lesion in the reference as well.
-        pairs: (n, 2): a lesion of the map, and one of the reference that it shares voxels with.
-        known: Lesions of the reference.
-        truth: Voxels of the reference.
-    """
-
-    size: npt.NDArray[np.int64]
-    peak: Float
-    whole: npt.NDArray[np.int64]
-    part: npt.NDArray[np.int64]
-    shared: npt.NDArray[np.int64]
-    pairs: npt.NDArray[np.int64]
-    known: int
-    truth: int
-
-    def score(self, rules: Rules, voxel_ml: float) -> Score:
-        """What is left by rules, of this threshold."""
-        stays = self.size * voxel_ml >= rules.min_lesion_mm3 / 1000 * (1 - 1e-6)
-        if rules.lesion_peak:
-            stays &= self.peak > rules.lesion_peak
-        stays[0] = False
-        left = stays[self.whole]
-        result, shared = int(self.part[left].sum()), int(self.shared[left].sum())
-        total = result + self.truth
-        dsc = 2 * shared / total if total else math.nan
-        found = np.unique(self.pairs[stays[self.pairs[:, 0]], 1]).size
-        recall = found / self.known if self.known else 1.0
-        marked = int(np.count_nonzero(left))
-        right = int(np.count_nonzero(left & (self.shared > 0)))
-        precision = right / marked if marked else 1.0
-        both = recall + precision
-        f1 = 2 * recall * precision / both if both else 0.0
-        return Score(dsc, f1, recall, self.truth * voxel_ml, result * voxel_ml)
 
 
 def scores(
@@ -263,13 +167,9 @@ def scores(
     probability = kept.probability
     box = _box(probability > LEAST, labels > 0)
     labels, probability = labels[box], probability[box]
-    found: dict[float, _Lesions] = {}
-    made = []
-    for one in rules:
-        if one.threshold not in found:
-            found[one.threshold] = _lesions(labels, probability, one.threshold)
-        made.append(found[one.threshold].score(one, voxel_ml))
-    return made
+    found = scoring_rules.found(probability, labels.astype(np.uint8), rules, voxel_ml)
+    figures = (found[one] for one in rules)
+    return [Score(f.dsc, f.f1, f.recall, f.reference_ml, f.result_ml) for f in figures]
 
 
 Table = Mapping[str, Sequence[Sequence[float]]]
@@ -285,16 +185,6 @@ def best(table: Table, patients: Sequence[str]) -> tuple[int, int]:
 
 def cut(kept: Kept, rules: Rules, voxel_ml: float) -> npt.NDArray[np.uint8]:
     """The mask that rules make of a map, (slice, row, column) uint8."""
-    probability = kept.probability
-    above = probability > rules.threshold
-    found, count = ndimage.label(above, structure=CONNECTIVITY)
-    inside = found[above]
-    size = np.bincount(inside, minlength=count + 1)
-    stays = size * voxel_ml >= rules.min_lesion_mm3 / 1000 * (1 - 1e-6)
-    if rules.lesion_peak:
-        peaks = np.zeros(count + 1, np.float32)
-        np.maximum.at(peaks, inside, probability[above])
-        stays &= peaks > rules.lesion_peak
-    stays[0] = False
-    mask: npt.NDArray[np.uint8] = stays[found].astype(np.uint8)
-    return mask
+    post = rules.put_into(Postprocessing(end_slices=0.0))
+    sure = postprocessing.without_doubtful(kept.probability, post)
+    return postprocessing.without_small(postprocessing.to_mask(sure, post), voxel_ml, post)
