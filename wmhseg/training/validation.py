@@ -7,6 +7,8 @@ looks at their scores while a training is made can choose by them: they are no t
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from wmhseg.datasets import cases
@@ -22,6 +24,7 @@ from wmhseg.training.batches import labelled_input
 from wmhseg.training.batches.labelled_input import LabelledInput
 from wmhseg.training.plan import Plan, Run
 from wmhseg.weights import store
+from wmhseg.weights.store import Model
 
 Scores = list[tuple[str, float, float]]
 """Name, DSC and lesion F1 of each case."""
@@ -70,17 +73,29 @@ class ValidationCases:
             step: After so many steps; no matter here.
         """
         scores = []
-        with tempfile.TemporaryDirectory() as folder:
-            model = store.save_model(
-                Path(folder) / self._plan.name,
-                model_folder.preset_of(self._plan, (run,)),
-                [tensors],
-                "# Unfinished\n",
-                dtype="float32",
-            )
+        with unfinished(self._plan, run, tensors) as model:
             for name, case in self._cases:
                 mask = prediction.predict(case.inputs, model, self._engine).mask
                 truth, result = masks.binarise(case.labels, mask)
                 f1 = metrics.match_lesions(truth, result).f1
                 scores.append((name, metrics.dsc(truth, result), f1))
         return scores
+
+
+@contextmanager
+def unfinished(plan: Plan, run: Run, tensors: variables.Tensors) -> Iterator[Model]:
+    """A model of one network whose training goes on, for as long as it is looked at.
+
+    Args:
+        plan: What it belongs to.
+        run: The run that the network is trained in.
+        tensors: Its weights.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        yield store.save_model(
+            Path(folder) / plan.name,
+            model_folder.preset_of(plan, (run,)),
+            [tensors],
+            "# Unfinished\n",
+            dtype="float32",
+        )

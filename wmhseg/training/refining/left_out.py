@@ -6,7 +6,6 @@ a run that was stopped goes on.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +18,13 @@ from wmhseg.networks import variables
 from wmhseg.preparation.labelled import read_labelled
 from wmhseg.scoring.rules import Rules
 from wmhseg.segmentation import prediction
-from wmhseg.training import model_folder
 from wmhseg.training.batches.labelled_input import LabelledInput, read_case
 from wmhseg.training.batches.own_scans import OwnScan
 from wmhseg.training.plan import Plan, Run
 from wmhseg.training.refining import rules
 from wmhseg.training.refining.rules import Choice, Kept, Score
-from wmhseg.weights import store
+from wmhseg.training.validation import Scores, unfinished
 from wmhseg.weights.store import Model
-
-Scores = list[tuple[str, float, float]]
 
 
 @dataclass(frozen=True)
@@ -129,14 +125,7 @@ class LeftOut:
             tensors: Its weights.
             step: After so many steps.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            model = store.save_model(
-                Path(folder) / self._plan.name,
-                model_folder.preset_of(self._plan, (run,)),
-                [tensors],
-                "# Unfinished\n",
-                dtype="float32",
-            )
+        with unfinished(self._plan, run, tensors) as model:
             told = []
             for number, place in enumerate(self.places):
                 found = prediction.predict(self.case(number).inputs, model, self._engine)
