@@ -8,20 +8,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Phantom, write_case
 from scipy import ndimage
 
 pytest.importorskip("sklearn")
 
+import wmhseg
 from evaluation.realism import __main__ as command
-from evaluation.realism import detector, fakes, features, patches, report, sources, views
+from evaluation.realism import detector, fakes, features, fine_tune, patches, report, sources, views
 from evaluation.realism.detector import Sample
 from evaluation.realism.fakes import PlacedHead
 from evaluation.realism.patches import Patches
 from evaluation.realism.views import REGIONS, Atlas, View
 from wmhseg.channels.placement import Placement
 from wmhseg.synthesis.heads import load_head
-from wmhseg.synthesis.recipe import Recipe
+from wmhseg.synthesis.recipe import REALISTIC, Recipe
 from wmhseg.synthesis.scan import draw_scan
+from wmhseg.weights import store
 
 UPRIGHT = Placement(np.eye(3), np.zeros(3))
 COLUMN = {name: place for place, (_, name) in enumerate(features.columns())}
@@ -289,3 +292,25 @@ def test_tables_show_what_was_judged() -> None:
     text = report.rounds({"0": judged, "1": judged})
     assert f"| 0 | {judged.by_source['a']:.3f} | {judged.by_source['b']:.3f} |" in text
     assert report.rounds({}) == ""
+
+
+def test_networks_are_fine_tuned_by_recipes_that_differ_in_realism_alone() -> None:
+    default, realistic = fine_tune.variants()
+    assert replace(Recipe(), **default.recipe) == Recipe()
+    assert replace(Recipe(), **realistic.recipe) == REALISTIC != Recipe()
+    assert (default.network, default.channels) == (realistic.network, realistic.channels)
+
+
+def test_of_healthy_people_the_volume_that_a_model_marks_is_told(
+    use_models: Path, no_doubts: None, phantom: Phantom, tmp_path: Path
+) -> None:
+    write_case(tmp_path / "one", phantom)
+    model = store.find("bright")
+    told = fine_tune.healthy_ml(model, tmp_path / "one")
+    result = wmhseg.segment(
+        tmp_path / "one" / "pre" / "FLAIR.nii.gz",
+        tmp_path / "one" / "pre" / "T1.nii.gz",
+        model=model.folder,
+    )
+    assert told == pytest.approx(result.mask.sum() * np.prod(phantom.spacing_mm) / 1000, rel=1e-3)
+    assert told > 0
