@@ -135,7 +135,8 @@ def of_case(segmenter: wmhseg.Segmenter, case: Case, folder: Path) -> Kept:
 
 def _labels_on(grid: Grid, case: Case) -> Labels:
     """The reference of a case, in the order in which its scan is stored."""
-    labels, there = images.read_labels(case.reference)  # type: ignore[arg-type]
+    assert case.reference is not None
+    labels, there = images.read_labels(case.reference)
     turn = geometry.turn_between(there, grid)
     if turn is None:
         raise errors.GridMismatchError(
