@@ -363,6 +363,7 @@ def read_by(preset: Preset, reader: ReaderName) -> Postprocessing:
         raise UsageError(
             f"A model with rules of the reader {reader} was expected",
             received=f"{preset.name}, which has {', '.join(reader_names(preset))}",
+            advice="A higher --threshold marks less, a lower one more.",
         )
     return preset.postprocessing if reader == "balanced" else rules[reader]
 
