@@ -115,15 +115,19 @@ def _describe(model: Model) -> dict[str, str]:
 
     preset = model.preset
     networks = sorted(_network(m) for m in preset.members)
+    said = {"marks": ", ".join(preset.marked)}
+    rules = "; ".join(_rules(preset, name) for name in presets.reader_names(preset))
+    if preset.labels.anatomical:
+        said, rules = {"names": ", ".join(preset.labels.names)}, ""
     return {
         "name": preset.name,
         "what": preset.description,
         "members": ", ".join(f"{networks.count(one)} x {one}" for one in dict.fromkeys(networks)),
         "input": _inputs(preset),
-        "marks": ", ".join(preset.marked),
+        **said,
         **{f"{one.label}": one.caution for one in preset.others if one.caution},
         "preset": methods.method_name(preset),
-        "readers": "; ".join(_rules(preset, name) for name in presets.reader_names(preset)),
+        **({"readers": rules} if rules else {}),
         "trained on": preset.training_data,
         "licence": preset.licence,
         "reference": preset.reference,

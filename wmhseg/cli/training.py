@@ -39,8 +39,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--preset",
         help="published (the default), published-stack, -vgg, -uresnet or -location with --data; "
-        "synthetic, synthetic-stack, -mixed, -vgg, -uresnet or -location with --labels; refine "
-        "with both, to adapt a model to your scanner",
+        "synthetic, synthetic-stack, -mixed, -vgg, -uresnet, -location or -anatomy with --labels; "
+        "refine with both, to adapt a model to your scanner",
     )
     what.add_argument("--model", metavar="NAME", help="with refine: the model that is adapted")
     what.add_argument("--name", help="of the model that is made: the same as --set name=NAME")
@@ -323,6 +323,11 @@ def _check_given(arguments: argparse.Namespace, plan: Plan) -> None:
     """What is given has to be what the plan needs."""
     given = [name for name in ("data", "labels") if getattr(arguments, name)]
     how = plan.refinement
+    if plan.network_labels.anatomical and arguments.validation:
+        raise errors.UsageError(
+            "No --validation was expected for a plan of structures, which masks of cases lack",
+            received=arguments.validation,
+        )
     if how is None:
         wanted = ["data" if plan.synthesis is None else "labels"]
         for option in ("model", "lesion_free", "keep_anyway"):

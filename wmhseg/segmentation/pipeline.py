@@ -121,9 +121,11 @@ class Segmenter:
 
         Raises:
             ModelError: If there is no such model, or its preset is not valid.
+            UsageError: If it does not mark hyperintensities.
         """
         self.options = options or Options()
         chosen = model if isinstance(model, Model) else store.find(model)
+        preset.check_marks(chosen.preset)
         changed = preset.with_postprocessing(
             chosen.preset,
             reader=self.options.reader,

@@ -55,6 +55,7 @@ class Sampled(Anatomy):
         parts: Planes a slice.
         spacing_mm: Distance of slices, rows and columns.
         pial_mm: Distance to the outer CSF.
+        mirrored: Whether left and right of the head have changed places.
     """
 
     septum: Array
@@ -64,6 +65,7 @@ class Sampled(Anatomy):
     parts: int
     spacing_mm: tuple[float, float, float]
     pial_mm: Array = None
+    mirrored: bool = False
 
     def drawing_from(self, rng: np.random.Generator) -> Sampled:
         """The same, with a noise of its own generator: whether it draws changes nothing else."""
@@ -121,8 +123,9 @@ def sample(
     )
     noise = Noise(rng, (z, y, x), arrays)
     matrix: Float = (rotation(rng, recipe.tilt_deg) / zoom[None, :]).astype(np.float32)
-    if rng.random() < 0.5:
-        matrix[2] *= -1  # mirror left and right
+    mirrored = rng.random() < 0.5
+    if mirrored:
+        matrix[2] *= -1
     offsets = plane_offsets(
         apart(rng, _OFFSETS), recipe.soft, parts, len(planes), pixel.astype(np.float32)
     )
@@ -153,7 +156,7 @@ def sample(
         tissue = _plexus(tufts, tissue, own(tufts))
     return Sampled(
         tissue, distance, depth, noise, (z, y, x), septum, maps.prior, place, head, parts,
-        (pitch, float(pixel[0]), float(pixel[1])), maps.pial,
+        (pitch, float(pixel[0]), float(pixel[1])), maps.pial, mirrored,
     )  # fmt: skip
 
 

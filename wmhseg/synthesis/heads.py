@@ -66,8 +66,10 @@ _THIRD = (14,)
 # What lies outside the white matter: the brain's surface, and not what borders the ventricles.
 _SURFACE = ("background", "cortex", "csf", "cerebellar_cortex", "fourth_ventricle", "vessel")
 # Maps of a head, one byte a voxel each; together, so that one look-up fetches all of them.
-MAPS = ("tissue", "ventricle", "depth", "pial", "between", "third", "prior", "spare")
+MAPS = ("tissue", "ventricle", "depth", "pial", "between", "third", "prior", "side")
 _CHANNEL = {name: number for number, name in enumerate(MAPS)}
+# In the map "side"; 0 far from the brain, and everywhere in heads made before it was there.
+LEFT, RIGHT = 1, 2
 # Depth is signed: bytes below this lie outside the white matter.
 DEPTH_ZERO = 128
 # Distances in maps and those to lesions are stored in these units.
@@ -108,7 +110,8 @@ class Head:
             DEPTH_ZERO (outside of it: minus the distance to white matter); distance to the outer
             CSF; difference of the distances to the two lateral ventricles (0 midway between
             them); distance to the third ventricle; probability of hyperintensities in old people
-            (255: 1). Distances in quarters of a millimetre.
+            (255: 1); the side, LEFT or RIGHT, of the nearer lateral ventricle. Distances in
+            quarters of a millimetre.
         centre: Centre of the brain in voxels.
         extent: First and last slice that holds a good part of the brain.
         shapes: Lesions of real people.
@@ -136,6 +139,11 @@ class Head:
     def map(self, name: str) -> Array:
         """One of the maps, (slice, row, column) bytes."""
         return self.maps[..., _CHANNEL[name]]
+
+    @property
+    def knows_sides(self) -> bool:
+        """Whether left and right are known: not in heads made by wmhseg 0.1."""
+        return bool((self.map("side") > 0).any())
 
     @property
     def tissue(self) -> Array:
@@ -178,7 +186,7 @@ def load_head(labels: npt.NDArray[np.integer]) -> Head:
     )
     maps[..., 1:6] = 255
     maps[..., _CHANNEL["depth"]] = 0
-    maps[box][..., 1:6] = _distances(labels[box], tissue[box])
+    maps[box][..., 1:6], maps[box][..., _CHANNEL["side"]] = _distances(labels[box], tissue[box])
     return Head(
         maps=maps,
         centre=(float(rows[0] + middle[0]), float(middle[1]), float(middle[2])),
@@ -186,8 +194,8 @@ def load_head(labels: npt.NDArray[np.integer]) -> Head:
     )
 
 
-def _distances(labels: npt.NDArray[np.integer], tissue: Bytes) -> Bytes:
-    """The maps of distances of one head, in the order of MAPS."""
+def _distances(labels: npt.NDArray[np.integer], tissue: Bytes) -> tuple[Bytes, Bytes]:
+    """The maps of distances of one head, in the order of MAPS, and that of sides."""
 
     def distance(mask: Mask) -> Float:
         if not mask.any():
@@ -203,7 +211,8 @@ def _distances(labels: npt.NDArray[np.integer], tissue: Bytes) -> Bytes:
     surface = np.isin(tissue, [INDEX[name] for name in _SURFACE]) | (tissue >= N_BRAIN)
     white = (tissue == INDEX["white_matter"]) | (tissue == INDEX["wmh"])
     depth: Float = np.where(surface, -distance(white), distance(surface)).astype(np.float32)
-    return np.stack(
+    side: Bytes = np.where(left <= right, LEFT, RIGHT).astype(np.uint8)
+    distances = np.stack(
         [
             quarters(np.minimum(left, right)),
             quarters(depth + np.float32(DEPTH_ZERO * QUARTER_MM)),
@@ -213,6 +222,7 @@ def _distances(labels: npt.NDArray[np.integer], tissue: Bytes) -> Bytes:
         ],
         -1,
     )
+    return distances, side
 
 
 def load_heads(folder: Path, progress: Progress | None = None) -> list[Head]:

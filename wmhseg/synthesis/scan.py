@@ -28,6 +28,7 @@ from wmhseg.synthesis.lesions import readers, small
 from wmhseg.synthesis.linear import slice_profile
 from wmhseg.synthesis.noise import Float, apart, between
 from wmhseg.synthesis.recipe import Recipe
+from wmhseg.synthesis.truth import anatomical
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.processing import Preprocessing
 
@@ -83,6 +84,8 @@ class Drawing:
         spacing_mm: Distance of slices, rows and columns.
         stroke: Infarcts, see ``Recipe.stroke``; no voxel of it is of another mask.
         axes_mm: Places of slices, rows and columns, from the centre of the head's brain.
+        structures: Number of the structure that each voxel is of, see
+            ``wmhseg.weights.structures``; None unless it was asked for.
     """
 
     flair: Float
@@ -92,10 +95,16 @@ class Drawing:
     spacing_mm: tuple[float, float, float]
     stroke: Mask
     axes_mm: tuple[Float, ...] = ()
+    structures: Array = None
 
 
 def draw_scan(
-    rng: np.random.Generator, heads: Sequence[Head], recipe: Recipe, arrays: Arrays = NUMPY
+    rng: np.random.Generator,
+    heads: Sequence[Head],
+    recipe: Recipe,
+    arrays: Arrays = NUMPY,
+    *,
+    structures: bool = False,
 ) -> Drawing:
     """Draws the images of one scan.
 
@@ -104,6 +113,8 @@ def draw_scan(
         heads: Anatomies to choose from.
         recipe: Ranges to draw from.
         arrays: Where to compute.
+        structures: Whether to say of which structure each voxel is; the heads then have to know
+            sides. The scan is the same.
 
     Returns:
         All slices of the scan, at most ``recipe.slices``, spread evenly from neck to vertex.
@@ -135,7 +146,10 @@ def draw_scan(
         stroke = (average(infarcts.extent, parts, even) >= 0.5) & (acquired.seen > 0)
         target, other = target & ~stroke, other & ~stroke
     axes_mm = (anatomy.axes_mm[0].reshape(-1, parts).mean(1), *anatomy.axes_mm[1:])
-    return Drawing(flair, t1, target, other, anatomy.spacing_mm, stroke, axes_mm)
+    told = None
+    if structures:
+        told = anatomical.of_slices(anatomical.at_points(anatomy), parts, acquired.seen)
+    return Drawing(flair, t1, target, other, anatomy.spacing_mm, stroke, axes_mm, told)
 
 
 def marked(lesions: Hyperintensities, parts: int, level: float) -> tuple[Array, Array]:

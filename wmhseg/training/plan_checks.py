@@ -89,13 +89,23 @@ def _check_ends(plan: Plan) -> None:
     require(not in_mni or axes == "LPS", "preprocessing.orientation", '"LPS" (MNI)', axes)
     labels = plan.network_labels
     ends.check_labels(labels)
-    if labels.activation == "softmax":
+    if labels.anatomical:
+        _check_anatomical(plan)
+    elif labels.activation == "softmax":
         known = classes.BACKGROUND in labels.names and set(labels.names) <= set(classes.NAMES)
         most = ", ".join(classes.NAMES)
         require(known, "labels.names", f"names out of {most}, with the first,", labels.names)
     else:
         require(labels == ends.WMH_ALONE, "labels", "WMH alone, or softmax,", labels.names)
     processing.check_others(plan.others, labels)
+
+
+def _check_anatomical(plan: Plan) -> None:
+    """Structures are known of synthetic scans alone, and of whole slices."""
+    processing.check_anatomical(plan)
+    for name in ("augmentation", "refinement", "sampling"):
+        value = getattr(plan, name)
+        require(value is None, name, "null (structures)", "a record")
 
 
 def _check_data(plan: Plan) -> None:

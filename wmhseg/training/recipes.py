@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wmhseg.networks.location import LOCATION
-from wmhseg.synthesis.recipe import Recipe
+from wmhseg.synthesis.recipe import REALISTIC, Recipe
 from wmhseg.training import classes
 from wmhseg.training.plan import (
     FORMAT,
@@ -26,7 +26,8 @@ from wmhseg.training.plan import (
 from wmhseg.weights.inputs import OF_LOCATION, WMH, Input, Labels
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.preset import NetworkOption
-from wmhseg.weights.processing import OtherLabel
+from wmhseg.weights.processing import OtherLabel, Postprocessing
+from wmhseg.weights.structures import STRUCTURES
 
 
 def _published(name: str, method: str, what: str, runs: tuple[Run, ...]) -> Plan:
@@ -373,6 +374,30 @@ def _synthetic_location() -> Plan:
     )
 
 
+# Anatomy ------------------------------------------------------------------------------------------
+
+
+def _synthetic_anatomy() -> Plan:
+    """Whole slices, as which structure a piece of tissue is of depends on all the rest.
+
+    Grown from a network for hyperintensities, whose first layers know these scans. Infarcts may lie
+    anywhere and change nothing of what is told.
+    """
+    plan = PLANS["synthetic"]
+    run = Run("0", start_from=_SHIPPED.format(0), seed=391, steps=9000, batch=24, rate=6e-4)
+    return replace(
+        plan,
+        name="anatomy-synthetic",
+        description="U-Net that names the structures of a head, trained by wmhseg on synthetic "
+        "scans.",
+        labels=Labels(STRUCTURES, "softmax"),
+        postprocessing=Postprocessing(end_slices=0.0),
+        synthesis=Synthesis(replace(REALISTIC, stroke=0.15), scans=8, slices=24),
+        fitting=replace(plan.fitting, rare_start=False, average=0.998),
+        runs=(replace(run, final_rate=0.0, warmup=100),),
+    )
+
+
 PLANS: dict[str, Plan] = {
     "published": _published(
         "unet-published",
@@ -421,4 +446,5 @@ PLANS["published-uresnet"] = _published_uresnet()
 PLANS["synthetic-uresnet"] = _synthetic_uresnet()
 PLANS["published-location"] = _published_location()
 PLANS["synthetic-location"] = _synthetic_location()
+PLANS["synthetic-anatomy"] = _synthetic_anatomy()
 PLANS["refine"] = _refine()

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from wmhseg.networks.signature import SCAN, Activation
 from wmhseg.records import added, require
+from wmhseg.weights.structures import STRUCTURES
 
 MAX_INPUTS = 64
 MAX_LABELS = 256
@@ -68,8 +69,13 @@ class Labels:
     activation: Activation
 
     @property
+    def anatomical(self) -> bool:
+        """Whether they are the structures of a head, and WMH is none of them."""
+        return self.names == STRUCTURES
+
+    @property
     def wmh(self) -> int:
-        """Place of WMH among the maps."""
+        """Place of WMH among the maps; not for anatomical labels."""
         return self.names.index(WMH)
 
 
@@ -135,14 +141,18 @@ def check_labels(labels: Labels) -> None:
     """Checks what types alone do not say.
 
     Raises:
-        MismatchError: If WMH is not among the labels, two have one name, or a name is odd.
+        MismatchError: If they are no structures and WMH is not among them, two have one name, or a
+            name is odd.
     """
     names = labels.names
     require(1 <= len(names) <= MAX_LABELS, "labels.names", f"1 to {MAX_LABELS} names", len(names))
     for number, name in enumerate(names):
         _check_word(name, f"labels.names[{number}]")
     require(len(set(names)) == len(names), "labels.names", "names that differ", names)
-    require(WMH in names, "labels.names", f'"{WMH}" among the names', names)
+    known = WMH in names or labels.anatomical
+    require(known, "labels.names", f'"{WMH}" among the names, or all structures', names)
+    exclusive = labels.activation == "softmax" or not labels.anatomical
+    require(exclusive, "labels.activation", '"softmax" (structures)', labels.activation)
     require(
         labels.activation != "softmax" or len(names) >= 2,
         "labels.names",

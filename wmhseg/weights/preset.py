@@ -24,6 +24,7 @@ from wmhseg.weights.processing import (
     Preprocessing,
     Reader,
     ReaderName,
+    check_anatomical,
     check_method,
     check_others,
     check_readers,
@@ -93,8 +94,8 @@ class Preset:
 
     @property
     def marked(self) -> tuple[str, ...]:
-        """The labels that masks are made of, WMH first."""
-        return (ends.WMH, *(other.label for other in self.others))
+        """The labels that masks are made of, WMH first; none of structures."""
+        return () if self.labels.anatomical else (ends.WMH, *(other.label for other in self.others))
 
     @property
     def takes_t1(self) -> bool:
@@ -143,6 +144,7 @@ def validate(preset: Preset) -> None:
         check_method(preset.preprocessing, preset.postprocessing)
         check_others(preset.others, preset.labels)
         check_readers(preset.readers, preset.postprocessing)
+        check_anatomical(preset)
         _check_members(preset.members)
     except MismatchError as mismatch:
         raise _failed(mismatch) from None
@@ -277,6 +279,20 @@ def to_json(preset: Preset) -> str:
             MismatchError("the top level", "values of exactly the types of Preset", preset)
         )
     return text
+
+
+def check_marks(preset: Preset) -> None:
+    """Makes sure that a model marks hyperintensities.
+
+    Raises:
+        UsageError: If it names the structures of a head in place of them.
+    """
+    if preset.labels.anatomical:
+        raise UsageError(
+            "A model that marks white matter hyperintensities was expected",
+            received=f"{preset.name}, which names the structures of a head",
+            advice="wmhseg models lists others.",
+        )
 
 
 def check_marked(preset: Preset, labels: Iterable[str], advice: str = "") -> None:

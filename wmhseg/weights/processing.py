@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from wmhseg import records
 from wmhseg.records import require
@@ -219,6 +219,26 @@ def check_others(others: tuple[OtherLabel, ...], labels: Labels) -> None:
         _check_rules(one, where)
         said = one.caution
         require(said.isprintable(), f"{where}.caution", "one line of printable text", said)
+
+
+def check_anatomical(model: Any) -> None:
+    """Checks a model that names structures: left and right must be known, and stay what they are.
+
+    Args:
+        model: A preset, or the plan of its training.
+
+    Raises:
+        MismatchError: If it also marks something, or may exchange sides.
+    """
+    labels: Labels | None = model.labels
+    if labels is None or not labels.anatomical:
+        return
+    axes = model.preprocessing.orientation
+    require(axes == "LPS", "preprocessing.orientation", '"LPS" (structures)', axes)
+    require(not model.flips, "flips", "false (structures)", model.flips)
+    for name in ("others", "readers"):
+        value = getattr(model, name)
+        require(not value, name, "none (structures)", value)
 
 
 def _is_orientation(text: str) -> bool:

@@ -188,11 +188,12 @@ def find(name_or_path: str | os.PathLike[str]) -> Model:
 
 
 def check_marked(model: Model, labels: Iterable[str]) -> None:
-    """Makes sure that a model marks what is asked of it besides WMH.
+    """Makes sure that a model marks WMH, and what is asked of it besides.
 
     Raises:
         UsageError: If it does not; it names those that do.
     """
+    presets.check_marks(model.preset)
     for label in labels:
         able = [one.preset.name for one in all_models() if label in one.preset.marked[1:]]
         if able:

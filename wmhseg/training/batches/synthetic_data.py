@@ -5,13 +5,14 @@ Processes that draw import this module, so it must not load Keras.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.errors import LabelsError
 from wmhseg.io import checksums
 from wmhseg.synthesis import heads, scan
 from wmhseg.training import classes, model_folder
@@ -114,18 +115,28 @@ class SyntheticSource:
         return self.synthesis.scans * self.synthesis.slices // self.batch
 
     def open(self) -> Callable[[int], Iterator[TrainingBatch]]:
-        """Loads the label maps."""
+        """Loads the label maps.
+
+        Raises:
+            LabelsError: If structures are to be told and a head does not know its sides.
+        """
         anatomies = heads.load_heads(self.labels)
+        anatomical = self.shown.labels.anatomical
+        if anatomical:
+            _check_sides(self.labels, anatomies)
 
         def draw(block: int) -> Iterator[TrainingBatch]:
             rng = np.random.default_rng(np.random.SeedSequence([*self.seed, block]))
             pool = []
             for _ in range(self.synthesis.scans):
-                drawing = scan.draw_scan(rng, anatomies, self.synthesis.recipe)
+                drawing = scan.draw_scan(
+                    rng, anatomies, self.synthesis.recipe, structures=anatomical
+                )
                 shown = drawn.as_shown(rng, drawing, self.synthesis.recipe, self.shown)
                 (stack,) = shown.stacks.values()
                 numbers = drawn.numbers_of(drawing)
-                target = classes.targets(numbers, self.shown.labels)
+                told = drawing.structures if anatomical else numbers
+                target = classes.targets(told, self.shown.labels)
                 for index in slices_of_interest(rng, numbers > 0, self.synthesis.slices):
                     wanted = counted(target[index]) if self.by_lesion else target[index]
                     pool.append(crop(rng, stack[index], wanted, self.crop))
@@ -134,6 +145,18 @@ class SyntheticSource:
                 yield as_batch([pool[index] for index in order[first : first + self.batch]])
 
         return draw
+
+
+def _check_sides(folder: Path, anatomies: Sequence[heads.Head]) -> None:
+    """Makes sure that all heads of a folder know left and right."""
+    for path, head in zip(heads.head_files(folder), anatomies, strict=True):
+        if not head.knows_sides:
+            raise LabelsError(
+                f"A head that knows left and right was expected in {path.name}, to tell structures",
+                received="one made by an earlier version",
+                advice="Make the heads again with python -m wmhseg.synthesis.make_heads, into "
+                "another folder.",
+            )
 
 
 def slices_of_interest(

@@ -1,0 +1,1 @@
+"""What is known of a drawn scan besides its lesions."""
