@@ -150,6 +150,24 @@ def test_the_bias_of_the_output_alone_is_no_start() -> None:
     assert growth.grow(own, start, {})[1] == ""
 
 
+def test_an_output_of_other_labels_begins_at_0() -> None:
+    """Eleven labels from a network that says one; all but the output is taken."""
+    own, start = (
+        {
+            "a/kernel": np.full((3, 3, 2, 4), value, np.float32),
+            "output/kernel": np.full((1, 1, 4, labels), value, np.float32),
+            "output/bias": np.full(labels, value, np.float32),
+        }
+        for value, labels in ((1, 11), (2, 1))
+    )
+    made, told = growth.grow(own, start, {})
+    assert told == "1 of 3 arrays taken, the output begun at 0 as it has other labels"
+    assert (made["a/kernel"] == 2).all()
+    assert made["output/kernel"].shape == (1, 1, 4, 11)
+    assert not made["output/kernel"].any()
+    assert not made["output/bias"].any()
+
+
 @given(st.sampled_from([(3, 5), (5, 3), (3, 3), (1, 7)]), st.integers(1, 4), st.integers(1, 4))
 def test_a_kernel_keeps_its_centre(sizes: tuple[int, int], received: int, filters: int) -> None:
     old, new = sizes

@@ -4,7 +4,9 @@ What fits is copied. A kernel of another size is cut or gets a border of zeros; 
 scans gives what it has for each, and 0 for a scan that is new to it; and a convolution
 that a deeper stack has on top starts as one that passes its input on (the input comes from a ReLU,
 so the ReLU behind it changes nothing). A U-Net with 5x5 kernels in its first stage therefore gives
-a Stack-Net with 5x5 kernels that computes the same before its first step.
+a Stack-Net with 5x5 kernels that computes the same before its first step. An output of other labels
+begins at 0: what a trained network hands to it is large, and random sums of that would be so sure
+of anything that they hardly learn.
 
 Source of the idea: T. Chen, I. Goodfellow, J. Shlens. Net2Net: accelerating learning via knowledge
 transfer. ICLR 2016.
@@ -45,6 +47,8 @@ class Start:
     tensors: variables.Tensors
     inputs: tuple[Input, ...] | None = None
 
+
+_OUTPUT = ("output/kernel", "output/bias")
 
 Channels = Mapping[str, Sequence[int | None]]
 """Kernel that sees an input layer -> for each of its channels that of the start, None if new."""
@@ -115,6 +119,7 @@ def grow(
     """
     made: dict[str, Float] = {}
     taken = resized = added = kernels = 0
+    other_labels = False
     for path, array in own.items():
         made[path] = array
         given = start.get(path)
@@ -132,11 +137,14 @@ def grow(
             if changed is not None:
                 made[path], resized = changed, resized + 1
                 kernels += 1
+            elif path in _OUTPUT:
+                made[path], other_labels = np.zeros_like(array), True
     if not kernels:
         return made, ""
     sentence = f"{taken} of {len(own)} arrays taken"
     sentence += f", {resized} cut or extended" if resized else ""
     sentence += f", {added} made to pass their input on" if added else ""
+    sentence += ", the output begun at 0 as it has other labels" if other_labels else ""
     return made, sentence
 
 

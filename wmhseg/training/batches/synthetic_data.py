@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,7 @@ class SyntheticSource:
         """
         anatomies = heads.load_heads(self.labels)
         anatomical = self.shown.labels.anatomical
+        draw_scan = partial(scan.draw_scan, structures=True) if anatomical else scan.draw_scan
         if anatomical:
             _check_sides(self.labels, anatomies)
 
@@ -129,9 +131,7 @@ class SyntheticSource:
             rng = np.random.default_rng(np.random.SeedSequence([*self.seed, block]))
             pool = []
             for _ in range(self.synthesis.scans):
-                drawing = scan.draw_scan(
-                    rng, anatomies, self.synthesis.recipe, structures=anatomical
-                )
+                drawing = draw_scan(rng, anatomies, self.synthesis.recipe)
                 shown = drawn.as_shown(rng, drawing, self.synthesis.recipe, self.shown)
                 (stack,) = shown.stacks.values()
                 numbers = drawn.numbers_of(drawing)
