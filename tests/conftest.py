@@ -163,6 +163,32 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def anatomy_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of "anatomy-synthetic" for 64x64 pixels: what is not dark is white matter."""
+    from wmhseg.networks.unet import unet
+    from wmhseg.weights import store
+    from wmhseg.weights.structures import NUMBER, STRUCTURES
+
+    described = unet(Signature((64, 64), ((SCAN, 2),), len(STRUCTURES), "softmax"))
+    weights = {path: np.zeros(shape, np.float32) for path, shape in described.variables().items()}
+    for path, kernel in threshold_network(2, 0.0).items():
+        if not path.startswith("output"):
+            weights[path] = kernel
+    weights["output/kernel"][0, 0, 0, NUMBER["white-matter"]] = 20
+    weights["output/bias"][NUMBER["background"]] = 4
+    made = make_preset(
+        name="anatomy-synthetic",
+        labels=Labels(STRUCTURES, "softmax"),
+        preprocessing=Preprocessing(field=(64, 64), orientation="LPS"),
+        postprocessing=Postprocessing(end_slices=0.0),
+        members=(Member("0.safetensors", "0" * 64, "unet", {}, described.parameter_count()),),
+    )
+    folder = tmp_path_factory.mktemp("anatomy") / made.name
+    store.save_model(folder, made, [weights], f"# {made.name}\n")
+    return folder
+
+
 def with_stroke(phantom: Phantom) -> tuple[np.ndarray, np.ndarray]:
     """FLAIR with a patch of 1800, 18 voxels beside a lesion of 900 and 8 in an end slice; where."""
     stroke = np.zeros(phantom.flair.shape, bool)

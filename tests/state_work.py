@@ -20,7 +20,7 @@ import SimpleITK
 
 import wmhseg
 from wmhseg.engines import backends, openvino_core
-from wmhseg.segmentation.pipeline import Loaded
+from wmhseg.segmentation.loading import Loaded
 
 SECONDS = 300.0  # for one way, on a machine that does much else
 Call = Callable[[], int]

@@ -117,8 +117,10 @@ print(sorted({"numpy", "scipy", "SimpleITK", "keras", "openvino"} & set(sys.modu
 
 
 @pytest.fixture
-def demo_case(tmp_path: Path, models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with half of the package's case, and a default model that is fast."""
+def demo_case(
+    tmp_path: Path, models_folder: Path, anatomy_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A folder with half of the package's case, and default models that are fast."""
     case = demo.write_case(tmp_path)
     for name in ("FLAIR.nii.gz", "T1.nii.gz"):
         scan = sitk.ReadImage(str(case / "pre" / name))
@@ -127,6 +129,7 @@ def demo_case(tmp_path: Path, models_folder: Path, monkeypatch: pytest.MonkeyPat
     preset = json.loads((model / "preset.json").read_text(encoding="utf-8"))
     preset |= {"name": "unet-synthetic", "members": preset["members"][:1]}
     (model / "preset.json").write_text(json.dumps(preset), encoding="utf-8")
+    shutil.copytree(anatomy_model, tmp_path / "models" / anatomy_model.name)
     monkeypatch.setenv("WMHSEG_MODELS", str(tmp_path / "models"))
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -150,7 +150,7 @@ _KILL = """
 import os, signal, sys
 from wmhseg.cli import main as cli
 from wmhseg.io import files
-from wmhseg.segmentation import pipeline
+from wmhseg.segmentation import loading
 number, stage, words = signal.Signals(int(sys.argv[1])), sys.argv[2], sys.argv[3:]
 def die(*_):
     os.kill(os.getpid(), number)
@@ -161,12 +161,12 @@ if stage == "between files":
         die()
     files.os.replace = replace
 else:
-    real_stage = pipeline._Stopwatch.stage
+    real_stage = loading.Stopwatch.stage
     def stage_(self, name):
         if name == stage:
             die()
         return real_stage(self, name)
-    pipeline._Stopwatch.stage = stage_
+    loading.Stopwatch.stage = stage_
 sys.exit(cli.main(words))
 """
 

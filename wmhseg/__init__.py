@@ -70,12 +70,15 @@ if TYPE_CHECKING:
     from wmhseg.geometry import Grid
     from wmhseg.io.images import Scan
     from wmhseg.preparation.steps import Steps
+    from wmhseg.segmentation.anatomy import Anatomist, Anatomy, anatomy
     from wmhseg.segmentation.options import Options
     from wmhseg.segmentation.pipeline import Segmenter, segment
     from wmhseg.segmentation.result import Segmentation
 
 # Public name -> module that holds it.
 _LAZY = {
+    "Anatomist": "wmhseg.segmentation.anatomy",
+    "Anatomy": "wmhseg.segmentation.anatomy",
     "Finding": "wmhseg.checking.findings",
     "Grid": "wmhseg.geometry",
     "Options": "wmhseg.segmentation.options",
@@ -83,11 +86,14 @@ _LAZY = {
     "Segmentation": "wmhseg.segmentation.result",
     "Segmenter": "wmhseg.segmentation.pipeline",
     "Steps": "wmhseg.preparation.steps",
+    "anatomy": "wmhseg.segmentation.anatomy",
     "check": "wmhseg.checking.check",
     "segment": "wmhseg.segmentation.pipeline",
 }
 
 __all__ = [
+    "Anatomist",
+    "Anatomy",
     "CasesFailedError",
     "ChecksumError",
     "ConstantImageError",
@@ -139,6 +145,7 @@ __all__ = [
     "WmhsegError",
     "WmhsegWarning",
     "__version__",
+    "anatomy",
     "check",
     "segment",
 ]

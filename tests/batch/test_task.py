@@ -15,6 +15,7 @@ from wmhseg.batch.task import SegmenterAhead, Task, done_before, segment_one
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import images
 from wmhseg.segmentation import pipeline
+from wmhseg.segmentation.loading import Loaded
 from wmhseg.segmentation.options import Options
 
 
@@ -33,7 +34,7 @@ def test_the_next_subject_is_read_ahead_and_once(
     read: list[str] = []
     load = pipeline.Segmenter.load
 
-    def recorded(self: pipeline.Segmenter, flair: Path, *rest: Path) -> pipeline.Loaded:
+    def recorded(self: pipeline.Segmenter, flair: Path, *rest: Path) -> Loaded:
         read.append(Path(flair).name)
         return load(self, flair, *rest)
 

@@ -20,7 +20,7 @@ from wmhseg.datasets import demo
 from wmhseg.io import images
 from wmhseg.io.images import Scan
 from wmhseg.preparation.steps import PUBLISHED, Steps
-from wmhseg.segmentation.pipeline import Loaded
+from wmhseg.segmentation.loading import Loaded
 from wmhseg.weights import store
 from wmhseg.weights.methods import METHODS
 from wmhseg.weights.store import Model

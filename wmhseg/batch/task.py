@@ -18,6 +18,7 @@ from wmhseg.io.stamps import Stamp
 from wmhseg.reporting import earlier
 from wmhseg.reporting.report import Report, path_beside
 from wmhseg.segmentation import pipeline
+from wmhseg.segmentation.loading import Loaded
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights.methods import method_name
@@ -191,7 +192,7 @@ class SegmenterAhead:
         """
         self._segmenter = pipeline.Segmenter(model, options)
         self._thread = ThreadPoolExecutor(1)
-        self._ahead: tuple[Subject, Future[pipeline.Loaded]] | None = None
+        self._ahead: tuple[Subject, Future[Loaded]] | None = None
 
     def segment(self, subject: Subject, upcoming: Subject | None) -> Segmentation:
         """Segments a subject.
@@ -210,7 +211,7 @@ class SegmenterAhead:
             self._ahead = (upcoming, self._thread.submit(self._load, upcoming))
         return self._segmenter.compute(loaded)
 
-    def _load(self, subject: Subject) -> pipeline.Loaded:
+    def _load(self, subject: Subject) -> Loaded:
         return self._segmenter.load(_check_flair(subject), subject.t1)
 
 
