@@ -17,6 +17,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from wmhseg.errors import (
+    AnalysisLevelError,
+    BidsError,
     CasesFailedError,
     ChecksumError,
     ConstantImageError,
@@ -27,6 +29,7 @@ from wmhseg.errors import (
     EvaluationError,
     GridMismatchError,
     InputError,
+    InvalidDatasetError,
     LabelsError,
     MissingFileError,
     MissingPackageError,
@@ -35,6 +38,7 @@ from wmhseg.errors import (
     NoCasesError,
     NonFiniteError,
     NotBetterError,
+    NothingSelectedError,
     NotNiftiError,
     OfficialDifferenceError,
     OfficialScriptError,
@@ -88,6 +92,8 @@ _LAZY = {
 }
 
 __all__ = [
+    "AnalysisLevelError",
+    "BidsError",
     "CasesFailedError",
     "ChecksumError",
     "ConstantImageError",
@@ -100,6 +106,7 @@ __all__ = [
     "Grid",
     "GridMismatchError",
     "InputError",
+    "InvalidDatasetError",
     "LabelsError",
     "MissingFileError",
     "MissingPackageError",
@@ -109,6 +116,7 @@ __all__ = [
     "NonFiniteError",
     "NotBetterError",
     "NotNiftiError",
+    "NothingSelectedError",
     "OfficialDifferenceError",
     "OfficialScriptError",
     "Options",
