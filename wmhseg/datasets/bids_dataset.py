@@ -17,7 +17,12 @@ from typing import Any
 from wmhseg import records
 from wmhseg.datasets.bids import BidsName, parse
 from wmhseg.datasets.folders import Warn, files_below, left_out, natural, stem_of, warned
-from wmhseg.errors import InputError, InvalidDatasetError, MissingFileError
+from wmhseg.errors import (
+    InputError,
+    InvalidDatasetError,
+    MissingFileError,
+    UnreadableFileError,
+)
 from wmhseg.io import files
 
 DESCRIPTION = "dataset_description.json"
@@ -114,6 +119,8 @@ def find_people(root: Path, warn: Warn = warned) -> list[Person]:
         UnreadableFileError: The folder cannot be read.
         InvalidDatasetError: No folder in it is called ``sub-<label>``.
     """
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise UnreadableFileError("A readable folder was expected", received=root)
     people = [_person(folder, warn) for folder in _folders(root, "sub", warn)]
     if not people:
         raise InvalidDatasetError(
@@ -160,7 +167,12 @@ def _scans(folder: Path, warn: Warn) -> Iterator[BidsScan]:
     """FLAIR and T1w scans of a folder; parts that are no magnitudes are left out."""
     if not os.path.isdir(folder):
         return
-    for path in files_below(folder, warn):
+    try:
+        paths = list(files_below(folder, warn))
+    except UnreadableFileError as error:
+        warn(f"{folder} is passed over. {error}")
+        return
+    for path in paths:
         name = parse(stem_of(path))
         if path.parent == folder and name is not None and name.suffix in SUFFIXES:
             scan = BidsScan(path, name)
