@@ -48,7 +48,7 @@ def boilerplate(preset: Preset, reader: ReaderName, threshold: float | None = No
         "## Methods",
         f"White matter hyperintensities were segmented on FLAIR{t1} scans with wmhseg "
         f"{__version__}, run as a BIDS App [3, 4], and its model {preset.name} ({told}), after the "
-        "method of [1], which was compared with others in [2]. Voxels whose mean probability "
+        "method of [1]; [2] compares such methods. Voxels whose mean probability "
         f"exceeded {cut:g} were marked (reader: {reader}). Volumes are numbers of voxels times the "
         "volume of a voxel; lesions are groups of voxels that touch, by 26 neighbours.",
         "## References",
