@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,11 +16,11 @@ from wmhseg.batch.task import remove_if_empty
 from wmhseg.bids_app import citation, description, names, tables
 from wmhseg.bids_app.names import LOGS, Places
 from wmhseg.bids_app.task import DerivativesTask
-from wmhseg.datasets import bids_choice, bids_dataset
+from wmhseg.datasets import bids, bids_choice, bids_dataset
 from wmhseg.datasets.bids_choice import Selection
 from wmhseg.datasets.bids_filters import Filters
 from wmhseg.datasets.folders import Warn, left_out, warned
-from wmhseg.errors import AnalysisLevelError, NoCasesError
+from wmhseg.errors import AnalysisLevelError, NoCasesError, OutputError
 from wmhseg.io import files
 from wmhseg.reporting import provenance
 from wmhseg.version import __version__
@@ -121,11 +122,17 @@ def participants(
         if on_row is not None:
             on_row(done, total, row)
 
-    try:
-        rows = run.run(subjects, logs, batch, told)
-    finally:
+    def close() -> None:
         _finish(request.output, [subject.name for subject in subjects])
         log.write()
+
+    try:
+        rows = run.run(subjects, logs, batch, told)
+    except BaseException:
+        with contextlib.suppress(OutputError):  # what ended the run is what is to be told
+            close()
+        raise
+    close()
     return rows
 
 
@@ -160,7 +167,8 @@ def group(request: Request, warn: Warn = warned) -> list[dict[str, Any]]:
             received="none",
             advice=f"Run the level {PARTICIPANT} first, with the same folders.",
         )
-    known = {row.subject: row for row in stored_rows(request.output / LOGS / SUMMARY)}
+    stored = stored_rows(request.output / LOGS / SUMMARY)
+    known = {row.subject: row for row in stored if bids.parse(f"{row.subject}_FLAIR")}
     rows = {s.name: known.get(s.name, Row(s.name)) for s in subjects}
     only = set(rows) if request.filters.any else None
     if only is None:
@@ -173,7 +181,8 @@ class _Log:
 
     def __init__(self, folder: Path, batch: BatchOptions) -> None:
         began = datetime.now(UTC)
-        self._path = folder / f"{began:%Y%m%dT%H%M%SZ}_{PARTICIPANT}.log"
+        # Jobs of an array may begin in one second.
+        self._path = folder / f"{began:%Y%m%dT%H%M%S.%fZ}_{PARTICIPANT}.log"
         self._lines = [
             f"wmhseg {__version__}, model {batch.model}, {began.isoformat(timespec='seconds')}",
             f"container: {provenance.container_name() or 'none'}",

@@ -86,7 +86,9 @@ def _with_command(words: Sequence[str]) -> tuple[str | None, list[str]]:
     BIDS Apps are called without one, ``/bids /out participant``: a folder in its place.
     """
     given = next((word for word in words if not word.startswith("-")), None)
-    if given is None or given in _COMMANDS or not (os.sep in given or os.path.isdir(given)):
+    if given is None or given in _COMMANDS or os.path.isfile(given):
+        return given, list(words)
+    if os.sep not in given and not os.path.isdir(given):
         return given, list(words)
     place = words.index(given)
     return "bids", [*words[:place], "bids", *words[place:]]

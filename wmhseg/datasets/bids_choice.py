@@ -67,7 +67,9 @@ def select(people: Sequence[Person], filters: Filters, *, any_session: bool = Fa
     for person in wanted:
         found = {session: _flair(person, session, filters) for session in person.sessions}
         if not any(found.values()):
-            without.append(f"sub-{person.label}")
+            others = any(person.of(session, FLAIR) for session in person.sessions)
+            if filters.subjects or not others:
+                without.append(f"sub-{person.label}")
             continue
         for session, groups in found.items():
             if not groups and session and not (filters.sessions or filters.queries):
