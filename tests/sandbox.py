@@ -44,13 +44,14 @@ SMALLEST = (
     "wmhseg segment --flair F.nii.gz --t1 T.nii.gz --output s.nii.gz --overlay s.png "
     "--probability p.nii.gz",
     "wmhseg batch DIR --output batch",
+    "wmhseg BIDS derivatives participant --participant-label 01",
     "wmhseg train --labels LABELS --check --output checked",
     "wmhseg train --data DIR --print-plan",
     "python -m wmhseg.synthesis.make_heads --labels LABELS --output heads",
 )
 COMMANDS = (
-    *("segment", "challenge", "models", "check", "batch", "evaluate", "rank", "compare", "train"),
-    *("demo", "completion"),
+    *("segment", "challenge", "models", "check", "batch", "bids", "evaluate", "rank", "compare"),
+    *("train", "demo", "completion"),
 )
 
 
@@ -188,6 +189,7 @@ def _write_data(folder: Path) -> None:
         for name in ("FLAIR", "T1"):
             shutil.copy(folder / f"{name}.nii.gz", folder / place / "pre")
         shutil.copy(folder / "wmh.nii.gz", folder / place)
+    _write_bids(folder)
     (folder / "study" / "patient01").mkdir(parents=True)
     for name in ("FLAIR", "T1"):
         shutil.copy(folder / f"{name}.nii.gz", folder / "study" / "patient01")
@@ -200,6 +202,22 @@ def _write_data(folder: Path) -> None:
     shutil.copytree(folder / "LABELS", folder / "HEADS")
     _write_models(folder / "models")
     _write_keras2(folder)
+
+
+def _write_bids(folder: Path) -> None:
+    """A data set of two people, the second with a T1w scan in another session."""
+    for name, scan in (
+        ("sub-01/anat/sub-01_FLAIR", "FLAIR"),
+        ("sub-01/anat/sub-01_T1w", "T1"),
+        ("sub-02/ses-a/anat/sub-02_ses-a_FLAIR", "FLAIR"),
+        ("sub-02/ses-b/anat/sub-02_ses-b_T1w", "T1"),
+    ):
+        (folder / "BIDS" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / f"{scan}.nii.gz", folder / "BIDS" / f"{name}.nii.gz")
+    description = json.dumps({"Name": "Small", "BIDSVersion": "1.10.0"})
+    (folder / "BIDS" / "dataset_description.json").write_text(description, encoding="utf-8")
+    queries = json.dumps({"flair": {"suffix": "FLAIR"}, "t1w": {"run": None}})
+    (folder / "filter.json").write_text(queries, encoding="utf-8")
 
 
 def _write_labels(path: Path) -> None:

@@ -28,7 +28,7 @@ LAYERS = (
     ("reporting",),
     ("segmentation",),
     ("batch", "scoring", "synthesis"),
-    ("training",),
+    ("training", "bids_app"),
     ("cli",),
 )
 LEAVES = {"version", "errors", "geometry", "records", "processors"}

@@ -83,7 +83,9 @@ def test_no_code_is_one_that_others_use() -> None:
     """16 to 31 and 64 to 78: the BIDS execution draft; 125: Docker; 126 and above: shells."""
     ours = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
     assert {130, 143} < ours
-    ours |= {kind.exit_code for kind in classes().values()}
+    theirs = {kind.exit_code for kind in errors.BidsError.__subclasses__()}
+    assert theirs == {16, 17, 18}  # what the draft means by them
+    ours |= {kind.exit_code for kind in classes().values()} - theirs
     taken = {*range(16, 32), *range(64, 79), *range(125, 256)} - {130, 143}
     assert ours & taken == set()
 
@@ -125,6 +127,7 @@ def test_families() -> None:
         "ModelError": range(100, 104),
         "EvaluationError": (111, 112, 113, 114, 116),
         "TrainingError": range(119, 124),
+        "BidsError": range(16, 19),
     }
     assert set(families) == BASES
     for name, kind in classes().items():

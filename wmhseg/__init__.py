@@ -17,6 +17,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from wmhseg.errors import (
+    AnalysisLevelError,
+    BidsError,
     CasesFailedError,
     ChecksumError,
     ConstantImageError,
@@ -27,6 +29,7 @@ from wmhseg.errors import (
     EvaluationError,
     GridMismatchError,
     InputError,
+    InvalidDatasetError,
     LabelsError,
     MissingFileError,
     MissingPackageError,
@@ -35,6 +38,7 @@ from wmhseg.errors import (
     NoCasesError,
     NonFiniteError,
     NotBetterError,
+    NothingSelectedError,
     NotNiftiError,
     OfficialDifferenceError,
     OfficialScriptError,
@@ -92,8 +96,10 @@ _LAZY = {
 }
 
 __all__ = [
+    "AnalysisLevelError",
     "Anatomist",
     "Anatomy",
+    "BidsError",
     "CasesFailedError",
     "ChecksumError",
     "ConstantImageError",
@@ -106,6 +112,7 @@ __all__ = [
     "Grid",
     "GridMismatchError",
     "InputError",
+    "InvalidDatasetError",
     "LabelsError",
     "MissingFileError",
     "MissingPackageError",
@@ -115,6 +122,7 @@ __all__ = [
     "NonFiniteError",
     "NotBetterError",
     "NotNiftiError",
+    "NothingSelectedError",
     "OfficialDifferenceError",
     "OfficialScriptError",
     "Options",

@@ -2,7 +2,7 @@
 
 A message says what was expected, then ``Received: …``, then what to do. ``docs/exit-codes.md``
 lists the codes, as a test checks. They leave alone what others use: 16 to 31 and 64 to 78 (the
-BIDS execution draft), 125 (Docker), 126 and above (shells).
+BIDS execution draft, whose own errors have its codes), 125 (Docker), 126 and above (shells).
 
 Classes with children are there to be caught. They have no code of their own and are never raised.
 """
@@ -301,6 +301,28 @@ class TrainingFailedError(TrainingError):
     """The loss is not finite, or stays at its worst, or the process that draws batches died."""
 
     exit_code = 123
+
+
+class BidsError(WmhsegError):
+    """Base of what the BIDS execution draft has codes of its own for; of ``wmhseg bids`` alone."""
+
+
+class InvalidDatasetError(BidsError):
+    """A folder is no BIDS data set."""
+
+    exit_code = 16
+
+
+class AnalysisLevelError(BidsError):
+    """The level of analysis is neither participant nor group."""
+
+    exit_code = 17
+
+
+class NothingSelectedError(BidsError):
+    """Labels or filters that were given choose no scan of the data set."""
+
+    exit_code = 18
 
 
 # What only some commands need: the package as it is imported, and the extra that brings it.

@@ -44,6 +44,7 @@ CONFINED = (
 )
 MAX_IMAGE_GB = 2.4  # of the full image for CPUs
 MAX_STOP_S = 8.0  # engines kill after ten
+EXIT_BIDS_LEVEL = 17
 EXIT_MISSING_FILE, EXIT_USAGE, EXIT_NOT_WRITABLE, EXIT_TERMINATED = 80, 2, 96, 143
 
 _COMPARE = """
@@ -178,8 +179,11 @@ class Bench:
         self.references[case] = output / "result.nii.gz"
         return self.references[case]
 
-    def compare(self, inside: Path, outside: Path) -> int:
-        """Asserts that two masks and their reports agree; returns the number of WMH voxels."""
+    def compare(self, inside: Path, outside: Path, report_name: str = "result.json") -> int:
+        """Asserts that two masks and their reports agree; returns the number of WMH voxels.
+
+        The report inside may have another name.
+        """
         for path in (inside, outside):
             expect(path.is_file(), f"{path} was not written")
         done = subprocess.run(
@@ -190,7 +194,8 @@ class Bench:
         )
         expect(done.returncode == 0, f"masks differ: {done.stderr.strip()[-500:]}")
         reports = [
-            json.loads(path.with_name("result.json").read_text()) for path in (inside, outside)
+            json.loads(path.read_text())
+            for path in (inside.with_name(report_name), outside.with_name("result.json"))
         ]
         for key in ("volume_ml", "lesion_count", "model", "members", "threshold"):
             values = [report[key] for report in reports]
@@ -302,6 +307,26 @@ def check_users_protocol(bench: Bench, case: Path) -> None:
     voxels = bench.compare(output / "result.nii.gz", reference)
     expect(voxels > 0, "the mask is empty: nothing was compared")
     bench.note("equal voxel by voxel", f"{voxels} WMH voxels")
+
+
+def check_bids_app(bench: Bench, case: Path) -> None:
+    """Called as BIDS Apps are, on a data set that can only be read, it writes derivatives."""
+    data, output = bench.fresh("bids", 0o755), bench.fresh("derivatives")
+    anat = data / "sub-01" / "anat"
+    anat.mkdir(parents=True)
+    for name, suffix in (("FLAIR", "FLAIR"), ("T1", "T1w")):
+        shutil.copy(case / "pre" / f"{name}.nii.gz", anat / f"sub-01_{suffix}.nii.gz")
+    (data / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
+    flags = (f"--volume={data}:/bids:ro", f"--volume={output}:/out")
+    for level, code in (("participant", 0), ("group", 0), ("session", EXIT_BIDS_LEVEL)):
+        done = bench.run("/bids", "/out", level, flags=flags)
+        expect(done.returncode == code, f"{level}: {done.returncode}: {done.stderr[-2000:]}")
+    stem = "sub-01_space-orig_label-L_desc-wmh_mask"
+    mask = output / "sub-01" / "anat" / f"{stem}.nii.gz"
+    bench.compare(mask, bench.outside(case), report_name=f"{stem}.json")
+    made = json.loads((output / "dataset_description.json").read_text())["GeneratedBy"][0]
+    expect(made["Container"]["Tag"].startswith("wmhseg:"), f"provenance: {made}")
+    expect((output / "group_wmh.tsv").is_file(), "no table of everybody")
 
 
 def check_challenge_protocol(bench: Bench, case: Path) -> None:
@@ -443,6 +468,7 @@ def run_checks(bench: Bench, case: Path, cases: Path | None, chosen: argparse.Na
         (check_models, (bench, "MODELS=default" not in chosen.build_arg)),
         (check_documentation, (bench, training)),
         (check_users_protocol, (bench, case)),
+        (check_bids_app, (bench, case)),
         (check_challenge_protocol, (bench, case)),
         (check_stop, (bench, case)),
         (check_bad_input, (bench, case)),

@@ -196,6 +196,28 @@ def test_results_have_the_users_permissions(tmp_path: Path) -> None:
     assert stat.S_IMODE(os.stat(tmp_path / "mask.nii.gz").st_mode) == 0o640
 
 
+def test_files_that_belong_together_appear_at_the_end_of_the_outermost_block(
+    tmp_path: Path,
+) -> None:
+    with files.together():
+        with files.together():
+            files.write_text(tmp_path / "a", "1")
+        files.write_text(tmp_path / "b", "2")
+        assert not (tmp_path / "a").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+    def failing_block() -> None:
+        with files.together():
+            with files.together():
+                files.write_text(tmp_path / "a", "3")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        failing_block()
+    assert (tmp_path / "a").read_text() == "1"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_write_text(tmp_path: Path) -> None:
     files.write_text(tmp_path / "report.json", '{"größe_ml": 1}\n')
     assert (tmp_path / "report.json").read_bytes() == '{"größe_ml": 1}\n'.encode()

@@ -20,7 +20,7 @@ from typing import Any
 from wmhseg import errors, processors
 from wmhseg.batch import workers
 from wmhseg.batch.summary import FAILED, SUMMARY, WAITING, Row, write_summary
-from wmhseg.batch.task import Task, done_before, remove_if_empty, segment_one
+from wmhseg.batch.task import Task, done_before, segment_one
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import files, stamps
 from wmhseg.segmentation.options import Options
@@ -47,6 +47,7 @@ class BatchOptions:
         picture: File name of the picture in each subject's folder, one of ``task.PICTURES``; "" for
             none.
         others: Labels besides WMH whose masks are written as well, as ``<label>.nii.gz``.
+        task: Where each subject's files go, and which they are.
     """
 
     model: str = store.DEFAULT_MODEL
@@ -56,6 +57,7 @@ class BatchOptions:
     command: str | None = None
     picture: str = ""
     others: tuple[str, ...] = ()
+    task: type[Task] = Task
 
 
 def check_names(subjects: Sequence[Subject]) -> None:
@@ -96,6 +98,21 @@ def _places(subjects: Sequence[Subject], name: str) -> str:
     return " and ".join(s.where or str(s.flair or s.problem) for s in namesakes[:10])
 
 
+def check(subjects: Sequence[Subject], batch: BatchOptions) -> None:
+    """Finds out what can be wrong with a batch as a whole, before anything is written.
+
+    Raises:
+        UsageError: As of ``run``.
+        ModelError: The model cannot be used.
+    """
+    check_names(subjects)
+    if batch.jobs < 1:
+        raise errors.UsageError("One job or more was expected", received=batch.jobs)
+    model = store.find(batch.model)
+    store.check_marked(model, batch.others)
+    Segmenter(model, batch.options)  # what the model cannot do
+
+
 def run(
     subjects: Sequence[Subject],
     output: Path,
@@ -121,18 +138,13 @@ def run(
         ModelError: The model cannot be used.
         OutputError: The summary cannot be written.
     """
-    check_names(subjects)
-    if batch.jobs < 1:
-        raise errors.UsageError("One job or more was expected", received=batch.jobs)
-    model = store.find(batch.model)
-    store.check_marked(model, batch.others)
-    Segmenter(model, batch.options)  # what the model cannot do is said once, before anything runs
+    check(subjects, batch)
     files.check_writable(output)
     tasks = _tasks(subjects, output, batch)
     rows = [(None if batch.force else done_before(task)) or task.row() for task in tasks]
     waiting = [index for index, row in enumerate(rows) if row.status == WAITING]
     done = len(rows) - len(waiting)
-    write_summary(output / SUMMARY, rows, look=True)
+    write_summary(output / SUMMARY, rows, batch.task.stamp_in)
     work_list = [tasks[index] for index in waiting]
     if batch.jobs == 1:  # with more, nobody knows which process takes the next one
         following = [task.subject for task in work_list[1:]]
@@ -143,14 +155,14 @@ def run(
             for position, answer in answers:
                 index = waiting[position]
                 if isinstance(answer, workers.Crash):
-                    remove_if_empty(tasks[index].folder)
+                    tasks[index].tidy()
                 rows[index] = _row(tasks[index], answer)
                 done += 1
                 write_summary(output / SUMMARY, rows)
                 if on_row is not None:
                     on_row(done, len(rows), rows[index])
     finally:
-        write_summary(output / SUMMARY, rows, look=True)
+        write_summary(output / SUMMARY, rows, batch.task.stamp_in)
     return rows
 
 
@@ -172,7 +184,7 @@ def _tasks(subjects: Sequence[Subject], output: Path, batch: BatchOptions) -> li
         salt = json.dumps({**method, "scans": len(paths)}, sort_keys=True, default=str)
         folder = output / subject.name
         mark = stamps.fingerprint(salt, *paths) if paths else ""
-        made = Task(
+        made = batch.task(
             subject,
             folder,
             str(model.folder),

@@ -8,7 +8,7 @@ what their folders say.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -108,22 +108,25 @@ def row_of(facts: Any) -> Row | None:
         return None
 
 
-def write_summary(path: Path, rows: Sequence[Row], *, look: bool = False) -> None:
+def write_summary(
+    path: Path, rows: Sequence[Row], look: Callable[[Path], Stamp] | None = None
+) -> None:
     """Writes the table of all subjects, complete or not at all.
 
     Args:
         path: Tab-separated. The rows in it of subjects that are not among ``rows`` stay.
         rows: One a subject of this run.
-        look: Look into the folders beside the table as well: what they hold is in the table
-            afterwards, and what is not there any more does not stand in it as done.
+        look: Look into the folders beside the table as well, for the stamp that this names of each:
+            what is done is in the table afterwards, and what is not there any more does not stand
+            in it as done.
 
     Raises:
         OutputError: It cannot be written.
     """
     with files.locked(path.parent):
-        table = {_key(row): row for row in _stored_rows(path)}
-        if look:
-            found = {_key(row): row for row in _finished(path.parent)}
+        table = {_key(row): row for row in stored_rows(path)}
+        if look is not None:
+            found = {_key(row): row for row in _finished(path.parent, look)}
             kept = {k: row for k, row in table.items() if row.status not in (DONE, SKIPPED)}
             table = kept | found
         for row in rows:
@@ -155,8 +158,12 @@ def _line(row: Row, columns: Sequence[str]) -> str:
     return "\t".join(map(_one_line, cells))
 
 
-def _stored_rows(path: Path) -> Iterator[Row]:
-    """Rows of a table that ``write_summary`` wrote; lines that say nothing are left out."""
+def stored_rows(path: Path) -> Iterator[Row]:
+    """Rows of a table that ``write_summary`` wrote; lines that say nothing are left out.
+
+    Args:
+        path: Of the table; none there has no rows.
+    """
     try:
         with files.reading(path, f'summary "{path}"', advice="") as file:
             text = file.read(_MAX_BYTES).decode("utf-8-sig", "replace")
@@ -205,14 +212,14 @@ def _whole(cell: str | None) -> int | None:
     return int(cell) if cell and cell.isdecimal() else None
 
 
-def _finished(output: Path) -> Iterator[Row]:
+def _finished(output: Path, stamp_of: Callable[[Path], Stamp]) -> Iterator[Row]:
     """The row of every subject's folder that holds a complete result."""
     try:
         names = [entry.name for entry in os.scandir(output) if entry.is_dir()]
     except OSError:
         return
     for name in names:
-        row = row_of(stamp_in(output / name).facts())
+        row = row_of(stamp_of(output / name).facts())
         if row is not None:
             yield replace(row, subject=name)  # a folder may have been given another name
 

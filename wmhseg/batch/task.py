@@ -83,16 +83,32 @@ class Task:
         """The picture to write, if any."""
         return self.folder / self.picture if self.picture else None
 
+    @staticmethod
+    def stamp_in(folder: Path) -> Stamp:
+        """The stamp in the folder of a subject, whatever was written besides mask and report.
+
+        Args:
+            folder: As ``folder`` of the subject's task.
+        """
+        return stamp_in(folder)
+
+    def save(self, segmentation: Segmentation) -> None:
+        """Writes a result, all but the stamp."""
+        segmentation.save(self.mask, overlay=self.overlay, others=self.other_masks)
+
+    def tidy(self) -> None:
+        """Leaves no folder of a subject that has no result."""
+        remove_if_empty(self.folder)
+
     def clear(self) -> None:
-        """Removes an outdated result with whatever picture and other masks there are of it."""
+        """Removes an outdated result with all that was written with it."""
+        replace(self.stamp, outputs=(*self.stamp.outputs, *self.left_over())).clear()
+
+    def left_over(self) -> list[Path]:
+        """Whatever pictures and masks of other labels there may be of an outdated result."""
         scans = [path for path in (self.subject.flair, self.subject.t1) if path is not None]
         named = earlier.left_behind(path_beside(self.mask), {}, scans)
-        more = (*self._pictures(), *named)
-        ours = replace(self.stamp, outputs=(*self.stamp.outputs, *more))
-        ours.clear()
-
-    def _pictures(self) -> list[Path]:
-        return [self.folder / name for name in PICTURES]
+        return [*(self.folder / name for name in PICTURES), *named]
 
 
 def done_before(task: Task) -> Row | None:
@@ -116,12 +132,12 @@ def segment_one(task: Task) -> Row:
         warnings.simplefilter("ignore", errors.WmhsegWarning)
         row = _segmented(task)
     if row.status == FAILED:
-        remove_if_empty(task.folder)
+        task.tidy()
     return row
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Leaves no folder of a subject that has no result."""
+    """Removes a folder that holds nothing."""
     with contextlib.suppress(OSError):  # it holds something, or was never made
         folder.rmdir()
 
@@ -134,10 +150,12 @@ def _segmented(task: Task) -> Row:
         task.clear()
         files.check_outputs([*task.stamp.outputs, task.stamp.path], inputs=inputs)
         segmentation = _kept_segmenter(task.model, task.options).segment(subject, task.upcoming)
+        report = segmentation.report
+        report = replace(report, warnings=(*subject.notes, *report.warnings))
         if task.command is not None:
-            report = segmentation.report.with_command(task.command)
-            segmentation = replace(segmentation, report=report)
-        segmentation.save(task.mask, overlay=task.overlay, others=task.other_masks)
+            report = report.with_command(task.command)
+        segmentation = replace(segmentation, report=report)
+        task.save(segmentation)
         row = _done(task, segmentation.report)
         facts = asdict(row) | segmentation.report.provenance.to_dict()
         task.stamp.write(task.fingerprint, facts)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wmhseg import errors
-from wmhseg.cli.console import console_of, print_json
+from wmhseg.cli.console import Console, console_of, print_json
 from wmhseg.cli.found import ABOUT, print_found
 from wmhseg.cli.options import (
     add_picture,
@@ -24,6 +25,7 @@ from wmhseg.cli.parser import examples, whole
 from wmhseg.io.progress import Bar
 
 if TYPE_CHECKING:
+    from wmhseg.batch.run import OnRow
     from wmhseg.batch.summary import Row
 
 
@@ -80,6 +82,33 @@ def _batch(arguments: argparse.Namespace) -> int:
     output = Path(arguments.output)
     # Where there is no bar the lines of the subjects say how far it is.
     bar = Bar("segmenting", "subjects", quiet=console.quiet or not sys.stderr.isatty())
+    settings = run.BatchOptions(
+        model_of(arguments),
+        options_of(arguments),
+        arguments.jobs,
+        arguments.force,
+        command_line(arguments),
+        picture_of(arguments),
+        ("stroke",) if arguments.stroke else (),
+    )
+    with bar:
+        rows = run.run(subjects, output, settings, teller(console, bar))
+    if arguments.json:
+        print_json([asdict(row) for row in rows])
+    else:
+        print_rows(rows, output / summary.SUMMARY)
+    console.say(report.NOT_A_DEVICE)
+    summary.check_all_done(rows, output / summary.SUMMARY)
+    return errors.EXIT_OK
+
+
+def teller(console: Console, bar: Bar) -> OnRow:
+    """What tells about each subject when it is finished.
+
+    Args:
+        console: Where to say it.
+        bar: Is told how far the work is.
+    """
 
     def tell(done: int, total: int, row: Row) -> None:
         bar(done, total)
@@ -93,26 +122,16 @@ def _batch(arguments: argparse.Namespace) -> int:
         for warning in row.warnings:
             console.warn(f"{row.subject}: {warning}")
 
-    settings = run.BatchOptions(
-        model_of(arguments),
-        options_of(arguments),
-        arguments.jobs,
-        arguments.force,
-        command_line(arguments),
-        picture_of(arguments),
-        ("stroke",) if arguments.stroke else (),
-    )
-    with bar:
-        rows = run.run(subjects, output, settings, tell)
-    if arguments.json:
-        print_json([asdict(row) for row in rows])
-    else:
-        for status in (summary.DONE, summary.SKIPPED, summary.FAILED):
-            print(f"{status:<13}{sum(row.status == status for row in rows)} of {len(rows)}")
-        print(f"{'written':<13}{output / summary.SUMMARY}")
-    console.say(report.NOT_A_DEVICE)
-    summary.check_all_done(rows, output / summary.SUMMARY)
-    return errors.EXIT_OK
+    return tell
+
+
+def print_rows(rows: Sequence[Row], written: Path) -> None:
+    """Prints how many subjects are done, and where the results are."""
+    from wmhseg.batch import summary
+
+    for status in (summary.DONE, summary.SKIPPED, summary.FAILED):
+        print(f"{status:<13}{sum(row.status == status for row in rows)} of {len(rows)}")
+    print(f"{'written':<13}{written}")
 
 
 COMMANDS = {"batch": _add_arguments}

@@ -32,6 +32,7 @@ _COMMANDS = {
         "batch",
         "Segment many subjects: a table, or a folder in the challenge's, BIDS or flat layout.",
     ),
+    "bids": ("bids", "Run as a BIDS App: BIDS data set in, BIDS derivatives out."),
     "evaluate": ("scoring", "Score results against their references."),
     "rank": (
         "scoring",
@@ -48,11 +49,12 @@ _COMMANDS = {
 
 _EPILOG = """\
 Without a command, wmhseg runs the challenge layout: /input/pre/FLAIR.nii.gz and T1.nii.gz are
-segmented to /output/result.nii.gz.
+segmented to /output/result.nii.gz. With folders in place of a command, as in
+"wmhseg /bids /out participant", it runs the command bids.
 
 exit codes: 0 done; 1 internal error; 2 wrong arguments; 80-95 input files; 96-97 output;
 100-103 models; 109 package not installed; 110 device; 111-116 evaluation and batch;
-120-123 training; 130 interrupted; 143 terminated.
+120-123 training; 130 interrupted; 143 terminated; of bids 16-18 and 64-74.
 docs/exit-codes.md lists them all.
 
 For research. Not a medical device; not for diagnosis."""
@@ -78,9 +80,23 @@ def _parser(given: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def _with_command(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The command that is given, and the words with it.
+
+    BIDS Apps are called without one, ``/bids /out participant``: a folder in its place.
+    """
+    given = next((word for word in words if not word.startswith("-")), None)
+    if given is None or given in _COMMANDS or os.path.isfile(given):
+        return given, list(words)
+    if os.sep not in given and not os.path.isdir(given):
+        return given, list(words)
+    place = words.index(given)
+    return "bids", [*words[:place], "bids", *words[place:]]
+
+
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """The arguments; without a command, those of the challenge's layout."""
-    given = next((word for word in words if not word.startswith("-")), None)
+    given, words = _with_command(words)
     arguments = _parser(given).parse_args(words)
     if arguments.command is None:
         general = [word for word in words if word.startswith("-")]
@@ -137,10 +153,10 @@ def _main(words: list[str]) -> int:
             sys.stdout.flush()
         return code
     except errors.WmhsegError as error:
-        return _failed(str(error), error.exit_code, debug)
+        return _failed(str(error), _code(words, error), debug)
     except ModuleNotFoundError as error:
         missing = errors.missing_package(error.name or str(error))
-        return _failed(str(missing), missing.exit_code, debug)
+        return _failed(str(missing), _code(words, missing), debug)
     except KeyboardInterrupt:
         return _failed("interrupted", errors.EXIT_INTERRUPTED, debug=False)
     except BrokenPipeError:
@@ -157,11 +173,10 @@ def _main(words: list[str]) -> int:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             # Files are written elsewhere and have errors of their own.
             _discard_output()
-            return _failed(
-                "Room on the disk was expected for what is printed. Received: a full disk.",
-                errors.DiskFullError.exit_code,
-                debug,
+            full = errors.DiskFullError(
+                "Room on the disk was expected for what is printed", received="a full disk"
             )
+            return _failed(str(full), _code(words, full), debug)
         kind = type(error).__name__
         return _failed(
             f"internal error: {kind}: {' '.join(str(error).split())[:300]}. Run again with "
@@ -169,6 +184,15 @@ def _main(words: list[str]) -> int:
             errors.EXIT_INTERNAL,
             debug,
         )
+
+
+def _code(words: Sequence[str], error: errors.WmhsegError) -> int:
+    """What an error ends the program with; the BIDS App has codes of its own."""
+    if _with_command(words)[0] != "bids":
+        return error.exit_code
+    from wmhseg.bids_app import exit_codes
+
+    return exit_codes.code_of(error.exit_code)
 
 
 def _discard_output() -> None:

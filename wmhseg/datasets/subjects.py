@@ -38,6 +38,7 @@ class Subject:
         t1: T1 scan, None if there is none.
         problem: Why the subject cannot be segmented, "" if it can.
         where: The line of a table that names the subject, "" if none does.
+        notes: Sentences on how the scans were chosen; they stand among the result's warnings.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Subject:
     t1: Path | None = None
     problem: str = ""
     where: str = field(default="", compare=False)
+    notes: tuple[str, ...] = ()
 
 
 def find_subjects(data: Path, warn: Warn = warned) -> list[Subject]:

@@ -216,7 +216,13 @@ _BATCH: ContextVar[_Batch | None] = ContextVar("_BATCH", default=None)
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """Makes all files that are written inside appear at the end, or none if one fails."""
+    """Makes all files that are written inside appear at the end, or none if one fails.
+
+    Inside another such block it is part of that one.
+    """
+    if _BATCH.get() is not None:
+        yield
+        return
     with contextlib.ExitStack() as stack:
         batch = _Batch(stack)
         token = _BATCH.set(batch)

@@ -48,7 +48,7 @@ class Provenance:
 
     scans: Mapping[str, ScanFile]
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    container: str | None = field(default_factory=lambda: _container_name())
+    container: str | None = field(default_factory=lambda: container_name())
     command: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def scan_file(source: object) -> ScanFile:
     return ScanFile(os.fsdecode(source), checksums.sha256_of(path))
 
 
-def _container_name() -> str | None:
+def container_name() -> str | None:
     """Name of the image or file of the container that this runs in, None outside one."""
     names = (os.environ.get(name) for name in _IMAGE_NAMES)
     return next((files.printable(name) for name in names if name), None)

@@ -124,6 +124,7 @@ class Report:
         provenance: Which scans, when, by which command.
         others: Label besides WMH that the model marks -> volume and count.
         reader: Whose rules the mask was made by.
+        more: Keys of others' standards, such as those of BIDS, and plain values.
     """
 
     lesions: LesionSummary
@@ -140,6 +141,7 @@ class Report:
     provenance: Provenance
     others: dict[str, LesionSummary] = field(default_factory=dict)
     reader: ReaderName = "balanced"
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rules(self) -> str:
@@ -190,6 +192,7 @@ class Report:
             },
             "versions": {"wmhseg": __version__, **self.versions},
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            **self.more,
             "notice": NOT_A_DEVICE,
         }
 
