@@ -32,6 +32,7 @@ _COMMANDS = {
         "batch",
         "Segment many subjects: a table, or a folder in the challenge's, BIDS or flat layout.",
     ),
+    "measure": ("measure", "Measure a mask: lesions, places, regions, how sure it is."),
     "evaluate": ("scoring", "Score results against their references."),
     "rank": (
         "scoring",
