@@ -21,15 +21,15 @@ N = {name: number for number, name in enumerate(CLASSES)}
 
 
 def anatomy() -> np.ndarray:
-    labels = np.full(SHAPE, N["white_matter"], np.uint8)
+    labels = np.full(SHAPE, N["white-matter"], np.uint8)
     labels[:, :, :3] = N["cortex"]
-    labels[8:14, 10:20, 16:20] = N["right_lateral_ventricle"]
-    labels[8:14, 10:20, 21:24] = N["left_lateral_ventricle"]
+    labels[8:14, 10:20, 16:20] = N["right-lateral-ventricle"]
+    labels[8:14, 10:20, 21:24] = N["left-lateral-ventricle"]
     labels[:4, :10] = N["brainstem"]
     labels[:4, 10:20] = N["cerebellum"]
-    labels[:4, 20:30] = N["deep_grey"]
-    labels[:, 38:] = N["csf_outside"]
-    labels[:, 39] = N["other_head"]
+    labels[:4, 20:30] = N["deep-grey"]
+    labels[:, 38:] = N["outer-csf"]
+    labels[:, 39] = N["head"]
     labels[19] = N["background"]
     return labels
 

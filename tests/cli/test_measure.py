@@ -220,6 +220,19 @@ def test_what_is_wrong_is_told_in_a_line_and_nothing_is_written(
     assert not (folder / "out").exists()
 
 
+def test_an_anatomy_of_freesurfer_is_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = np.array([0, 507, 24, 4, 43, 14, 3, 2, 10, 8, 16], np.int16)
+    images.write_volume(folder / "aseg.nii", numbers[box_brain.anatomy()], GRID)
+    told = {}
+    for name, words in (("anatomy", ()), ("aseg", ("--anatomy-numbers", "freesurfer"))):
+        assert main([*BARE, "--anatomy", f"{name}.nii", *words, "--json"]) == 0
+        told[name] = json.loads(capsys.readouterr().out)
+    for what in ("places", "head", "by_anatomy_ml", "lesions"):
+        assert told["aseg"][what] == told["anatomy"][what]
+    assert main([*BARE, "--anatomy", "aseg.nii"]) == errors.LabelsError.exit_code
+    assert "--anatomy-numbers freesurfer" in capsys.readouterr().err
+
+
 def test_no_input_is_replaced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "out").mkdir()
     mask = folder / "out" / "lesions_dseg.nii.gz"

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nifti_files import failing
 from scipy import ndimage
 
+from wmhseg.errors import LabelsError
 from wmhseg.measures import anatomy, marks, places
 from wmhseg.measures.anatomy import CLASSES, Anatomy
 from wmhseg.measures.places import PLACES, RULES, Amount, Placed
@@ -106,7 +108,7 @@ def test_half_is_not_more_than_half() -> None:
 
 
 def test_without_a_ventricle_nothing_is_said() -> None:
-    labels = np.full(box_brain.SHAPE, box_brain.N["white_matter"], np.uint8)
+    labels = np.full(box_brain.SHAPE, box_brain.N["white-matter"], np.uint8)
     assert places.place(marks.find(box_brain.mask()), Anatomy(labels, ""), (1, 1, 1)) is None
 
 
@@ -142,19 +144,33 @@ def test_volumes_and_counts_add_up(seed: int, spacing_mm: tuple[float, float, fl
 
 
 def test_an_anatomy_of_other_numbers_is_refused() -> None:
-    from nifti_files import failing
-
-    from wmhseg.errors import LabelsError
-
     labels = box_brain.anatomy()
     assert anatomy.of_labels(labels.astype(np.float64), "x").labels.dtype == np.uint8
     for bad in (labels + 1, labels - 0.5, labels.astype(np.int16) - 3):
         assert "brainstem" in failing(LabelsError, anatomy.of_labels, bad, "x.nii")
 
 
+def test_numbers_of_freesurfer_are_understood() -> None:
+    labels = np.array([[[0, 4, 5, 43, 44, 14, 15], [3, 2042, 1007, 41, 77, 10, 53]]], np.float32)
+    found = anatomy.of_labels(labels, "x", "freesurfer").labels
+    names = [CLASSES[number] for number in found.ravel().tolist()]
+    assert names[:7] == [
+        "background", *["left-lateral-ventricle"] * 2, *["right-lateral-ventricle"] * 2,
+        *["other-ventricles"] * 2,
+    ]  # fmt: skip
+    assert names[7:] == [*["cortex"] * 2, "cortex", *["white-matter"] * 2, *["deep-grey"] * 2]
+    assert found.shape == labels.shape
+    rest = anatomy.of_labels(np.array([[[8, 47, 16, 24, 507]]]), "x", "freesurfer").labels
+    assert [CLASSES[number] for number in rest.ravel().tolist()] == [
+        "cerebellum", "cerebellum", "brainstem", "outer-csf", "head",
+    ]  # fmt: skip
+    line = failing(LabelsError, anatomy.of_labels, labels + 80, "x.nii", "freesurfer")
+    assert "x.nii: 80, 83" in line
+
+
 def test_each_class_is_counted() -> None:
     counts = Anatomy(box_brain.anatomy(), "").counts_vox()
-    assert counts["left_lateral_ventricle"] == 6 * 10 * 3
-    assert counts["right_lateral_ventricle"] == 6 * 10 * 4
+    assert counts["left-lateral-ventricle"] == 6 * 10 * 3
+    assert counts["right-lateral-ventricle"] == 6 * 10 * 4
     assert counts["background"] == 40 * 40
     assert sum(counts.values()) == np.prod(box_brain.SHAPE)

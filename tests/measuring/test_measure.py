@@ -50,7 +50,7 @@ def test_the_whole_is_what_was_put_there() -> None:
         "wmh": {"volume_ml": 0.087, "lesion_count": 5},
         "with_deep_grey_and_brainstem": {"volume_ml": 0.095, "lesion_count": 7},
     }
-    assert told["by_anatomy_ml"]["white_matter"] == 0.084
+    assert told["by_anatomy_ml"]["white-matter"] == 0.084
     assert sum(told["by_anatomy_ml"].values()) == pytest.approx(0.095)
 
 
@@ -63,7 +63,7 @@ def test_shares_of_the_head() -> None:
     assert told["left_lateral_ventricle_ml"] == pytest.approx(0.27)
     assert told["right_lateral_ventricle_ml"] == pytest.approx(0.36)
     assert told["wmh_percent_of_tiv"] == pytest.approx(100 * 95 / skull, abs=1e-4)
-    white = int((labels == box_brain.N["white_matter"]).sum())
+    white = int((labels == box_brain.N["white-matter"]).sum())
     assert told["wmh_percent_of_white_matter"] == pytest.approx(100 * 95 / white, abs=1e-4)
 
 
@@ -72,7 +72,7 @@ def test_the_fazekas_estimates_are_of_the_boxes() -> None:
     # Columns 24 to 29 reach 6 mm from the ventricle; the widest deep box is 4 x 4 mm.
     widest = (4**2 + 3**2) ** 0.5
     assert told["by_size"] == {
-        "rule": "CREDOS (Noh 2014)",
+        "rule": "CREDOS, Noh 2014",
         "periventricular": 2,
         "deep": 1,
         "periventricular_thickness_mm": 6.0,
@@ -227,7 +227,7 @@ def test_what_is_not_known_is_left_out_and_said() -> None:
 
 
 def test_an_anatomy_without_ventricles_says_so() -> None:
-    labels = np.full(box_brain.SHAPE, box_brain.N["white_matter"], np.uint8)
+    labels = np.full(box_brain.SHAPE, box_brain.N["white-matter"], np.uint8)
     told = found(box_brain.scene(box_brain.mask(), anatomy=Anatomy(labels, "x")))
     assert measure.NO_VENTRICLES in told["left_out"]
     assert told["places"] is None

@@ -115,7 +115,7 @@ def test_t1_is_filled_on_its_own_voxels() -> None:
     """T1 in another order of axes and 5 columns further: lesions are where they were moved to."""
     where, move = box_brain.grid(), Rigid(shift_mm=(5.0, 0.0, 0.0))
     mask = box_brain.mask("far away", "4 mm away")
-    white = box_brain.anatomy() == box_brain.N["white_matter"]
+    white = box_brain.anatomy() == box_brain.N["white-matter"]
     own = np.where(white, np.float32(100), np.float32(30))
     own[mask > 0] = 60
     t1_grid = replace(where, origin_mm=(-15.0, -15.0, 5.0))

@@ -58,6 +58,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "shares are left out",
     )
     known.add_argument(
+        "--anatomy-numbers",
+        choices=("own", "freesurfer"),
+        default="own",
+        help="what its numbers mean; freesurfer: aseg, aparc+aseg, SynthSeg",
+    )
+    known.add_argument(
         "--exclude",
         metavar="FILE",
         help="mask (infarct, tumour, surgery) on FLAIR's voxels, inside which nothing counts",
@@ -110,7 +116,11 @@ def _measure(arguments: argparse.Namespace) -> int:
     with files.without_empty_folders(output):
         files.check_outputs([*targets.values(), output / saving.REPORT], inputs=list(paths))
         scene = reading.read(
-            paths, wanted, threshold=arguments.threshold, atlas_space=arguments.atlas_space
+            paths,
+            wanted,
+            threshold=arguments.threshold,
+            numbers=arguments.anatomy_numbers,
+            atlas_space=arguments.atlas_space,
         )
         found = measure.measure(scene, wanted)
         inputs = {name: scan_file(path) for name, path in paths.named().items()}

@@ -24,14 +24,14 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-RULE = "CREDOS (Noh 2014)"
+RULE = "CREDOS, Noh 2014"
 THICKNESS_MM = (5.0, 10.0)
 DIAMETER_MM = (10.0, 25.0)
-VOLUME_RULE = "volume (Joo 2022)"
+VOLUME_RULE = "Joo 2022"
 VOLUME_ML = (3.4, 9.6, 17.1)
 """Normal, mild, moderate and severe: grades 0 to 3 of the whole, by volume."""
 
-RANGES_RULE = "volume ranges (Stroke 2020;51:TP208)"
+RANGES_RULE = "Stroke 2020;51:TP208"
 RANGES_ML = {1: (0.1, 8.3), 2: (6.0, 17.7), 3: (14.2, 77.2)}
 """Volumes that were seen in patients of each grade."""
 

@@ -104,7 +104,7 @@ class Placed:
     @cached_property
     def deep_grey(self) -> Mask:
         """(lesion,) whether it lies in deep grey matter."""
-        return self._mostly("deep_grey")
+        return self._mostly("deep-grey")
 
     @cached_property
     def nearest_mm(self) -> Doubles:

@@ -88,13 +88,16 @@ def _head(measures: Measures) -> dict[str, Any] | None:
     counts = measures.counts_vox
     if counts is None:
         return None
-    tiv, white = sum(counts[name] for name in INTRACRANIAL), counts["white_matter"]
+    tiv, white = sum(counts[name] for name in INTRACRANIAL), counts["white-matter"]
     marked = len(measures.lesions.voxels)
     return {
         "tiv_ml": _ml(measures, tiv),
         "white_matter_ml": _ml(measures, white),
         "ventricles_ml": _ml(measures, sum(counts[name] for name in VENTRICLES)),
-        **{f"{name}_ml": _ml(measures, counts[name]) for name in LATERAL_VENTRICLES},
+        **{
+            f"{name.replace('-', '_')}_ml": _ml(measures, counts[name])
+            for name in LATERAL_VENTRICLES
+        },
         "wmh_percent_of_tiv": round(100 * marked / tiv, 4) if tiv else None,
         "wmh_percent_of_white_matter": round(100 * marked / white, 4) if white else None,
     }

@@ -342,7 +342,7 @@ def _filled(scene: Scene, turned: _Turned, brain: InBrain | None) -> Scan:
     t1 = _known_t1(scene, "filling it")
     assert t1.move is not None
     if turned.anatomy is not None:
-        likely = turned.anatomy.where(("white_matter",))
+        likely = turned.anatomy.where(("white-matter",))
     else:
         assert brain is not None
         likely = brain.white_matter(turned.grid)

@@ -17,6 +17,7 @@ from wmhseg.geometry import Grid
 from wmhseg.io import files, forms, images, nifti
 from wmhseg.io.images import Scan
 from wmhseg.measures import anatomy
+from wmhseg.measures.anatomy import Anatomy, Numbers
 from wmhseg.measures.atlas import check_labels
 from wmhseg.measuring.scene import Atlas, Float, OtherScan, Scene, Space, Wanted
 from wmhseg.preparation import registration
@@ -79,6 +80,7 @@ def read(
     wanted: Wanted,
     *,
     threshold: float = 0.5,
+    numbers: Numbers = "own",
     atlas_space: AtlasSpace = "auto",
 ) -> Scene:
     """Reads and checks the files of a result.
@@ -89,6 +91,7 @@ def read(
         paths: The files.
         wanted: What is to be made of them.
         threshold: By which members mark.
+        numbers: What those of the anatomy mean.
         atlas_space: What the atlas's places mean; "auto": what its grid or its header says.
 
     Raises:
@@ -112,9 +115,7 @@ def read(
             for name, path in zip(_names(paths.members), paths.members, strict=True)
         },
         threshold=threshold,
-        anatomy=anatomy.of_labels(_labels(paths.anatomy, flair.grid, "anatomy"), str(paths.anatomy))
-        if paths.anatomy
-        else None,
+        anatomy=_anatomy(paths.anatomy, numbers, flair.grid) if paths.anatomy else None,
         excluded=_mask(paths.exclude, flair.grid, "mask to exclude") if paths.exclude else None,
         t1=None if t1 is None else _placed(flair, t1, needed=needs_place),
         atlas=atlas,
@@ -187,6 +188,10 @@ def _mask(path: Path, grid: Grid, what: str) -> npt.NDArray[np.bool_]:
             "--probability.",
         )
     return marked
+
+
+def _anatomy(path: Path, numbers: Numbers, grid: Grid) -> Anatomy:
+    return anatomy.of_labels(_labels(path, grid, "anatomy"), str(path), numbers)
 
 
 def _probability(path: Path, grid: Grid) -> Float:
