@@ -151,7 +151,7 @@ def test_an_anatomy_of_other_numbers_is_refused() -> None:
 
 
 def test_numbers_of_freesurfer_are_understood() -> None:
-    labels = np.array([[[0, 4, 5, 43, 44, 14, 15], [3, 2042, 1007, 41, 77, 10, 53]]], np.float32)
+    labels = np.array([[[0, 4, 5, 43, 44, 14, 15], [3, 2030, 1007, 41, 77, 10, 53]]], np.float32)
     found = anatomy.of_labels(labels, "x", "freesurfer").labels
     names = [CLASSES[number] for number in found.ravel().tolist()]
     assert names[:7] == [
