@@ -65,4 +65,14 @@ def test_the_curve_is_that_of_each_threshold_alone(seed: int) -> None:
         mask = probability > point.threshold
         assert point.vox == mask.sum()
         assert point.lesions == ndimage.label(mask, np.ones((3, 3, 3)))[1]
-    assert {uncertainty.LOW, uncertainty.HIGH} <= {point.threshold for point in points}
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"),
+    [(0.5, (0.3, 0.7)), (0.7, (0.5, 0.9)), (0.85, (0.65, 0.95)), (0.1, (0.05, 0.3)),
+     (0.98, (0.78, 0.98)), (0.01, (0.01, 0.21))],
+)  # fmt: skip
+def test_a_range_holds_the_threshold_of_the_mask(
+    threshold: float, expected: tuple[float, float]
+) -> None:
+    assert uncertainty.around(threshold) == expected

@@ -128,17 +128,18 @@ def test_ranges_over_thresholds_and_members() -> None:
     mask = box_brain.mask("far away")
     probability = np.zeros(mask.shape, np.float32)
     probability[BOXES["far away"]] = 0.5  # 16 voxels
-    probability[BOXES["brainstem"]] = 0.31  # 4
+    probability[BOXES["brainstem"]] = 0.21  # 4
     probability[BOXES["cerebellum"]] = 0.9  # 3
     members = {"low": probability, "high": np.minimum(probability * 2, 1)}
     scene = box_brain.scene(mask, probability=probability, members=members, threshold=0.4)
     told = found(scene)["uncertainty"]
     assert told["thresholds"] == {
-        "from": 0.3,
-        "to": 0.7,
+        "from": 0.2,
+        "to": 0.6,
         "volume_ml": [0.003, 0.023],
         "lesion_count": [1, 3],
     }
+    assert told["threshold"] == 0.4
     assert told["members"]["each"] == {
         "low": {"volume_ml": 0.019, "lesion_count": 2},
         "high": {"volume_ml": 0.023, "lesion_count": 3},
@@ -204,7 +205,9 @@ def test_what_is_not_known_is_left_out_and_said() -> None:
     for name in ("places", "strive", "by_anatomy_ml", "head", "excluded", "regions"):
         assert told[name] is None
     assert told["fazekas_estimate"]["by_size"] is None
-    assert told["uncertainty"] == {"thresholds": None, "members": None, "curve": None}
+    assert told["uncertainty"] == {
+        "threshold": 0.5, "thresholds": None, "members": None, "curve": None,
+    }  # fmt: skip
     assert told["left_out"] == [measure.NO_PROBABILITY, measure.NO_ANATOMY, measure.NO_MEMBERS]
     assert {row["place_2mm"] for row in told["lesions"]} == {None}
     lines = "\n".join(content.to_lines(found))

@@ -75,6 +75,29 @@ def test_everything_arrives_on_the_voxels_of_flair(folder: Path) -> None:
     np.testing.assert_array_equal(scene.excluded, FLAIR > 0.9)
 
 
+@pytest.mark.parametrize(
+    ("report", "threshold"),
+    [
+        ('{"model": "m", "threshold": 0.7}', 0.7),
+        ('{"threshold": 0.7}', 0.5),  # somebody else's
+        ('{"model": "m", "threshold": "high"}', 0.5),
+        ('{"model": "m", "threshold": true}', 0.5),
+        ('{"model": "m", "threshold": 3}', 0.5),
+        ("[1]", 0.5),
+        ("{", 0.5),
+        (None, 0.5),
+    ],
+)
+def test_the_threshold_is_that_of_the_report(
+    folder: Path, report: str | None, threshold: float
+) -> None:
+    if report is not None:
+        (folder / "mask.json").write_text(report, "utf-8")
+    assert read(folder).threshold == threshold
+    paths = Paths(folder / "flair.nii", folder / "mask.nii")
+    assert reading.read(paths, Wanted(), threshold=0.3).threshold == 0.3
+
+
 def test_members_of_one_name_are_told_apart(folder: Path) -> None:
     for place in ("a", "b"):
         (folder / place).mkdir()

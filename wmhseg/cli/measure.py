@@ -46,9 +46,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     known.add_argument(
         "--threshold",
         type=share,
-        default=0.5,
         metavar="P",
-        help="voxels with a higher probability are marked by a member",
+        help="by which the mask was made, and members mark (default: as the report beside the "
+        "mask says, else 0.5)",
     )
     known.add_argument("--t1", metavar="T1", help="T1 scan of the same head, NIfTI")
     known.add_argument(

@@ -24,8 +24,8 @@ from wmhseg.measures.marks import Doubles, Lesions, bounding_box
 THRESHOLDS = tuple(round(0.05 * n, 2) for n in range(1, 20))
 """Of the curve of volume and count: 0.05 to 0.95."""
 
-LOW, HIGH = 0.3, 0.7
-"""Thresholds that volume and count are given between."""
+_AROUND = 0.2
+_ENDS = (0.05, 0.95)
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,15 @@ def curve(
         _, count = ndimage.label(mask[box], structure=CONNECTIVITY)
         points.append(Point(threshold, int(np.count_nonzero(mask)), int(count)))
     return points
+
+
+def around(threshold: float) -> tuple[float, float]:
+    """The thresholds that volume and count are given between: 0.2 below and above a mask's."""
+    low, high = _ENDS
+    return (
+        round(max(min(low, threshold), threshold - _AROUND), 4),
+        round(min(max(high, threshold), threshold + _AROUND), 4),
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from wmhseg.measures import fazekas, uncertainty
+from wmhseg.measures import fazekas
 from wmhseg.measures.anatomy import CLASSES, INTRACRANIAL, LATERAL_VENTRICLES, VENTRICLES
 from wmhseg.measures.places import PLACES, RULES, Amount, as_ml
+from wmhseg.measures.uncertainty import Point
 from wmhseg.measuring.measure import Measures
 from wmhseg.reporting.caption import millilitres
 
@@ -131,28 +132,20 @@ def _fazekas(measures: Measures) -> dict[str, Any]:
 
 def _uncertainty(measures: Measures) -> dict[str, Any]:
     """Ranges over thresholds and members, and the curve."""
-    curve = [
-        {
-            "threshold": point.threshold,
-            "volume_ml": _ml(measures, point.vox),
-            "lesion_count": point.lesions,
-        }
-        for point in measures.curve
-    ]
-    between = [one for one in curve if one["threshold"] in (uncertainty.LOW, uncertainty.HIGH)]
+    between, curve = _points(measures, measures.between), curve_rows(measures)
     agreed = measures.disagreement
     members = [] if agreed is None else list(zip(agreed.vox, agreed.lesions, strict=True))
     return {
+        "threshold": measures.scene.threshold,
         "thresholds": {
-            "from": uncertainty.LOW,
-            "to": uncertainty.HIGH,
+            "from": between[0]["threshold"],
+            "to": between[1]["threshold"],
             "volume_ml": sorted(one["volume_ml"] for one in between),
             "lesion_count": sorted(one["lesion_count"] for one in between),
         }
         if between
         else None,
         "members": {
-            "threshold": measures.scene.threshold,
             "volume_ml": [_ml(measures, min(agreed.vox)), _ml(measures, max(agreed.vox))],
             "lesion_count": [min(agreed.lesions), max(agreed.lesions)],
             "each": {
@@ -294,7 +287,18 @@ def scan_row(measures: Measures) -> Row:
 
 def curve_rows(measures: Measures) -> list[Row]:
     """A row a threshold."""
-    return _uncertainty(measures)["curve"] or []
+    return _points(measures, measures.curve)
+
+
+def _points(measures: Measures, points: Sequence[Point]) -> list[Row]:
+    return [
+        {
+            "threshold": point.threshold,
+            "volume_ml": _ml(measures, point.vox),
+            "lesion_count": point.lesions,
+        }
+        for point in points
+    ]
 
 
 def to_tsv(rows: Sequence[Row], columns: Sequence[str] = ()) -> str:

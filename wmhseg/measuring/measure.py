@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,7 @@ class Measures:
         placed: Where lesions lie; None without anatomy.
         estimate: Fazekas grades by size; None without anatomy.
         curve: Volume and count against threshold; none without a map.
+        between: The same at ``uncertainty.around`` of the mask's threshold.
         disagreement: Of the members; None without their maps.
         excluded: What does not count; None if nothing was excluded.
         regions: Of the atlas; none without one.
@@ -117,6 +118,7 @@ class Measures:
     placed: Placed | None
     estimate: Estimate | None
     curve: tuple[Point, ...]
+    between: tuple[Point, ...]
     disagreement: Disagreement | None
     excluded: Excluded | None
     regions: tuple[Region, ...]
@@ -183,7 +185,7 @@ def measure(scene: Scene, wanted: Wanted | None = None, brain: InBrain | None = 
     found = marks.find(turned.mask)
     left_out = [T1_UNUSED] if scene.t1 is not None and scene.t1.move is None else []
     brain = brain or _brain(scene, turned, wanted, left_out)
-    means, peaks, points = _probabilities(turned, found, left_out)
+    means, peaks = _probabilities(turned, found, left_out)
     placed, counts = _placed(turned, found, left_out)
     centres = extents.centres_vox(found)
     diameters = extents.diameters_mm(found, turned.grid.spacing_mm)
@@ -205,7 +207,8 @@ def measure(scene: Scene, wanted: Wanted | None = None, brain: InBrain | None = 
         counts_vox=counts,
         placed=placed,
         estimate=None if placed is None else _estimate(placed, diameters),
-        curve=tuple(points),
+        curve=_curve(turned, uncertainty.THRESHOLDS),
+        between=_curve(turned, uncertainty.around(scene.threshold)),
         disagreement=agreed,
         excluded=_excluded(turned),
         regions=_regions(scene, turned, found, brain),
@@ -273,13 +276,19 @@ def _brain(scene: Scene, turned: _Turned, wanted: Wanted, left_out: list[str]) -
 
 def _probabilities(
     turned: _Turned, found: Lesions, left_out: list[str]
-) -> tuple[Doubles | None, Doubles | None, list[Point]]:
-    """Mean and peak of each lesion, and the curve."""
+) -> tuple[Doubles | None, Doubles | None]:
+    """Mean and peak of each lesion."""
     if turned.probability is None:
         left_out.append(NO_PROBABILITY)
-        return None, None, []
+        return None, None
     values = found.at(turned.probability)
-    return found.mean(values), found.highest(values), uncertainty.curve(turned.probability)
+    return found.mean(values), found.highest(values)
+
+
+def _curve(turned: _Turned, thresholds: Sequence[float]) -> tuple[Point, ...]:
+    if turned.probability is None:
+        return ()
+    return tuple(uncertainty.curve(turned.probability, thresholds))
 
 
 def _placed(

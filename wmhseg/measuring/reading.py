@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,14 @@ import numpy.typing as npt
 
 from wmhseg import geometry
 from wmhseg.datasets import tables
-from wmhseg.errors import GridMismatchError, LabelsError, RegistrationError, TableError, UsageError
+from wmhseg.errors import (
+    GridMismatchError,
+    InputError,
+    LabelsError,
+    RegistrationError,
+    TableError,
+    UsageError,
+)
 from wmhseg.geometry import Grid
 from wmhseg.io import files, forms, images, nifti
 from wmhseg.io.images import Scan
@@ -22,10 +30,13 @@ from wmhseg.measures.atlas import check_labels
 from wmhseg.measuring.scene import Atlas, Float, OtherScan, Scene, Space, Wanted
 from wmhseg.preparation import registration
 from wmhseg.preparation.registration import Rigid
+from wmhseg.reporting.report import path_beside
 
 AtlasSpace = Literal["auto", "flair", "t1", "mni"]
 
 _LARGEST_LABEL = 2**31 - 1
+_MAX_BYTES = 1 << 24
+_USUAL = 0.5  # threshold of masks of which nobody knows
 _HAIR = 1e-3  # probabilities beyond 0 and 1 by less are rounding of a scale factor
 
 
@@ -79,7 +90,7 @@ def read(
     paths: Paths,
     wanted: Wanted,
     *,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     numbers: Numbers = "own",
     atlas_space: AtlasSpace = "auto",
 ) -> Scene:
@@ -90,7 +101,7 @@ def read(
     Args:
         paths: The files.
         wanted: What is to be made of them.
-        threshold: By which members mark.
+        threshold: By which the mask was made; None: as the report beside it says, or 0.5.
         numbers: What those of the anatomy mean.
         atlas_space: What the atlas's places mean; "auto": what its grid or its header says.
 
@@ -114,7 +125,7 @@ def read(
             name: _probability(path, flair.grid)
             for name, path in zip(_names(paths.members), paths.members, strict=True)
         },
-        threshold=threshold,
+        threshold=_threshold(paths.mask) if threshold is None else threshold,
         anatomy=_anatomy(paths.anatomy, numbers, flair.grid) if paths.anatomy else None,
         excluded=_mask(paths.exclude, flair.grid, "mask to exclude") if paths.exclude else None,
         t1=None if t1 is None else _placed(flair, t1, needed=needs_place),
@@ -134,6 +145,18 @@ def _check_together(paths: Paths, wanted: Wanted, atlas_space: AtlasSpace) -> No
         raise UsageError("--atlas FILE was expected with --atlas-space", received="none")
     if atlas_space == "t1" and paths.t1 is None:
         raise UsageError("--t1 T1 was expected with --atlas-space t1", received="none")
+
+
+def _threshold(mask: Path) -> float:
+    """The threshold that the report beside a mask names; 0.5 if there is none."""
+    try:
+        with files.reading(path_beside(mask), "report", advice="") as file:
+            told = json.loads(file.read(_MAX_BYTES))
+    except (InputError, ValueError, RecursionError):
+        return _USUAL
+    value = told.get("threshold") if isinstance(told, dict) and "model" in told else None
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1
+    return float(value) if fits and value is not None else _USUAL
 
 
 def _names(paths: tuple[Path, ...]) -> list[str]:

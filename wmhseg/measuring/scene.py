@@ -67,7 +67,7 @@ class Scene:
         mask: uint8, 1 = WMH.
         probability: Of WMH, 0 to 1; None if nobody knows.
         members: Name -> probability of each member of the ensemble; none if nobody knows.
-        threshold: By which members mark.
+        threshold: By which the mask was made, and members mark.
         anatomy: What the voxels are; None if nobody knows.
         excluded: Where nothing counts, bool; None: nowhere.
         t1: The other scan; None if there is none.
