@@ -1,8 +1,9 @@
 """A brain of boxes whose measures can be worked out by hand.
 
-Axial slices in LPS order: rows run to the back, columns to the patient's left. In slices 0 to 19
-and rows 0 to 39: cortex in the columns 0 to 2, white matter in 3 to 39, a lateral ventricle on
-either side of column 20, brainstem, cerebellum and deep grey in the lowest slices.
+Axial slices in LPS order: rows run to the back, columns to the patient's left. Cortex is in the
+first three columns, a lateral ventricle on either side of column 20, brainstem, cerebellum and deep
+grey matter in the four lowest slices, fluid and head in the last two rows, nothing in the last
+slice, and white matter everywhere else.
 """
 
 from __future__ import annotations

@@ -237,6 +237,24 @@ def test_an_anatomy_without_ventricles_says_so() -> None:
     assert told["head"]["wmh_percent_of_white_matter"] == pytest.approx(100 * 95 / 32000, abs=1e-4)
 
 
+def test_what_does_not_belong_to_the_mask_is_doubted() -> None:
+    mask = box_brain.mask()
+    right = np.where(mask, np.float32(0.8), np.float32(0))
+    fine = measured(box_brain.scene(mask, probability=right))
+    assert fine.warnings == ()
+    flipped = Anatomy(np.ascontiguousarray(box_brain.anatomy()[::-1]), "x")
+    shifted = np.roll(mask, 2, 1)
+    wrong = measured(box_brain.scene(shifted, probability=right, anatomy=flipped))
+    (doubt,) = wrong.warnings
+    share = (right[shifted > 0] <= 0.3).mean()
+    assert doubt.startswith(f"{share:.0%} of the marked voxels have a probability of at most 0.3")
+    outside = np.zeros_like(mask)
+    outside[10, 36:, 30] = 1  # two voxels of white matter, one of fluid, one of the head
+    (doubt,) = measured(box_brain.scene(outside)).warnings
+    assert doubt.startswith("25% of the marked voxels lie outside of the skull")
+    assert content.to_dict(wrong)["warnings"] == list(wrong.warnings)
+
+
 def test_an_empty_mask_is_measured() -> None:
     none = np.zeros(box_brain.SHAPE, np.uint8)
     scene = box_brain.scene(

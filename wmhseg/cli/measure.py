@@ -126,6 +126,8 @@ def _measure(arguments: argparse.Namespace) -> int:
         inputs = {name: scan_file(path) for name, path in paths.named().items()}
         provenance = Provenance(inputs, command=command_line(arguments))
         removed = saving.save(found, output, provenance)
+    for warning in found.warnings:
+        console.warn(warning)
     if removed:
         console.say(f"removed      {', '.join(map(str, removed))} (of the earlier result)")
     if arguments.json:

@@ -53,6 +53,7 @@ def to_dict(measures: Measures) -> dict[str, Any]:
         "mni": _mni(measures),
         "lesions": lesion_rows(measures),
         "left_out": list(measures.left_out),
+        "warnings": list(measures.warnings),
     }
 
 

@@ -23,7 +23,7 @@ from wmhseg.measures import (
     places,
     uncertainty,
 )
-from wmhseg.measures.anatomy import Anatomy
+from wmhseg.measures.anatomy import Anatomy, chosen
 from wmhseg.measures.atlas import Region
 from wmhseg.measures.fazekas import Estimate
 from wmhseg.measures.lesions import LesionSummary
@@ -58,6 +58,8 @@ NO_PLACE = "the scan was not registered to the average brain: centres in MNI spa
 T1_UNUSED = (
     "T1 lies on other voxels than FLAIR, and nothing that was asked for needs it: it was not used"
 )
+
+_MOST_UNLIKELY = _MOST_OUTSIDE = 0.1  # shares of the marked voxels, else a warning is given
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class Measures:
         filled_t1: T1 with lesions filled; None if it was not wanted.
         mni: Name ("wmh", "flair") -> volume on ``space.MNI_GRID``; none if not wanted.
         left_out: What could not be measured, and why, in sentences.
+        warnings: What speaks against trusting the measures, in sentences.
     """
 
     scene: Scene
@@ -126,6 +129,7 @@ class Measures:
     filled_t1: Scan | None
     mni: Mapping[str, npt.NDArray[Any]]
     left_out: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def grid(self) -> Grid:
@@ -216,6 +220,7 @@ def measure(scene: Scene, wanted: Wanted | None = None, brain: InBrain | None = 
         filled_t1=_filled(scene, turned, brain) if wanted.filled_t1 else None,
         mni=_mni(scene, turned, brain) if wanted.mni and brain is not None else {},
         left_out=tuple(left_out),
+        warnings=tuple(_doubts(turned, found, scene.threshold)),
     )
 
 
@@ -283,6 +288,29 @@ def _probabilities(
         return None, None
     values = found.at(turned.probability)
     return found.mean(values), found.highest(values)
+
+
+def _doubts(turned: _Turned, found: Lesions, threshold: float) -> list[str]:
+    """Says when a map or an anatomy does not seem to belong to the mask."""
+    doubts = []
+    marked = max(1, len(found.voxels))
+    if turned.probability is not None:
+        low, _ = uncertainty.around(threshold)
+        unlikely = int((found.at(turned.probability) <= low).sum()) / marked
+        if unlikely > _MOST_UNLIKELY:
+            doubts.append(
+                f"{unlikely:.0%} of the marked voxels have a probability of at most {low:g} in the "
+                "probability map: check that it is the map of this mask."
+            )
+    if turned.anatomy is not None:
+        outside = chosen(("background", "head"))[found.at(turned.anatomy.labels)]
+        share = int(outside.sum()) / marked
+        if share > _MOST_OUTSIDE:
+            doubts.append(
+                f"{share:.0%} of the marked voxels lie outside of the skull by the anatomy: check "
+                "that it is the anatomy of this scan."
+            )
+    return doubts
 
 
 def _curve(turned: _Turned, thresholds: Sequence[float]) -> tuple[Point, ...]:
