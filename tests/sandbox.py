@@ -50,8 +50,8 @@ SMALLEST = (
     "python -m wmhseg.synthesis.make_heads --labels LABELS --output heads",
 )
 COMMANDS = (
-    *("segment", "challenge", "models", "check", "batch", "bids", "evaluate", "rank", "compare"),
-    *("train", "demo", "completion"),
+    *("segment", "challenge", "models", "check", "batch", "bids", "measure", "evaluate"),
+    *("rank", "compare", "train", "demo", "completion"),
 )
 
 
@@ -181,6 +181,7 @@ def _write_data(folder: Path) -> None:
     for name, image in small.items():
         for other in names[name]:
             sitk.WriteImage(image, str(folder / f"{other}.nii.gz"))
+    _write_known(folder, small["wmh"])
     for place in (
         *("DIR/training/Utrecht/1", "DIR/training/Singapore/2", "CASES/1"),
         *("data/study/sub-1", "data/study/sub-2"),
@@ -218,6 +219,22 @@ def _write_bids(folder: Path) -> None:
     (folder / "BIDS" / "dataset_description.json").write_text(description, encoding="utf-8")
     queries = json.dumps({"flair": {"suffix": "FLAIR"}, "t1w": {"run": None}})
     (folder / "filter.json").write_text(queries, encoding="utf-8")
+
+
+def _write_known(folder: Path, wmh: Any) -> None:
+    """What ``wmhseg measure`` may be told of a mask: probability, anatomy and an atlas."""
+    import numpy as np
+    import SimpleITK as sitk
+
+    marked = sitk.GetArrayFromImage(wmh)
+    anatomy = np.full(marked.shape, 7, np.uint8)
+    anatomy[:, 100:120, 110:118], anatomy[:, 100:120, 122:130] = 3, 4
+    known = {"p": marked.astype(np.float32) * np.float32(0.9), "anatomy": anatomy}
+    for name, volume in {**known, "atlas": (marked >= 0).astype(np.uint8)}.items():
+        image = sitk.GetImageFromArray(volume)
+        image.CopyInformation(wmh)
+        sitk.WriteImage(image, str(folder / f"{name}.nii.gz"))
+    (folder / "regions.tsv").write_text("index\tname\n1\tall\n", encoding="utf-8")
 
 
 def _write_labels(path: Path) -> None:

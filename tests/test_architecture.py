@@ -27,6 +27,7 @@ LAYERS = (
     ("checking",),
     ("reporting",),
     ("segmentation",),
+    ("measuring",),
     ("batch", "scoring", "synthesis"),
     ("training", "bids_app"),
     ("cli",),

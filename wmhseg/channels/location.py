@@ -73,7 +73,7 @@ def features(flair: Float, t1: Float | None, spacing_mm: Triple) -> Located:
             upside down or back to front, or is of a size that no head has.
     """
     maps = brain_maps.load()
-    placed = _placed({"FLAIR": flair} if t1 is None else {"T1": t1, "FLAIR": flair}, spacing_mm)
+    placed = find_place({"FLAIR": flair} if t1 is None else {"T1": t1, "FLAIR": flair}, spacing_mm)
     box = _box(maps, placed, flair.shape, spacing_mm)
     there = _moved(placed, [part.start for part in box], spacing_mm)
     inside = (
@@ -89,7 +89,7 @@ def features(flair: Float, t1: Float | None, spacing_mm: Triple) -> Located:
     return Located(channels, brain, placed.quality, placed)
 
 
-def _placed(volumes: Mapping[str, Float], spacing_mm: Triple) -> Placement:
+def find_place(volumes: Mapping[str, Float], spacing_mm: Triple) -> Placement:
     """Where the first of some scans lies whose place is beyond doubt.
 
     A scan whose likeness suffices, but hardly exceeds that of a brain upside down or back to front,

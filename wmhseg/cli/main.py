@@ -33,6 +33,7 @@ _COMMANDS = {
         "Segment many subjects: a table, or a folder in the challenge's, BIDS or flat layout.",
     ),
     "bids": ("bids", "Run as a BIDS App: BIDS data set in, BIDS derivatives out."),
+    "measure": ("measure", "Measure a mask: lesions, places, regions, how sure it is."),
     "evaluate": ("scoring", "Score results against their references."),
     "rank": (
         "scoring",

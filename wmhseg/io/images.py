@@ -366,7 +366,7 @@ def write_mask(path: PathLike, mask: Array, grid: Grid, header: nifti.Header | N
     ones = mask == 1
     if not np.all(ones | (mask == 0)):
         raise UsageError("A mask of 0 and 1 was expected", received="other values")
-    _write_nifti(path, ones.astype(np.uint8), grid, header)
+    write_volume(path, ones.astype(np.uint8), grid, header)
 
 
 def write_probability(
@@ -391,7 +391,7 @@ def write_probability(
         raise UsageError(
             "Probabilities between 0 and 1 were expected", received=f"{low:g} to {high:g}"
         )
-    _write_nifti(path, probability.astype(np.float32), grid, header)
+    write_volume(path, probability.astype(np.float32), grid, header)
 
 
 def write_labels(
@@ -428,7 +428,23 @@ def check_volume_name(path: PathLike) -> None:
         )
 
 
-def _write_nifti(path: PathLike, array: Array, grid: Grid, header: nifti.Header | None) -> None:
+def write_volume(
+    path: PathLike,
+    array: Array,
+    grid: Grid,
+    header: nifti.Header | None = None,
+    *,
+    space: int = nifti.SCANNER,
+) -> None:
+    """Writes labels or grey values in the array's own type; errors as of ``write_mask``.
+
+    Args:
+        path: As of ``write_mask``.
+        array: (slice, row, column) in a type that can be read.
+        grid: Where its voxels lie.
+        header: As of ``write_mask``.
+        space: What forms made of the grid name: ``nifti.SCANNER`` or ``nifti.MNI_152``.
+    """
     check_volume_name(path)
     text = os.fspath(path)
     grid.check_shape(array)
@@ -438,7 +454,7 @@ def _write_nifti(path: PathLike, array: Array, grid: Grid, header: nifti.Header 
         header = None
 
     def write_plain(file: BinaryIO) -> None:
-        nifti.write(file, array, grid, header)
+        nifti.write(file, array, grid, header, space=space)
 
     def write_compressed(file: BinaryIO) -> None:
         # No name and no time in the gzip header: equal images make equal files.

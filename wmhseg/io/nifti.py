@@ -102,7 +102,10 @@ _FORM_FIELDS = (
 UNIT_BITS = 7
 """Those of xyzt_units that name the unit of lengths."""
 
-_SCANNER, _MILLIMETRE = 1, 2
+SCANNER, MNI_152 = 1, 4
+"""Spaces that a form may name."""
+
+_MILLIMETRE = 2
 MOST_SHEAR = 0.008
 """Largest cosine between two axes of an sform: what rounding to two decimals makes."""
 
@@ -456,7 +459,14 @@ def copy_voxels(source: BinaryIO, header: Header, target: BinaryIO) -> None:
     target.writelines(_chunks(content, header.n_bytes))
 
 
-def write(file: BinaryIO, array: npt.NDArray[Any], grid: Grid, scan: Header | None = None) -> None:
+def write(
+    file: BinaryIO,
+    array: npt.NDArray[Any],
+    grid: Grid,
+    scan: Header | None = None,
+    *,
+    space: int = SCANNER,
+) -> None:
     """Writes a plain NIfTI file.
 
     Args:
@@ -465,17 +475,18 @@ def write(file: BinaryIO, array: npt.NDArray[Any], grid: Grid, scan: Header | No
         grid: Where its voxels lie; of the array's shape.
         scan: Header of a file with the same voxels, whose forms, codes, units and voxel sizes are
             repeated to the bit, in a file of its version; None for sform and qform of the grid.
+        space: What these forms name as their space: ``SCANNER`` or ``MNI_152``.
 
     Raises:
         OSError: If the stream cannot be written.
     """
     dtype = array.dtype.newbyteorder("<")
-    file.write(_encode(grid, dtype, scan))
+    file.write(_encode(grid, dtype, scan, space))
     for plane in array:
         file.write(plane.astype(dtype).tobytes())
 
 
-def _encode(grid: Grid, dtype: np.dtype[Any], scan: Header | None) -> bytes:
+def _encode(grid: Grid, dtype: np.dtype[Any], scan: Header | None, space: int) -> bytes:
     layout = _NIFTI1 if scan is None or scan.version == 1 else _NIFTI2
     header = np.zeros((), layout.newbyteorder("<"))
     _mark_as(header, grid.shape)
@@ -483,14 +494,14 @@ def _encode(grid: Grid, dtype: np.dtype[Any], scan: Header | None) -> bytes:
     header["bitpix"] = 8 * dtype.itemsize
     header["scl_slope"] = 1
     if scan is None:
-        _place(header, grid)
+        _place(header, grid, space)
     else:
         for field in _FORM_FIELDS:
             header[field] = scan.record[field]
     return header.tobytes() + _EXTENSION_MARK
 
 
-def _place(header: npt.NDArray[np.void], grid: Grid) -> None:
+def _place(header: npt.NDArray[np.void], grid: Grid, space: int) -> None:
     """Sets qform and sform to those of a grid."""
     flip = np.diag([-1.0, -1.0, 1.0])  # NIfTI is RAS, SimpleITK LPS
     rotation = flip @ np.array(grid.direction, float).reshape(3, 3)
@@ -499,7 +510,7 @@ def _place(header: npt.NDArray[np.void], grid: Grid) -> None:
     handedness = -1.0 if np.linalg.det(rotation) < 0 else 1.0
     header["pixdim"] = (handedness, *spacing, 0, 0, 0, 0)
     header["xyzt_units"] = _MILLIMETRE
-    header["qform_code"] = header["sform_code"] = _SCANNER
+    header["qform_code"] = header["sform_code"] = space
     header["quatern"] = _quaternion(rotation * [1, 1, handedness])
     header["qoffset"] = origin
     header["srow"] = np.column_stack([rotation * spacing, origin])

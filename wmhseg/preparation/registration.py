@@ -89,6 +89,11 @@ class Rigid:
         """Returns the move as SimpleITK takes it."""
         return sitk.Euler3DTransform(self.centre_mm, *self.rotation_rad, self.shift_mm)
 
+    def moved_mm(self, point_mm: Triple) -> Triple:
+        """Where a point (x, y, z) of FLAIR lies in T1."""
+        x, y, z = self.transform().TransformPoint(point_mm)
+        return x, y, z
+
     @property
     def angle_deg(self) -> float:
         """Angle of the rotation about its own axis."""

@@ -15,7 +15,8 @@ from wmhseg.errors import InputError
 from wmhseg.io import files
 
 _KEY = "files"
-_WRITTEN = (".nii", ".nii.gz", ".png", ".pdf")
+WRITTEN = (".nii", ".nii.gz", ".png", ".pdf")
+"""Endings of what is written beside a report."""
 _MAX_BYTES = 1 << 24
 
 
@@ -30,7 +31,10 @@ def named(outputs: Mapping[str, Path], report: Path) -> dict[str, dict[str, str]
 
 
 def left_behind(
-    report: Path, outputs: Mapping[str, Path], inputs: Iterable[Path] = ()
+    report: Path,
+    outputs: Mapping[str, Path],
+    inputs: Iterable[Path] = (),
+    endings: tuple[str, ...] = WRITTEN,
 ) -> list[Path]:
     """Files of an earlier run that the next one does not replace.
 
@@ -38,12 +42,13 @@ def left_behind(
         report: Of the earlier run, if there was one, and of the next.
         outputs: What the next run writes.
         inputs: What it reads: never removed, whoever wrote it.
+        endings: Of the names of files that such a run writes.
 
     Returns:
         Those that are still as the earlier run left them: none that is newer than its report.
     """
     kept = {os.path.realpath(path) for path in (*outputs.values(), *inputs)}
-    paths = [report.parent / name for name in _stored(report)]
+    paths = [report.parent / name for name in _stored(report, endings)]
     return [
         path
         for path in paths
@@ -54,7 +59,7 @@ def left_behind(
     ]
 
 
-def _stored(report: Path) -> list[str]:
+def _stored(report: Path, endings: tuple[str, ...]) -> list[str]:
     """Names in an earlier report; none if there is none, or it is somebody else's."""
     try:
         with files.reading(report, "report", advice="") as file:
@@ -63,15 +68,15 @@ def _stored(report: Path) -> list[str]:
         return []
     listed = content.get(_KEY) if isinstance(content, dict) else None
     names = listed.values() if isinstance(listed, dict) else []
-    return [name for name in names if isinstance(name, str) and _is_ours(name)]
+    return [name for name in names if isinstance(name, str) and _is_ours(name, endings)]
 
 
-def _is_ours(name: str) -> bool:
+def _is_ours(name: str, endings: tuple[str, ...]) -> bool:
     """Whether it may be a file beside the report that this program wrote.
 
     A report may come from anywhere, and what it names is removed: never a file elsewhere.
     """
-    return "\0" not in name and Path(name).name == name and name.lower().endswith(_WRITTEN)
+    return "\0" not in name and Path(name).name == name and name.lower().endswith(endings)
 
 
 def _relative(path: Path, report: Path) -> str:

@@ -1,0 +1,136 @@
+"""What measures have to know of a brain: a label for each voxel.
+
+Whoever makes it, a network or another program, says so in ``source``. Arrays are (slice, row,
+column), on the voxels of the FLAIR scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from wmhseg.errors import LabelsError
+
+CLASSES = (
+    "background",
+    "head",
+    "outer-csf",
+    "left-lateral-ventricle",
+    "right-lateral-ventricle",
+    "other-ventricles",
+    "cortex",
+    "white-matter",
+    "deep-grey",
+    "cerebellum",
+    "brainstem",
+)
+"""Name of each label, from 0.
+
+Left and right are the patient's; white matter holds its lesions, deep grey matter hippocampus and
+amygdala, cerebellum its white matter.
+"""
+
+LATERAL_VENTRICLES = ("left-lateral-ventricle", "right-lateral-ventricle")
+VENTRICLES = (*LATERAL_VENTRICLES, "other-ventricles")
+INTRACRANIAL = CLASSES[2:]
+"""All that the skull holds: what the total intracranial volume (TIV) is made of."""
+
+Numbers = Literal["own", "freesurfer"]
+"""What the numbers of a label map mean: places in ``CLASSES``, or FreeSurfer's labels."""
+
+# Class <- FreeSurfer's numbers (FreeSurferColorLUT.txt), as aseg, aparc+aseg and SynthSeg write
+# them; 5xx are head tissues of SynthSeg's label maps.
+_OF_FREESURFER: dict[str, tuple[int, ...]] = {
+    "background": (0,),
+    "head": tuple(range(500, 600)),
+    "outer-csf": (24,),
+    "left-lateral-ventricle": (4, 5, 31),
+    "right-lateral-ventricle": (43, 44, 63),
+    "other-ventricles": (14, 15, 72),
+    "cortex": (3, 42, *range(1000, 1036), *range(2000, 2036)),
+    "white-matter": (2, 41, 77, 78, 79, 85, *range(251, 256)),
+    "deep-grey": (10, 11, 12, 13, 17, 18, 26, 28, 30, 49, 50, 51, 52, 53, 54, 58, 60, 62),
+    "cerebellum": (7, 8, 46, 47),
+    "brainstem": (16,),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """The anatomy of a scan.
+
+    Attributes:
+        labels: (slice, row, column) uint8, places in ``CLASSES``.
+        source: Where it comes from: a file, or a model.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    source: str
+
+    def where(self, names: Iterable[str]) -> npt.NDArray[np.bool_]:
+        """The voxels of some classes, (slice, row, column)."""
+        return chosen(names)[self.labels]
+
+    def counts_vox(self) -> dict[str, int]:
+        """Class -> its number of voxels."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(CLASSES))
+        return dict(zip(CLASSES, counts.tolist(), strict=True))
+
+
+def chosen(names: Iterable[str]) -> npt.NDArray[np.bool_]:
+    """Whether each class is among some, (class,): a table to look labels up in.
+
+    Args:
+        names: Out of ``CLASSES``.
+    """
+    wanted = set(names)
+    return np.array([name in wanted for name in CLASSES])
+
+
+def of_labels(labels: npt.NDArray[Any], source: str, numbers: Numbers = "own") -> Anatomy:
+    """Makes an anatomy of a label volume.
+
+    Args:
+        labels: (slice, row, column), whole numbers of any type.
+        source: Where they come from.
+        numbers: What they mean.
+
+    Raises:
+        LabelsError: If it holds other numbers.
+    """
+    return _of_own(labels, source) if numbers == "own" else _of_freesurfer(labels, source)
+
+
+def _of_freesurfer(labels: npt.NDArray[Any], source: str) -> Anatomy:
+    held, place = np.unique(labels, return_inverse=True)
+    class_of = {
+        number: CLASSES.index(name) for name, them in _OF_FREESURFER.items() for number in them
+    }
+    unknown = [number for number in held.tolist() if number not in class_of]
+    if unknown:
+        raise LabelsError(
+            "An anatomy with FreeSurfer's numbers was expected",
+            received=f"{len(unknown)} others in {source}: "
+            + ", ".join(f"{number:g}" for number in unknown[:10]),
+            advice="Name a label map as aseg, aparc+aseg or SynthSeg write it.",
+        )
+    table = np.array([class_of[number] for number in held.tolist()], np.uint8)
+    return Anatomy(table[place.reshape(labels.shape)], source)
+
+
+def _of_own(labels: npt.NDArray[Any], source: str) -> Anatomy:
+    low, high = labels.min(), labels.max()
+    whole = labels.dtype.kind in "iub" or bool(np.all(labels == np.rint(labels)))
+    if not whole or low < 0 or high >= len(CLASSES):
+        raise LabelsError(
+            f"An anatomy with the labels 0 to {len(CLASSES) - 1} was expected: "
+            + ", ".join(f"{number} {name}" for number, name in enumerate(CLASSES)),
+            received=f"{'numbers' if whole else 'fractions'} from {low:g} to {high:g} in {source}",
+            advice="FreeSurfer's numbers, which SynthSeg writes as well, are read with "
+            "--anatomy-numbers freesurfer.",
+        )
+    return Anatomy(labels.astype(np.uint8), source)

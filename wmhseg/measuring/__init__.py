@@ -1,0 +1,1 @@
+"""From a mask and its scans to volumes, lesions, places and how sure they are."""
