@@ -413,6 +413,7 @@ def flair(tmp_path: Path, phantom: Any) -> str:
     return str(tmp_path / "f.nii.gz")
 
 
+@pytest.mark.any_processor
 def test_nothing_heavy_is_loaded_and_nobody_told(
     tmp_path: Path, flair: str, models_folder: Path
 ) -> None:
@@ -422,6 +423,7 @@ def test_nothing_heavy_is_loaded_and_nobody_told(
     assert (tmp_path / "r.nii.gz").is_file()
 
 
+@pytest.mark.any_processor
 def test_openvino_is_not_installed(tmp_path: Path, flair: str, models_folder: Path) -> None:
     hidden = "import sys; sys.modules['openvino'] = None; sockets = []\n"
     words = ["--engine", "openvino"]
@@ -434,6 +436,7 @@ def test_openvino_is_not_installed(tmp_path: Path, flair: str, models_folder: Pa
     assert not output.parent.exists()
 
 
+@pytest.mark.any_processor
 def test_a_program_that_uses_openvino_is_left_alone() -> None:
     code = """
 import sys
@@ -447,6 +450,7 @@ print(hasattr(found, "convert_model"), "openvino.tools.ovc" in sys.modules,
     assert child(code.format(first="")).stdout == "False False False False\n"
 
 
+@pytest.mark.any_processor
 def test_several_processes_at_once(tmp_path: Path, flair: str, models_folder: Path) -> None:
     """Nothing is kept on disk that they could meet at; a read-only folder will do."""
     command = [sys.executable, "-m", "wmhseg", "segment", "--quiet", "--model", "bright-flair"]
@@ -484,6 +488,7 @@ os.kill(os.getpid(), signal.SIGTERM)
 """
 
 
+@pytest.mark.any_processor
 def test_signals_after_engines_are_gone(tmp_path: Path) -> None:
     tests = [str(ROOT / "tests"), str(ROOT / "tests" / "engines")]
     program = SIGNALLED.format(root=str(ROOT), tests=tests, folder=str(tmp_path / "m"))

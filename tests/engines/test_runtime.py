@@ -19,6 +19,8 @@ from wmhseg import processors
 from wmhseg.engines import backends, runtime
 from wmhseg.errors import DeviceError, UsageError
 
+pytestmark = pytest.mark.any_processor
+
 
 def counted(monkeypatch: pytest.MonkeyPatch, folder: Path, allowed: int) -> int:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(allowed)), raising=False)

@@ -13,6 +13,8 @@ from conftest import Phantom
 import wmhseg
 from wmhseg.engines import sharing
 
+pytestmark = pytest.mark.any_processor
+
 
 @pytest.mark.parametrize("engine", ["openvino", "keras"])
 def test_threads_get_what_one_thread_gets(

@@ -20,6 +20,9 @@ from wmhseg.errors import PresetError
 from wmhseg.networks.catalogue import NETWORKS, describe
 from wmhseg.networks.keras_model import to_keras
 
+# What is built, by Keras alone; test_layers and the engines' tests hold it against OpenVINO.
+pytestmark = pytest.mark.any_processor
+
 # (kernel, maps) of each convolution but the output, level by level, from the papers. The last
 # two of enc4 are 3x3 and 4x4. Stack-Net replaces the lists of the first stages.
 PLAIN = {

@@ -13,6 +13,8 @@ from wmhseg.networks.catalogue import NETWORKS
 from wmhseg.networks.graph import Addition, Convolution, Graph, Inside, Layer
 from wmhseg.networks.signature import Signature
 
+pytestmark = pytest.mark.any_processor
+
 TWO = Signature((16, 24), (("near", 2), ("wide", 2)), 3, "softmax")
 
 
