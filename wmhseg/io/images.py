@@ -415,7 +415,7 @@ def write_labels(
     if labels.dtype.kind not in "biu" or low < 0 or high > np.iinfo(np.int32).max:
         raise UsageError("Labels from 0 on were expected", received=f"{low:g} to {high:g}")
     small = next(kind for kind in (np.uint8, np.uint16, np.int32) if high <= np.iinfo(kind).max)
-    _write_nifti(path, labels.astype(small), grid, header)
+    write_volume(path, labels.astype(small), grid, header)
 
 
 def check_volume_name(path: PathLike) -> None:
