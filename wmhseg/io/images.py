@@ -377,14 +377,10 @@ def write_probability(
     Args:
         path: As of ``write_mask``.
         probability: (slice, row, column) between 0 and 1.
-        grid: Where its voxels lie.
-        header: As of ``write_mask``.
+        grid, header: As of ``write_mask``.
 
     Raises:
-        UsageError: If the suffix is another, or a value is no probability.
-        DimensionError: If the array is not of the grid's shape.
-        OutputNotWritableError: If the place cannot be written to.
-        DiskFullError: If the disk has no room.
+        UsageError: If the suffix is another, or a value is no probability; others as there.
     """
     low, high = probability.min(initial=1), probability.max(initial=0)
     if not (low >= 0 and high <= 1):  # true for NaN as well
@@ -402,14 +398,11 @@ def write_labels(
     Args:
         path: As of ``write_mask``.
         labels: (slice, row, column), whole numbers from 0 on.
-        grid: Where its voxels lie.
-        header: As of ``write_mask``.
+        grid, header: As of ``write_mask``.
 
     Raises:
-        UsageError: If the suffix is another, or a label is negative or no whole number.
-        DimensionError: If the array is not of the grid's shape.
-        OutputNotWritableError: If the place cannot be written to.
-        DiskFullError: If the disk has no room.
+        UsageError: If the suffix is another, or a label is negative or no whole number; others as
+            there.
     """
     low, high = labels.min(initial=0), labels.max(initial=0)
     if labels.dtype.kind not in "biu" or low < 0 or high > np.iinfo(np.int32).max:
@@ -441,15 +434,13 @@ def write_volume(
     Args:
         path: As of ``write_mask``.
         array: (slice, row, column) in a type that can be read.
-        grid: Where its voxels lie.
-        header: As of ``write_mask``.
+        grid, header: As of ``write_mask``.
         space: What forms made of the grid name: ``nifti.SCANNER`` or ``nifti.MNI_152``.
     """
     check_volume_name(path)
     text = os.fspath(path)
     grid.check_shape(array)
     nifti.checked_shape(array.shape[::-1], "result")
-
     if header is not None and forms.grid(header) != grid:
         header = None
 
