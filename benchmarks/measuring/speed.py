@@ -25,7 +25,7 @@ from benchmarks import machine
 from wmhseg.channels import brain_maps, placement
 from wmhseg.channels.placement import Placement
 from wmhseg.geometry import Grid
-from wmhseg.io import images
+from wmhseg.io import volume_files
 
 # Name -> slices, rows, columns; distances in mm; seconds that are allowed.
 SIZES = {
@@ -69,7 +69,7 @@ def _scene(folder: Path, shape: tuple[int, int, int], spacing_mm: tuple[float, .
         **{name: np.clip(soft + 0.1 * n - 0.1, 0, 1) for n, name in enumerate(members)},
     }
     for name, volume in volumes.items():
-        images.write_volume(folder / name, volume, grid)
+        volume_files.write_volume(folder / name, volume, grid)
     path = {name: str(folder / name) for name in volumes}
     return [
         *("--flair", path["flair.nii.gz"], "--mask", path["mask.nii.gz"]),

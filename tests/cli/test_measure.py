@@ -14,7 +14,7 @@ from placed_brain import SHAPE, SPACING, known, scan_of
 from wmhseg import errors
 from wmhseg.cli.main import main
 from wmhseg.geometry import Grid, Turn
-from wmhseg.io import forms, images, nifti
+from wmhseg.io import forms, images, nifti, volume_files
 from wmhseg.measuring import content, measure, saving, space
 
 GRID = box_brain.grid((3.0, 1.0, 0.5))
@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "exclude": (np.indices(mask.shape)[1] > 31).astype(np.uint8),
     }
     for name, volume in volumes.items():
-        images.write_volume(tmp_path / f"{name}.nii", volume, GRID)
+        volume_files.write_volume(tmp_path / f"{name}.nii", volume, GRID)
     return tmp_path
 
 
@@ -167,7 +167,7 @@ def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, volume in (
         ("flair", scan_of(placed, "FLAIR")), ("t1", scan_of(placed, "T1")), ("mask", mask),
     ):  # fmt: skip
-        images.write_volume(tmp_path / f"{name}.nii", volume, grid)
+        volume_files.write_volume(tmp_path / f"{name}.nii", volume, grid)
     return tmp_path
 
 
@@ -222,7 +222,7 @@ def test_what_is_wrong_is_told_in_a_line_and_nothing_is_written(
 
 def test_an_anatomy_of_freesurfer_is_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     numbers = np.array([0, 507, 24, 4, 43, 14, 3, 2, 10, 8, 16], np.int16)
-    images.write_volume(folder / "aseg.nii", numbers[box_brain.anatomy()], GRID)
+    volume_files.write_volume(folder / "aseg.nii", numbers[box_brain.anatomy()], GRID)
     told = {}
     for name, words in (("anatomy", ()), ("aseg", ("--anatomy-numbers", "freesurfer"))):
         assert main([*BARE, "--anatomy", f"{name}.nii", *words, "--json"]) == 0

@@ -18,7 +18,7 @@ from wmhseg.errors import (
     WmhsegError,
 )
 from wmhseg.geometry import Grid, Turn
-from wmhseg.io import images, nifti
+from wmhseg.io import nifti, volume_files
 from wmhseg.io.images import Scan
 from wmhseg.measuring import reading
 from wmhseg.measuring.reading import Paths
@@ -32,7 +32,7 @@ FLAIR = np.random.default_rng(0).random(box_brain.SHAPE).astype(np.float32)
 
 
 def stored(path: Path, volume: np.ndarray, grid: Grid = GRID, **more: int) -> Path:
-    images.write_volume(path, volume, grid, **more)
+    volume_files.write_volume(path, volume, grid, **more)
     return path
 
 

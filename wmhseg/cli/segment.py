@@ -109,13 +109,13 @@ def segment_case(
     Raises:
         WmhsegError: One of its children; nothing is written then.
     """
-    from wmhseg.io import files, images, pictures
+    from wmhseg.io import files, pictures, volume_files
     from wmhseg.reporting import report
 
     console = console_of(arguments)
     for volume in (case.output, case.probability, case.mask_on_t1, *case.others.values()):
         if volume is not None:
-            images.check_volume_name(volume)
+            volume_files.check_volume_name(volume)
     if case.overlay is not None:
         pictures.check_picture_name(case.overlay)
     targets = [*case.outputs(), report.path_beside(case.output)]

@@ -8,8 +8,7 @@ Content decides, not the name: gzip in "x.nii", plain NIfTI in "x.nii.gz" or a f
 suffix are read through a link of the right name in the temporary folder. NIfTI-2, and files with a
 form that SimpleITK refuses, are read through a temporary copy without forms.
 
-Nothing is written by SimpleITK, which reports success on a full disk. Equal arguments give equal
-bytes.
+What is written goes through ``volume_files``.
 
 Arrays are (slice, row, column), see ``geometry``.
 """
@@ -20,7 +19,6 @@ Arrays are (slice, row, column), see ``geometry``.
 from __future__ import annotations
 
 import contextlib
-import gzip
 import math
 import os
 import re
@@ -35,8 +33,8 @@ import numpy.typing as npt
 
 from wmhseg.errors import ConstantImageError, NotNiftiError, UnreadableFileError, UsageError
 from wmhseg.geometry import Grid, Triple
-from wmhseg.io import forms, labels, nifti
-from wmhseg.io.files import PathLike, reading, write_atomically
+from wmhseg.io import forms, labels, nifti, volume_files
+from wmhseg.io.files import PathLike, reading
 from wmhseg.io.locks import ProcessLock
 
 if TYPE_CHECKING:
@@ -366,7 +364,7 @@ def write_mask(path: PathLike, mask: Array, grid: Grid, header: nifti.Header | N
     ones = mask == 1
     if not np.all(ones | (mask == 0)):
         raise UsageError("A mask of 0 and 1 was expected", received="other values")
-    write_volume(path, ones.astype(np.uint8), grid, header)
+    volume_files.write_volume(path, ones.astype(np.uint8), grid, header)
 
 
 def write_probability(
@@ -377,17 +375,21 @@ def write_probability(
     Args:
         path: As of ``write_mask``.
         probability: (slice, row, column) between 0 and 1.
-        grid, header: As of ``write_mask``.
+        grid: Where its voxels lie.
+        header: As of ``write_mask``.
 
     Raises:
-        UsageError: If the suffix is another, or a value is no probability; others as there.
+        UsageError: If the suffix is another, or a value is no probability.
+        DimensionError: If the array is not of the grid's shape.
+        OutputNotWritableError: If the place cannot be written to.
+        DiskFullError: If the disk has no room.
     """
     low, high = probability.min(initial=1), probability.max(initial=0)
     if not (low >= 0 and high <= 1):  # true for NaN as well
         raise UsageError(
             "Probabilities between 0 and 1 were expected", received=f"{low:g} to {high:g}"
         )
-    write_volume(path, probability.astype(np.float32), grid, header)
+    volume_files.write_volume(path, probability.astype(np.float32), grid, header)
 
 
 def write_labels(
@@ -398,58 +400,17 @@ def write_labels(
     Args:
         path: As of ``write_mask``.
         labels: (slice, row, column), whole numbers from 0 on.
-        grid, header: As of ``write_mask``.
+        grid: Where its voxels lie.
+        header: As of ``write_mask``.
 
     Raises:
-        UsageError: If the suffix is another, or a label is negative or no whole number; others as
-            there.
+        UsageError: If the suffix is another, or a label is negative or no whole number.
+        DimensionError: If the array is not of the grid's shape.
+        OutputNotWritableError: If the place cannot be written to.
+        DiskFullError: If the disk has no room.
     """
     low, high = labels.min(initial=0), labels.max(initial=0)
     if labels.dtype.kind not in "biu" or low < 0 or high > np.iinfo(np.int32).max:
         raise UsageError("Labels from 0 on were expected", received=f"{low:g} to {high:g}")
     small = next(kind for kind in (np.uint8, np.uint16, np.int32) if high <= np.iinfo(kind).max)
-    write_volume(path, labels.astype(small), grid, header)
-
-
-def check_volume_name(path: PathLike) -> None:
-    """Raises UsageError unless the name of a mask or map ends in .nii.gz or .nii."""
-    if not os.fspath(path).endswith((".nii.gz", ".nii")):
-        raise UsageError(
-            "The name of a result should end in .nii.gz or .nii",
-            received=path,
-            advice="Give a file name, such as results/wmh.nii.gz.",
-        )
-
-
-def write_volume(
-    path: PathLike,
-    array: Array,
-    grid: Grid,
-    header: nifti.Header | None = None,
-    *,
-    space: int = nifti.SCANNER,
-) -> None:
-    """Writes labels or grey values in the array's own type; errors as of ``write_mask``.
-
-    Args:
-        path: As of ``write_mask``.
-        array: (slice, row, column) in a type that can be read.
-        grid, header: As of ``write_mask``.
-        space: What forms made of the grid name: ``nifti.SCANNER`` or ``nifti.MNI_152``.
-    """
-    check_volume_name(path)
-    text = os.fspath(path)
-    grid.check_shape(array)
-    nifti.checked_shape(array.shape[::-1], "result")
-    if header is not None and forms.grid(header) != grid:
-        header = None
-
-    def write_plain(file: BinaryIO) -> None:
-        nifti.write(file, array, grid, header, space=space)
-
-    def write_compressed(file: BinaryIO) -> None:
-        # No name and no time in the gzip header: equal images make equal files.
-        with gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as stream:
-            write_plain(stream)  # type: ignore[arg-type]
-
-    write_atomically(path, write_compressed if text.endswith(".gz") else write_plain)
+    volume_files.write_volume(path, labels.astype(small), grid, header)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from wmhseg.io import files, images, nifti
+from wmhseg.io import files, nifti, volume_files
 from wmhseg.measuring import content, space
 from wmhseg.measuring.measure import Measures
 from wmhseg.measuring.scene import Wanted
@@ -106,16 +106,16 @@ def save(measures: Measures, folder: Path, provenance: Provenance) -> list[Path]
             files.write_text(targets["regions"], content.to_tsv(content.region_rows(measures)))
         if measures.mni:
             for what, name in (("wmh_in_mni", "wmh"), ("flair_in_mni", "flair")):
-                images.write_volume(
+                volume_files.write_volume(
                     targets[what], measures.mni[name], space.MNI_GRID, space=nifti.MNI_152
                 )
         if measures.filled_t1 is not None:
             filled = measures.filled_t1
-            images.write_volume(
+            volume_files.write_volume(
                 targets["filled_t1"], filled.array.astype(np.float32), filled.grid, filled.header
             )
         labels = measures.turn.restore(measures.lesions.volume())
-        images.write_volume(targets["lesion_map"], labels, flair.grid, flair.header)
+        volume_files.write_volume(targets["lesion_map"], labels, flair.grid, flair.header)
         known = {**report(measures, provenance), **earlier.named(targets, told)}
         files.write_text(told, json_text({**known, "notice": NOT_A_DEVICE}))
     for path in outdated:
