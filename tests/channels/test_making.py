@@ -13,8 +13,10 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from wmhseg.channels import location, making, network_input
-from wmhseg.errors import EmptyMaskError, RegistrationError
+from wmhseg.errors import ConstantImageError, EmptyMaskError, RegistrationError
 from wmhseg.io import images
+from wmhseg.records import MismatchError
+from wmhseg.weights import inputs as model_inputs
 from wmhseg.weights import preset as presets
 from wmhseg.weights.inputs import OF_LOCATION, Input
 from wmhseg.weights.processing import Preprocessing
@@ -188,3 +190,39 @@ def test_what_is_no_brain_is_not_located(phantom: Phantom) -> None:
         network_input.prepare(flair, None, made)
     alone = network_input.prepare(flair, None, replace(made, inputs=LOCATED[:1]))
     assert alone.within is None
+
+
+def test_brain_scores_are_of_the_brain_alone() -> None:
+    """By hand: of -2 to 2 the median is 0 and the median distance from it 1."""
+    volume = np.full((1, 2, 6), 1000, np.float32)  # skull and fat
+    volume[0, 0, :5] = [98, 99, 100, 101, 102]
+    brain = volume < 1000
+    score = making.brain_score(volume, brain, name="FLAIR")
+    np.testing.assert_allclose(score[0, 0, :5], np.array([-2, -1, 0, 1, 2]) / 1.4826, rtol=1e-6)
+    assert not score[~brain].any()
+    volume[0, 0, 4] = 1e6  # one voxel moves neither the median nor the deviation
+    assert making.brain_score(volume, brain, name="FLAIR")[0, 0, 4] == 12
+
+
+@given(st.floats(0.01, 100), st.floats(-50, 50))
+def test_brain_scores_forget_gain_and_offset(gain: float, offset: float) -> None:
+    rng = np.random.default_rng(1)
+    volume = rng.normal(10, 2, (2, 8, 9)).astype(np.float32)
+    brain = rng.random(volume.shape) > 0.3
+    first = making.brain_score(volume, brain, name="T1")
+    second = making.brain_score((volume * gain + offset).astype(np.float32), brain, name="T1")
+    np.testing.assert_allclose(first, second, atol=2e-2 if abs(offset) > gain else 1e-3)
+
+
+def test_a_brain_of_one_intensity_has_no_scores() -> None:
+    volume, brain = np.full((1, 3, 3), 5, np.float32), np.ones((1, 3, 3), bool)
+    volume[0, 0, 0] = 9
+    with pytest.raises(ConstantImageError, match="5 in half"):
+        making.brain_score(volume, brain, name="FLAIR")
+
+
+def test_brain_scores_need_to_know_where_the_brain_is() -> None:
+    alone = (Input("FLAIR", "FLAIR", "brain-score", "error"),)
+    with pytest.raises(MismatchError, match="MNI"):
+        model_inputs.check_inputs(alone)
+    model_inputs.check_inputs((*alone, Input("x", "MNI", "x", "error", "location")))

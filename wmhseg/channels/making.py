@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.channels.location import Located
-from wmhseg.errors import EmptyMaskError
+from wmhseg.errors import ConstantImageError, EmptyMaskError
 from wmhseg.geometry import Fit
 from wmhseg.preparation import intensity
-from wmhseg.weights.inputs import OF_LOCATION, How, Input
+from wmhseg.weights.inputs import BRAIN_SCORE, OF_LOCATION, How, Input
 from wmhseg.weights.preset import Preset
 from wmhseg.weights.processing import Preprocessing
 
@@ -37,6 +37,7 @@ MIDDLE = 127
 SPOT_PIXELS = 25
 """Bright spots of fewer pixels are what the top-hat keeps."""
 
+_SCORES = -6.0, 12.0
 _BRIGHTEST = 99.9  # percentile of the head that 255 stands for, where a method has no ceiling
 
 
@@ -56,7 +57,13 @@ def made(volumes: Volumes, fit: Fit, chosen: Preset, located: Located | None = N
     ways = dict.fromkeys(one.how for one in chosen.inputs)
     made: dict[How, Mapping[str, npt.NDArray[Any]]] = {}
     for how in ways:
-        if how not in OF_LOCATION:
+        if how == BRAIN_SCORE:
+            assert located is not None  # presets have inputs made from MNI beside it
+            made[how] = {
+                name: fit.forward(brain_score(volume, located.brain, name=name))
+                for name, volume in volumes.items()
+            }
+        elif how not in OF_LOCATION:
             made[how] = _MAKERS[how](volumes, fit, chosen.preprocessing)
         elif located is not None:
             made[how] = {"MNI": fit.forward(located.channels[how])}
@@ -137,6 +144,35 @@ def unit_range(volume: Float, top: float) -> Float:
     """Intensities from 0 to 1: 0 stays, ``top`` and more become 1."""
     share: Float = np.clip(volume / np.float32(top), np.float32(0), np.float32(1))
     return share
+
+
+def brain_score(volume: Float, brain: npt.NDArray[np.bool_], *, name: str) -> Float:
+    """Less the median of the brain, in units of its robust standard deviation; 0 outside.
+
+    What a lesion differs by from the tissue around it then means the same in scans of any contrast,
+    and whether skull and scalp are there does not matter. The deviation is 1.4826 times the median
+    distance from the median. Values are cut at -6 and 12.
+
+    Args:
+        volume: (slice, row, column).
+        brain: Same shape.
+        name: What the volume is called in messages.
+
+    Raises:
+        ConstantImageError: If half of the brain has one intensity.
+    """
+    values = volume[brain]
+    median = np.median(values)
+    deviation = 1.4826 * float(np.median(np.abs(values - median)))
+    if not deviation > 0:
+        raise ConstantImageError(
+            f"Intensities that differ within the brain were expected in the {name} image",
+            received=f"{float(median):.6g} in half of it",
+            advice="Check that the file is the scan.",
+        )
+    score: Float = np.clip((volume - median) / np.float32(deviation), *_SCORES).astype(np.float32)
+    score[~brain] = 0
+    return score
 
 
 def eight_bit(volume: Float, top: float) -> npt.NDArray[np.uint8]:

@@ -14,13 +14,15 @@ MAX_INPUTS = 64
 MAX_LABELS = 256
 MAX_SLICES_AWAY = 8
 Modality = Literal["FLAIR", "T1", "MNI"]
-HowIntensities = Literal["z-score", "8-bit", "top-hat", "unit"]
+HowIntensities = Literal["z-score", "8-bit", "top-hat", "unit", "brain-score"]
 HowLocation = Literal[
     "x", "y", "z", "left-ventricle", "right-ventricle", "cortex", "midsagittal", "prior"
 ]
 How = Literal[HowIntensities, HowLocation]
 OF_INTENSITIES: tuple[How, ...] = get_args(HowIntensities)
 OF_LOCATION: tuple[How, ...] = get_args(HowLocation)
+BRAIN_SCORE: How = "brain-score"
+"""The way that needs to know where the brain is: for models that are told of location as well."""
 WMH = "WMH"
 """The label that masks are made of."""
 
@@ -35,10 +37,11 @@ class Input:
             by registration to maps in MNI space.
         how: How it is made. Of intensities: "z-score" normalised within the brain mask, see
             Preprocessing; "8-bit" in 256 steps less 127, from -127 to 128; "top-hat" the bright
-            spots of less than 25 pixels in each slice of these, less 127; "unit" from 0 to 1. Of
-            location, each from 0 to 1 in the brain: "x", "y" and "z" in MNI space, distances within
-            the slice from the ventricles, the cortex and the midsagittal plane, and the "prior"
-            probability of hyperintensities.
+            spots of less than 25 pixels in each slice of these, less 127; "unit" from 0 to 1;
+            "brain-score" normalised robustly within the brain that registration to MNI space
+            finds, and 0 outside of it. Of location, each from 0 to 1 in the brain: "x", "y" and "z"
+            in MNI space, distances within the slice from the ventricles, the cortex and the
+            midsagittal plane, and the "prior" probability of hyperintensities.
         if_missing: What happens when that scan is not given: an error, or a channel of zeros, for
             weights that were also trained with it.
         port: The input layer of the networks that it is a channel of. The channels of a port come
@@ -109,6 +112,8 @@ def check_inputs(inputs: tuple[Input, ...]) -> None:
     require(len(set(names)) == len(names), "inputs", "a name of its own for each input", names)
     scans = [one.scan for one in inputs]
     require("FLAIR" in scans, "inputs", "an input made from FLAIR", scans)
+    placed = "MNI" in scans or all(one.how != BRAIN_SCORE for one in inputs)
+    require(placed, "inputs", f"an input made from MNI beside {BRAIN_SCORE}", scans)
     for number, one in enumerate(inputs):
         where = f"inputs[{number}]"
         _check_word(one.name, f"{where}.name")
