@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from dataclasses import replace
 from pathlib import Path
 
 from wmhseg import errors
@@ -42,9 +44,38 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    if arguments.group:
-        raise errors.UsageError("One result was expected", received="--group")
-    return _single(arguments)
+    return _group(arguments) if arguments.group else _single(arguments)
+
+
+def _group(arguments: argparse.Namespace) -> int:
+    from wmhseg.html_report import group, results, single
+    from wmhseg.io import files
+    from wmhseg.reporting.report import NOT_A_DEVICE
+
+    alone = [f"--{name}" for name in ("flair", "mask") if getattr(arguments, name)]
+    if alone:
+        raise errors.UsageError(
+            "--group DIR or --flair F and --mask M were expected",
+            received=f"--group with {' and '.join(alone)}",
+        )
+    folder = Path(arguments.group)
+    output = Path(arguments.output) if arguments.output else folder / GROUP_PAGE
+    single.check_name(output)
+    found = results.read(folder)
+    # Links lead from the page to the reports.
+    here = os.path.relpath(folder, output.parent)
+    linked = [
+        replace(one, report=Path(here, one.report).as_posix()) if one.report else one
+        for one in found
+    ]
+    files.check_outputs([output], inputs=[])
+    group.write(output, linked, arguments.name or folder.resolve().name)
+    print(
+        f"scans        {len(found)}, {sum(one.volume_ml is None for one in found)} without result"
+    )
+    print(f"written      {output}")
+    console_of(arguments).say(NOT_A_DEVICE)
+    return errors.EXIT_OK
 
 
 def _single(arguments: argparse.Namespace) -> int:

@@ -128,7 +128,7 @@ def _shown(facts: Facts, flair: Float, look: Look) -> Shown:
     measures = facts.measures
     mask = np.zeros(measures.grid.shape, np.uint8)
     for other in facts.others.values():
-        mask[_turned(facts, other) > 0] = volumes.OTHER
+        mask[np.asarray(_turned(facts, other), bool)] = volumes.OTHER
     mask[tuple(measures.lesions.voxels.T)] = volumes.MARKED
     grey, marks = {"flair": look.window.grey(flair)}, {"mask": mask}
     if facts.t1 is not None:

@@ -175,7 +175,7 @@ def _together(volume: Bytes, by: tuple[int, int, int], *, mean: bool) -> Bytes:
     sides = [part for n, step in zip(padded.shape, by, strict=True) for part in (n // step, step)]
     blocks = padded.reshape(sides)
     found = blocks.mean((1, 3, 5), dtype=np.float32) + 0.5 if mean else blocks.max((1, 3, 5))
-    return found.astype(np.uint8)
+    return np.asarray(found, np.uint8)
 
 
 def _encoded(volume: Bytes, grid: Grid) -> str:
