@@ -38,6 +38,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"wmhseg train .*--preset refine", "parse", "tests/training/test_refining.py runs it"),
     (r"wmhseg segment --model out-mine/mine ", "parse", "of a model that is not made here"),
     (r"wmhseg measure .*--mni", "parse", "needs a whole head: tests/cli/test_measure.py runs it"),
+    (r"wmhseg report .*--group", "parse", "tests/html_report/test_group.py runs it"),
     (r"wmhseg (--)?[a-z]+", "run", ""),
     (r"python -m wmhseg\.synthesis\.make_heads .*--priors", "parse", "needs maps in MNI space"),
     (r"python -m wmhseg\.synthesis\.", "run", ""),
