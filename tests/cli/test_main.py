@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import jsonschema
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -91,6 +93,37 @@ def test_no_arguments_means_the_challenge_layout(
         pytest.skip("this machine has a folder /input")
     assert main([]) == errors.MissingFileError.exit_code
     assert "/input/pre" in capsys.readouterr().err
+
+
+def test_segment_with_a_page(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It tells of this mask; a second run without one does not leave it behind."""
+    out, page = tmp_path / "out" / "wmh.nii.gz", tmp_path / "out" / "report.html"
+    words = ("--flair", case / "pre/FLAIR.nii.gz", "--t1", case / "pre/T1.nii.gz", "--output", out)
+    assert segment(*words, "--report", page) == 0
+    told = json.loads((out.parent / "wmh.json").read_text())
+    assert told["page"] == "report.html"
+    jsonschema.validate(
+        told, json.loads((ROOT / "wmhseg" / "data" / "report.schema.json").read_text("utf-8"))
+    )
+    content = page.read_text("utf-8")
+    facts = re.search(r'id="data-facts">(.*?)</script>', content)
+    assert facts is not None
+    known = json.loads(facts[1])
+    assert known["volume_ml"] == told["volume_ml"]
+    assert known["mask_sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert known["flair_sha256"] == told["inputs"]["FLAIR"]["sha256"]
+    assert 'id="data-probability"' in content
+    assert 'id="data-t1"' in content
+    assert "none: weights set by hand" in content
+    assert segment(*words, "--report", page) == 0
+    assert page.exists()
+    assert "removed" not in capsys.readouterr().err
+    assert segment(*words) == 0
+    assert f"removed      {page}" in capsys.readouterr().err
+    assert not page.exists()
+    assert segment(*words, "--report", tmp_path / "r.txt") == errors.UsageError.exit_code
 
 
 def test_segment_with_everything(

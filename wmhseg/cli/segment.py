@@ -15,6 +15,7 @@ from wmhseg.cli.parser import examples
 from wmhseg.segmentation.options import Options
 
 if TYPE_CHECKING:
+    from wmhseg.html_report.facts import Facts
     from wmhseg.segmentation.result import Segmentation
 
 
@@ -41,6 +42,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="picture of the result to write as well (docs/picture.md): .png, one page, or .pdf, "
         "all slices with marks",
     )
+    parser.add_argument(
+        "--report", metavar="HTML", help="page about the result to write as well (docs/report.md)"
+    )
     parser.add_argument("--mask-on-t1", metavar="M", help="mask on the T1 grid to write as well")
     parser.add_argument(
         "--stroke",
@@ -62,6 +66,7 @@ class CaseFiles:
         overlay: Picture to write, if any.
         mask_on_t1: Mask on the T1 scan's grid to write, if any.
         others: Label besides WMH -> its mask to write.
+        page: Page about the result to write, if any.
     """
 
     flair: Path
@@ -71,6 +76,7 @@ class CaseFiles:
     overlay: Path | None = None
     mask_on_t1: Path | None = None
     others: Mapping[str, Path] = field(default_factory=dict)
+    page: Path | None = None
 
     def inputs(self) -> Iterator[Path]:
         """All scans."""
@@ -78,7 +84,7 @@ class CaseFiles:
 
     def outputs(self) -> Iterator[Path]:
         """All that is written beside the report, the mask first."""
-        extra = (self.probability, self.overlay, self.mask_on_t1, *self.others.values())
+        extra = (self.probability, self.overlay, self.mask_on_t1, *self.others.values(), self.page)
         yield from (path for path in (self.output, *extra) if path is not None)
 
 
@@ -89,6 +95,7 @@ def _segment(arguments: argparse.Namespace) -> int:
         flair=Path(arguments.flair),
         output=Path(arguments.output),
         others={"stroke": Path(arguments.stroke)} if arguments.stroke else {},
+        page=Path(arguments.report) if arguments.report else None,
         **{name: Path(path) if path else None for name, path in given.items()},
     )
     segment_case(case, model_of(arguments), options_of(arguments), arguments)
@@ -109,6 +116,7 @@ def segment_case(
     Raises:
         WmhsegError: One of its children; nothing is written then.
     """
+    from wmhseg.html_report import single
     from wmhseg.io import files, pictures, volume_files
     from wmhseg.reporting import report
 
@@ -118,15 +126,21 @@ def segment_case(
             volume_files.check_volume_name(volume)
     if case.overlay is not None:
         pictures.check_picture_name(case.overlay)
+    if case.page is not None:
+        single.check_name(case.page)
     targets = [*case.outputs(), report.path_beside(case.output)]
     with files.without_empty_folders(*(target.parent for target in targets)):
         files.check_outputs(targets, inputs=list(case.inputs()))
         result = _computed(case, model, options, console)
         result = replace(result, report=result.report.with_command(command_line(arguments)))
+        result, about = _with_page(result, case)
         replaced = [str(target) for target in targets if target.exists()]
-        removed = result.save(
-            case.output, case.probability, case.overlay, case.mask_on_t1, case.others
-        )
+        with files.together():
+            if case.page is not None and about is not None:
+                single.write(case.page, about)
+            removed = result.save(
+                case.output, case.probability, case.overlay, case.mask_on_t1, case.others
+            )
     if replaced:
         console.say(f"replaced     {', '.join(replaced)}")
     if removed:
@@ -138,6 +152,19 @@ def segment_case(
             print(line)
         print(f"written      {case.output}")
     console.say(report.NOT_A_DEVICE)
+
+
+def _with_page(result: Segmentation, case: CaseFiles) -> tuple[Segmentation, Facts | None]:
+    """The result whose report names its page, and what that page tells; None without one."""
+    if case.page is None:
+        return result, None
+    from wmhseg.html_report import of_result
+    from wmhseg.reporting import earlier, report
+
+    beside = report.path_beside(case.output)
+    more = {**result.report.more, earlier.PAGE: earlier.relative(case.page, beside)}
+    result = replace(result, report=replace(result.report, more=more))
+    return result, of_result.gather(result, case.t1, case.output.name)
 
 
 def _computed(case: CaseFiles, model: str, options: Options, console: Console) -> Segmentation:

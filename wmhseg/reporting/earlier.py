@@ -15,8 +15,11 @@ from wmhseg.errors import InputError
 from wmhseg.io import files
 
 _KEY = "files"
+PAGE = "page"
+"""Key of the name of the page (HTML) about the result, where there is one."""
 WRITTEN = (".nii", ".nii.gz", ".png", ".pdf")
 """Endings of what is written beside a report."""
+_PAGES = (".html", ".htm")
 _MAX_BYTES = 1 << 24
 
 
@@ -27,7 +30,7 @@ def named(outputs: Mapping[str, Path], report: Path) -> dict[str, dict[str, str]
         outputs: What a file is -> its path.
         report: The report's path.
     """
-    return {_KEY: {what: _relative(path, report) for what, path in outputs.items()}}
+    return {_KEY: {what: relative(path, report) for what, path in outputs.items()}}
 
 
 def left_behind(
@@ -67,8 +70,12 @@ def _stored(report: Path, endings: tuple[str, ...]) -> list[str]:
     except (InputError, ValueError, RecursionError):
         return []
     listed = content.get(_KEY) if isinstance(content, dict) else None
-    names = listed.values() if isinstance(listed, dict) else []
-    return [name for name in names if isinstance(name, str) and _is_ours(name, endings)]
+    names = [*listed.values()] if isinstance(listed, dict) else []
+    found = [name for name in names if isinstance(name, str) and _is_ours(name, endings)]
+    page = content.get(PAGE) if isinstance(content, dict) else None
+    if isinstance(page, str) and _is_ours(page, _PAGES):
+        found.append(page)
+    return found
 
 
 def _is_ours(name: str, endings: tuple[str, ...]) -> bool:
@@ -79,7 +86,13 @@ def _is_ours(name: str, endings: tuple[str, ...]) -> bool:
     return "\0" not in name and Path(name).name == name and name.lower().endswith(endings)
 
 
-def _relative(path: Path, report: Path) -> str:
+def relative(path: Path, report: Path) -> str:
+    """A file as a report names it: from the report's folder.
+
+    Args:
+        path: The file.
+        report: The report's path.
+    """
     try:
         return Path(os.path.relpath(path, report.parent)).as_posix()
     except ValueError:  # on another drive

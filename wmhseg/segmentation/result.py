@@ -152,6 +152,9 @@ class Segmentation:
             files.check_writable(path.parent)
         scans = self.report.provenance.scans.values()
         inputs = [Path(scan.path) for scan in scans if scan.path is not None]
+        page = self.report.more.get(earlier.PAGE)
+        if page is not None:  # whoever names it has written it
+            inputs.append(beside.parent / page)
         outdated = earlier.left_behind(beside, outputs, inputs)
         with files.together():
             if probability is not None:

@@ -1,0 +1,47 @@
+"""The facts of a result that has just been computed, before it is written."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from wmhseg.html_report import facts
+from wmhseg.html_report.facts import Facts, Origin
+from wmhseg.io import checksums, images
+from wmhseg.measuring.scene import OtherScan, Scene
+from wmhseg.segmentation.result import Segmentation
+
+
+def gather(result: Segmentation, t1: Path | None, name: str) -> Facts:
+    """Measures a result and looks its scans over.
+
+    Args:
+        result: What was computed.
+        t1: The T1 scan that was given, if any; it is read once more.
+        name: Of the mask's file; the title of the page.
+
+    Raises:
+        WmhsegError: As of ``facts.gather``.
+    """
+    report = result.report
+    other = None
+    if t1 is not None:
+        scan = images.read_scan(t1, name="T1")
+        other = OtherScan(scan, None if result.t1_place is None else result.t1_place.move)
+    scene = Scene(
+        flair=result.flair,
+        mask=result.mask,
+        probability=result.probability,
+        threshold=report.model.postprocessing.threshold,
+        t1=other,
+    )
+    origin = Origin(name, report.provenance, report.to_dict(), _checksum(result, name))
+    return facts.gather(scene, origin, result.others)
+
+
+def _checksum(result: Segmentation, name: str) -> str:
+    """That of the file of the mask, as it will be written: equal masks make equal files."""
+    with tempfile.TemporaryDirectory() as made:
+        path = Path(made) / name
+        images.write_mask(path, result.mask, result.grid, result.flair.header)
+        return checksums.sha256_of(path)
