@@ -105,6 +105,22 @@ def test_the_worthless_scans_of_a_user(shared: Path, tmp_path: Path) -> None:
         assert row.exit_code == errors.UnsuitableScanError.exit_code, name
 
 
+def test_a_page_belongs_to_the_result(phantom: Phantom, tmp_path: Path, no_doubts: None) -> None:
+    """As a picture does; its title is the subject's name, by which the group page finds it."""
+    flair = write_scan(tmp_path / "f.nii.gz", phantom.flair, phantom.spacing_mm)
+    plain = Task(Subject("s <1>", flair), tmp_path / "s", "bright", Options(), "1f")
+    paged = replace(plain, page=True)
+    assert segment_one(plain).status == "done"
+    assert done_before(paged) is None
+    assert segment_one(paged).status == "done"
+    assert done_before(paged)
+    content = (plain.folder / "report.html").read_text("utf-8")
+    assert "<h1>s &lt;1&gt;</h1>" in content
+    assert 'id="data-probability"' in content
+    assert segment_one(replace(plain, fingerprint="2e")).status == "done"
+    assert not (plain.folder / "report.html").exists()
+
+
 def test_a_picture_belongs_to_the_result(phantom: Phantom, tmp_path: Path, no_doubts: None) -> None:
     """It is written beside the mask, made if it is missing, and never that of an older mask."""
     flair = write_scan(tmp_path / "f.nii.gz", phantom.flair, phantom.spacing_mm)

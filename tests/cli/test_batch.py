@@ -58,6 +58,7 @@ def test_a_batch_needs_a_place_for_results(tmp_path: Path) -> None:
     ("options", "picture"),
     [
         ([], ""),
+        (["--report"], ""),
         (["--overlay"], "overlay.png"),
         (["--overlay-format", "pdf"], "overlay.pdf"),
         (["--overlay", "--overlay-format", "pdf"], "overlay.pdf"),
@@ -76,3 +77,4 @@ def test_a_picture_of_every_subject(
     data = str(touch(tmp_path / "data", "a/FLAIR.nii"))
     assert main(["batch", *options, data, "--output", str(tmp_path / "out")]) == 0
     assert [batch.picture for batch in asked] == [picture]
+    assert [batch.page for batch in asked] == ["--report" in options]

@@ -48,6 +48,7 @@ class BatchOptions:
             none.
         others: Labels besides WMH whose masks are written as well, as ``<label>.nii.gz``.
         task: Where each subject's files go, and which they are.
+        page: Write a page about each result as well.
     """
 
     model: str = store.DEFAULT_MODEL
@@ -58,6 +59,7 @@ class BatchOptions:
     picture: str = ""
     others: tuple[str, ...] = ()
     task: type[Task] = Task
+    page: bool = False
 
 
 def check_names(subjects: Sequence[Subject]) -> None:
@@ -193,6 +195,7 @@ def _tasks(subjects: Sequence[Subject], output: Path, batch: BatchOptions) -> li
             batch.picture,
             command=batch.command,
             others=batch.others,
+            page=batch.page,
         )
         tasks.append(made)
     return tasks

@@ -13,6 +13,7 @@ from typing import Any
 from wmhseg import errors
 from wmhseg.batch.summary import DONE, FAILED, SKIPPED, Other, Row, mask_in, row_of, stamp_in
 from wmhseg.datasets.subjects import Subject
+from wmhseg.html_report import of_result, single
 from wmhseg.io import files
 from wmhseg.io.stamps import Stamp
 from wmhseg.reporting import earlier
@@ -23,6 +24,7 @@ from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights.methods import method_name
 
+PAGE = "report.html"
 PICTURES = ("overlay.png", "overlay.pdf")
 
 
@@ -40,6 +42,7 @@ class Task:
         upcoming: The subject that comes next in the same process, None if nobody knows.
         command: The command line, for the report; None where it was called from Python.
         others: Labels besides WMH whose masks are to be written as well.
+        page: Whether a page about the result is to be written as well.
     """
 
     subject: Subject
@@ -51,6 +54,7 @@ class Task:
     upcoming: Subject | None = None
     command: str | None = None
     others: tuple[str, ...] = ()
+    page: bool = False
 
     def row(self, **known: Any) -> Row:
         """The subject's row.
@@ -71,7 +75,9 @@ class Task:
         """What says that all is complete, and what it was made from."""
         stamp = stamp_in(self.folder)
         drawn = () if self.overlay is None else (self.overlay,)
-        return replace(stamp, outputs=(*stamp.outputs, *drawn, *self.other_masks.values()))
+        pages = (self.folder / PAGE,) if self.page else ()
+        more = (*drawn, *pages, *self.other_masks.values())
+        return replace(stamp, outputs=(*stamp.outputs, *more))
 
     @property
     def other_masks(self) -> dict[str, Path]:
@@ -94,7 +100,14 @@ class Task:
 
     def save(self, segmentation: Segmentation) -> None:
         """Writes a result, all but the stamp."""
-        segmentation.save(self.mask, overlay=self.overlay, others=self.other_masks)
+        if not self.page:
+            segmentation.save(self.mask, overlay=self.overlay, others=self.other_masks)
+            return
+        page, name = self.folder / PAGE, self.subject.name
+        told, about = of_result.with_page(segmentation, self.subject.t1, self.mask, page, name)
+        with files.together():
+            single.write(page, about)
+            told.save(self.mask, overlay=self.overlay, others=self.other_masks)
 
     def tidy(self) -> None:
         """Leaves no folder of a subject that has no result."""

@@ -57,6 +57,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="segment again what is done")
     parser.add_argument("--dry-run", action="store_true", help=ABOUT)
     add_picture(parser, "overlay.png in each subject's folder")
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="a page about the result, report.html in each subject's folder (docs/report.md)",
+    )
     add_stroke(parser, "stroke.nii.gz in each subject's folder")
     add_running(parser)
 
@@ -90,6 +95,7 @@ def _batch(arguments: argparse.Namespace) -> int:
         command_line(arguments),
         picture_of(arguments),
         ("stroke",) if arguments.stroke else (),
+        page=arguments.report,
     )
     with bar:
         rows = run.run(subjects, output, settings, teller(console, bar))

@@ -159,12 +159,8 @@ def _with_page(result: Segmentation, case: CaseFiles) -> tuple[Segmentation, Fac
     if case.page is None:
         return result, None
     from wmhseg.html_report import of_result
-    from wmhseg.reporting import earlier, report
 
-    beside = report.path_beside(case.output)
-    more = {**result.report.more, earlier.PAGE: earlier.relative(case.page, beside)}
-    result = replace(result, report=replace(result.report, more=more))
-    return result, of_result.gather(result, case.t1, case.output.name)
+    return of_result.with_page(result, case.t1, case.output, case.page, case.output.name)
 
 
 def _computed(case: CaseFiles, model: str, options: Options, console: Console) -> Segmentation:

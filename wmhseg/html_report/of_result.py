@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from wmhseg.html_report import facts
 from wmhseg.html_report.facts import Facts, Origin
 from wmhseg.io import checksums, images
 from wmhseg.measuring.scene import OtherScan, Scene
+from wmhseg.reporting import earlier
+from wmhseg.reporting.report import path_beside
 from wmhseg.segmentation.result import Segmentation
+
+
+def with_page(
+    result: Segmentation, t1: Path | None, mask: Path, page: Path, name: str
+) -> tuple[Segmentation, Facts]:
+    """A result whose report names its page, and what that page tells.
+
+    Args:
+        result: What was computed.
+        t1: The T1 scan that was given, if any; it is read once more.
+        mask: Where the mask will be written, and
+        page: where the page will.
+        name: The title of the page.
+
+    Raises:
+        WmhsegError: As of ``facts.gather``.
+    """
+    more = {**result.report.more, earlier.PAGE: earlier.relative(page, path_beside(mask))}
+    told = replace(result, report=replace(result.report, more=more))
+    return told, replace(gather(told, t1, mask.name), name=name)
 
 
 def gather(result: Segmentation, t1: Path | None, name: str) -> Facts:
