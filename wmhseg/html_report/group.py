@@ -72,8 +72,9 @@ def made(results: Sequence[Result], title: str) -> str:
             picture = f'<img class="thumb" loading="lazy" width="72" alt="" src="{one.picture}">'
         rows.append(
             [
-                Raw(name), Raw(picture), one.status, one.volume_ml, one.lesions, ", ".join(told),
-                _RATED.get(rating["rating"], ""), rating["comment"], one.error or one.warnings,
+                Raw(name), Raw(picture), one.status, one.volume_ml, one.lesions,
+                _or_empty(", ".join(told)), _or_empty(_RATED.get(rating["rating"], "")),
+                _or_empty(rating["comment"]), _or_empty(one.error or one.warnings),
             ]
         )  # fmt: skip
         kinds.append({"class_": "failed" if one.volume_ml is None else "flagged" if told else None})
@@ -99,6 +100,11 @@ def made(results: Sequence[Result], title: str) -> str:
         + element("footer", element("p", text(f"wmhseg {__version__}. {NOT_A_DEVICE}")))
     )  # fmt: skip
     return Page(f"WMH: {title}", body, scripts=(stored("group.js"),)).html()
+
+
+def _or_empty(words: str) -> Raw:
+    """Words in a cell that is empty without them."""
+    return Raw(text(words) if words else "")
 
 
 def _volumes(results: Sequence[Result]) -> str:
