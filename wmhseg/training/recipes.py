@@ -291,15 +291,19 @@ def _published_uresnet() -> Plan:
 def _synthetic_uresnet() -> Plan:
     """As published but for what synthetic scans allow; also patches far from any lesion.
 
-    Infarcts hold more voxels than WMH, so that their weight is the smaller one here. Many steps of
-    few patches teach more than few of many, and a start near probability 0 holds strokes there: in
-    500 steps of 128 their soft Dice stayed 0.02; without that start, 760 steps of 16 half patches
-    made it 0.63.
+    Infarcts hold more voxels than WMH, so that their weight is the smaller one here. A start near
+    probability 0 holds strokes there: in 500 steps of 128 patches their soft Dice stayed 0.02;
+    without that start, 760 steps of 16 half patches made it 0.63. Large patches, and many scans of
+    which few patches are taken: of 12 scans with 320 patches of 64 x 64 each the network learnt
+    every block by heart, and its loss on new scans stayed at 1.04 (0.57 with these numbers). The
+    weights in ``models/`` went through both, as their card tells.
     """
     method, plan = METHODS["synthetic-uresnet"], PLANS["synthetic"]
-    run = Run("0", "uresnet", {"start": "he"}, seed=371, steps=6000, batch=32, rate=1e-3)
+    run = Run("0", "uresnet", {"start": "he"}, seed=371, steps=8000, batch=48, rate=1e-3)
     # Cavities that are no infarct of the class would say the opposite of those that are.
-    recipe = Recipe(pixel_mm=(0.95, 1.05), stroke=0.35, cavities=0.0)
+    recipe = Recipe(
+        pixel_mm=(0.95, 1.05), stroke=0.5, cavities=0.0, small_lesions=0.5, paired_noise=0.8
+    )
     return replace(
         plan,
         name="uresnet-synthetic",
@@ -312,9 +316,11 @@ def _synthetic_uresnet() -> Plan:
         others=_STROKE,
         preprocessing=method.preprocessing,
         postprocessing=method.postprocessing,
-        synthesis=Synthesis(recipe, slices=320),
-        sampling=Sampling("patches", 64, wmh=0.8, stroke=0.2, shift=0.5, elsewhere=0.25),
-        fitting=replace(plan.fitting, rare_start=False),
+        synthesis=Synthesis(recipe, scans=40, slices=192),
+        sampling=Sampling(
+            "patches", 128, wmh=0.75, stroke=0.25, shift=0.5, elsewhere=0.4, bright=0.3
+        ),
+        fitting=replace(plan.fitting, rare_start=False, average=0.998),
         runs=(replace(run, final_rate=0.0, warmup=100),),
     )
 
