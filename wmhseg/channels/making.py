@@ -151,8 +151,8 @@ def brain_score(volume: Float, brain: npt.NDArray[np.bool_], *, name: str) -> Fl
 
     What a lesion differs by from the tissue around it then means the same in scans of any contrast,
     and whether skull and scalp are there does not matter. The deviation is 1.4826 times the median
-    distance from the median, or the standard deviation where half of the brain has one intensity (of
-    coarse steps). Values are cut at -6 and 12.
+    distance from the median, or the standard deviation where half of the brain has one intensity
+    (of coarse steps). Values are cut at -6 and 12.
 
     Args:
         volume: (slice, row, column).
