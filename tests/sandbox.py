@@ -278,8 +278,7 @@ def _write_missing(folder: Path) -> None:
 
     model = store.find(folder / store.DEFAULT_MODEL)
     (member,) = model.preset.members
-    trained = known.KnownModel("my-uresnet", "As docs/models.md calls it.", 3, ("stroke",))
-    for missing in (*known.KNOWN, trained):
+    for missing in known.KNOWN:
         if (folder / missing.name).exists():
             continue
         tensors = dict(store.load(model, member))
