@@ -1,0 +1,83 @@
+"""The comparison of named structures with manual ventricles and brains."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Phantom, write_case, write_scan
+
+from evaluation.anatomy import __main__ as compared
+
+
+@pytest.fixture
+def folders(phantom: Phantom, tmp_path: Path) -> tuple[Path, Path]:
+    """Cases and peers: of one case the brain is what the model names, of the ventricles half."""
+    data, peers = tmp_path / "data", tmp_path / "peers"
+    for name in ("one", "other"):
+        write_case(data / name, phantom)
+    brain = phantom.flair >= 900
+    half = brain.copy()
+    half[8] = False
+    for what, mask in (
+        ("brain_reference", brain), ("ventricles_reference", half), ("ventricles_theirs", half),
+    ):  # fmt: skip
+        write_scan(peers / "one" / f"{what}.nii.gz", mask.astype(np.uint8), phantom.spacing_mm)
+    return data, peers
+
+
+def test_each_case_with_references_is_compared(
+    folders: tuple[Path, Path],
+    anatomy_model: Path,
+    no_doubts: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data, peers = folders
+    words = ["--data", str(data), "--peers", str(peers), "--model", str(anatomy_model)]
+    assert compared.main([*words, "--output", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().out
+    assert "other" not in told.replace("other names", "")
+    assert "| brain, FLAIR and T1 | 1.000 (0.2) | 1.000 |" in told
+    assert "| ventricles, theirs | 1.000" in told
+    assert "one: DSC of ventricles 0.000, bar 0.82" in told  # the model knows no ventricle
+    with (tmp_path / "out" / "anatomy.csv").open() as file:
+        rows = {(row["what"], row["who"]): row for row in csv.DictReader(file)}
+    assert rows["brain", "FLAIR alone"]["dsc"] == "1.0000"
+    assert float(rows["reference", ""]["volume_ml"]) > 0
+    assert (tmp_path / "out" / "one.png").is_file()
+
+
+def test_orders_that_matter_are_told(
+    folders: tuple[Path, Path],
+    anatomy_model: Path,
+    no_doubts: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compared, "ORDERS", ["LPS", "SRA"])
+    anatomist = compared.Anatomist(anatomy_model)
+    (case,) = compared.cases.find_cases(folders[0] / "one")
+    named = anatomist.compute(anatomist.load(case.flair, case.t1))
+    assert compared.wrong_orders(case, anatomist, named) == []
+    mirrored = replace(named, labels=np.ascontiguousarray(named.labels[:, :, ::-1]))
+    assert compared.wrong_orders(case, anatomist, mirrored) == ["LPS", "SRA"]
+
+
+def test_nothing_to_compare(folders: tuple[Path, Path], anatomy_model: Path) -> None:
+    data, peers = folders
+    with pytest.raises(compared.errors.NoCasesError):
+        compared.main(
+            ["--data", str(data), "--peers", str(peers / "one"), "--model", str(anatomy_model)]
+        )
+
+
+def test_a_reference_on_another_grid(folders: tuple[Path, Path], phantom: Phantom) -> None:
+    path = folders[1] / "one" / "brain_reference.nii.gz"
+    grid = compared.images.read_labels(path)[1]
+    assert compared.read(path, grid).sum() == (phantom.flair >= 900).sum()
+    write_scan(path, np.zeros((3, 4, 5), np.uint8), phantom.spacing_mm)
+    with pytest.raises(compared.errors.GridMismatchError, match=r"brain_reference"):
+        compared.read(path, grid)
