@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import box_brain
+import jsonschema
 import numpy as np
 import pytest
 from nifti_files import nifti1, saved
@@ -59,6 +62,15 @@ def written(folder: Path) -> set[str]:
     return {path.name for path in (folder / "out").iterdir()}
 
 
+def read_report(folder: Path) -> Any:
+    """The report, which is as its schema describes it."""
+    schema = json.loads((resources.files("wmhseg") / "data" / "measures.schema.json").read_text())
+    told = json.loads((folder / "out" / "measures.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(told, schema)
+    return told
+
+
 def rows(path: Path) -> list[dict[str, str]]:
     names, *lines = (line.split("\t") for line in path.read_text("utf-8").splitlines())
     return [dict(zip(names, line, strict=True)) for line in lines]
@@ -68,7 +80,7 @@ def test_all_that_is_known_is_measured(folder: Path, capsys: pytest.CaptureFixtu
     assert main([*ALL, "--threshold", "0.7"]) == 0
     printed = capsys.readouterr()
     assert "WMH volume   0.131 ml" not in printed.out
-    told = json.loads((folder / "out" / "measures.json").read_text("utf-8"))
+    told = read_report(folder)
     # Rows from 32 do not count: half of the box of 16 voxels there.
     volume = (95 - 8) * 1.5 / 1000
     assert told["total"]["volume_ml"] == pytest.approx(volume)
@@ -140,6 +152,7 @@ def test_a_bare_mask_is_measured_and_told_what_is_missing(
         assert f"({option}" in printed
     assert main([*BARE, "--json", "--quiet"]) == 0
     told = json.loads(capsys.readouterr().out)
+    assert told == read_report(folder)
     assert told["places"] is None
     assert len(told["left_out"]) == 4
     assert told["notice"].startswith("For research")
@@ -173,7 +186,7 @@ def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_mni_and_filled_t1_are_written(head: Path) -> None:
     assert main([*BARE, "--t1", "t1.nii", "--mni", "--fill-t1"]) == 0
-    told = json.loads((head / "out" / "measures.json").read_text("utf-8"))
+    told = read_report(head)
     assert told["mni"]["likeness"] > 0.9
     assert told["lesions"][0]["mni_z_mm"] is not None
     for name in ("wmh_mni.nii.gz", "flair_mni.nii.gz"):

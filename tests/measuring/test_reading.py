@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import box_brain
 import numpy as np
@@ -239,10 +240,11 @@ def test_t1_is_registered_only_where_that_is_needed(
         ({"atlas": Path("a")}, Wanted(), "--atlas alone"),
         ({"atlas_labels": Path("a")}, Wanted(), "--atlas-labels alone"),
         ({}, Wanted(filled_t1=True), "--fill-t1"),
+        ({"members": (Path("a"), Path("b"), Path("a"))}, Wanted(), "--members"),
     ],
 )
 def test_what_does_not_go_together(
-    folder: Path, files: dict[str, Path], wanted: Wanted, told: str
+    folder: Path, files: dict[str, Any], wanted: Wanted, told: str
 ) -> None:
     assert told in failing(UsageError, read, folder, wanted, **files)
 

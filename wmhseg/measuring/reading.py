@@ -134,6 +134,9 @@ def read(
 
 
 def _check_together(paths: Paths, wanted: Wanted, atlas_space: AtlasSpace) -> None:
+    twice = [str(path) for path in paths.members if paths.members.count(path) > 1]
+    if twice:
+        raise UsageError("A file of its own for each of --members was expected", received=twice[0])
     if (paths.atlas is None) != (paths.atlas_labels is None):
         given = "--atlas-labels" if paths.atlas is None else "--atlas"
         raise UsageError(

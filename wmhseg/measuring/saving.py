@@ -22,7 +22,7 @@ from wmhseg.reporting.report import NOT_A_DEVICE
 from wmhseg.version import __version__
 
 SCHEMA = 1
-"""Version of the form of measures.json; see docs/measures.md."""
+"""Version of the form of measures.json; see ``data/measures.schema.json``."""
 
 REPORT = "measures.json"
 _ALWAYS = {
