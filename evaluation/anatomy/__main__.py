@@ -5,10 +5,11 @@
 
 PEERS/<case> holds, on the FLAIR scan's grid, ``ventricles_reference.nii.gz`` and
 ``brain_reference.nii.gz``, and what other tools made: ``ventricles_<tool>.nii.gz``. Each case is
-named from FLAIR and T1 and from FLAIR alone. Printed are the DSC of every case, and volumes; brains
-are told with and without the CSF around them, as references differ in that. ``--orders`` stores
-each case in all 48 orders and directions of axes: the names must be the same. OUTPUT gets
-anatomy.csv and a picture a case. Exit code 1 if a bar is missed, or an order gives something else.
+named from FLAIR and T1 and from FLAIR alone. Printed are DSC, volume and the share of the reference
+that was named so; brains are told with and without the CSF around them, as references differ.
+``--orders`` stores each case in all 48 orders and directions of axes: the names must be the same.
+OUTPUT gets anatomy.csv and a picture a case. Exit code 1 if a bar is missed, or an order gives
+something else.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Compared:
     Attributes:
         name: Of the case.
         dsc: (reference, what, who) -> DSC.
+        held: The same -> share of the reference that lies within what was named.
         volumes_ml: (reference, what, who) -> volume; what is "reference" for that itself.
         seconds: Who -> seconds of naming, without loading.
         wrong_orders: Orders of axes that gave other names.
@@ -74,6 +76,7 @@ class Compared:
 
     name: str
     dsc: Mapping[tuple[str, str, str], float]
+    held: Mapping[tuple[str, str, str], float]
     volumes_ml: Mapping[tuple[str, str, str], float]
     seconds: Mapping[str, float]
     wrong_orders: Sequence[str] = ()
@@ -110,7 +113,7 @@ def compare(case: Case, peers: Path, anatomist: Anatomist, *, orders: bool) -> C
     named = {OURS: anatomist.compute(anatomist.load(case.flair, case.t1))}
     named[ALONE] = anatomist.compute(anatomist.load(case.flair))
     grid = named[OURS].grid
-    dsc, volumes = {}, {}
+    dsc, held, volumes = {}, {}, {}
     for reference, parts in PARTS.items():
         truth = read(peers / case.name / f"{reference}_reference.nii.gz", grid)
         made = {
@@ -125,11 +128,12 @@ def compare(case: Case, peers: Path, anatomist: Anatomist, *, orders: bool) -> C
         volumes[reference, "reference", ""] = int(truth.sum()) * grid.voxel_ml
         for (what, who), mask in made.items():
             dsc[reference, what, who] = metrics.dsc(truth, mask)
+            held[reference, what, who] = float(mask[truth].mean())
             volumes[reference, what, who] = int(mask.sum()) * grid.voxel_ml
     seconds = {who: one.seconds["predict"] + one.seconds["restore"] for who, one in named.items()}
     wrong = wrong_orders(case, anatomist, named[OURS]) if orders else []
     flair = images.read_scan(case.flair, name="FLAIR").array
-    return Compared(case.name, dsc, volumes, seconds, wrong, picture(flair, named[OURS]))
+    return Compared(case.name, dsc, held, volumes, seconds, wrong, picture(flair, named[OURS]))
 
 
 def wrong_orders(case: Case, anatomist: Anatomist, wanted: Anatomy) -> list[str]:
@@ -160,16 +164,19 @@ def picture(flair: npt.NDArray[np.floating], named: Anatomy) -> npt.NDArray[np.u
 
 
 def table(compared: Sequence[Compared]) -> list[str]:
-    """Lines of Markdown: the DSC of each case and their mean, volumes behind."""
+    """Lines of Markdown: of each case DSC, ml and share of the reference held; mean DSC."""
     names = " | ".join(one.name for one in compared)
-    lines = [f"| DSC (ml) | {names} | mean, n = {len(compared)} |"]
+    lines = [f"| DSC (ml, share held) | {names} | mean, n = {len(compared)} |"]
     lines.append("|---" * (len(compared) + 2) + "|")
     for reference in PARTS:
         own = " | ".join(f"({c.volumes_ml[reference, 'reference', '']:.1f})" for c in compared)
         lines.append(f"| **{reference}**, the reference | {own} | |")
         keys = [key for key in compared[0].dsc if key[0] == reference]
         for key in keys:
-            cells = [f"{one.dsc[key]:.3f} ({one.volumes_ml[key]:.1f})" for one in compared]
+            cells = [
+                f"{one.dsc[key]:.3f} ({one.volumes_ml[key]:.1f}, {one.held[key]:.2f})"
+                for one in compared
+            ]
             average = mean(one.dsc[key] for one in compared)
             lines.append(f"| {key[1]}, {key[2]} | {' | '.join(cells)} | {average:.3f} |")
     return lines
@@ -179,10 +186,11 @@ def to_csv(compared: Sequence[Compared]) -> str:
     """One row a case, reference, part and who."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("case", "reference", "what", "who", "dsc", "volume_ml"))
+    writer.writerow(("case", "reference", "what", "who", "dsc", "held", "volume_ml"))
     for one in compared:
         for key, volume in one.volumes_ml.items():
-            writer.writerow((one.name, *key, f"{one.dsc.get(key, 1.0):.4f}", f"{volume:.2f}"))
+            shares = (f"{of.get(key, 1.0):.4f}" for of in (one.dsc, one.held))
+            writer.writerow((one.name, *key, *shares, f"{volume:.2f}"))
     return text.getvalue()
 
 
