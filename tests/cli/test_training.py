@@ -223,7 +223,7 @@ def test_members_are_taken_as_they_are(
         SYNTHETIC,
         name="second",
         runs=(
-            Run("taken", "tiny", start_from=str(source), steps=0, batch=2),
+            Run("taken", "tiny", start_from=str(source), steps=0, batch=2, loss="dice"),
             Run("0", "tiny", start_from=str(source), steps=1, batch=2, rate=0.1),
             Run("again", "tiny", start_from="0", steps=0, batch=2),
         ),
@@ -246,6 +246,7 @@ def test_members_are_taken_as_they_are(
     assert f"* taken: taken as it is from `{source}`" in card
     assert "* again: taken as it is from `0`" in card
     assert "* 0: taken" not in card
+    assert "* taken: loss" not in card  # which it was not trained by
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,8 @@ def _differences(plan: Plan) -> str:
     """What runs have in place of the plan's recipe and loss; nothing where none has any."""
     lines = []
     for run in plan.runs:
+        if run.steps == 0:
+            continue
         drawn = synthesis_of(plan, run)
         own = []
         if run.recipe is not None and plan.synthesis is not None and drawn is not None:
