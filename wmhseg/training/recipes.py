@@ -282,12 +282,10 @@ def _published_uresnet() -> Plan:
 def _synthetic_uresnet() -> Plan:
     """As published but for what synthetic scans allow; also patches far from any lesion.
 
-    Infarcts hold more voxels than WMH, so that their weight is the smaller one here. A start near
-    probability 0 holds strokes there: in 500 steps of 128 patches their soft Dice stayed 0.02;
-    without that start, 760 steps of 16 half patches made it 0.63. Large patches, and many scans of
-    which few patches are taken: of 12 scans with 320 patches of 64 x 64 each the network learnt
-    every block by heart, and its loss on new scans stayed at 1.04 (0.57 with these numbers). The
-    weights in ``models/`` went through both, as their card tells.
+    Infarcts hold more voxels than WMH, so their weight is the smaller one here. A start near
+    probability 0 holds strokes there. Patches are large, and few of each of many scans: of 12 scans
+    with 320 patches of 64 x 64 each, every block was learnt by heart, and the loss on new scans
+    stayed at 1.04 (0.57 like this). The weights in ``models/`` went through both.
     """
     method, plan = METHODS["synthetic-uresnet"], PLANS["synthetic"]
     run = Run("0", "uresnet", {"start": "he"}, seed=371, steps=8000, batch=48, rate=1e-3)
@@ -348,10 +346,8 @@ def _published_location() -> Plan:
 def _synthetic_location() -> Plan:
     """One scale: weights of three would be three times as large, 64 MB in every clone.
 
-    Balanced voxels alone leave look-alikes to chance: some of the others are bright ones. Many
-    scans are mixed, and few voxels of each taken: of 8 scans with 3,072 voxels each the network
-    learnt every block by heart and forgot it (the loss on new scans was 0.41, and 0.31 after 6,000
-    more steps of 48 scans). The weights in ``models/`` are of those two stages.
+    Some of the voxels without a lesion are bright ones: chance alone leaves look-alikes out. Blocks
+    of 8 scans were learnt by heart, and intensities from 0 to 1 differ in contrast from scan to scan.
     """
     method, plan = METHODS["synthetic-location"], PLANS["synthetic"]
     options: dict[str, NetworkOption] = {"architecture": "SS", "place": "FFCL"}
