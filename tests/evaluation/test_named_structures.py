@@ -11,6 +11,8 @@ import pytest
 from conftest import Phantom, write_case, write_scan
 
 from evaluation.anatomy import __main__ as compared
+from evaluation.anatomy import marks
+from wmhseg.weights.structures import NUMBER
 
 
 @pytest.fixture
@@ -87,3 +89,46 @@ def test_a_reference_on_another_grid(folders: tuple[Path, Path], slab: Phantom) 
     write_scan(path, np.zeros((3, 4, 5), np.uint8), slab.spacing_mm)
     with pytest.raises(compared.errors.GridMismatchError, match=r"brain_reference"):
         compared.read(path, grid)
+
+
+# Marks where no hyperintensity can be ------------------------------------------------------------
+
+
+def test_voxels_or_whole_lesions_are_removed() -> None:
+    mask = np.zeros((2, 4, 9), bool)
+    mask[0, 1, :4] = mask[1, 2, 6:] = True  # four and three voxels
+    labels = np.full(mask.shape, NUMBER["white-matter"], np.uint8)
+    labels[0, 1, :2] = labels[1, 2, 6:8] = NUMBER["cortex"]  # half of one, most of the other
+    voxels = marks.without(mask, labels, ["cortex"], whole=False)
+    np.testing.assert_array_equal(voxels, mask & (labels != NUMBER["cortex"]))
+    lesions = marks.without(mask, labels, ["cortex"], whole=True)
+    assert lesions[0].sum() == 4
+    assert not lesions[1].any()
+    for whole in (False, True):
+        np.testing.assert_array_equal(marks.without(mask, labels, [], whole=whole), mask)
+        np.testing.assert_array_equal(marks.without(mask, labels, ["head"], whole=whole), mask)
+
+
+def test_all_ways_are_tried(
+    folders: tuple[Path, Path],
+    use_models: Path,
+    anatomy_model: Path,
+    slab: Phantom,
+    no_doubts: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Marks from files; in the phantom all that is marked is white matter, the rest background."""
+    results, free = tmp_path / "results", tmp_path / "free"
+    marked = slab.lesions.copy()
+    marked[0, :3, :3] = True  # air
+    for name in ("one", "other"):
+        write_scan(results / name / "result.nii.gz", marked.astype(np.uint8), slab.spacing_mm)
+    write_case(free / "well", slab)
+    (free / "well" / "wmh.nii.gz").unlink()
+    write_scan(results / "well" / "result.nii.gz", marked.astype(np.uint8), slab.spacing_mm)
+    words = ["--data", str(folders[0]), "--masks", str(results), "--free", str(free)]
+    assert marks.main([*words, "--model", "bright", "--anatomy", str(anatomy_model)]) == 0
+    told = capsys.readouterr().out
+    assert "| lesions: head | 1.0000 | 1.0000 | 0 | 0.130 |" in told
+    assert "| voxels: cortex | 0.9143 | 0.6667 | 0 | 0.154 |" in told
