@@ -50,8 +50,8 @@ SMALLEST = (
     "python -m wmhseg.synthesis.make_heads --labels LABELS --output heads",
 )
 COMMANDS = (
-    *("segment", "challenge", "models", "check", "batch", "bids", "measure", "evaluate"),
-    *("rank", "compare", "train", "demo", "completion"),
+    *("segment", "challenge", "models", "check", "batch", "bids", "measure"),
+    *("report", "evaluate", "rank", "compare", "train", "demo", "completion"),
 )
 
 

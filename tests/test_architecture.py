@@ -28,6 +28,7 @@ LAYERS = (
     ("reporting",),
     ("segmentation",),
     ("measuring",),
+    ("html_report",),
     ("batch", "scoring", "synthesis"),
     ("training", "bids_app"),
     ("cli",),

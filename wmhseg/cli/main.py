@@ -34,6 +34,7 @@ _COMMANDS = {
     ),
     "bids": ("bids", "Run as a BIDS App: BIDS data set in, BIDS derivatives out."),
     "measure": ("measure", "Measure a mask: lesions, places, regions, how sure it is."),
+    "report": ("report", "Write a page to look at: of one result, or of a folder of results."),
     "evaluate": ("scoring", "Score results against their references."),
     "rank": (
         "scoring",

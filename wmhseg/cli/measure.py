@@ -32,6 +32,23 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", required=True, metavar="DIR", help="folder to write to (docs/measures.md)"
     )
+    add_known(parser)
+    made = parser.add_argument_group("what else to make")
+    made.add_argument("--mni", action="store_true", help="mask and FLAIR in MNI space, 1 mm")
+    made.add_argument(
+        "--fill-t1",
+        action="store_true",
+        help="T1 with its lesions filled like the white matter around, on its own voxels",
+    )
+    made.add_argument("--json", action="store_true", help="print the measures as JSON")
+
+
+def add_known(parser: argparse.ArgumentParser) -> None:
+    """Adds what commands about a result take besides FLAIR and mask.
+
+    Args:
+        parser: The command's.
+    """
     known = parser.add_argument_group("what else is known")
     known.add_argument(
         "--probability", metavar="P", help="probability map of the mask, on FLAIR's voxels"
@@ -78,17 +95,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="what its places mean; auto: as its voxels or its header tell",
     )
-    made = parser.add_argument_group("what else to make")
-    made.add_argument("--mni", action="store_true", help="mask and FLAIR in MNI space, 1 mm")
-    made.add_argument(
-        "--fill-t1",
-        action="store_true",
-        help="T1 with its lesions filled like the white matter around, on its own voxels",
-    )
-    made.add_argument("--json", action="store_true", help="print the measures as JSON")
 
 
-def _paths(arguments: argparse.Namespace) -> Paths:
+def paths_of(arguments: argparse.Namespace) -> Paths:
+    """The files that were given with ``--flair``, ``--mask`` and ``add_known``."""
     from wmhseg.measuring.reading import Paths
 
     names = ("probability", "t1", "anatomy", "exclude", "atlas", "atlas_labels")
@@ -108,7 +118,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     from wmhseg.reporting.provenance import Provenance, scan_file
     from wmhseg.reporting.report import NOT_A_DEVICE
 
-    console, paths, output = console_of(arguments), _paths(arguments), Path(arguments.output)
+    console, paths, output = console_of(arguments), paths_of(arguments), Path(arguments.output)
     wanted = Wanted(mni=arguments.mni, filled_t1=arguments.fill_t1)
     targets = saving.outputs(
         output, wanted, curve=paths.probability is not None, regions=paths.atlas is not None

@@ -37,7 +37,7 @@ def write_picture(path: PathLike, *pages: Picture) -> None:
         raise UsageError(
             "One page was expected for a PNG", received=len(pages), advice="Name a .pdf."
         )
-    write_bytes(path, _png(pages[0]))
+    write_bytes(path, png(pages[0]))
 
 
 def check_picture_name(path: PathLike) -> None:
@@ -51,11 +51,30 @@ def has_pages(path: PathLike) -> bool:
     return os.fspath(path).lower().endswith(".pdf")
 
 
-def _png(picture: Picture) -> bytes:
+def png(picture: Picture) -> bytes:
+    """The content of a PNG."""
     from PIL import Image
 
     content = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture)).save(content, "PNG", compress_level=3)
+    return content.getvalue()
+
+
+def small_jpeg(picture: npt.NDArray[np.uint8], width: int) -> bytes:
+    """A small JPEG: a glance at a picture.
+
+    Args:
+        picture: (row, column) grey, or a ``Picture``.
+        width: Its columns; rows follow.
+    """
+    from PIL import Image
+
+    whole = Image.fromarray(np.ascontiguousarray(picture))
+    height = max(1, round(whole.height * width / whole.width))
+    content = io.BytesIO()
+    whole.resize((width, height), Image.Resampling.LANCZOS).convert("RGB").save(
+        content, "JPEG", quality=72
+    )
     return content.getvalue()
 
 

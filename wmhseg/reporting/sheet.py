@@ -15,7 +15,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from wmhseg.geometry import Triple
+from wmhseg import geometry
+from wmhseg.geometry import Grid, Triple
 from wmhseg.reporting import lettering
 from wmhseg.reporting import slices as slices_of
 from wmhseg.reporting.caption import Caption, millilitres
@@ -79,6 +80,35 @@ class View:
         return {
             label: slices_of.marks(mask) for label, mask in {WMH: self.mask, **self.others}.items()
         }
+
+
+def view_of(
+    grid: Grid,
+    flair: npt.NDArray[np.float32],
+    mask: npt.NDArray[np.uint8],
+    others: Mapping[str, npt.NDArray[np.uint8]] | None = None,
+) -> View:
+    """A scan as radiologists look at it, and how its file counts the slices.
+
+    Args:
+        grid: Of the scan.
+        flair: The scan, as it is stored.
+        mask: As ``flair``, 0 or 1.
+        others: Label besides WMH -> its mask.
+    """
+    turn = geometry.turn_to(grid, "LPS")
+    along = turn.axes[0]
+    sides = [1, 1, 1]
+    sides[along] = grid.shape[along]
+    counted = np.broadcast_to(np.arange(sides[along]).reshape(sides), grid.shape)
+    return View(
+        turn.forward(flair),
+        turn.forward(mask),
+        turn.target.spacing_mm,
+        turn.forward(counted)[:, 0, 0].tolist(),
+        ("third", "second", "first")[along],
+        {label: turn.forward(marked) for label, marked in (others or {}).items()},
+    )
 
 
 class _Panels:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg import geometry
 from wmhseg.errors import UsageError
 from wmhseg.geometry import Grid
 from wmhseg.io import files, images
@@ -99,22 +98,10 @@ class Segmentation:
         return sheet.pages(self._view(), report.caption(self.report, self.flair.source))
 
     def _view(self) -> View:
-        """The scan as radiologists look at it, and how its file counts the slices."""
-        from wmhseg.reporting.sheet import View
+        """What is drawn."""
+        from wmhseg.reporting import sheet
 
-        turn = geometry.turn_to(self.grid, "LPS")
-        along = turn.axes[0]
-        sides = [1, 1, 1]
-        sides[along] = self.grid.shape[along]
-        counted = np.broadcast_to(np.arange(sides[along]).reshape(sides), self.grid.shape)
-        return View(
-            turn.forward(self.flair.array),
-            turn.forward(self.mask),
-            turn.target.spacing_mm,
-            turn.forward(counted)[:, 0, 0].tolist(),
-            ("third", "second", "first")[along],
-            {label: turn.forward(mask) for label, mask in self.others.items()},
-        )
+        return sheet.view_of(self.grid, self.flair.array, self.mask, self.others)
 
     def save(
         self,
