@@ -429,7 +429,7 @@ COMMANDS = [
 
 
 def test_every_command_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(COMMANDS) == 13
+    assert len(COMMANDS) == 14
     with pytest.raises(SystemExit):
         main(["--help"])
     listed = re.findall(r"^    (\w+) ", capsys.readouterr().out, flags=re.MULTILINE)
