@@ -21,6 +21,10 @@ SHARED ?= $(or $(WMHSEG_SHARED),../shared)
 CASES := $(wildcard $(SHARED)/data/cases)
 # One scan a patient: further visits would make the gate longer and not sharper.
 GATE = mslesseg-14a mslesseg-39 openms-* tabriz-*
+# Processes that share the tests, up to 3 GB each. Each takes a whole file at a time, in order, so
+# that what a file makes for all its tests is made once.
+WORKERS ?= 2
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # TensorFlow's log lines say nothing that a test looks at.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -72,12 +76,12 @@ test: ## everything that CI runs
 	$(MAKE) lint
 	$(MAKE) docker-test
 	$(MAKE) test-avx2
-	$(BIN)/pytest
+	$(PYTEST)
 
 # What computes, on a processor held to what nearly all have. Libraries read this at their start, but
 # ask the processor itself whether it has bfloat16, so that is left out.
 test-avx2: $(VENV)/.dev ## the tests of engines and networks with AVX2 at most
-	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/pytest tests/engines tests/networks \
+	ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) tests/engines tests/networks \
 		-m "not asks_the_processor and not any_processor"
 
 evaluate: $(VENV)/.dev ## segment and score the cases of DATA=DIR (default: the synthetic case)

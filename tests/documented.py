@@ -33,7 +33,7 @@ COMMAND_LANGUAGES = {"", "sh", "bash", "shell", "console"}
 RULES: tuple[tuple[str, str, str], ...] = (
     (r"wmhseg( challenge\b.*)?$", "parse", "/input is in the image: tests/container runs it there"),
     (r"wmhseg train .*--config", "parse", "trains real networks for days"),
-    (r"wmhseg train .*--preset synthetic-mixed", "parse", "grows from finished U-Nets"),
+    (r"wmhseg train .*--preset synthetic-(mixed|anatomy)", "parse", "grows from finished U-Nets"),
     (r"wmhseg train .*--preset published-(uresnet|location)", "parse", "needs stroke, or a brain"),
     (r"wmhseg train .*--preset refine", "parse", "tests/training/test_refining.py runs it"),
     (r"wmhseg segment --model out-mine/mine ", "parse", "of a model that is not made here"),

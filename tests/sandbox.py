@@ -274,23 +274,27 @@ def _write_missing(folder: Path) -> None:
 
     from wmhseg.weights import known, preset, store
     from wmhseg.weights.inputs import Labels
-    from wmhseg.weights.processing import OtherLabel
+    from wmhseg.weights.processing import OtherLabel, Postprocessing
+    from wmhseg.weights.structures import NUMBER, STRUCTURES
 
     model = store.find(folder / store.DEFAULT_MODEL)
     (member,) = model.preset.members
-    trained = known.KnownModel("my-uresnet", "As docs/models.md calls it.", 3, ("stroke",))
-    for missing in (*known.KNOWN, trained):
+    anatomy = known.KnownModel("anatomy-synthetic", "Names structures.", 17)
+    for missing in (*known.KNOWN, anatomy):
         if (folder / missing.name).exists():
             continue
         tensors = dict(store.load(model, member))
         made = replace(model.preset, name=missing.name)
-        if missing.others:  # what says WMH, and between labels that are never said
-            names = ("background", "WMH", *missing.others)
+        names, place = ("background", "WMH", *missing.others), 1
+        if missing is anatomy:
+            names, place = STRUCTURES, NUMBER["white-matter"]
+            made = replace(made, readers=(), postprocessing=Postprocessing(end_slices=0.0))
+        if len(names) > 2:  # what says WMH, and between labels that are never said
             rules = tuple(OtherLabel(label) for label in missing.others)
             made = replace(made, labels=Labels(names, "softmax"), others=rules)
             for name in ("output/kernel", "output/bias"):
                 one = np.zeros((*tensors[name].shape[:-1], len(names)), np.float32)
-                one[..., 1] = tensors[name][..., 0]
+                one[..., place] = tensors[name][..., 0]
                 tensors[name] = one
         written = preset.unwritten_member("0.safetensors", "unet", member.options, made.signature)
         store.save_model(folder / made.name, replace(made, members=(written,)), [tensors], "")

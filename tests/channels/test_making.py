@@ -216,9 +216,12 @@ def test_brain_scores_forget_gain_and_offset(gain: float, offset: float) -> None
 
 def test_a_brain_of_one_intensity_has_no_scores() -> None:
     volume, brain = np.full((1, 3, 3), 5, np.float32), np.ones((1, 3, 3), bool)
-    volume[0, 0, 0] = 9
-    with pytest.raises(ConstantImageError, match="5 in half"):
+    with pytest.raises(ConstantImageError, match="5 in all"):
         making.brain_score(volume, brain, name="FLAIR")
+    volume[0, 0, 0] = 14  # coarse steps: the median distance is 0, the standard deviation sqrt(8)
+    score = making.brain_score(volume, brain, name="FLAIR")
+    assert score[0, 0, 0] == pytest.approx(9 / np.sqrt(8))
+    assert not score[0, 1:].any()
 
 
 def test_brain_scores_need_to_know_where_the_brain_is() -> None:

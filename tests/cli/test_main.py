@@ -462,7 +462,7 @@ COMMANDS = [
 
 
 def test_every_command_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(COMMANDS) == 12
+    assert len(COMMANDS) == 14
     with pytest.raises(SystemExit):
         main(["--help"])
     listed = re.findall(r"^    (\w+) ", capsys.readouterr().out, flags=re.MULTILINE)
@@ -587,8 +587,8 @@ def test_a_mask_of_stroke_that_the_model_does_not_make(
     )
     monkeypatch.setattr("wmhseg.io.sources.read", None)
     for advice in (
-        "No installed model does.",
-        "Use --model bright-stroke.",
+        "Use --model uresnet-synthetic.",  # known, installed or not
+        "Use --model bright-stroke",
     ):
         for words in commands:
             assert main([*words, "--model", "bright"]) == errors.UsageError.exit_code == 2

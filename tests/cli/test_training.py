@@ -22,8 +22,8 @@ from wmhseg.cli.main import main
 from wmhseg.engines import backends
 from wmhseg.io import images
 from wmhseg.synthesis.recipe import Recipe
+from wmhseg.training import fit, model_folder, plan_files
 from wmhseg.training import plan as plans
-from wmhseg.training import plan_files
 from wmhseg.training.plan import Plan, Run, Synthesis
 from wmhseg.training.recipes import PLANS
 from wmhseg.weights import store
@@ -198,6 +198,79 @@ def test_an_ensemble_of_different_networks_grown_from_finished_members(
         np.testing.assert_allclose(keras_map, openvino_map, atol=1e-4)
     np.testing.assert_allclose(maps[0], (maps[2] + maps[4]) / 2, atol=1e-4)
     assert np.abs(maps[2] - maps[4]).max() > 1e-3
+
+
+def finished(folder: Path) -> Path:
+    """The weights of a model that was made before, beside its preset."""
+    run = Run("plain", "tiny")
+    plan = replace(SYNTHETIC, name="first", runs=(run,))
+    rng = np.random.default_rng(3)
+    shapes = fit.describe(plan, run, FIELD).variables()
+    tensors = {
+        path: rng.normal(size=shape).astype("f2").astype("f4") for path, shape in shapes.items()
+    }
+    made = store.save_model(folder / "first", model_folder.preset_of(plan, (run,)), [tensors], "")
+    return made.folder / "plain.safetensors"
+
+
+def test_members_are_taken_as_they_are(
+    tmp_path: Path, labels_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To the bit, without a batch, a checkpoint or a log; beside members that are trained."""
+    source = finished(tmp_path)
+    before = source.read_bytes()
+    plan = replace(
+        SYNTHETIC,
+        name="second",
+        runs=(
+            Run("taken", "tiny", start_from=str(source), steps=0, batch=2, loss="dice"),
+            Run("0", "tiny", start_from=str(source), steps=1, batch=2, rate=0.1),
+            Run("again", "tiny", start_from="0", steps=0, batch=2),
+        ),
+    )
+    assert train(plan, tmp_path, "--labels", labels_folder) == 0
+    told = capsys.readouterr().err
+    assert f"taken: taken as it is from {source}" in told
+    assert "again: taken as it is from 0" in told
+    assert "0: 1 steps" in told
+    assert "taken: 0 steps" not in told
+    out = tmp_path / "out"
+    model = out / "second"
+    names = [one.file for one in store.read_model(model).preset.members]
+    assert names == ["taken.safetensors", "0.safetensors", "again.safetensors"]
+    assert (model / "taken.safetensors").read_bytes() == before
+    assert (model / "again.safetensors").read_bytes() == (model / "0.safetensors").read_bytes()
+    assert (model / "0.safetensors").read_bytes() != before
+    assert [path.name for path in out.glob("*.csv")] == ["0.csv"]
+    card = (model / "MODEL_CARD.md").read_text()
+    assert f"* taken: taken as it is from `{source}`" in card
+    assert "* again: taken as it is from `0`" in card
+    assert "* 0: taken" not in card
+    assert "* taken: loss" not in card  # which it was not trained by
+
+
+@pytest.mark.parametrize(
+    ("options", "ceiling", "alone", "code", "told"),
+    [
+        ({"wide": True}, 1.8, False, 120, "plan's options, {'wide': True} (steps 0)"),
+        ({}, 1.5, False, 120, "plan's preprocessing.ceiling, 1.5 (steps 0)"),
+        ({"wide": True}, 1.8, True, 103, "exactly the network"),
+    ],
+)
+def test_weights_for_another_use_are_not_taken_as_they_are(
+    tmp_path: Path, labels_folder: Path, capsys: pytest.CaptureFixture[str],
+    options: dict[str, Any], ceiling: float, alone: bool, code: int, told: str,
+) -> None:  # fmt: skip
+    """Told before anything is written: what lies beside the file says it, or its arrays do."""
+    source = finished(tmp_path)
+    if alone:
+        source = source.rename(tmp_path / "plain.safetensors")
+    taken = Run("taken", "tiny", options, start_from=str(source), steps=0, batch=2)
+    prepared = replace(SYNTHETIC.preprocessing, ceiling=ceiling)
+    plan = replace(SYNTHETIC, preprocessing=prepared, runs=(*SYNTHETIC.runs, taken))
+    assert train(plan, tmp_path, "--labels", labels_folder) == code
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out" / "plan.json").exists()
 
 
 def test_a_start_that_is_not_there_is_told_before_anything_is_trained(

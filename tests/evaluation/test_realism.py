@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +269,7 @@ def test_the_command_keeps_what_it_has_made(
     monkeypatch.setattr(command.fakes, "draw", view)
     monkeypatch.setattr(command.sources, "read", view)
     monkeypatch.setattr(command.fakes, "placed_head", lambda *_: None)
+    monkeypatch.setattr(command.detector, "judge", partial(detector.judge, trees=3))
     words = ["--data", str(data), "--labels", str(labels_folder), "--output", str(tmp_path / "o")]
     words += ["--scans", "2"]
     assert command.main([*words, "--round", "0 as it is"]) == 0

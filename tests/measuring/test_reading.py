@@ -76,6 +76,17 @@ def test_everything_arrives_on_the_voxels_of_flair(folder: Path) -> None:
     np.testing.assert_array_equal(scene.excluded, FLAIR > 0.9)
 
 
+def test_probabilities_stay_what_they_are(folder: Path) -> None:
+    """Near to 0 and 1 as well, where labels would be rounded; and where all are 0."""
+    sure = np.where(box_brain.mask(), np.float32(0.995), np.float32(0.004))
+    scene = read(folder, probability=stored(folder / "p.nii", sure))
+    assert scene.probability is not None
+    np.testing.assert_array_equal(scene.probability, sure)
+    none = read(folder, probability=stored(folder / "p.nii", sure * 0)).probability
+    assert none is not None
+    assert not none.any()
+
+
 @pytest.mark.parametrize(
     ("report", "threshold"),
     [

@@ -13,7 +13,7 @@ from conftest import make_preset, of_scan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wmhseg.errors import PlanError
+from wmhseg.errors import PlanError, WeightsError
 from wmhseg.networks import catalogue
 from wmhseg.training import growth, plan_files, session
 from wmhseg.training.recipes import PLANS
@@ -209,3 +209,22 @@ def test_a_network_without_that_stack_gives_none() -> None:
     made, told = growth.grow(own, {"c/kernel": kernel}, {})
     assert told == "1 of 2 arrays taken"
     assert made["b_conv2/kernel"].all()
+
+
+def test_what_is_taken_as_it_is_has_to_be_of_exactly_this_network() -> None:
+    """No array is missing, too many or of another shape, and channels are the same, in order."""
+    weights = random_weights("unet")
+    described = catalogue.describe("unet", of_scan((16, 16), 2), {})
+    for known in (None, PAIR):
+        start = growth.Start("start", weights, known)
+        assert growth.as_it_is(described, PAIR, start) is weights
+    kernel = weights["enc1_conv1/kernel"]
+    for other in (
+        {name: array for name, array in weights.items() if name != "enc1_conv1/bias"},
+        weights | {"more/kernel": kernel},
+        weights | {"enc1_conv1/kernel": kernel[1:-1, 1:-1]},
+    ):
+        with pytest.raises(WeightsError, match=r"start, other at 1 of .*variables, such as"):
+            growth.as_it_is(described, PAIR, growth.Start("start", other, PAIR))
+    with pytest.raises(WeightsError, match=r"T1 \(z-score\), FLAIR \(z-score\), not FLAIR"):
+        growth.as_it_is(described, PAIR, growth.Start("start", weights, PAIR[::-1]))

@@ -7,18 +7,18 @@ import re
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from conftest import ROOT, of_scan
 
 from wmhseg.errors import PlanError, UsageError
+from wmhseg.synthesis.recipe import REALISTIC
 from wmhseg.training import fit, growth, model_folder, plan_checks, session
 from wmhseg.training import plan as plans
-from wmhseg.training.plan import Plan, Run
+from wmhseg.training.plan import Plan, Run, Synthesis
 from wmhseg.training.plan_files import from_json, to_json, with_settings
 from wmhseg.training.recipes import PLANS
 from wmhseg.weights import preset as presets
-from wmhseg.weights import tensor_files
+from wmhseg.weights import store, tensor_files
 from wmhseg.weights.processing import Reader
 
 
@@ -414,35 +414,68 @@ def test_recipes_of_runs_are_checked() -> None:
         with_settings(PLANS["published"], ["runs.0.recipe.reader=sparing"])
 
 
-def test_members_of_the_mixed_plan_differ_on_purpose() -> None:
+def test_the_mixed_plan_is_what_was_trained() -> None:
+    """Two U-Nets on scans of two kinds, as they ran; three members of models/ as they are."""
     plan = PLANS["synthetic-mixed"]
-    assert [run.network for run in plan.runs] == ["unet"] * 3 + ["stacknet"] * 2
-    assert all(run.member for run in plan.runs)
-    recipes = [plans.synthesis_of(plan, run) for run in plan.runs]
-    seen = [one.recipe for one in recipes if one is not None]
-    assert len(set(seen)) == 5
-    assert {one.small_lesions for one in seen} == {1.0}
-    assert {one.reader for one in seen} == {"drawn"}
-    assert max(seen[0].thickness_mm) < 2 < min(seen[1].thickness_mm)
-    assert plan.fitting.average is not None
-    assert {plans.fitting_of(plan, run).loss for run in plan.runs} <= set(plans.LESION_LOSSES)
+    assert plan.name == "mixed-synthetic"
+    assert [(run.name, run.network, run.steps, run.seed, run.start_from) for run in plan.runs] == [
+        ("unet-sharp", "unet", 1200, 511, "models/unet-synthetic/0.safetensors"),
+        ("unet-thick", "unet", 1200, 502, "models/unet-synthetic/1.safetensors"),
+        ("unet", "unet", 0, 0, "models/unet-synthetic/2.safetensors"),
+        ("stack3", "stacknet", 0, 0, "models/stacknet-synthetic/3x3.safetensors"),
+        ("stack5", "stacknet", 0, 0, "models/stacknet-synthetic/5x5.safetensors"),
+    ]
+    shown = replace(REALISTIC, small_lesions=0.8, reader="drawn")
+    thicknesses = (0.9, 1.0, 1.2), (3.0, 4.0, 5.0, 6.5, 8.0)
+    for run, thickness in zip(plan.runs[:2], thicknesses, strict=True):
+        drawn = plans.synthesis_of(plan, run)
+        assert drawn == Synthesis(replace(shown, thickness_mm=thickness), scans=16, slices=48)
+        assert (run.batch, run.crop, run.warmup) == (24, 160, 50)
+        assert (run.rate, run.final_rate) == (4e-4, 8e-6)
+        fitting = plans.fitting_of(plan, run)
+        assert (fitting.loss, fitting.average) == ("lesion-weighted", 0.995)
     made = model_folder.preset_of(plan, plan.runs)
     presets.validate(made)
-    assert len({member.parameters for member in made.members}) == 3
+    # Of U-Nets, and of Stack-Nets with 3x3 and 5x5 kernels, as the cards of these models say.
+    assert [one.parameters for one in made.members] == [8_742_209] * 3 + [9_034_529, 9_986_849]
 
 
-def test_every_start_of_the_mixed_plan_fits_its_network() -> None:
-    """Finished members of models in models/: every array is taken, none cut."""
+def test_every_start_of_the_mixed_plan_is_of_its_network() -> None:
+    """Members of models in models/ are what each run says, prepared for as the plan does."""
     plan = PLANS["synthetic-mixed"]
     for run in plan.runs:
         path = ROOT / str(run.start_from)
-        inputs = session.inputs_beside(path)
-        assert inputs == plan.network_inputs
-        start = growth.Start(path.name, tensor_files.read_tensors(path), inputs)
+        model = store.read_model(path.parent)
+        assert model.preset.preprocessing == plan.preprocessing
+        assert session.inputs_beside(path) == plan.network_inputs
+        (member,) = (one for one in model.preset.members if one.file == path.name)
+        assert (member.network, member.options) == (run.network, run.options)
+        start = growth.Start(path.name, tensor_files.read_tensors(path), model.preset.inputs)
         described = fit.describe(plan, run, (200, 200))
-        own = {k: np.zeros(shape, np.float32) for k, shape in described.variables().items()}
-        made, told = growth.grow(
-            own, start.tensors, growth.channels_of(described, plan.network_inputs, start)
-        )
-        assert told == f"{len(own)} of {len(own)} arrays taken"
-        assert all(np.array_equal(made[name], start.tensors[name]) for name in own)
+        assert growth.as_it_is(described, plan.network_inputs, start) is start.tensors
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["runs.0.steps=0"], "or 0 for a member with start_from, was expected at runs[0].steps"),
+        (["runs.0.steps=0", "runs.0.start_from=some/0.safetensors"], "runs[0].steps"),
+        (["runs.0.steps=0", "runs.0.member=true"], "runs[0].steps"),
+        (["runs.1.steps=0", "runs.1.epochs=2"], "either steps or epochs"),
+        (["runs.1.steps=-1"], "runs[1].steps"),
+        (["runs.2.steps=0", "runs.2.network=stacknet"], "network and options of warm (steps 0)"),
+    ],
+)
+def test_what_is_not_trained_is_a_member_with_a_start(settings: list[str], told: str) -> None:
+    with pytest.raises(PlanError, match=re.escape(told)):
+        with_settings(PLANS["synthetic"], settings)
+
+
+def test_a_member_may_be_taken_as_it_is() -> None:
+    for settings in (
+        ["runs.1.steps=0"],
+        ["runs.1.steps=0", "runs.1.start_from=some/0.safetensors"],
+    ):
+        assert with_settings(PLANS["synthetic"], settings).runs[1].steps == 0
+    with pytest.raises(PlanError, match=r"a multiple of refinement.looks.* at runs\[0\].steps"):
+        with_settings(PLANS["refine"], ["runs.0.steps=0", "runs.0.start_from=a.safetensors"])

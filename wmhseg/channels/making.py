@@ -151,7 +151,8 @@ def brain_score(volume: Float, brain: npt.NDArray[np.bool_], *, name: str) -> Fl
 
     What a lesion differs by from the tissue around it then means the same in scans of any contrast,
     and whether skull and scalp are there does not matter. The deviation is 1.4826 times the median
-    distance from the median. Values are cut at -6 and 12.
+    distance from the median, or the standard deviation where half of the brain has one intensity
+    (of coarse steps). Values are cut at -6 and 12.
 
     Args:
         volume: (slice, row, column).
@@ -159,15 +160,15 @@ def brain_score(volume: Float, brain: npt.NDArray[np.bool_], *, name: str) -> Fl
         name: What the volume is called in messages.
 
     Raises:
-        ConstantImageError: If half of the brain has one intensity.
+        ConstantImageError: If all of the brain has one intensity.
     """
     values = volume[brain]
     median = np.median(values)
-    deviation = 1.4826 * float(np.median(np.abs(values - median)))
+    deviation = 1.4826 * float(np.median(np.abs(values - median))) or float(np.std(values))
     if not deviation > 0:
         raise ConstantImageError(
             f"Intensities that differ within the brain were expected in the {name} image",
-            received=f"{float(median):.6g} in half of it",
+            received=f"{float(median):.6g} in all of it",
             advice="Check that the file is the scan.",
         )
     score: Float = np.clip((volume - median) / np.float32(deviation), *_SCORES).astype(np.float32)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from wmhseg import geometry
 from wmhseg.datasets import tables
 from wmhseg.errors import (
+    ConstantImageError,
     GridMismatchError,
     InputError,
     LabelsError,
@@ -227,7 +228,7 @@ def _probability(path: Path, grid: Grid) -> Float:
         LabelsError: If its numbers are none.
     """
     what = f'probability map "{path}"'
-    values = _on_grid(lambda: images.read_labels(path), grid, what).astype(np.float32)
+    values = _on_grid(lambda: _grey_values(path), grid, what).astype(np.float32)
     low, high = float(values.min()), float(values.max())
     if low < -_HAIR or high > 1 + _HAIR:
         raise LabelsError(
@@ -236,6 +237,15 @@ def _probability(path: Path, grid: Grid) -> Float:
             advice="Divide percentages by 100 and 8-bit maps by 255.",
         )
     return np.clip(values, 0, 1)
+
+
+def _grey_values(path: Path) -> tuple[npt.NDArray[Any], Grid]:
+    """Values as they are stored, which may all be one: nothing is likely in an empty scan."""
+    try:
+        scan = images.read_scan(path, name="probability")
+    except ConstantImageError:
+        return images.read_labels(path)
+    return scan.array, scan.grid
 
 
 # T1 ----------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class Anatomy:
     >>> found.labels.dtype, found.labels.shape == found.grid.shape
     (dtype('uint8'), True)
     >>> ventricles = found.where("left-lateral-ventricle", "right-lateral-ventricle")
-    >>> sum(found.volumes_ml().values()) > ventricles.sum() * found.grid.voxel_ml
+    >>> bool(sum(found.volumes_ml().values()) > ventricles.sum() * found.grid.voxel_ml)
     True
     """
 

@@ -191,6 +191,48 @@ def _passing_on(path: str, array: Float, start: Mapping[str, Float]) -> Float | 
     return made
 
 
+def as_it_is(described: Graph, inputs: Sequence[Input], start: Start) -> variables.Tensors:
+    """Weights of exactly this network, not changed.
+
+    Args:
+        described: The network.
+        inputs: What it takes.
+        start: Where the weights come from.
+
+    Raises:
+        WeightsError: If they are not of this network, or of one that takes other inputs.
+    """
+    wanted = described.variables()
+    found = {path: array.shape for path, array in start.tensors.items()}
+    differing = sorted(
+        path for path in wanted.keys() | found.keys() if wanted.get(path) != found.get(path)
+    )
+    if differing:
+        raise WeightsError(
+            f"Weights of exactly the network {described.name} were expected, to take them as "
+            "they are (steps 0)",
+            received=f"{start.name}, other at {len(differing)} of {len(wanted)} variables, such "
+            f"as {differing[0]}",
+            advice="Name another start_from, or the network and options that these weights are of.",
+        )
+    if start.inputs is not None and _shown(start.inputs) != _shown(inputs):
+        raise WeightsError(
+            "Weights of a network of the plan's inputs were expected, to take them as they are "
+            "(steps 0)",
+            received=f"{start.name}, of {_told(start.inputs)}, not {_told(inputs)}",
+        )
+    return start.tensors
+
+
+def _shown(inputs: Sequence[Input]) -> list[tuple[str, str, str, int]]:
+    """What makes the channels, in their order."""
+    return [(one.scan, one.how, one.port, one.slice) for one in inputs]
+
+
+def _told(inputs: Sequence[Input]) -> str:
+    return ", ".join(f"{one.scan} ({one.how})" for one in inputs)
+
+
 def take_start(model: Any, described: Graph, inputs: Sequence[Input], start: Start) -> str:
     """Puts the weights of a related network, grown, into a network.
 

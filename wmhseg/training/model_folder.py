@@ -101,7 +101,7 @@ def card(plan: Plan, facts: Facts) -> str:
 | run | network | member | last training loss | hours |
 |---|---|---|---|---|
 {runs}
-{_differences(plan)}
+{_as_they_are(plan)}{_differences(plan)}
 {sum(facts.hours.values()):.2f} hours in all, on {facts.hardware}. wmhseg {__version__}, {versions}.
 `plan.json` beside this file is the complete plan.
 
@@ -115,10 +115,24 @@ def card(plan: Plan, facts: Facts) -> str:
 """
 
 
+def _as_they_are(plan: Plan) -> str:
+    """Which members no step was taken for, and where they come from; nothing where none is."""
+    lines = [
+        f"* {run.name}: taken as it is from `{run.start_from}`"
+        for run in plan.runs
+        if run.steps == 0
+    ]
+    if not lines:
+        return ""
+    return "\nMembers that were not trained here:\n\n" + "\n".join(lines) + "\n"
+
+
 def _differences(plan: Plan) -> str:
     """What runs have in place of the plan's recipe and loss; nothing where none has any."""
     lines = []
     for run in plan.runs:
+        if run.steps == 0:
+            continue
         drawn = synthesis_of(plan, run)
         own = []
         if run.recipe is not None and plan.synthesis is not None and drawn is not None:

@@ -125,7 +125,9 @@ class Run:
         start_from: An earlier run or a weight file that the network is grown from, see
             ``wmhseg.training.growth``; null for random weights.
         seed: Seeds the first weights, and the order and content of the data.
-        steps: Number of batches; null where epochs are given.
+        steps: Number of batches; null where epochs are given. 0, for a member with ``start_from``,
+            takes those weights as they are; they have to be of this network, complete, and the
+            numbers below mean nothing then.
         epochs: Passes through the varied data; null where steps are given.
         batch: Slices a batch.
         crop: Side in pixels of a random square taken from each slice; null for whole slices.

@@ -52,6 +52,7 @@ def validate(plan: Plan) -> None:
         for number, run in enumerate(plan.runs):
             _check_run(run, f"runs[{number}]", plan)
             require(run.name not in names, f"runs[{number}].name", "a new name", run.name)
+            _check_as_it_is(run, f"runs[{number}]", plan.runs[:number])
             names.append(run.name)
     except MismatchError as mismatch:
         raise plan_error(mismatch) from None
@@ -168,7 +169,7 @@ def _check_refinement(plan: Plan) -> None:
     for number, run in enumerate(plan.runs):
         at = f"runs[{number}]"
         require(run.member, f"{at}.member", "true (refinement)", run.member)
-        even = run.steps is not None and run.steps % how.looks == 0
+        even = run.steps is not None and run.steps > 0 and run.steps % how.looks == 0
         require(even, f"{at}.steps", f"a multiple of refinement.looks, {how.looks},", run.steps)
         cut = run.crop is not None or plan.preprocessing.field is not None
         require(cut, f"{at}.crop", "a number (refinement of whole slices)", run.crop)
@@ -285,13 +286,24 @@ def _check_own(run: Run, where: str, plan: Plan) -> None:
         require(fits, f"{where}.loss", "another, or fitting.class_weights,", run.loss)
 
 
+def _check_as_it_is(run: Run, where: str, earlier: tuple[Run, ...]) -> None:
+    """Weights of an earlier run that are taken as they are have to be of the same network."""
+    for other in earlier:
+        if run.steps == 0 and run.start_from == other.name:
+            same = (run.network, run.options) == (other.network, other.options)
+            wanted = f"network and options of {other.name} (steps 0)"
+            require(same, where, wanted, [run.network, run.options])
+
+
 def _check_run(run: Run, where: str, plan: Plan) -> None:
     valid = re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", run.name)
     require(bool(valid), f"{where}.name", "small letters, digits, '-' and '_'", run.name)
     one = (run.steps is None) != (run.epochs is None)
     require(one, where, "either steps or epochs", [run.steps, run.epochs])
     steps, epochs = run.steps, run.epochs
-    require(steps is None or 1 <= steps <= MAX_STEPS, f"{where}.steps", "1 to 10 million", steps)
+    least = 0 if run.member and run.start_from is not None else 1
+    wanted = "1 to 10 million, or 0 for a member with start_from,"
+    require(steps is None or least <= steps <= MAX_STEPS, f"{where}.steps", wanted, steps)
     require(
         epochs is None or (1 <= epochs <= 100_000 and plan.synthesis is None),
         f"{where}.epochs",

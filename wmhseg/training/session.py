@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,9 @@ from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import PlanError, PlotsUnavailableError, ResumeError, UsageError
 from wmhseg.io import checksums, files, stamps
-from wmhseg.training import curves, model_folder, plan_files
+from wmhseg.networks import variables
+from wmhseg.records import MismatchError
+from wmhseg.training import curves, growth, model_folder, plan_checks, plan_files
 from wmhseg.training.batches import real_data
 from wmhseg.training.batches.patches import PatchCase
 from wmhseg.training.batches.stream import BatchSource
@@ -28,7 +30,9 @@ from wmhseg.training.stopping import ValidationVoxels
 from wmhseg.training.validation import ValidationCases
 from wmhseg.version import __version__
 from wmhseg.weights import store, tensor_files, vgg16
-from wmhseg.weights.inputs import Input
+from wmhseg.weights.inputs import Input, Labels
+from wmhseg.weights.preset import Member
+from wmhseg.weights.processing import Preprocessing
 from wmhseg.weights.store import Model
 
 
@@ -96,6 +100,10 @@ def train(session: Session, running: Running, say: Callable[[str], None] = print
     plan, output = session.plan, session.output
     folder = output / plan.name
     identity = _identity(session)
+    names = {run.name for run in plan.runs}
+    for run in plan.runs:
+        if run.steps == 0 and run.start_from not in names:
+            _as_it_is(session, run)  # weights that do not fit are found before hours of training
     if _begin(session, identity, say) and (folder / "preset.json").exists():
         say(f"{folder} is complete already")
         return store.read_model(folder)
@@ -240,6 +248,10 @@ def _finish(
     path = _weights_of(session.output, run)
     if path.exists():
         return
+    if run.steps == 0:
+        tensor_files.write_tensors(path, _as_it_is(session, run))
+        say(f"{run.name}: taken as it is from {run.start_from}")
+        return
     per_epoch = session.data.per_epoch(run)
     job = TrainingJob(
         plan=session.plan,
@@ -270,22 +282,69 @@ def _start(session: Session, run: Run) -> Start | None:
     return Start(path.name, tensor_files.read_tensors(path), inputs)
 
 
+@dataclass(frozen=True)
+class _Beside:
+    """What a model or a plan beside a weight file says of it."""
+
+    inputs: tuple[Input, ...]
+    labels: Labels
+    preprocessing: Preprocessing
+    of: Member | Run
+
+
+def _beside(path: Path) -> _Beside | None:
+    if (path.parent / "preset.json").is_file():
+        model = store.read_model(path.parent).preset
+        for member in model.members:
+            if member.file == path.name:
+                return _Beside(model.inputs, model.labels, model.preprocessing, member)
+    plan = path.parent / "plan.json"
+    if plan.is_file():
+        made = plan_files.from_json(plan.read_text("utf-8", "replace"))
+        for run in made.runs:
+            if run.name == path.stem:
+                return _Beside(made.network_inputs, made.network_labels, made.preprocessing, run)
+    return None
+
+
 def inputs_beside(path: Path) -> tuple[Input, ...] | None:
     """What the network of a weight file takes; None unless a preset or a plan beside it says so.
 
     Raises:
         PresetError, PlanError: If what lies beside it is not valid.
     """
-    if (path.parent / "preset.json").is_file():
-        model = store.read_model(path.parent).preset
-        if path.name in {member.file for member in model.members}:
-            return model.inputs
-    plan = path.parent / "plan.json"
-    if plan.is_file():
-        made = plan_files.from_json(plan.read_text("utf-8", "replace"))
-        if path.stem in {run.name for run in made.runs}:
-            return made.network_inputs
-    return None
+    found = _beside(path)
+    return None if found is None else found.inputs
+
+
+def _as_it_is(session: Session, run: Run) -> variables.Tensors:
+    """The weights of a run without a step.
+
+    Raises:
+        WeightsError: If they are not of its network.
+        PlanError: If what lies beside them says that they are for other scans, labels or networks.
+    """
+    plan, start = session.plan, _start(session, run)
+    assert start is not None
+    earlier = run.start_from in {one.name for one in plan.runs}
+    made = None if earlier else _beside(Path(str(run.start_from)))
+    if made is not None:
+        own = {"network": run.network, "options": run.options} | _kind(plan)
+        theirs = {"network": made.of.network, "options": made.of.options} | _kind(made)
+        for what, value in theirs.items():
+            if own[what] != value:
+                where = f"runs.{run.name}.start_from"
+                wanted = f"weights made with the plan's {what}, {own[what]} (steps 0),"
+                raise plan_checks.plan_error(MismatchError(where, wanted, value))
+    described = describe(plan, run, session.data.field(run))
+    return growth.as_it_is(described, plan.network_inputs, start)
+
+
+def _kind(made: Plan | _Beside) -> dict[str, object]:
+    """How scans are prepared, and what is said of them, value by value."""
+    labels = made.network_labels if isinstance(made, Plan) else made.labels
+    prepared = asdict(made.preprocessing).items()
+    return {"labels": labels.names, **{f"preprocessing.{name}": value for name, value in prepared}}
 
 
 def _logs(session: Session, ending: str) -> dict[str, list[dict[str, str]]]:

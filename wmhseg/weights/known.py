@@ -27,8 +27,10 @@ class KnownModel:
 
 KNOWN = (
     KnownModel("unet-synthetic", "Three U-Nets; FLAIR and T1, or FLAIR alone.", 52),
+    KnownModel("mixed-synthetic", "U-Nets and Stack-Nets, five; FLAIR and T1, or FLAIR alone.", 90),
     KnownModel("stacknet-synthetic", "Two Stack-Nets; FLAIR and T1, or FLAIR alone.", 38),
     KnownModel("vgg-synthetic", "VGG top-hat network; FLAIR and T1, or FLAIR alone.", 16),
+    KnownModel("uresnet-synthetic", "uResNet for WMH and stroke; FLAIR alone.", 2, ("stroke",)),
 )
 
 WHERE = (

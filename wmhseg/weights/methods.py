@@ -74,7 +74,7 @@ METHODS: dict[str, Method] = {
     # Ceiling, thresholds and smallest lesion were chosen on the validation scans of the model card.
     "synthetic": Method(
         Preprocessing(orientation="LPS", ceiling=1.8, clip=(-6.0, 12.0), centre="head"),
-        Postprocessing(threshold=0.7, min_lesion_mm3=10.0, lesion_peak=0.98, end_slices_of="head"),
+        Postprocessing(threshold=0.7, lesion_peak=0.98, end_slices_of="head"),
         _UNET_PAPER,
     ),
     # The VGG network on pictures of 8 bit: whole slices, nothing removed afterwards.
@@ -95,7 +95,8 @@ METHODS: dict[str, Method] = {
     # Our own training of it: on turned scans, extremes cut.
     "synthetic-uresnet": Method(
         Preprocessing(field=None, orientation="LPS", pixel_mm=1.0, ceiling=1.8, clip=(-3.0, 12.0)),
-        Postprocessing(end_slices_of="head"),
+        # Patches of its training hold far more WMH than slices do: probabilities are high.
+        Postprocessing(threshold=0.97, min_lesion_mm3=10.0, end_slices_of="head"),
         _URESNET_PAPER,
     ),
     # The location-sensitive networks: intensities from 0 to 1; which side is left must be known.

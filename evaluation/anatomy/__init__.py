@@ -1,0 +1,1 @@
+"""How well the structures of real scans are named."""
