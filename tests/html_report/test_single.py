@@ -334,3 +334,25 @@ def test_what_is_vendored_is_what_was_fetched() -> None:
 
 def test_the_hostile_name_is_hostile() -> None:
     assert len(Elements(HOSTILE).tags) > 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_can_be_read(scheme: str) -> None:
+    """WCAG 2 asks for a contrast of 4.5 between words and their ground."""
+    blocks = re.findall(r":root \{(.*?)\}", markup.stored("page.css"), re.S)
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", blocks[scheme == "dark"]))
+
+    def light(name: str) -> float:
+        parts = [int(colours[name][at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        red, green, blue = (
+            one / 12.92 if one <= 0.03928 else ((one + 0.055) / 1.055) ** 2.4 for one in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    for words, ground in (
+        ("ink", "back"), ("ink", "card"), ("faint", "back"), ("faint", "card"), ("link", "back"),
+        ("mark", "back"), ("warn-ink", "warn"), ("bad-ink", "bad"), ("ink", "button"),
+        ("link", "warn"), ("link", "bad"),
+    ):  # fmt: skip
+        low, high = sorted((light(words), light(ground)))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, (words, ground)
