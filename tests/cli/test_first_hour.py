@@ -19,7 +19,7 @@ from wmhseg.engines.start import start_engine
 from wmhseg.preparation import registration
 from wmhseg.preparation.registration import Registration, Rigid
 from wmhseg.reporting import earlier
-from wmhseg.segmentation import pipeline
+from wmhseg.segmentation import loading
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def no_computing(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: Any) -> Any:
         raise AssertionError("an engine was started")
 
-    monkeypatch.setattr(pipeline, "start_engine", never)
+    monkeypatch.setattr(loading, "start_engine", never)
 
 
 def segment(*words: str, model: str = "bright-needs-t1") -> int:

@@ -18,7 +18,7 @@ from wmhseg.channels import network_input
 from wmhseg.engines.start import start_engine
 from wmhseg.io import images
 from wmhseg.preparation.steps import Steps
-from wmhseg.segmentation import pipeline
+from wmhseg.segmentation import loading
 from wmhseg.weights import store
 
 OFF = Steps(pixel_size="off", bias_correction="off", registration="off")
@@ -288,7 +288,7 @@ def test_a_started_engine_is_used(
     def never(*_: Any) -> Any:
         raise AssertionError("started another one")
 
-    monkeypatch.setattr(pipeline, "start_engine", never)
+    monkeypatch.setattr(loading, "start_engine", never)
     segmenter = wmhseg.Segmenter("bright", engine=started)
     result = segmenter.segment(phantom.flair, phantom.t1, spacing_mm=phantom.spacing_mm)
     np.testing.assert_array_equal(result.mask, expected)
