@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from test_geometry import CODES
 import wmhseg
 from wmhseg import errors
 from wmhseg.channels.network_input import Alone
+from wmhseg.cli.main import main
 from wmhseg.engines.runtime import Runtime
 from wmhseg.segmentation import anatomy
 from wmhseg.segmentation.anatomy import Anatomist
@@ -227,3 +229,13 @@ def test_models_that_mark_name_nothing(use_models: Path, anatomy_model: Path) ->
 def test_it_can_be_sent(anatomy_model: Path) -> None:
     sent = pickle.loads(pickle.dumps(Anatomist(anatomy_model)))
     assert sent.model == store.read_model(anatomy_model)
+
+
+def test_models_tells_what_it_names(
+    anatomy_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WMHSEG_MODELS", str(anatomy_model.parent))
+    assert main(["models", "--json"]) == 0
+    row = next(r for r in json.loads(capsys.readouterr().out) if r["name"] == anatomy_model.name)
+    assert row["names"] == ", ".join(STRUCTURES)
+    assert not {"marks", "readers"} & row.keys()
