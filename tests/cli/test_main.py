@@ -102,6 +102,7 @@ def test_segment_with_a_page(
     out, page = tmp_path / "out" / "wmh.nii.gz", tmp_path / "out" / "report.html"
     words = ("--flair", case / "pre/FLAIR.nii.gz", "--t1", case / "pre/T1.nii.gz", "--output", out)
     assert segment(*words, "--report", page) == 0
+    assert f"written      {out}, {page}\n" in capsys.readouterr().out
     told = json.loads((out.parent / "wmh.json").read_text())
     assert told["page"] == "report.html"
     jsonschema.validate(

@@ -150,7 +150,7 @@ def segment_case(
     else:
         for line in result.report.to_lines():
             print(line)
-        print(f"written      {case.output}")
+        print(f"written      {', '.join(map(str, case.outputs()))}")
     console.say(report.NOT_A_DEVICE)
 
 
