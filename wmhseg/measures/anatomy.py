@@ -14,27 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.errors import LabelsError
+from wmhseg.weights.structures import LATERAL, STRUCTURES
 
-CLASSES = (
-    "background",
-    "head",
-    "outer-csf",
-    "left-lateral-ventricle",
-    "right-lateral-ventricle",
-    "other-ventricles",
-    "cortex",
-    "white-matter",
-    "deep-grey",
-    "cerebellum",
-    "brainstem",
-)
-"""Name of each label, from 0.
+CLASSES = STRUCTURES
+"""Name of each label, from 0: as the networks that name structures have them.
 
 Left and right are the patient's; white matter holds its lesions, deep grey matter hippocampus and
 amygdala, cerebellum its white matter.
 """
 
-LATERAL_VENTRICLES = ("left-lateral-ventricle", "right-lateral-ventricle")
+LATERAL_VENTRICLES = LATERAL
 VENTRICLES = (*LATERAL_VENTRICLES, "other-ventricles")
 INTRACRANIAL = CLASSES[2:]
 """All that the skull holds: what the total intracranial volume (TIV) is made of."""
