@@ -840,23 +840,6 @@ def test_wrong_results_are_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("highest", "kind"), [(0, np.uint8), (255, np.uint8), (256, np.uint16), (70_000, np.int32)]
-)
-def test_label_maps_are_written_in_the_smallest_type(
-    tmp_path: Path, highest: int, kind: type
-) -> None:
-    labels = np.zeros((2, 3, 4), np.int64)
-    labels[1, 2, 3] = highest
-    images.write_labels(tmp_path / "l.nii.gz", labels, Grid(labels.shape, (3, 2, 1)))
-    read, grid = images.read_labels(tmp_path / "l.nii.gz")
-    assert read.dtype == kind
-    np.testing.assert_array_equal(read, labels)
-    assert grid.spacing_mm == (3, 2, 1)
-    for wrong in (labels - 1, labels / 2):
-        failing(errors.UsageError, images.write_labels, tmp_path / "x.nii", wrong, grid)
-
-
 def test_wrong_suffix_is_not_written(tmp_path: Path) -> None:
     for name in ("mask", "mask.mgz", "mask.nii.gz.png"):
         failing(errors.UsageError, images.write_mask, tmp_path / name, MASK, GRID)

@@ -13,11 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from wmhseg.measures.lesions import CONNECTIVITY
+from wmhseg.measures import marks
 from wmhseg.segmentation.result import Segmentation
 
 Described = Mapping[str, Mapping[str, Any]]
@@ -70,7 +68,7 @@ class Lesions:
         rows: One a lesion, in the order of their numbers: column of ``LESION_COLUMNS`` -> value.
     """
 
-    labels: npt.NDArray[np.int32]
+    labels: npt.NDArray[Any]
     rows: tuple[Mapping[str, Any], ...]
 
 
@@ -88,22 +86,18 @@ def of_result(result: Segmentation) -> dict[str, Any]:
 
 
 def lesions_of(result: Segmentation) -> Lesions:
-    """Numbers the lesions of a result by their size, the largest first; of equal ones by place."""
-    found, count = ndimage.label(result.mask, structure=CONNECTIVITY)
-    sizes = np.bincount(found.ravel(), minlength=count + 1)[1:]
-    order = np.argsort(-sizes, kind="stable")
-    numbers = np.zeros(count + 1, np.int32)
-    numbers[order + 1] = np.arange(1, count + 1)
+    """Gives each lesion of a result a row, numbered as ``wmhseg measure`` does: by size."""
+    found = marks.find(result.mask)
     rows = tuple(
         {
-            "index": place + 1,
-            "name": f"WMH lesion {place + 1}",
+            "index": number,
+            "name": f"WMH lesion {number}",
             "mapping": _BIDS_LESION,
-            "volume_ml": round(float(sizes[index]) * result.grid.voxel_ml, 4),
+            "volume_ml": round(size * result.grid.voxel_ml, 4),
         }
-        for place, index in enumerate(order)
+        for number, size in enumerate(found.sizes_vox.tolist(), 1)
     )
-    return Lesions(numbers[found], rows)
+    return Lesions(found.volume(), rows)
 
 
 def described(labels: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:

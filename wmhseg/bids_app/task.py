@@ -11,7 +11,7 @@ from wmhseg.batch.task import PICTURES, Task, remove_if_empty
 from wmhseg.bids_app import measures, sidecars, tables
 from wmhseg.bids_app.names import Places
 from wmhseg.errors import MissingFileError
-from wmhseg.io import files, images
+from wmhseg.io import files, volume_files
 from wmhseg.io.stamps import Stamp
 from wmhseg.reporting.report import path_beside
 from wmhseg.segmentation.result import Segmentation
@@ -83,7 +83,7 @@ class DerivativesTask(Task):
             for path, content in texts.items():
                 files.write_text(path, records.json_text(content))
             grid, header = segmentation.grid, segmentation.flair.header
-            images.write_labels(places.lesions, lesions.labels, grid, header)
+            volume_files.write_volume(places.lesions, lesions.labels, grid, header)
             tables.write_table(places.lesion_table, list(measures.LESION_COLUMNS), lesions.rows)
 
     def tidy(self) -> None:

@@ -390,27 +390,3 @@ def write_probability(
             "Probabilities between 0 and 1 were expected", received=f"{low:g} to {high:g}"
         )
     volume_files.write_volume(path, probability.astype(np.float32), grid, header)
-
-
-def write_labels(
-    path: PathLike, labels: Array, grid: Grid, header: nifti.Header | None = None
-) -> None:
-    """Writes a label map in the smallest type that holds its labels: uint8, uint16 or int32.
-
-    Args:
-        path: As of ``write_mask``.
-        labels: (slice, row, column), whole numbers from 0 on.
-        grid: Where its voxels lie.
-        header: As of ``write_mask``.
-
-    Raises:
-        UsageError: If the suffix is another, or a label is negative or no whole number.
-        DimensionError: If the array is not of the grid's shape.
-        OutputNotWritableError: If the place cannot be written to.
-        DiskFullError: If the disk has no room.
-    """
-    low, high = labels.min(initial=0), labels.max(initial=0)
-    if labels.dtype.kind not in "biu" or low < 0 or high > np.iinfo(np.int32).max:
-        raise UsageError("Labels from 0 on were expected", received=f"{low:g} to {high:g}")
-    small = next(kind for kind in (np.uint8, np.uint16, np.int32) if high <= np.iinfo(kind).max)
-    volume_files.write_volume(path, labels.astype(small), grid, header)
