@@ -13,12 +13,13 @@ import numpy as np
 from wmhseg.channels.placement import Placement
 from wmhseg.geometry import Grid
 from wmhseg.io.images import Scan
-from wmhseg.measures.anatomy import CLASSES, Anatomy
+from wmhseg.measures.anatomy import Anatomy
 from wmhseg.measuring import space
 from wmhseg.measuring.scene import Scene
+from wmhseg.weights.structures import STRUCTURES
 
 SHAPE = (20, 40, 40)
-N = {name: number for number, name in enumerate(CLASSES)}
+N = {name: number for number, name in enumerate(STRUCTURES)}
 
 
 def anatomy() -> np.ndarray:

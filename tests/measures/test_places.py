@@ -12,8 +12,9 @@ from scipy import ndimage
 
 from wmhseg.errors import LabelsError
 from wmhseg.measures import anatomy, marks, places
-from wmhseg.measures.anatomy import CLASSES, Anatomy
+from wmhseg.measures.anatomy import Anatomy
 from wmhseg.measures.places import PLACES, RULES, Amount, Placed
+from wmhseg.weights.structures import STRUCTURES
 
 
 def placed(mask: np.ndarray, spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Placed:
@@ -125,7 +126,7 @@ def test_nothing_marked_is_nothing_anywhere() -> None:
 def test_volumes_and_counts_add_up(seed: int, spacing_mm: tuple[float, float, float]) -> None:
     rng = np.random.default_rng(seed)
     mask = rng.random((5, 7, 6)) < rng.uniform(0, 0.4)
-    labels = rng.integers(0, len(CLASSES), mask.shape).astype(np.uint8)
+    labels = rng.integers(0, len(STRUCTURES), mask.shape).astype(np.uint8)
     labels[2, 3, 3] = 3
     found = places.place(marks.find(mask), Anatomy(labels, ""), spacing_mm)
     assert found is not None
@@ -153,7 +154,7 @@ def test_an_anatomy_of_other_numbers_is_refused() -> None:
 def test_numbers_of_freesurfer_are_understood() -> None:
     labels = np.array([[[0, 4, 5, 43, 44, 14, 15], [3, 2030, 1007, 41, 77, 10, 53]]], np.float32)
     found = anatomy.of_labels(labels, "x", "freesurfer").labels
-    names = [CLASSES[number] for number in found.ravel().tolist()]
+    names = [STRUCTURES[number] for number in found.ravel().tolist()]
     assert names[:7] == [
         "background", *["left-lateral-ventricle"] * 2, *["right-lateral-ventricle"] * 2,
         *["other-ventricles"] * 2,
@@ -161,7 +162,7 @@ def test_numbers_of_freesurfer_are_understood() -> None:
     assert names[7:] == [*["cortex"] * 2, "cortex", *["white-matter"] * 2, *["deep-grey"] * 2]
     assert found.shape == labels.shape
     rest = anatomy.of_labels(np.array([[[8, 47, 16, 24, 507]]]), "x", "freesurfer").labels
-    assert [CLASSES[number] for number in rest.ravel().tolist()] == [
+    assert [STRUCTURES[number] for number in rest.ravel().tolist()] == [
         "cerebellum", "cerebellum", "brainstem", "outer-csf", "head",
     ]  # fmt: skip
     line = failing(LabelsError, anatomy.of_labels, labels + 80, "x.nii", "freesurfer")

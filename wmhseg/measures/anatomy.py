@@ -1,7 +1,7 @@
 """What measures have to know of a brain: a label for each voxel.
 
 Whoever makes it, a network or another program, says so in ``source``. Arrays are (slice, row,
-column), on the voxels of the FLAIR scan.
+column), on the voxels of the FLAIR scan. Labels are places in ``STRUCTURES``.
 """
 
 from __future__ import annotations
@@ -16,20 +16,12 @@ import numpy.typing as npt
 from wmhseg.errors import LabelsError
 from wmhseg.weights.structures import LATERAL, STRUCTURES
 
-CLASSES = STRUCTURES
-"""Name of each label, from 0: as the networks that name structures have them.
-
-Left and right are the patient's; white matter holds its lesions, deep grey matter hippocampus and
-amygdala, cerebellum its white matter.
-"""
-
-LATERAL_VENTRICLES = LATERAL
-VENTRICLES = (*LATERAL_VENTRICLES, "other-ventricles")
-INTRACRANIAL = CLASSES[2:]
+VENTRICLES = (*LATERAL, "other-ventricles")
+INTRACRANIAL = STRUCTURES[2:]
 """All that the skull holds: what the total intracranial volume (TIV) is made of."""
 
 Numbers = Literal["own", "freesurfer"]
-"""What the numbers of a label map mean: places in ``CLASSES``, or FreeSurfer's labels."""
+"""What the numbers of a label map mean: places in ``STRUCTURES``, or FreeSurfer's labels."""
 
 # Class <- FreeSurfer's numbers (FreeSurferColorLUT.txt), as aseg, aparc+aseg and SynthSeg write
 # them; 5xx are head tissues of SynthSeg's label maps.
@@ -53,7 +45,7 @@ class Anatomy:
     """The anatomy of a scan.
 
     Attributes:
-        labels: (slice, row, column) uint8, places in ``CLASSES``.
+        labels: (slice, row, column) uint8, places in ``STRUCTURES``.
         source: Where it comes from: a file, or a model.
     """
 
@@ -66,18 +58,18 @@ class Anatomy:
 
     def counts_vox(self) -> dict[str, int]:
         """Class -> its number of voxels."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(CLASSES))
-        return dict(zip(CLASSES, counts.tolist(), strict=True))
+        counts = np.bincount(self.labels.ravel(), minlength=len(STRUCTURES))
+        return dict(zip(STRUCTURES, counts.tolist(), strict=True))
 
 
 def chosen(names: Iterable[str]) -> npt.NDArray[np.bool_]:
     """Whether each class is among some, (class,): a table to look labels up in.
 
     Args:
-        names: Out of ``CLASSES``.
+        names: Out of ``STRUCTURES``.
     """
     wanted = set(names)
-    return np.array([name in wanted for name in CLASSES])
+    return np.array([name in wanted for name in STRUCTURES])
 
 
 def of_labels(labels: npt.NDArray[Any], source: str, numbers: Numbers = "own") -> Anatomy:
@@ -97,7 +89,7 @@ def of_labels(labels: npt.NDArray[Any], source: str, numbers: Numbers = "own") -
 def _of_freesurfer(labels: npt.NDArray[Any], source: str) -> Anatomy:
     held, place = np.unique(labels, return_inverse=True)
     class_of = {
-        number: CLASSES.index(name) for name, them in _OF_FREESURFER.items() for number in them
+        number: STRUCTURES.index(name) for name, them in _OF_FREESURFER.items() for number in them
     }
     unknown = [number for number in held.tolist() if number not in class_of]
     if unknown:
@@ -114,10 +106,10 @@ def _of_freesurfer(labels: npt.NDArray[Any], source: str) -> Anatomy:
 def _of_own(labels: npt.NDArray[Any], source: str) -> Anatomy:
     low, high = labels.min(), labels.max()
     whole = labels.dtype.kind in "iub" or bool(np.all(labels == np.rint(labels)))
-    if not whole or low < 0 or high >= len(CLASSES):
+    if not whole or low < 0 or high >= len(STRUCTURES):
         raise LabelsError(
-            f"An anatomy with the labels 0 to {len(CLASSES) - 1} was expected: "
-            + ", ".join(f"{number} {name}" for number, name in enumerate(CLASSES)),
+            f"An anatomy with the labels 0 to {len(STRUCTURES) - 1} was expected: "
+            + ", ".join(f"{number} {name}" for number, name in enumerate(STRUCTURES)),
             received=f"{'numbers' if whole else 'fractions'} from {low:g} to {high:g} in {source}",
             advice="FreeSurfer's numbers, which SynthSeg writes as well, are read with "
             "--anatomy-numbers freesurfer.",

@@ -37,8 +37,9 @@ from scipy.spatial import cKDTree
 
 from wmhseg.geometry import Triple
 from wmhseg.measures import anatomy as classes
-from wmhseg.measures.anatomy import CLASSES, LATERAL_VENTRICLES, Anatomy
+from wmhseg.measures.anatomy import Anatomy
 from wmhseg.measures.marks import Doubles, Integers, Lesions, Mask, bounding_box
+from wmhseg.weights.structures import LATERAL, STRUCTURES
 
 RULES = ("continuity", "10mm", "2mm")
 PLACES = ("periventricular", "deep", "juxtacortical", "infratentorial", "deep_grey")
@@ -82,9 +83,9 @@ class Placed:
     @cached_property
     def votes_vox(self) -> Integers:
         """(lesion, class) how many of its voxels lie in each anatomical class."""
-        pairs = self.lesions.of * len(CLASSES) + self.labels
-        counts = np.bincount(pairs, minlength=self.lesions.count * len(CLASSES))
-        return counts.reshape(self.lesions.count, len(CLASSES))
+        pairs = self.lesions.of * len(STRUCTURES) + self.labels
+        counts = np.bincount(pairs, minlength=self.lesions.count * len(STRUCTURES))
+        return counts.reshape(self.lesions.count, len(STRUCTURES))
 
     def _mostly(self, *names: str) -> Mask:
         """(lesion,) whether more than half of it lies in some classes."""
@@ -96,7 +97,7 @@ class Placed:
     def brainstem(self) -> Mask:
         """(lesion,) whether it is infratentorial, and more of it in the brainstem."""
         stem, cerebellum = (
-            self.votes_vox[:, CLASSES.index(name)] for name in ("brainstem", "cerebellum")
+            self.votes_vox[:, STRUCTURES.index(name)] for name in ("brainstem", "cerebellum")
         )
         in_stem: Mask = self._mostly("brainstem", "cerebellum") & (stem > cerebellum)
         return in_stem
@@ -165,14 +166,14 @@ def place(lesions: Lesions, anatomy: Anatomy, spacing_mm: Triple) -> Placed | No
     Returns:
         The places; None if the anatomy holds no lateral ventricle.
     """
-    ventricle = anatomy.where(LATERAL_VENTRICLES)
+    ventricle = anatomy.where(LATERAL)
     if not ventricle.any():
         return None
     return Placed(
         lesions,
         lesions.at(anatomy.labels).astype(np.int64),
         _distances_mm(lesions, ventricle, spacing_mm),
-        lesions.number(_touching(lesions, anatomy, LATERAL_VENTRICLES)) > 0,
+        lesions.number(_touching(lesions, anatomy, LATERAL)) > 0,
         lesions.number(_touching(lesions, anatomy, ("cortex",))) > 0,
     )
 

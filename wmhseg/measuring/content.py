@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from wmhseg.measures import fazekas
-from wmhseg.measures.anatomy import CLASSES, INTRACRANIAL, LATERAL_VENTRICLES, VENTRICLES
+from wmhseg.measures.anatomy import INTRACRANIAL, VENTRICLES
 from wmhseg.measures.places import PLACES, RULES, Amount, as_ml
 from wmhseg.measures.uncertainty import Point
 from wmhseg.measuring.measure import Measures
 from wmhseg.reporting.caption import millilitres
+from wmhseg.weights.structures import LATERAL, STRUCTURES
 
 Row = dict[str, Any]
 _BY_RULE = PLACES[:3]  # the others do not depend on the rule
@@ -82,7 +83,7 @@ def _by_anatomy(measures: Measures) -> dict[str, float] | None:
     if measures.placed is None:
         return None
     votes = measures.placed.votes_vox.sum(0).tolist()
-    return {name: _ml(measures, vox) for name, vox in zip(CLASSES, votes, strict=True)}
+    return {name: _ml(measures, vox) for name, vox in zip(STRUCTURES, votes, strict=True)}
 
 
 def _head(measures: Measures) -> dict[str, Any] | None:
@@ -96,10 +97,7 @@ def _head(measures: Measures) -> dict[str, Any] | None:
         "tiv_ml": _ml(measures, tiv),
         "white_matter_ml": _ml(measures, white),
         "ventricles_ml": _ml(measures, sum(counts[name] for name in VENTRICLES)),
-        **{
-            f"{name.replace('-', '_')}_ml": _ml(measures, counts[name])
-            for name in LATERAL_VENTRICLES
-        },
+        **{f"{name.replace('-', '_')}_ml": _ml(measures, counts[name]) for name in LATERAL},
         "wmh_percent_of_tiv": round(100 * marked / tiv, 4) if tiv else None,
         "wmh_percent_of_white_matter": round(100 * marked / white, 4) if white else None,
     }
