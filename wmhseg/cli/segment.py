@@ -116,7 +116,6 @@ def segment_case(
     Raises:
         WmhsegError: One of its children; nothing is written then.
     """
-    from wmhseg.html_report import single
     from wmhseg.io import files, pictures, volume_files
     from wmhseg.reporting import report
 
@@ -127,6 +126,8 @@ def segment_case(
     if case.overlay is not None:
         pictures.check_picture_name(case.overlay)
     if case.page is not None:
+        from wmhseg.html_report import single  # here: it loads what only a page needs
+
         single.check_name(case.page)
     targets = [*case.outputs(), report.path_beside(case.output)]
     with files.without_empty_folders(*(target.parent for target in targets)):
