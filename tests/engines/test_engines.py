@@ -106,7 +106,7 @@ def computed(model: Model, engine: openvino_engine.OpenVinoEngine) -> tuple[np.n
     """A member's probabilities, and what OpenVINO compiled."""
     engine.load(model, model.preset.members[0])
     found = predict(engine, scan(model))
-    return found, engine._current._request.get_compiled_model()  # type: ignore[union-attr]
+    return found, engine._current._queue[0].get_compiled_model()  # type: ignore[union-attr]
 
 
 def test_float32_is_asked_for_and_threads_are_free_to_move(tmp_path: Path) -> None:
@@ -116,6 +116,28 @@ def test_float32_is_asked_for_and_threads_are_free_to_move(tmp_path: Path) -> No
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 2
     # Tied to cores, two processes side by side take the same ones.
     assert compiled.get_property("ENABLE_CPU_PINNING") is False
+    # A slice a thread: threads on one slice wait for each other after every layer.
+    assert compiled.get_property("NUM_STREAMS") == 2
+
+
+@pytest.mark.parametrize(("threads", "streams"), [(1, 1), (2, 2), (4, 4), (64, 4)])
+def test_slices_side_by_side_are_few_enough_for_the_memory(threads: int, streams: int) -> None:
+    how = openvino_engine.side_by_side(replace(CPU, threads=threads))
+    assert how["NUM_STREAMS"] == streams == openvino_engine.streams(threads)
+    assert how["INFERENCE_NUM_THREADS"] == threads
+
+
+def test_slices_side_by_side_come_out_in_their_order_to_the_bit(tmp_path: Path) -> None:
+    model = made(tmp_path / "some-model", "unet-flair")
+    engine = openvino_engine.OpenVinoEngine(replace(CPU, threads=3))
+    engine.load(model, model.preset.members[0])
+    assert engine.batch == 12
+    stack = scan(model, 17)
+    together = predict(engine, stack)
+    alone = openvino_engine.OpenVinoEngine(replace(CPU, threads=1))
+    alone.load(model, model.preset.members[0])
+    for number in range(17):
+        np.testing.assert_array_equal(together[number], predict(alone, stack[[number]])[0])
 
 
 def test_openvino_is_held_to_what_the_variable_says(tmp_path: Path) -> None:
@@ -247,7 +269,7 @@ def test_the_batch_does_not_change_the_result(tmp_path: Path, batch: int) -> Non
     engine = openvino_engine.OpenVinoEngine(CPU)
     alone = mean_probability(scan(model, 5), model, engine, batch=1)
     together = mean_probability(scan(model, 5), model, engine, batch=batch)
-    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(together, alone)
 
 
 def test_empty_slices_are_computed_once_and_exactly(tmp_path: Path) -> None:

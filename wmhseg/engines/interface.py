@@ -29,11 +29,14 @@ class Engine(Protocol):
 
     Attributes:
         runtime: What it computes with and on, for the report.
-        batch: Slices at once that suit it best.
     """
 
     runtime: Runtime
-    batch: int
+
+    @property
+    def batch(self) -> int:
+        """Slices at once that suit the current member best."""
+        ...
 
     def load(self, model: Model, member: Member) -> None:
         """Makes a member current.
@@ -47,7 +50,7 @@ class Engine(Protocol):
 
         Args:
             batch: For each port of the model's signature (slice, row, column, channel) float32,
-                as the preset prepares it.
+                as the preset prepares it; any number of slices.
 
         Returns:
             (slice, row, column, label) float32, labels in the order of the preset.

@@ -34,10 +34,12 @@ class KerasEngine:
         self.runtime = machine
         self._built: dict[tuple[Any, ...], tuple[Signature, Any]] = {}
         self._network: Any = None
+        self._slices = 0
 
     def load(self, model: Model, member: Member) -> None:
         """See Engine."""
         sharing.check_not_forked()
+        self._slices = 0
         tensors = store.load(model, member)
         described = interface.describe(model, member)
         with self.scope():
@@ -72,6 +74,17 @@ class KerasEngine:
     def predict(self, batch: Batch) -> Float:
         """See Engine."""
         arrays = [batch[taken.name] for taken in self._network.inputs]
+        slices = len(arrays[0])
+        # The last batch of a scan is filled up, so that one compiled graph serves all.
+        self._slices = max(self._slices, slices)
+        arrays = [_filled(one, self._slices) for one in arrays]
         with self.scope():
             out = self._network.predict_on_batch(arrays if len(arrays) > 1 else arrays[0])
-        return np.asarray(out, np.float32)
+        return np.asarray(out, np.float32)[:slices]
+
+
+def _filled(part: Float, size: int) -> Float:
+    """Adds empty slices up to a number."""
+    if len(part) == size:
+        return part
+    return np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])

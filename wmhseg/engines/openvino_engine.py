@@ -24,15 +24,16 @@ Compiled = Callable[[Batch], Float]
 """A member's network, ready: what ``predict`` does."""
 
 
+_MOST_STREAMS = 4
+_SLICES_A_STREAM = 4
+
+
 class OpenVinoEngine:
     """Computes with OpenVINO on the CPU.
 
     Members stay compiled, for the next scan. There is no cache on disk: reading, checking,
     rewriting and compiling a U-Net takes 0.2 to 0.3 s, and reading it back would take part of that.
     """
-
-    # One slice fills a CPU; more costs memory and gains nothing.
-    batch = 1
 
     def __init__(self, machine: Runtime, change: Change | None = None) -> None:
         """Starts with no member.
@@ -63,6 +64,11 @@ class OpenVinoEngine:
             self._members[key] = kept = (signature, self.compiled(described, tensors))
         self._current = kept[1]
 
+    @property
+    def batch(self) -> int:
+        """See Engine; for the member that is current."""
+        return self._current.batch if isinstance(self._current, _Whole) else 1
+
     def compiled(self, described: graph.Graph, tensors: variables.Tensors) -> Compiled:
         """The fastest way for a network."""
         patches = patchwise.layers_of(described)
@@ -70,18 +76,22 @@ class OpenVinoEngine:
             return patchwise.CompiledPatchwise(patches, tensors, self._request)
         parts = by_pixels.cut(described)
         if parts is None:
-            return _Whole(*rewriting.merge_doublings(described, tensors), self._request)
+            merged = rewriting.merge_doublings(described, tensors)
+            return _Whole(*merged, self._compile, streams(self.runtime.threads))
         exact = replace(self.runtime, precision="f32")
         return by_pixels.CompiledByPixels(
             parts, tensors, self._request, lambda model: self._request(model, exact)
         )
 
     def _request(self, model: Any, machine: Runtime | None = None) -> Any:
-        """Compiles an OpenVINO model, for one call at a time."""
+        """Compiles an OpenVINO model, for one call at a time on all threads."""
+        return self._compile(model, settings(machine or self.runtime)).create_infer_request()
+
+    def _compile(self, model: Any, how: dict[str, Any] | None = None) -> Any:
+        """Compiles an OpenVINO model; without settings for several calls side by side."""
         if self._change is not None:
             model = self._change(model)
-        how = settings(machine or self.runtime)
-        return self._core.compile_model(model, "CPU", how).create_infer_request()
+        return self._core.compile_model(model, "CPU", how or side_by_side(self.runtime))
 
     def predict(self, batch: Batch) -> Float:
         """See Engine."""
@@ -90,37 +100,62 @@ class OpenVinoEngine:
 
 
 class _Whole:
-    """A member's network, compiled for one size of batch at a time."""
+    """A member's network, compiled for one slice; as many are computed at once as streams."""
 
     def __init__(
         self,
         described: graph.Graph,
         tensors: variables.Tensors,
         compiled: Callable[[Any], Any],
+        streams: int,
     ) -> None:
-        self._described, self._tensors, self._compiled = described, tensors, compiled
-        self._size = 0
-        self._request: Any = None
+        from openvino import AsyncInferQueue
+
+        from wmhseg.engines.openvino_graph import to_openvino
+
+        self._ports = [layer.name for layer in described.inputs]
+        self._size = described.output.size
+        self._queue = AsyncInferQueue(compiled(to_openvino(described, tensors, 1)), streams)
+        # At the end of a call streams wait for the last: with a few slices each it is seldom.
+        self.batch = _SLICES_A_STREAM * streams
 
     def __call__(self, batch: Batch) -> Float:
         """Computes port -> (slice, row, column, channel) to (slice, row, column, label)."""
-        taken = [batch[layer.name] for layer in self._described.inputs]
-        if len(taken[0]) != self._size:
-            self._size = len(taken[0])
-            self._request = self._compile(self._size)
-        arrays = [np.ascontiguousarray(np.moveaxis(one, 3, 1), np.float32) for one in taken]
-        maps = self._request.infer(arrays, share_inputs=True, share_outputs=True)[0]
-        # A copy, in the order in which it lies: the next call writes to the same memory.
-        return np.array(np.moveaxis(maps, 1, 3), np.float32)
+        # They have to live until the last is computed.
+        arrays = [
+            np.ascontiguousarray(np.moveaxis(batch[port], 3, 1), np.float32) for port in self._ports
+        ]
+        slices = len(arrays[0])
+        found = np.empty((slices, *self._size), np.float32)
 
-    def _compile(self, batch: int) -> Any:
-        from wmhseg.engines.openvino_graph import to_openvino
+        def keep(request: Any, place: int) -> None:
+            found[place] = np.moveaxis(request.get_output_tensor().data[0], 0, 2)
 
-        return self._compiled(to_openvino(self._described, self._tensors, batch))
+        self._queue.set_callback(keep)
+        for place in range(slices):
+            one = [array[place : place + 1] for array in arrays]
+            self._queue.start_async(one, place, share_inputs=True)
+        self._queue.wait_all()
+        return found
+
+
+def streams(threads: int) -> int:
+    """Slices that are computed side by side, each on its share of the threads.
+
+    A slice on one thread waits for nobody, where all threads on one slice wait for each other
+    after every layer; but each slice has maps of its own in memory, about 0.1 GB of a U-Net.
+    """
+    return min(threads, _MOST_STREAMS)
+
+
+def side_by_side(machine: Runtime) -> dict[str, Any]:
+    """How OpenVINO is to compile a network for several slices at once."""
+    count = streams(machine.threads)
+    return settings(machine) | {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": count}
 
 
 def settings(machine: Runtime) -> dict[str, Any]:
-    """How OpenVINO is to compile a network."""
+    """How OpenVINO is to compile a network for one slice at a time on all threads."""
     return {
         # Said outright: left alone, OpenVINO computes in bfloat16 wherever it can.
         "INFERENCE_PRECISION_HINT": machine.precision,

@@ -27,18 +27,11 @@ def _length(stacks: Batch) -> int:
 
 
 def _batches(stacks: Batch, size: int) -> Iterator[tuple[slice, Batch]]:
-    """Yields batches of one size: the last is filled up, so that one compiled graph serves all."""
+    """Yields batches of at most one size."""
     slices = _length(stacks)
     for first in range(0, slices, size):
         where = slice(first, min(first + size, slices))
-        yield where, {port: _filled(stack[where], size) for port, stack in stacks.items()}
-
-
-def _filled(part: Float, size: int) -> Float:
-    """Adds empty slices up to a number."""
-    if len(part) == size:
-        return part
-    return np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])
+        yield where, {port: stack[where] for port, stack in stacks.items()}
 
 
 def _flipped(stack: Float) -> Float:
@@ -120,15 +113,14 @@ def mean_probability(
     slices = len(chosen)
     signature = model.preset.signature
     total = np.zeros((slices, *signature.field, signature.labels), np.float32)
-    size = max(1, min(batch or engine.batch, slices))
     for number, member in enumerate(members):
         with sharing.alone(engine):
             engine.load(model, member)
-            for where, part in _batches(stacks, size):
-                total[where] += engine.predict(part)[: where.stop - where.start]
+            for where, part in _batches(stacks, max(1, batch or engine.batch)):
+                total[where] += engine.predict(part)
                 if flips:
                     flipped = {port: _flipped(stack) for port, stack in part.items()}
-                    total[where] += _flipped(engine.predict(flipped)[: where.stop - where.start])
+                    total[where] += _flipped(engine.predict(flipped))
                 if progress is not None:
                     progress(number * slices + where.stop, len(members) * slices)
     mean = total / np.float32(len(members) * (2 if flips else 1))

@@ -1,0 +1,1 @@
+"""Whether other ways of computing the same networks get more scans done."""
