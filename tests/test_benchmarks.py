@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 from benchmarks import code, equality, gpu, house, machine, results
+from benchmarks.throughput import __main__ as throughput
+from benchmarks.throughput import constant
 from wmhseg import processors
+from wmhseg.networks import graph
+from wmhseg.networks.graph import Layer
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -171,3 +175,70 @@ def test_circles_and_arrows_are_read_from_the_code(tmp_path: Path) -> None:
     assert house.circles(arrows) == [["low.a", "low.b"]]
     assert house.wings(arrows) == {"": set(), "low": set(), "high": {"low"}}
     assert house.circles(house.wings(arrows)) == []
+
+
+def looking(*operations: graph.Operation, side: int = 96) -> graph.Graph:
+    """A network of one layer after the other."""
+    layer = Layer(graph.InputLayer((side, side, 1)), (), "scan")
+    for number, operation in enumerate(operations):
+        layer = Layer(operation, (layer,), f"{number}")
+    return graph.Graph("looking", layer)
+
+
+def test_how_far_a_network_looks_by_hand() -> None:
+    """Kernels of 3 reach 1 pixel of their own size; after pooling a pixel is 2 wide."""
+    three = graph.Convolution(2, 3)
+    assert constant.seen(looking(three)) == 1
+    assert constant.seen(looking(three, three, graph.Convolution(1, 5, dilation=3))) == 1 + 1 + 6
+    deep = looking(three, graph.MaxPool(), three, graph.Doubling(), three)
+    assert constant.seen(deep) == 1 + 1 + 2 + 1 + 1
+
+
+def test_nothing_farther_away_than_that_changes_a_pixel() -> None:
+    pytest.importorskip("openvino", reason="the optional extra openvino is not installed")
+    from wmhseg.engines import openvino_core, openvino_engine
+    from wmhseg.engines.openvino_graph import to_openvino
+
+    three = graph.Convolution(3, 3)
+    grow = graph.GrowingConvolution(2, 2)
+    deep = (three, graph.MaxPool(), three, graph.MaxPool(), three, graph.Doubling(), grow, three)
+    described = looking(*deep)
+    rng = np.random.default_rng(0)
+    tensors = {
+        name: rng.normal(size=shape).astype(np.float32)
+        for name, shape in described.variables().items()
+    }
+    how = openvino_engine.settings(openvino_core.start_openvino(1))
+    model = openvino_core.openvino_core().compile_model(
+        to_openvino(described, tensors, 1), "CPU", how
+    )
+    scan = rng.normal(size=(1, 1, 96, 96)).astype(np.float32)
+    before = np.array(model([scan])[0])
+    scan[0, 0, 48, 48] += 100
+    changed = np.argwhere((np.array(model([scan])[0]) != before).any((0, 1)))
+    far = constant.seen(described)
+    assert 0.5 * far < np.abs(changed - 48).max() <= far
+
+
+def test_what_background_could_spare_by_hand() -> None:
+    """A field of 20 x 20 with one bright pixel, seen from 2 pixels away."""
+    stack = np.zeros((2, 20, 20, 1), np.float32)
+    stack[0, 9, 9] = 1
+    # 5 rows near the pixel, and 2 at each border, where zeros come in: 9, and as many columns.
+    # The slice of background alone is computed once for all today.
+    assert constant.spared(stack, 2) == pytest.approx((400 - 9 * 9) / 800)
+    assert constant.spared(stack, 10) == 0
+
+
+def test_ways_of_computing_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino", reason="the optional extra openvino is not installed")
+    every = throughput.members
+    # One member will do, and no further processes.
+    monkeypatch.setattr(throughput, "members", lambda batch=1: every(batch)[:1])
+    monkeypatch.setattr(throughput, "elsewhere", lambda slices, extra: 1.0)
+    shares, apart = throughput.measured(rounds=1, slices=2)
+    assert set(shares) == {*apart, throughput.HUGE_PAGES}
+    assert len(apart) == 4
+    assert all(share[0] > 0 for share in shares.values())
+    assert apart[throughput.SHIPPED] == 0
+    assert max(apart.values()) < 1e-5

@@ -15,9 +15,9 @@ from wmhseg.preparation.steps import Steps
 from wmhseg.segmentation.options import Options
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(*, many: bool = False) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser()
-    options.add_running(made)
+    options.add_running(made, many=many)
     return made
 
 
@@ -33,17 +33,24 @@ def offered(made: argparse.ArgumentParser) -> dict[str, tuple[str, ...]]:
 
 def test_every_choice_is_offered() -> None:
     assert len(choices(Steps)) == 4  # and pixel_size, which may be a number as well
-    assert offered(parser()) == choices(Options) | choices(Steps)
+    assert offered(parser(many=True)) == choices(Options) | choices(Steps)
+
+
+def test_one_scan_is_computed_in_the_precision_that_was_named() -> None:
+    """Those who segment one scan, and the organisers, get float32 unless they say otherwise."""
+    one, many = offered(parser()), offered(parser(many=True))
+    assert [name for name in many if one[name] != many[name]] == ["precision"]
+    assert set(many["precision"]) - set(one["precision"]) == {"auto"}
 
 
 def test_without_arguments_all_is_as_in_python() -> None:
     assert options.options_of(parser().parse_args([])) == Options()
 
 
-@pytest.mark.parametrize("name", ["segment", "challenge", "batch"])
+@pytest.mark.parametrize("name", ["segment", "challenge", "batch", "bids"])
 def test_every_command_that_segments_has_the_same_options(name: str) -> None:
     """What is done is decided by options and the model's preset, never by the command."""
-    made, common = argparse.ArgumentParser(), parser()
+    made, common = argparse.ArgumentParser(), parser(many=name in ("batch", "bids"))
     importlib.import_module(f"wmhseg.cli.{name}").COMMANDS[name](made)
     defaults = {action.dest: action.default for action in made._actions}
     for action in common._actions:

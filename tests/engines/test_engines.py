@@ -392,6 +392,25 @@ def test_bf16_on_a_processor_without_it(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(DeviceError, match=r"bfloat16.*Received: one with FP32, INT8"):
         openvino_core.start_openvino(2, "bf16")
     assert openvino_core.start_openvino(2).precision == "f32"
+    assert start_engine("openvino", "cpu", 2, "auto").runtime.precision == "f32"
+
+
+def test_auto_takes_the_precision_that_the_processor_computes_fastest_in(
+    machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class New:
+        def get_property(self, device: str, name: str) -> list[str]:
+            return ["FP32", "BF16", "INT8"]
+
+    monkeypatch.setattr(openvino_core, "openvino_core", New)
+    assert start_engine("auto", "cpu", 2, "auto").runtime.precision == "bf16"
+    assert start_engine("auto", "cpu", 2).runtime.precision == "f32"
+    # What bfloat16 gains with Keras was measured nowhere.
+    machine["gpu"] = True
+    monkeypatch.setattr(backends, "_compute_capability", lambda backend: (9, 0))
+    assert start_engine("keras", "gpu", 2, "auto").runtime.precision == "f32"
+    with pytest.raises(UsageError, match="f32, tf32, bf16, auto"):
+        start_engine("auto", "cpu", 2, "int8")  # type: ignore[arg-type]
 
 
 # In a process of its own ------------------------------------------------------------------------

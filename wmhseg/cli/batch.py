@@ -63,7 +63,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a page about the result, report.html in each subject's folder (docs/report.md)",
     )
     add_stroke(parser, "stroke.nii.gz in each subject's folder")
-    add_running(parser)
+    add_running(parser, many=True)
 
 
 def _batch(arguments: argparse.Namespace) -> int:

@@ -73,7 +73,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help=ABOUT)
     add_picture(parser, "…_overlay.png beside the mask")
     add_stroke(parser, "…_label-stroke_…mask.nii.gz beside that of WMH")
-    add_running(parser)
+    add_running(parser, many=True)
 
 
 def _bids(arguments: argparse.Namespace) -> int:

@@ -21,6 +21,8 @@ def add_choice(
     record: type[Options | Steps],
     name: str,
     about: str | None = None,
+    *,
+    without: tuple[str, ...] = (),
 ) -> None:
     """Adds an option for a field of a record: its choices, and its default.
 
@@ -29,20 +31,23 @@ def add_choice(
         record: The record; the field's type is a ``Literal``.
         name: The field's name.
         about: A sentence for the help.
+        without: Choices that are not offered.
     """
+    choices = get_args(get_type_hints(record)[name])
     group.add_argument(
         "--" + name.replace("_", "-"),
-        choices=get_args(get_type_hints(record)[name]),
+        choices=[choice for choice in choices if choice not in without],
         default=getattr(record, name),
         help=about,
     )
 
 
-def add_running(parser: argparse.ArgumentParser) -> None:
+def add_running(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
     """Adds what commands that segment have in common: one model, and the options.
 
     Args:
         parser: The command's.
+        many: Whether it segments many scans; then the precision may be left to the processor.
     """
     group = parser.add_argument_group("what to run")
     model = group.add_argument(
@@ -52,7 +57,7 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     )
     model.completer = _model_names  # type: ignore[attr-defined]  # what argcomplete looks for
     group.add_argument("--json", action="store_true", help="print the report as JSON")
-    add_options(parser)
+    add_options(parser, many=many)
 
 
 def _model_names(**_: object) -> list[str]:
@@ -116,11 +121,12 @@ def add_reader(group: argparse._ActionsContainer) -> None:
     )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
     """Adds the options of a segmentation; they are the same wherever something is segmented.
 
     Args:
         parser: The command's.
+        many: See ``add_running``.
     """
     group = parser.add_argument_group("how to run")
     add_choice(group, Options, "device", "auto: a GPU if there is one")
@@ -132,7 +138,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         Options,
         "precision",
         "f32 is exact; bf16 (processors and GPUs that have it) and tf32 (GPUs) are faster, but "
-        "their masks differ a little",
+        "their masks differ a little"
+        + ("; auto: bf16 on processors that have it (docs/speed.md)" if many else ""),
+        without=() if many else ("auto",),
     )
     group.add_argument("--threads", type=positive, metavar="N", help="default: all available")
     group.add_argument(

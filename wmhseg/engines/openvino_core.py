@@ -29,7 +29,7 @@ def start_openvino(threads: int | None = None, precision: Precision = "f32") -> 
     """
     if precision == "tf32":
         raise gpu_expected(precision, "OpenVINO on the CPU")
-    able = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = _capabilities()
     if precision == "bf16" and "BF16" not in able:
         raise DeviceError(
             "A processor with bfloat16 instructions was expected for --precision bf16",
@@ -37,6 +37,20 @@ def start_openvino(threads: int | None = None, precision: Precision = "f32") -> 
             advice="Use --precision f32.",
         )
     return Runtime("openvino", "cpu", threads or available_processors(), precision)
+
+
+def fastest_precision() -> Precision:
+    """What the processor computes in fastest: "bf16" where it has that, else "f32".
+
+    Raises:
+        DeviceError: If OpenVINO is not installed.
+    """
+    return "bf16" if "BF16" in _capabilities() else "f32"
+
+
+def _capabilities() -> list[str]:
+    able: list[str] = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return able
 
 
 def import_openvino() -> Any:

@@ -17,6 +17,8 @@ from wmhseg.processors import available_processors
 Device = Literal["auto", "cpu", "gpu"]
 EngineName = Literal["auto", "keras", "openvino"]
 Precision = Literal["f32", "tf32", "bf16"]
+PrecisionWord = Literal["f32", "tf32", "bf16", "auto"]
+"""What may be asked for; "auto" is one of the others in the end."""
 PRECISIONS: dict[Precision, str] = {
     "f32": "float32", "tf32": "TensorFloat-32", "bf16": "bfloat16",
 }  # fmt: skip
@@ -52,7 +54,7 @@ class Runtime:
 
 
 def check_choice(
-    engine: EngineName, device: Device, threads: int | None, precision: Precision
+    engine: EngineName, device: Device, threads: int | None, precision: PrecisionWord
 ) -> None:
     """Checks what a user chose.
 
@@ -62,7 +64,7 @@ def check_choice(
     for what, chosen, known in (
         ("An engine", engine, get_args(EngineName)),
         ("A device", device, get_args(Device)),
-        ("A precision", precision, get_args(Precision)),
+        ("A precision", precision, get_args(PrecisionWord)),
     ):
         if chosen not in known:
             raise UsageError(f"{what} out of {', '.join(known)} was expected", received=chosen)
@@ -70,7 +72,7 @@ def check_choice(
         raise UsageError("At least 1 thread was expected", received=threads)
 
 
-def gpu_expected(precision: Precision, received: str) -> DeviceError:
+def gpu_expected(precision: PrecisionWord, received: str) -> DeviceError:
     """The error of a precision that only GPUs have here."""
     return DeviceError(
         f"A GPU was expected for --precision {precision}",

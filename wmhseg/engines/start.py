@@ -8,7 +8,7 @@ from wmhseg.engines import backends, openvino_core, runtime, sharing
 from wmhseg.engines.interface import Engine
 from wmhseg.engines.keras_engine import KerasEngine
 from wmhseg.engines.openvino_engine import OpenVinoEngine
-from wmhseg.engines.runtime import Device, EngineName, Precision, Runtime
+from wmhseg.engines.runtime import Device, EngineName, Precision, PrecisionWord, Runtime
 from wmhseg.errors import DeviceError, UsageError
 
 
@@ -16,7 +16,7 @@ def start_engine(
     name: EngineName = "auto",
     device: Device = "auto",
     threads: int | None = None,
-    precision: Precision = "f32",
+    precision: PrecisionWord = "f32",
 ) -> Engine:
     """Starts an engine.
 
@@ -24,7 +24,8 @@ def start_engine(
         name: "auto" takes OpenVINO where it is installed and no GPU is used, else Keras.
         device: "auto" takes a GPU when the engine sees one.
         threads: Threads for computing on the CPU; None for all that may be used.
-        precision: "f32"; "bf16" where the device has it, "tf32" on a GPU.
+        precision: "f32"; "bf16" where the device has it, "tf32" on a GPU; "auto" takes bf16 where
+            OpenVINO computes on a processor that has it, else f32.
 
     Returns:
         The engine; its ``runtime`` says what was chosen.
@@ -44,11 +45,17 @@ def start_engine(
             received="--engine openvino --device gpu",
         )
     if name == "openvino" or (name == "auto" and device != "gpu" and _suits_openvino(device)):
-        return OpenVinoEngine(openvino_core.start_openvino(threads, precision))
+        return OpenVinoEngine(_openvino(threads, precision))
     machine = backends.start_keras(device, threads)
     if name == "auto" and machine.device == "cpu" and openvino_core.has_openvino():
-        return OpenVinoEngine(openvino_core.start_openvino(threads, precision))
-    return KerasEngine(_with_precision(machine, precision))
+        return OpenVinoEngine(_openvino(threads, precision))
+    # What bfloat16 gains and changes with Keras was measured nowhere.
+    return KerasEngine(_with_precision(machine, "f32" if precision == "auto" else precision))
+
+
+def _openvino(threads: int | None, precision: PrecisionWord) -> Runtime:
+    chosen = openvino_core.fastest_precision() if precision == "auto" else precision
+    return openvino_core.start_openvino(threads, chosen)
 
 
 def _suits_openvino(device: Device) -> bool:

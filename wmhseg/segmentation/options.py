@@ -25,7 +25,8 @@ class Options:
             where it is installed and no GPU is used.
         precision: "f32" (float32); "bf16" (bfloat16, on processors and GPUs that have it) and
             "tf32" (TensorFloat-32, on GPUs) are meant to be faster and are not equal to the last
-            voxel.
+            voxel; "auto" is bf16 where OpenVINO computes on a processor that has it, else f32. The
+            report says which it was.
         threads: Processor threads, None for all that may be used.
         batch: Slices computed at once, None for what suits the engine; bounds the memory, never
             changes the result.
@@ -65,7 +66,7 @@ class Options:
     lesion_peak: float | None = None
     flips: Flips = "preset"
     engine: runtime.EngineName = "auto"
-    precision: runtime.Precision = "f32"
+    precision: runtime.PrecisionWord = "f32"
     on_unsuitable: OnUnsuitable = "error"
     steps: Steps = field(default_factory=Steps)
 
