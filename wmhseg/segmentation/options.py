@@ -45,6 +45,9 @@ class Options:
             finds: "error", or "warn" to go on all the same. Models with a published method always
             go on.
         steps: What is done to scans as the scanner gave them; see ``wmhseg.Steps``.
+        members: Keep the probability that each network says, besides their mean; changes no mask.
+        anatomy: Name the structures of the head as well, where the model that ``wmhseg.anatomy``
+            takes is installed; changes no mask.
 
     >>> import wmhseg
     >>> options = wmhseg.Options(engine="openvino", threads=2, min_lesion_mm3=0)
@@ -68,6 +71,8 @@ class Options:
     precision: runtime.Precision = "f32"
     on_unsuitable: OnUnsuitable = "error"
     steps: Steps = field(default_factory=Steps)
+    members: bool = False
+    anatomy: bool = False
 
     def __post_init__(self) -> None:
         """Checks the values.
