@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wmhseg.measures.anatomy import Anatomy
 from wmhseg.measuring.scene import OtherScan, Scene
+from wmhseg.segmentation import temperature
 from wmhseg.segmentation.result import Segmentation
 
 
@@ -21,7 +22,9 @@ def scene(result: Segmentation, t1: OtherScan | None = None) -> Scene:
         mask=result.mask,
         probability=result.probability,
         members=result.members,
-        threshold=result.report.model.postprocessing.threshold,
+        threshold=temperature.threshold(
+            result.report.model.postprocessing.threshold, result.report.temperature
+        ),
         anatomy=None if named is None else Anatomy(named.labels, f"model {named.model.name}"),
         t1=t1,
     )

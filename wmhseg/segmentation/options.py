@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -41,6 +42,8 @@ class Options:
         flips: "on" averages the probabilities with those of the scan flipped left to right, which
             takes twice the time; "off" does not; "preset" is what the model's preset says. Refused
             for networks that are told where voxels lie in the brain.
+        temperature: Divides the logits of the probabilities that are given: above 1 they are less
+            sure, 1 leaves them as the networks say. Masks are made before, so it changes none.
         on_unsuitable: What happens to scans whose result would be worthless, as ``wmhseg.check``
             finds: "error", or "warn" to go on all the same. Models with a published method always
             go on.
@@ -67,6 +70,7 @@ class Options:
     min_lesion_mm3: float | None = None
     lesion_peak: float | None = None
     flips: Flips = "preset"
+    temperature: float = 1.0
     engine: runtime.EngineName = "auto"
     precision: runtime.Precision = "f32"
     on_unsuitable: OnUnsuitable = "error"
@@ -95,6 +99,8 @@ class Options:
             raise UsageError(
                 'on_unsuitable "error" or "warn" was expected', received=self.on_unsuitable
             )
+        if not 0 < self.temperature < math.inf:
+            raise UsageError("A temperature above 0 was expected", received=self.temperature)
         runtime.check_choice(self.engine, self.device, self.threads, self.precision)
         if self.batch is not None and self.batch < 1:
             raise UsageError("A batch of at least 1 slice was expected", received=self.batch)

@@ -11,17 +11,19 @@ import sys
 import warnings
 
 from wmhseg.engines import interface, runtime
+from wmhseg.engines.interface import Float
 from wmhseg.errors import WmhsegWarning
 from wmhseg.geometry import Triple
 from wmhseg.io.progress import Progress
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
 from wmhseg.reporting.report import Report, ScaleReport
-from wmhseg.segmentation import anatomy, prediction
+from wmhseg.segmentation import anatomy, prediction, temperature
 from wmhseg.segmentation.loading import Loaded, Loader, Stopwatch
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import preset, store
+from wmhseg.weights.inputs import WMH
 from wmhseg.weights.store import Model
 
 
@@ -124,6 +126,7 @@ class Segmenter(Loader):
                 for volumes in (made.others, made.other_probabilities)
             )
             own = {name: loaded.around.restore(one) for name, one in made.members.items()}
+            probability, probabilities, own = self._tempered(probability, probabilities, own)
             summary, *of_others = (
                 lesions.summarise(one, grid.voxel_ml) for one in (mask, *others.values())
             )
@@ -143,6 +146,7 @@ class Segmenter(Loader):
             provenance=loaded.provenance,
             others=dict(zip(others, of_others, strict=True)),
             reader=self.options.reader,
+            temperature=self.options.temperature,
         )
         return Segmentation(
             mask,
@@ -156,6 +160,18 @@ class Segmenter(Loader):
             own,
             named,
         )
+
+    def _tempered(
+        self, wmh: Float, others: dict[str, Float], members: dict[str, Float]
+    ) -> tuple[Float, dict[str, Float], dict[str, Float]]:
+        """Probabilities of WMH, of other labels, and of WMH by each network, as they are given."""
+        by, labels = self.options.temperature, self.model.preset.labels
+        members = {name: temperature.of_one(one, by) for name, one in members.items()}
+        if labels.activation == "sigmoid":
+            others = {label: temperature.of_one(one, by) for label, one in others.items()}
+            return temperature.of_one(wmh, by), others, members
+        made = temperature.of_labels({WMH: wmh, **others}, by)
+        return made.pop(WMH), made, members
 
     def _named(
         self, loaded: Loaded, engine: interface.Engine, watch: Stopwatch
