@@ -9,8 +9,8 @@ folder, which a training should leave out. Counted are all voxels that the netwo
 above 0.01, as nearly all others are background. Printed are the log-loss and the expected
 calibration error (ECE, 15 bins of equal width) as the mean and the standard deviation over scans,
 without and with the one temperature that has the least log-loss on the synthetic scans, and how the
-bins of all scans together come out. Nothing is fitted on real scans. OUTPUT gets calibration.csv, a row for each scan, calibration.png
-and the counts: an interrupted run goes on.
+bins of all scans together come out. Nothing is fitted on real scans. OUTPUT gets calibration.csv, a
+row for each scan, calibration.png and the counts: an interrupted run goes on.
 """
 
 from __future__ import annotations

@@ -76,13 +76,16 @@ def made(results: Sequence[Result], title: str) -> str:
         rows.append(
             [
                 Raw(name), Raw(picture), one.status, one.volume_ml, one.lesions,
-                *(one.measures.get(name) for name in measured), _or_empty(", ".join(told)), _or_empty(_RATED.get(rating["rating"], "")),
+                *(one.measures.get(column) for column in measured),
+                _or_empty(", ".join(told)), _or_empty(_RATED.get(rating["rating"], "")),
                 _or_empty(rating["comment"]), _or_empty(one.error or one.warnings),
             ]
         )  # fmt: skip
         kinds.append({"class_": "failed" if one.volume_ml is None else "flagged" if told else None})
-    head = ("Subject", "Slice", "Status", "Volume, ml", "Lesions",
-            *(SHOWN[name] for name in measured), "Look at", "Rating", "Comment", "Told")  # fmt: skip
+    head = (
+        "Subject", "Slice", "Status", "Volume, ml", "Lesions", *(SHOWN[name] for name in measured),
+        "Look at", "Rating", "Comment", "Told",
+    )  # fmt: skip
     counts = Counter(flag for told in flagged for flag in told)
     done = sum(one.volume_ml is not None for one in results)
     rated = sum(one.rating is not None for one in results)

@@ -1,7 +1,7 @@
 """Probabilities that are made less or more sure by a temperature: no mask is changed by it.
 
-Logits are divided by the temperature: above 1 probabilities come nearer to one half, below 1 they go
-away from it. It is applied to the finished map, on the scan's own voxels, after masks were made.
+Logits are divided by the temperature: above 1 probabilities come nearer to one half, below 1 they
+go away from it. It is applied to the finished map, on the scan's own voxels, after masks were made.
 
 Reference:
     C. Guo et al., On Calibration of Modern Neural Networks, ICML 2017, arXiv:1706.04599.
