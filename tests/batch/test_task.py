@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -168,7 +169,8 @@ def test_measures_belong_to_the_result(
 
     # Once a model of structures is there, what was measured without is not done.
     shutil.copytree(anatomy_model, tmp_path / "models" / anatomy_model.name)
-    monkeypatch.setenv("WMHSEG_MODELS", str(tmp_path / "models"))
+    both = os.pathsep.join([os.environ["WMHSEG_MODELS"], str(tmp_path / "models")])
+    monkeypatch.setenv("WMHSEG_MODELS", both)
     options = answers.options_for(Options(), measures=True, page=False)
     assert options.anatomy
     with_structures = replace(measured, options=options)

@@ -41,7 +41,8 @@ def test_order_ends_and_the_middle_stay(p: float, q: float, by: float) -> None:
     assert one(low, by) <= one(high, by)
     assert (one(0, by), one(1, by)) == (0, 1)
     assert one(0.5, by) == pytest.approx(0.5)
-    assert one(1 - p, by) == pytest.approx(1 - one(p, by), abs=1e-4)
+    if 0.01 < p < 0.99:  # nearer to 1 there are too few numbers
+        assert one(1 - p, by) == pytest.approx(1 - one(p, by), abs=1e-4)
 
 
 @given(P, T)
