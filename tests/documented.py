@@ -66,6 +66,7 @@ AFTER = {
 ANYWHERE = {
     "B": "",
     "N": "2",
+    "T": "1.5",
     "NAME": "unet-synthetic",
     "TABLE|DIR": "DIR",
     "…": "",

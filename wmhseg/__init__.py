@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from wmhseg.checking.findings import Finding
     from wmhseg.geometry import Grid
     from wmhseg.io.images import Scan
+    from wmhseg.measuring.call import Measurement, measure
     from wmhseg.preparation.steps import Steps
     from wmhseg.segmentation.anatomy import Anatomist, Anatomy, anatomy
     from wmhseg.segmentation.options import Options
@@ -85,6 +86,7 @@ _LAZY = {
     "Anatomy": "wmhseg.segmentation.anatomy",
     "Finding": "wmhseg.checking.findings",
     "Grid": "wmhseg.geometry",
+    "Measurement": "wmhseg.measuring.call",
     "Options": "wmhseg.segmentation.options",
     "Scan": "wmhseg.io.images",
     "Segmentation": "wmhseg.segmentation.result",
@@ -92,6 +94,7 @@ _LAZY = {
     "Steps": "wmhseg.preparation.steps",
     "anatomy": "wmhseg.segmentation.anatomy",
     "check": "wmhseg.checking.check",
+    "measure": "wmhseg.measuring.call",
     "segment": "wmhseg.segmentation.pipeline",
 }
 
@@ -114,6 +117,7 @@ __all__ = [
     "InputError",
     "InvalidDatasetError",
     "LabelsError",
+    "Measurement",
     "MissingFileError",
     "MissingPackageError",
     "MissingT1Error",
@@ -155,6 +159,7 @@ __all__ = [
     "__version__",
     "anatomy",
     "check",
+    "measure",
     "segment",
 ]
 

@@ -1,10 +1,11 @@
-"""Seconds and memory of ``wmhseg measure``, from the command to the written files.
+"""Seconds and memory of ``wmhseg measure`` and ``wmhseg report``, from the command to the files.
 
     python -m benchmarks.measuring.speed [--rounds 5]
 
 The scans are composed of the maps of the average brain, with lesions (about 20 ml in about 100)
-where WMH are likely; probability, three members and an anatomy come with them. A command of its own
-measures each, as a user runs it; the sizes take turns.
+where WMH are likely; probability, three members and an anatomy come with them. Commands of their
+own measure each and write a page about it, as a user runs them; the sizes take turns. What is
+allowed is for both together.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ SIZES = {
     "182 x 218 x 182, 1 mm": ((182, 218, 182), (1.0, 1.0, 1.0), 15.0),
     "256 x 256 x 192, 1 mm": ((192, 256, 256), (1.0, 1.0, 1.0), 15.0),
 }
+OUTPUTS = {"measure": "measures", "report": "report.html"}
+"""Command -> where it writes to."""
 _MARKED_ML = 20.0
 _MEMBERS = 3
 _SHIFT_MM = 12.0  # of the middle of the brain above the middle of the maps: no cerebellum there
@@ -78,9 +81,9 @@ def _scene(folder: Path, shape: tuple[int, int, int], spacing_mm: tuple[float, .
     ]
 
 
-def run(options: list[str], output: Path) -> tuple[float, float]:
-    """Measures once; returns seconds, and those of the processor."""
-    words = [sys.executable, "-m", "wmhseg", "measure", *options, "--output", str(output)]
+def run(command: str, options: list[str], output: Path) -> tuple[float, float]:
+    """Runs a command once; returns seconds, and those of the processor."""
+    words = [sys.executable, "-m", "wmhseg", command, *options, "--output", str(output)]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([*words, "--quiet"], check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -93,7 +96,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in SIZES}
+    times: dict[tuple[str, str], list[tuple[float, float]]] = {
+        (name, command): [] for name in SIZES for command in OUTPUTS
+    }
     with tempfile.TemporaryDirectory() as top:
         options = {}
         for name, (shape, spacing_mm, _) in SIZES.items():
@@ -102,14 +107,16 @@ def main() -> None:
             options[name] = _scene(folder, shape, spacing_mm)
         for _ in range(rounds):
             for name, given in options.items():
-                times[name].append(run(given, Path(top) / "out"))
+                for command, output in OUTPUTS.items():
+                    times[name, command].append(run(command, given, Path(top) / output))
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
     print(f"{machine.kind()}; largest memory of all {peak:.2f} GB\n")
-    print("| scan | median s | slowest | processor s | allowed |\n|---|---|---|---|---|")
-    for name, found in times.items():
+    print("| scan | command | median s | slowest | processor s | allowed, both |")
+    print("|---|---|---|---|---|---|")
+    for (name, command), found in times.items():
         seconds, used = zip(*found, strict=True)
         print(
-            f"| {name} | {statistics.median(seconds):.1f} | {max(seconds):.1f} "
+            f"| {name} | {command} | {statistics.median(seconds):.1f} | {max(seconds):.1f} "
             f"| {statistics.median(used):.1f} | {SIZES[name][2]:.0f} |"
         )
 

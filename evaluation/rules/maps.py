@@ -53,7 +53,7 @@ def identity(segmenter: wmhseg.Segmenter) -> str:
     """What a map depends on besides its scan; rules are none of it."""
     preset, how = segmenter.model.preset, replace(segmenter.options, threads=None, batch=None)
     rules = {"reader": "balanced", "threshold": None, "min_lesion_mm3": None, "lesion_peak": None}
-    how = replace(how, **rules)
+    how = replace(how, **rules, members=False, anatomy=False)
     members = [(m.sha256, m.network, sorted(m.options.items())) for m in preset.members]
     end = preset.postprocessing.end_slices, preset.postprocessing.end_slices_of
     made = (preset.inputs, preset.labels, preset.preprocessing, preset.flips, end, members)

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
-from conftest import Phantom, with_stroke, write_scan
+from conftest import ROOT, Phantom, with_stroke, write_scan
 
 from wmhseg import errors
-from wmhseg.batch.summary import COLUMNS, DONE, FAILED, Other, Row, write_summary
+from wmhseg.batch import answers
+from wmhseg.batch.summary import (
+    COLUMNS,
+    DONE,
+    FAILED,
+    SKIPPED,
+    Other,
+    Row,
+    stored_rows,
+    write_summary,
+)
 from wmhseg.batch.task import SegmenterAhead, Task, done_before, segment_one
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import images
 from wmhseg.segmentation import pipeline
 from wmhseg.segmentation.loading import Loaded
 from wmhseg.segmentation.options import Options
+from wmhseg.weights.structures import NUMBER
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +134,79 @@ def test_a_page_belongs_to_the_result(phantom: Phantom, tmp_path: Path, no_doubt
     assert 'id="data-probability"' in content
     assert segment_one(replace(plain, fingerprint="2e")).status == "done"
     assert not (plain.folder / "report.html").exists()
+
+
+def test_measures_belong_to_the_result(
+    phantom: Phantom, anatomy_model: Path, tmp_path: Path, no_doubts: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    flair = write_scan(tmp_path / "f.nii.gz", phantom.flair, phantom.spacing_mm)
+    options = answers.options_for(Options(), measures=True, page=False)
+    assert options == Options(members=True)  # no model of structures is installed
+    plain = Task(Subject("s", flair), tmp_path / "s", "bright", Options(), "1f")
+    measured = replace(plain, options=options, measures=True)
+    assert segment_one(plain).status == "done"
+    assert done_before(measured) is None
+    row = segment_one(measured)
+    assert row.status == "done", row.error
+    assert done_before(measured) == replace(row, status=SKIPPED)
+    assert done_before(plain)  # nobody asks for less
+    names = {path.name for path in plain.folder.iterdir()}
+    mask = {"result.nii.gz", "result.json", "done.json"}
+    tables = {"measures.json", "measures.tsv", "lesions.tsv", "curve.tsv", "lesions_dseg.nii.gz"}
+    assert names == mask | tables
+    told = json.loads((plain.folder / "measures.json").read_text("utf-8"))
+    schema = json.loads((ROOT / "wmhseg/data/measures.schema.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(told)
+    assert told["total"]["volume_ml"] == row.volume_ml
+    # Both networks of the phantom's model mark the lesions, one of them more.
+    each = told["uncertainty"]["members"]["each"]
+    assert list(each) == ["0", "1"]
+    spread = sorted(one["volume_ml"] for one in each.values())
+    assert [row.measures["members_lowest_ml"], row.measures["members_highest_ml"]] == spread
+    assert told["uncertainty"]["members"]["mean_structural_disagreement"] is not None
+    assert "tiv_ml" not in row.measures
+
+    # Once a model of structures is there, what was measured without is not done.
+    shutil.copytree(anatomy_model, tmp_path / "models" / anatomy_model.name)
+    both = os.pathsep.join([os.environ["WMHSEG_MODELS"], str(tmp_path / "models")])
+    monkeypatch.setenv("WMHSEG_MODELS", both)
+    options = answers.options_for(Options(), measures=True, page=False)
+    assert options.anatomy
+    with_structures = replace(measured, options=options)
+    assert done_before(with_structures) is None
+    row = segment_one(with_structures)
+    assert row.status == "done", row.error
+    structures = images.read_labels(plain.folder / answers.STRUCTURES)[0]
+    white = (structures == NUMBER["white-matter"]).sum() * np.prod(phantom.spacing_mm) / 1000
+    assert row.measures["white_matter_ml"] == pytest.approx(white, abs=1e-4)
+    assert done_before(with_structures) == replace(row, status=SKIPPED)
+
+    # The table shows what is known of any, and keeps it.
+    table = tmp_path / "summary.tsv"
+    write_summary(table, [row, Row("without")])
+    (stored, without) = stored_rows(table)
+    assert (stored.measures, without.measures) == (row.measures, {})
+
+    # Of another scan now, and not asked for: nothing of the first one stays.
+    assert segment_one(replace(plain, fingerprint="2e")).status == "done"
+    assert {path.name for path in plain.folder.iterdir()} == mask
+
+
+def test_measures_cost_nothing_that_was_there(
+    phantom: Phantom, tmp_path: Path, no_doubts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files appear together or not at all."""
+    flair = write_scan(tmp_path / "f.nii.gz", phantom.flair, phantom.spacing_mm)
+    options = Options(members=True)
+    task = Task(Subject("s", flair), tmp_path / "s", "bright", options, "1f", measures=True)
+
+    def broken(*_: object, **__: object) -> None:
+        raise OSError("no more")
+
+    monkeypatch.setattr(images, "write_mask", broken)
+    assert segment_one(task).status == "failed"
+    assert not task.folder.exists()
 
 
 def test_a_picture_belongs_to_the_result(phantom: Phantom, tmp_path: Path, no_doubts: None) -> None:

@@ -72,8 +72,8 @@ class Done:
         self.study = write_study(folder / "study", phantom)
         self.out = folder / "out"
         self.before = state(self.study)
-        self.code = self.run("participant", "--t1-from-any-session", "--overlay")
-        self.group_code = self.run("group")
+        self.code = self.run("participant", "--t1-from-any-session", "--overlay", "--report")
+        self.group_code = self.run("group", "--report")
 
     def run(self, level: str, *more: str) -> int:
         return main([str(self.study), str(self.out), level, *more, *RUN])
@@ -88,10 +88,14 @@ class Done:
 
 @pytest.fixture(scope="module")
 def done(
-    phantom: Phantom, models_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    phantom: Phantom,
+    models_folder: Path,
+    anatomy_model: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Done]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WMHSEG_MODELS", str(models_folder))
+        models = os.pathsep.join([str(models_folder), str(anatomy_model.parent)])
+        patch.setenv("WMHSEG_MODELS", models)
         patch.setenv("WMHSEG_IMAGE", IMAGE)
         patch.setenv("WMHSEG_IMAGE_ID", "sha256:abc")
         yield Done(tmp_path_factory.mktemp("bids"), phantom)
@@ -112,9 +116,13 @@ def test_the_files_are_called_as_bids_says(done: Done) -> None:
     files = {str(p.relative_to(done.out)) for p in done.out.rglob("*") if p.is_file()}
     expected = {
         *("dataset_description.json", "README.md", "descriptions.tsv", "descriptions.json"),
-        *(".bidsignore", "group_wmh.tsv", "group_wmh.json"),
+        *(".bidsignore", "group_wmh.tsv", "group_wmh.json", "group.html"),
         *("logs/CITATION.md", "logs/summary.tsv"),
-        *(f"logs/{scan}/done.json" for scan in SCANS),
+        *(
+            f"logs/{scan}/{name}"
+            for scan in SCANS
+            for name in ("done.json", "measures.json", "measures.tsv", "curve.tsv")
+        ),
         *(f"sub-01/sub-01_scans.{ending}" for ending in ("tsv", "json")),
         *(f"sub-02/ses-a/sub-02_ses-a_scans.{ending}" for ending in ("tsv", "json")),
     }
@@ -124,7 +132,8 @@ def test_the_files_are_called_as_bids_says(done: Done) -> None:
             *("label-L_desc-wmh_mask.nii.gz", "label-L_desc-wmh_mask.json"),
             *("label-L_desc-wmh_probseg.nii.gz", "label-L_desc-wmh_probseg.json"),
             *("desc-wmh_dseg.nii.gz", "desc-wmh_dseg.json", "desc-wmh_dseg.tsv"),
-            "desc-wmh_overlay.png",
+            *("desc-wmh_overlay.png", "desc-wmh_report.html"),
+            *("desc-anatomy_dseg.nii.gz", "desc-anatomy_dseg.json", "desc-anatomy_dseg.tsv"),
         ):
             expected.add(f"{anat}/{scan}_space-orig_{name}")
     logs = {name for name in files if name.endswith("_participant.log")}
@@ -187,7 +196,10 @@ def test_the_data_set_says_what_made_it(done: Done) -> None:
     assert made["Name"] == "wmhseg"
     assert made["Container"] == {"Type": "docker", "Tag": IMAGE, "ID": "sha256:abc"}
     assert content["SourceDatasets"] == [{"URL": done.study.as_uri(), "DOI": "doi:10.1/2"}]
-    assert [row["desc_id"] for row in table(done.out / "descriptions.tsv")] == ["desc-wmh"]
+    assert [row["desc_id"] for row in table(done.out / "descriptions.tsv")] == [
+        "desc-wmh",
+        "desc-anatomy",
+    ]
     cited = (done.out / "logs" / "CITATION.md").read_text("utf-8")
     assert "bright (Bright is WMH; 2 networks" in cited
     assert "exceeded 0.5 were marked" in cited
@@ -196,6 +208,44 @@ def test_the_data_set_says_what_made_it(done: Done) -> None:
     lines = log.read_text("utf-8").splitlines()
     assert any(line.startswith("sub-01: done: 0.1458 ml, 2 lesions") for line in lines)
     assert any(line.startswith("sub-03: failed: The FLAIR image") for line in lines)
+
+
+def test_structures_and_measures_are_derivatives_too(done: Done, phantom: Phantom) -> None:
+    voxel_ml = float(np.prod(phantom.spacing_mm)) / 1000
+    schema = told(ROOT / "wmhseg" / "data" / "measures.schema.json")
+    for scan in SCANS:
+        (path,) = done.out.rglob(f"{scan}_space-orig_desc-anatomy_dseg.tsv")
+        image = sitk.ReadImage(str(path.with_suffix(".nii.gz")))
+        counts = np.bincount(sitk.GetArrayFromImage(image).ravel(), minlength=11)
+        rows = table(path)
+        assert [row["index"] for row in rows] == [str(n) for n in range(11)]
+        assert (rows[7]["name"], rows[7]["mapping"]) == ("white-matter", "2")
+        for row, count in zip(rows[1:], counts[1:], strict=True):
+            assert float(row["volume_ml"]) == pytest.approx(count * voxel_ml, abs=1e-4)
+        assert counts[7] > 0
+        assert set(told(path.with_suffix(".json"))) >= set(rows[0])
+        measures = told(done.out / "logs" / scan / "measures.json")
+        jsonschema.Draft202012Validator(schema).validate(measures)
+        assert measures["anatomy"] == "model anatomy-synthetic"
+        assert measures["head"]["white_matter_ml"] == pytest.approx(counts[7] * voxel_ml, abs=1e-4)
+        for name in measures["files"].values():
+            assert (done.out / "logs" / scan / name).is_file()
+        (mask,) = done.out.rglob(f"{scan}_space-orig_label-L_desc-wmh_mask.json")
+        (session,) = (row for row in table(next(mask.parent.parent.glob("*_scans.tsv")))
+                      if row["filename"].startswith(f"anat/{scan}_"))  # fmt: skip
+        assert float(session["white_matter_ml"]) == measures["head"]["white_matter_ml"]
+        spread = measures["uncertainty"]["members"]["volume_ml"]
+        assert [float(session[f"members_{end}_ml"]) for end in ("lowest", "highest")] == spread
+        assert told(mask)["measures"]["white_matter_ml"] == measures["head"]["white_matter_ml"]
+        assert (mask.parent / told(mask)["page"]).is_file()
+
+
+def test_a_page_about_everybody_leads_to_those_about_each(done: Done) -> None:
+    page = (done.out / "group.html").read_text("utf-8")
+    for scan in SCANS:
+        (report,) = done.out.rglob(f"{scan}_space-orig_desc-wmh_report.html")
+        assert f'href="{report.relative_to(done.out).as_posix()}"' in page
+        assert f"<h1>{scan}</h1>" in report.read_text("utf-8")
 
 
 def test_tables_of_sessions_list_their_masks(done: Done) -> None:

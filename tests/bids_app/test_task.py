@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import box_brain
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -16,11 +17,15 @@ from hypothesis import strategies as st
 from wmhseg.batch.summary import DONE, FAILED
 from wmhseg.batch.task import done_before, segment_one
 from wmhseg.bids_app import description
-from wmhseg.bids_app.measures import lesions_of
+from wmhseg.bids_app.measures import LESION_COLUMNS, Lesions, lesions_of
 from wmhseg.bids_app.names import Places, entities_of, results_below
 from wmhseg.bids_app.task import DerivativesTask
 from wmhseg.datasets.bids import parse
 from wmhseg.datasets.subjects import Subject
+from wmhseg.geometry import Grid
+from wmhseg.io.images import Scan
+from wmhseg.measuring import measure
+from wmhseg.measuring.scene import Scene
 from wmhseg.segmentation.options import Options
 from wmhseg.weights import store
 
@@ -56,6 +61,7 @@ def test_other_labels_are_derivatives_too_and_go_with_the_rest(
     assert "Mask of stroke" in told["Description"]
     assert [name for name, _ in results_below(tmp_path / "out")] == ["sub-1_chunk-2"]
     assert len(files(anat)) == 10
+    assert not (anat / "sub-1_space-orig_chunk-2_desc-anatomy_dseg.tsv").exists()
     assert done_before(task) is not None
     (anat / f"{stem}.json").unlink()
     assert done_before(task) is None
@@ -87,19 +93,24 @@ def test_all_files_of_a_result_appear_or_none(
     assert files(tmp_path / "out") == set()
 
 
-def test_lesions_are_numbered_by_size(phantom: Phantom) -> None:
-    class Result:
-        mask = np.zeros((3, 8, 8), np.uint8)
-        grid = type("G", (), {"voxel_ml": 0.5})()
+def test_lesions_are_numbered_by_size_on_the_scan_s_own_axes() -> None:
+    grid = Grid((3, 8, 8), (5.0, 10.0, 10.0), direction=(-1, 0, 0, 0, 1, 0, 0, 0, -1))
+    mask = np.zeros(grid.shape, np.uint8)
 
-    Result.mask[0, 0, 0] = 1
-    Result.mask[1, 4:7, 4] = Result.mask[2, 7, 5] = 1  # joined by a corner
-    Result.mask[0, 0, 4:6] = 1
-    found = lesions_of(Result())  # type: ignore[arg-type]
+    def lesions() -> Lesions:
+        scene = Scene(Scan(np.zeros(grid.shape, np.float32), grid, "FLAIR"), mask)
+        return lesions_of(measure.measure(scene, brain=box_brain.in_brain(grid)))
+
+    mask[0, 0, 0] = 1
+    mask[1, 4:7, 4] = mask[2, 7, 5] = 1  # joined by a corner
+    mask[0, 0, 4:6] = 1
+    found = lesions()
     assert [row["volume_ml"] for row in found.rows] == [2.0, 1.0, 0.5]
     assert (found.labels[2, 7, 5], found.labels[0, 0, 4], found.labels[0, 0, 0]) == (1, 2, 3)
-    Result.mask[:] = 0
-    none = lesions_of(Result())  # type: ignore[arg-type]
+    assert all(list(row)[:3] == ["index", "name", "mapping"] for row in found.rows)
+    assert set(LESION_COLUMNS) < set(found.rows[0])
+    mask[:] = 0
+    none = lesions()
     assert (none.rows, none.labels.any()) == ((), False)
 
 

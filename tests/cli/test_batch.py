@@ -59,6 +59,7 @@ def test_a_batch_needs_a_place_for_results(tmp_path: Path) -> None:
     [
         ([], ""),
         (["--report"], ""),
+        (["--measures"], ""),
         (["--overlay"], "overlay.png"),
         (["--overlay-format", "pdf"], "overlay.pdf"),
         (["--overlay", "--overlay-format", "pdf"], "overlay.pdf"),
@@ -78,3 +79,4 @@ def test_a_picture_of_every_subject(
     assert main(["batch", *options, data, "--output", str(tmp_path / "out")]) == 0
     assert [batch.picture for batch in asked] == [picture]
     assert [batch.page for batch in asked] == ["--report" in options]
+    assert [batch.measures for batch in asked] == ["--measures" in options]

@@ -51,3 +51,22 @@ def test_check_refuses_what_segment_refuses(tmp_path: Path) -> None:
     assert main(["check", str(saved(tmp_path, nifti1()[:400], "cut.nii"))]) == 83
     assert main(["check", str(flair), "--json", str(flair)]) == 2
     assert images.read_scan(flair, name="FLAIR").array.any()
+
+
+def test_check_repeats_no_text_of_headers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some converters put the name of the person there."""
+    path = stored(tmp_path, "FLAIR")
+    content = bytearray(path.read_bytes())
+    content[148:156] = b"Jane Doe"
+    path.write_bytes(content)
+    assert main(["check", str(path), "--json", "-"]) == 0
+    printed = capsys.readouterr()
+    assert "Jane" not in printed.out + printed.err
+    (found,) = (one for one in json.loads(printed.out)["findings"] if one["topic"] == "description")
+    assert found["values"] == {"characters": 8}
+    assert main(["check", str(path)]) == 0
+    printed = capsys.readouterr()
+    assert "a free text of 8 characters" in printed.out
+    assert "Jane" not in printed.out + printed.err

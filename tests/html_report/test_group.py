@@ -14,6 +14,7 @@ from wmhseg import errors
 from wmhseg.batch.summary import Row, write_summary
 from wmhseg.cli.main import main
 from wmhseg.html_report import group, results
+from wmhseg.io import checksums
 
 ICON = "data:image/jpeg;base64," + "A" * 2600
 
@@ -63,6 +64,41 @@ def test_a_row_a_subject(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror" in page
     assert "default-src &#x27;none&#x27;" in page or "default-src 'none'" in page
+
+
+def test_a_rating_of_an_older_mask_is_flagged(tmp_path: Path) -> None:
+    """By its checksum; a rating that names none, or a mask that is as it was, is not."""
+    filled(tmp_path, 9)
+    for n in range(4):
+        (tmp_path / f"s{n:04}" / "result.nii.gz").write_bytes(b"mask")
+    own = checksums.sha256_of(tmp_path / "s0000" / "result.nii.gz")
+    for n, mark in enumerate((own, "0" * 64, None, "", "1" * 64)):
+        rated(tmp_path / f"s{n:04}" / "rating.json", f"s{n:04}", "good", mask_sha256=mark)
+    told = group.flags(results.read(tmp_path))
+    older = [number for number, flags in enumerate(told) if "rating of an older mask" in flags]
+    assert older == [1, 4]  # of the last there is no mask at all
+    # In derivatives of BIDS the table says where the mask is.
+    (tmp_path / "summary.tsv").unlink()
+    (tmp_path / "m.nii.gz").write_bytes(b"mask")
+    (tmp_path / "group_wmh.tsv").write_text(
+        "scan\tstatus\tvolume_ml\tfilename\ns0000\tdone\t1\tm.nii.gz\ns0001\tdone\t1\tm.nii.gz\n",
+        "utf-8",
+    )
+    assert [one.outdated for one in results.read(tmp_path)] == [False, True]
+
+
+def test_measures_have_columns_where_there_are_any(tmp_path: Path) -> None:
+    filled(tmp_path, 9)
+    assert "Networks from" not in group.made(results.read(tmp_path), "t")
+    more = {"members_lowest_ml": 1.25, "members_highest_ml": 3.0}
+    write_summary(tmp_path / "summary.tsv", [Row("s0001", "done", 2.0, 1, measures=more)])
+    found = {one.name: one.measures for one in results.read(tmp_path)}
+    assert found["s0001"] == more
+    assert found["s0002"] == {}
+    page = group.made(results.read(tmp_path), "t")
+    assert "Networks from, ml" in page
+    assert "1.25" in page
+    assert "% of TIV" not in page
 
 
 def test_links_lead_from_where_the_page_is(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from conftest import make_preset, of_scan
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wmhseg.channels.network_input import NetworkInput
 from wmhseg.engines import keras_engine
 from wmhseg.engines.interface import Batch
 from wmhseg.engines.runtime import Runtime
@@ -28,6 +29,7 @@ from wmhseg.weights.processing import OtherLabel, Preprocessing
 from wmhseg.weights.store import Model
 
 FIELD = (3, 2)
+NOWHERE: Any = None
 
 
 class FakeEngine:
@@ -150,7 +152,8 @@ def test_the_maps_that_masks_are_made_of_are_taken_whatever_their_places() -> No
         labels = Labels(tuple(names), "softmax")
         others = (OtherLabel("b"),) if place == 1 else ()
         chosen = Model(made.folder, replace(made.preset, labels=labels, others=others))
-        found = ensemble.label_probabilities({"scan": scan}, chosen, engine)
+        inputs = NetworkInput({"scan": scan}, NOWHERE, {}, ())
+        found = ensemble.label_probabilities(inputs, chosen, engine).labels
         assert list(found) == ["WMH", *(one.label for one in others)]
         for label, probability in found.items():
             known = scan[..., 0] * (names.index(label) + 1)
@@ -198,6 +201,33 @@ def test_flips_average_each_member_with_the_scan_the_other_way_round(
     assert len(engine.batches) == 2 * count * -(-slices // batch)
     assert engine.loaded == [f"{i}.safetensors" for i in range(count)]
     assert sum(map(len, engine.batches)) == 2 * count * slices
+
+
+@given(st.integers(1, 7), st.integers(1, 9), st.booleans())
+def test_what_each_member_says_changes_nothing_and_is_what_it_says_alone(
+    slices: int, batch: int, flips: bool
+) -> None:
+    scan, made = stack(slices), model(3)
+    scan[slices // 2 :] = 0.25  # of which one is computed for all
+    made = Model(made.folder, replace(made.preset, flips=flips))
+    each: list[np.ndarray] = []
+    mean = mean_probability(scan, made, LeftRight(), batch=batch, each=each)
+    np.testing.assert_array_equal(mean, mean_probability(scan, made, LeftRight(), batch=batch))
+    assert len(each) == 3
+    for number, said in enumerate(each):
+        alone = replace(made.preset, members=made.preset.members[number : number + 1])
+        own = mean_probability(scan, Model(made.folder, alone), LeftRight(), batch=batch)
+        np.testing.assert_allclose(said[..., 0], own, rtol=1e-6)
+        assert said.shape == (slices, *FIELD, 1)
+
+
+def test_members_are_named_by_their_files_or_by_numbers() -> None:
+    made = model(2).preset
+    assert ensemble.member_names(made) == ["0", "1"]
+    same = [replace(made.members[0], file=f"unet.{ending}") for ending in ("a", "b")]
+    assert ensemble.member_names(replace(made, members=tuple(same))) == ["0", "1"]
+    other = replace(made.members[0], file="unet-thick.safetensors")
+    assert ensemble.member_names(replace(made, members=(other, same[0]))) == ["unet-thick", "unet"]
 
 
 def test_certain_members_stay_certain_when_flipped() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from wmhseg import errors, processors
-from wmhseg.batch import workers
+from wmhseg.batch import answers, workers
 from wmhseg.batch.summary import FAILED, SUMMARY, WAITING, Row, write_summary
 from wmhseg.batch.task import Task, done_before, segment_one
 from wmhseg.datasets.subjects import Subject
@@ -49,6 +49,7 @@ class BatchOptions:
         others: Labels besides WMH whose masks are written as well, as ``<label>.nii.gz``.
         task: Where each subject's files go, and which they are.
         page: Write a page about each result as well.
+        measures: Write the measures of each result as well.
     """
 
     model: str = store.DEFAULT_MODEL
@@ -60,6 +61,7 @@ class BatchOptions:
     others: tuple[str, ...] = ()
     task: type[Task] = Task
     page: bool = False
+    measures: bool = False
 
 
 def check_names(subjects: Sequence[Subject]) -> None:
@@ -170,15 +172,14 @@ def run(
 
 def _tasks(subjects: Sequence[Subject], output: Path, batch: BatchOptions) -> list[Task]:
     model = store.find(batch.model)
-    options = batch.options
+    options = answers.options_for(batch.options, measures=batch.measures, page=batch.page)
     if options.threads is None:
         share = max(1, processors.available_processors() // batch.jobs)
         options = replace(options, threads=share)
     method = {
         "version": __version__,
         "model": asdict(model.preset),
-        # Threads and batch size change no mask.
-        "options": asdict(replace(options, threads=None, batch=None)),
+        "options": asdict(answers.without(options)),
     }
     tasks = []
     for subject in subjects:
@@ -196,6 +197,7 @@ def _tasks(subjects: Sequence[Subject], output: Path, batch: BatchOptions) -> li
             command=batch.command,
             others=batch.others,
             page=batch.page,
+            measures=batch.measures,
         )
         tasks.append(made)
     return tasks

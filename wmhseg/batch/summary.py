@@ -27,6 +27,14 @@ COLUMNS = (
     "reader",
 )  # fmt: skip
 _TEXTS = COLUMNS[8:]
+MEASURES = (
+    "periventricular_continuity_ml", "deep_continuity_ml", "juxtacortical_continuity_ml",
+    "infratentorial_ml", "deep_grey_ml", "strive_wmh_ml", "tiv_ml", "white_matter_ml",
+    "ventricles_ml", "wmh_percent_of_tiv", "fazekas_periventricular_estimate",
+    "fazekas_deep_estimate", "thresholds_lowest_ml", "thresholds_highest_ml",
+    "members_lowest_ml", "members_highest_ml",
+)  # fmt: skip
+"""Columns of measures.tsv; the table has those that are known of any subject."""
 # Columns of another label, each behind its name: a table has those of the labels in it.
 _OF_LABEL = ("_volume_ml", "_lesion_count")
 _NONE = "n/a"
@@ -68,6 +76,7 @@ class Row:
         threshold: Of the probability.
         reader: Whose rules the mask was made by; "" as of ``scans``.
         others: Label besides WMH that the model marks -> how much of it there is.
+        measures: Columns of ``MEASURES`` that are known -> what was measured.
     """
 
     subject: str
@@ -86,6 +95,7 @@ class Row:
     threshold: str = records.added("")
     reader: str = records.added("")
     others: dict[str, Other] = field(default_factory=dict, metadata=records.ADDED)
+    measures: dict[str, float] = field(default_factory=dict, metadata=records.ADDED)
 
 
 def mask_in(folder: Path) -> Path:
@@ -134,7 +144,8 @@ def write_summary(
         others = sorted(table.values(), key=lambda row: natural(row.subject))
         every = [*rows, *others]
         labels = sorted({label for row in every for label in row.others})
-        columns = (*COLUMNS, *(label + column for label in labels for column in _OF_LABEL))
+        measured = [name for name in MEASURES if any(name in row.measures for row in every)]
+        columns = (*COLUMNS, *(label + c for label in labels for c in _OF_LABEL), *measured)
         lines = ["\t".join(columns), *(_line(row, columns) for row in every)]
         files.write_text(path, "\n".join(lines) + "\n")
 
@@ -151,6 +162,7 @@ def _one_line(cell: str) -> str:
 def _line(row: Row, columns: Sequence[str]) -> str:
     values = {**asdict(row), "warnings": " | ".join(row.warnings)}
     values |= {name: values[name] or _NONE for name in _TEXTS}
+    values |= {name: f"{value:.10g}" for name, value in row.measures.items()}
     for label, other in row.others.items():
         found = (other.volume_ml, other.lesion_count)
         values |= {label + c: value for c, value in zip(_OF_LABEL, found, strict=True)}
@@ -185,7 +197,13 @@ def stored_rows(path: Path) -> Iterator[Row]:
                 row.get("error", ""),
             )
             texts: dict[str, Any] = {name: row.get(name, "").removeprefix(_NONE) for name in _TEXTS}
-            yield replace(read, others=_others(row), **texts)
+            yield replace(read, others=_others(row), measures=_measures(row), **texts)
+
+
+def _measures(cells: Mapping[str, str]) -> dict[str, float]:
+    """What a line says about measures."""
+    found = {name: _number(cells.get(name)) for name in MEASURES}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _others(cells: Mapping[str, str]) -> dict[str, Other]:

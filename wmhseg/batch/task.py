@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from wmhseg import errors
+from wmhseg.batch import answers
 from wmhseg.batch.summary import DONE, FAILED, SKIPPED, Other, Row, mask_in, row_of, stamp_in
 from wmhseg.datasets.subjects import Subject
-from wmhseg.html_report import of_result, single
 from wmhseg.io import files
 from wmhseg.io.stamps import Stamp
 from wmhseg.reporting import earlier
@@ -43,6 +43,7 @@ class Task:
         command: The command line, for the report; None where it was called from Python.
         others: Labels besides WMH whose masks are to be written as well.
         page: Whether a page about the result is to be written as well.
+        measures: Whether its measures are.
     """
 
     subject: Subject
@@ -55,6 +56,7 @@ class Task:
     command: str | None = None
     others: tuple[str, ...] = ()
     page: bool = False
+    measures: bool = False
 
     def row(self, **known: Any) -> Row:
         """The subject's row.
@@ -76,7 +78,8 @@ class Task:
         stamp = stamp_in(self.folder)
         drawn = () if self.overlay is None else (self.overlay,)
         pages = (self.folder / PAGE,) if self.page else ()
-        more = (*drawn, *pages, *self.other_masks.values())
+        measured = answers.files_in(self.folder, structures=self.options.anatomy)
+        more = (*drawn, *pages, *self.other_masks.values(), *(measured if self.measures else ()))
         return replace(stamp, outputs=(*stamp.outputs, *more))
 
     @property
@@ -98,16 +101,20 @@ class Task:
         """
         return stamp_in(folder)
 
-    def save(self, segmentation: Segmentation) -> None:
-        """Writes a result, all but the stamp."""
-        if not self.page:
+    def save(self, segmentation: Segmentation) -> dict[str, Any]:
+        """Writes a result, all but the stamp; returns the main figures of its measures."""
+        if not (self.page or self.measures):
             segmentation.save(self.mask, overlay=self.overlay, others=self.other_masks)
-            return
-        page, name = self.folder / PAGE, self.subject.name
-        told, about = of_result.with_page(segmentation, self.subject.t1, self.mask, page, name)
+            return {}
+        page, name = self.folder / PAGE if self.page else None, self.subject.name
+        made = answers.answered(segmentation, self.mask, self.subject.t1, page, name)
         with files.together():
-            single.write(page, about)
-            told.save(self.mask, overlay=self.overlay, others=self.other_masks)
+            if page is not None:
+                made.save_page(page)
+            if self.measures:
+                made.save(self.folder)
+            made.result.save(self.mask, overlay=self.overlay, others=self.other_masks)
+        return made.main() if self.measures else {}
 
     def tidy(self) -> None:
         """Leaves no folder of a subject that has no result."""
@@ -121,7 +128,8 @@ class Task:
         """Whatever pictures and masks of other labels there may be of an outdated result."""
         scans = [path for path in (self.subject.flair, self.subject.t1) if path is not None]
         named = earlier.left_behind(path_beside(self.mask), {}, scans)
-        return [*(self.folder / name for name in PICTURES), *named]
+        measured = answers.left_over(self.folder, scans)
+        return [*(self.folder / name for name in PICTURES), *named, *measured]
 
 
 def done_before(task: Task) -> Row | None:
@@ -168,8 +176,8 @@ def _segmented(task: Task) -> Row:
         if task.command is not None:
             report = report.with_command(task.command)
         segmentation = replace(segmentation, report=report)
-        task.save(segmentation)
-        row = _done(task, segmentation.report)
+        figures = task.save(segmentation)
+        row = replace(_done(task, segmentation.report), measures=figures)
         facts = asdict(row) | segmentation.report.provenance.to_dict()
         task.stamp.write(task.fingerprint, facts)
     except errors.WmhsegError as error:

@@ -21,6 +21,8 @@ from wmhseg.datasets.bids_choice import Selection
 from wmhseg.datasets.bids_filters import Filters
 from wmhseg.datasets.folders import Warn, left_out, warned
 from wmhseg.errors import AnalysisLevelError, NoCasesError, OutputError
+from wmhseg.html_report import group as group_page
+from wmhseg.html_report import results
 from wmhseg.io import files
 from wmhseg.reporting import provenance
 from wmhseg.version import __version__
@@ -106,7 +108,7 @@ def participants(
     source = bids_dataset.check_data_set(request.data)
     description.check_output(request.data, request.output)
     subjects = select(request, warn).subjects
-    batch = replace(batch, task=DerivativesTask)
+    batch = replace(batch, task=DerivativesTask, measures=True)
     run.check(subjects, batch)
     preset = store.find(batch.model).preset
     description.write(request.data, request.output, source, preset, batch.others)
@@ -146,12 +148,13 @@ def _finish(output: Path, scans: Iterable[str]) -> None:
                 remove_if_empty(place)
 
 
-def group(request: Request, warn: Warn = warned) -> list[dict[str, Any]]:
+def group(request: Request, warn: Warn = warned, *, page: bool = False) -> list[dict[str, Any]]:
     """Writes the table of everybody: a row a scan, of those too that have no result.
 
     Args:
         request: Filters choose rows.
         warn: As of ``select``.
+        page: Write a page about it as well.
 
     Returns:
         The rows.
@@ -173,7 +176,11 @@ def group(request: Request, warn: Warn = warned) -> list[dict[str, Any]]:
     only = set(rows) if request.filters.any else None
     if only is None:
         rows = known | rows
-    return tables.write_group(request.output, list(rows.values()), only)
+    table = tables.write_group(request.output, list(rows.values()), only)
+    if page:
+        found = results.read(request.output)
+        group_page.write(request.output / names.GROUP_PAGE, found, request.data.resolve().name)
+    return table
 
 
 class _Log:

@@ -10,7 +10,7 @@ from typing import Any
 
 from wmhseg import records
 from wmhseg.bids_app import citation, tables
-from wmhseg.bids_app.names import DESC, LOGS, plain_label
+from wmhseg.bids_app.names import DESC, GROUP_PAGE, LOGS, STRUCTURES_DESC, plain_label
 from wmhseg.bids_app.sidecars import RAW
 from wmhseg.datasets.bids_dataset import DESCRIPTION
 from wmhseg.errors import InputError, OutputNotWritableError, UsageError
@@ -26,7 +26,10 @@ _NAME = "wmhseg"
 _CONTAINER_ID = "WMHSEG_IMAGE_ID"
 _APPTAINER = ("APPTAINER_NAME", "SINGULARITY_NAME")
 _MAX_BYTES = 1 << 24
-_IGNORED = (f"{tables.GROUP}.*", "*_overlay.png", "*_overlay.pdf")
+_IGNORED = (
+    f"{tables.GROUP}.*", "*_overlay.png", "*_overlay.pdf", "*_report.html", GROUP_PAGE,
+    "*rating.json",
+)  # fmt: skip
 _README = f"""\
 # White matter hyperintensities, by wmhseg {__version__}
 
@@ -35,10 +38,12 @@ For research. Not a medical device; not for diagnosis.
 
 * `sub-*/[ses-*/]anat/*_label-L_desc-{DESC}_mask.nii.gz`: the mask, on the voxels of the FLAIR
   scan; its JSON file has volume, count, warnings, and how it was made.
-* `…_probseg.nii.gz`: the mean of what the networks say; `…_dseg.nii.gz` and `.tsv`: the lesions,
-  numbered.
+* `…_probseg.nii.gz`: the mean of what the networks say; `…_desc-{DESC}_dseg.nii.gz` and `.tsv`:
+  the lesions, numbered and measured; `…_desc-{STRUCTURES_DESC}_dseg.nii.gz` and `.tsv`: structures
+  of the head, if a model of them was installed; `…_report.html`: a page to look at, if asked for.
 * `sub-*/[ses-*/]sub-*_scans.tsv`: a row a mask. `{tables.GROUP}.tsv`: a row a scan, of everybody
   (made by the level "group").
+* `{LOGS}/<scan>/measures.json`, `measures.tsv` and `curve.tsv`: everything that was measured.
 * `{LOGS}/CITATION.md`: words and references for a paper; `{LOGS}/summary.tsv`: what became of each
   scan.
 """
@@ -111,7 +116,11 @@ def write(
         {
             "desc_id": f"desc-{DESC}",
             "description": f"White matter hyperintensities, as {_NAME} marks them.",
-        }
+        },
+        {
+            "desc_id": f"desc-{STRUCTURES_DESC}",
+            "description": f"Structures of the head, as a model of {_NAME} names them.",
+        },
     ]
     for label in others:
         text = f"{label.capitalize()}, as a model of {_NAME} marks it besides WMH."

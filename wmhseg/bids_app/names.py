@@ -16,7 +16,11 @@ from wmhseg.datasets.folders import natural
 LOGS = "logs"
 """Folder of what is no derivative: the summary of ``batch``, stamps, logs, the citation."""
 
+GROUP_PAGE = "group.html"
+"""The page about everybody, at the root."""
+
 DESC = "wmh"
+STRUCTURES_DESC = "anatomy"
 # Of the entities that scans and derivatives may have, in the order of BIDS 1.11.
 _ORDER = (
     "sub", "ses", "sample", "task", "acq", "ce", "rec", "run", "echo", "part",
@@ -95,6 +99,21 @@ class Places:
     def lesion_table(self) -> Path:
         """The table of lesions, a row a number."""
         return self.file("dseg", ".tsv")
+
+    @property
+    def structures(self) -> Path:
+        """The label map of structures of the head."""
+        return self.file("dseg", ".nii.gz", desc=STRUCTURES_DESC)
+
+    @property
+    def structure_table(self) -> Path:
+        """The table of structures, a row a number."""
+        return self.file("dseg", ".tsv", desc=STRUCTURES_DESC)
+
+    @property
+    def page(self) -> Path:
+        """The page about the result."""
+        return self.file("report", ".html")
 
     def other_mask(self, label: str) -> Path:
         """The mask of a label besides WMH."""

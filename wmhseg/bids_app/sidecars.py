@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from wmhseg.bids_app.measures import LESION_COLUMNS
+from wmhseg.bids_app.measures import LESION_COLUMNS, STRUCTURE_COLUMNS
 from wmhseg.bids_app.names import Places
 
 RAW = "raw"
@@ -59,6 +59,23 @@ def of_lesions(places: Places, flair: Path) -> dict[str, Any]:
         "Manual": False,
         "Sources": [uri_of_result(places.mask, places.root)],
         "SpatialReference": uri_of_scan(flair),
+        **columns,
+    }
+
+
+def of_structures(model: str, flair: Path, scans: Iterable[Path]) -> dict[str, Any]:
+    """What the sidecar of the map of structures, and of its table, says.
+
+    Args:
+        model: Which named them.
+        flair: As of ``of_mask``, and
+        scans: as there.
+    """
+    columns: Mapping[str, Any] = STRUCTURE_COLUMNS
+    return {
+        "Description": f"Structures of the head, named by the model {model}.",
+        "Manual": False,
+        **_from(flair, scans),
         **columns,
     }
 

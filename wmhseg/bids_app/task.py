@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wmhseg import records
+from wmhseg.batch import answers
 from wmhseg.batch.summary import stamp_in
 from wmhseg.batch.task import PICTURES, Task, remove_if_empty
 from wmhseg.bids_app import measures, sidecars, tables
@@ -13,6 +14,8 @@ from wmhseg.bids_app.names import Places
 from wmhseg.errors import MissingFileError
 from wmhseg.io import files, volume_files
 from wmhseg.io.stamps import Stamp
+from wmhseg.measuring import content, saving
+from wmhseg.measuring.scene import Wanted
 from wmhseg.reporting.report import path_beside
 from wmhseg.segmentation.result import Segmentation
 
@@ -21,7 +24,16 @@ def _stamp(folder: Path, places: Places) -> Stamp:
     """What every result has."""
     images_of = (places.mask, places.probability, places.lesions)
     sidecars_of = (path_beside(image) for image in images_of)
-    return Stamp(stamp_in(folder).path, (*images_of, *sidecars_of, places.lesion_table))
+    tables_of = (places.lesion_table, *_measured(folder).values())
+    return Stamp(stamp_in(folder).path, (*images_of, *sidecars_of, *tables_of))
+
+
+def _measured(folder: Path) -> dict[str, Path]:
+    """The measures that have no name in BIDS: they go where the stamp is."""
+    named = saving.outputs(folder, Wanted(), curve=True, regions=False)
+    return {
+        "scan": named["scan"], "curve": named["curve"], "measures": folder / saving.REPORT
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,37 +66,69 @@ class DerivativesTask(Task):
         stamp = _stamp(self.folder, self.places)
         drawn = () if self.overlay is None else (self.overlay,)
         masks = self.other_masks.values()
-        more = (*drawn, *masks, *(path_beside(mask) for mask in masks))
+        pages = (self.places.page,) if self.page else ()
+        named = self._of_structures() if self.options.anatomy else ()
+        more = (*drawn, *pages, *named, *masks, *(path_beside(mask) for mask in masks))
         return replace(stamp, outputs=(*stamp.outputs, *more))
+
+    def _of_structures(self) -> tuple[Path, ...]:
+        """The files of structures, where they are named."""
+        image = self.places.structures
+        return image, path_beside(image), self.places.structure_table
 
     @staticmethod
     def stamp_in(folder: Path) -> Stamp:
         """The stamp in a folder of ``logs``."""
         return _stamp(folder, Places(folder.parent.parent, folder.name))
 
-    def save(self, segmentation: Segmentation) -> None:
-        """Writes all files of the result, or none."""
+    def save(self, segmentation: Segmentation) -> dict[str, float]:
+        """Writes all files of the result, or none; returns the main figures of its measures."""
         places, flair = self.places, self.subject.flair
         if flair is None:
             raise MissingFileError("A FLAIR scan was expected", received=self.subject.problem)
         scans = [flair]
         if segmentation.report.t1_used and self.subject.t1 is not None:
             scans.append(self.subject.t1)
-        lesions = measures.lesions_of(segmentation)
+        page = places.page if self.page else None
+        made = answers.answered(segmentation, self.mask, self.subject.t1, page, self.subject.name)
+        report = made.result.report
         of_bids = sidecars.of_mask("white matter hyperintensities", flair, scans)
-        more = {**measures.of_result(segmentation), **of_bids}
-        told = replace(segmentation, report=replace(segmentation.report, more=more))
+        more = {**report.more, **measures.of_result(made.measures), **of_bids}
+        told = replace(made.result, report=replace(report, more=more))
         with files.together():
             told.save(self.mask, places.probability, self.overlay, others=self.other_masks)
             texts = {path_beside(places.probability): sidecars.of_probability(flair, scans)}
             for label, mask in self.other_masks.items():
                 texts[path_beside(mask)] = sidecars.of_mask(label, flair, scans)
             texts[path_beside(places.lesions)] = sidecars.of_lesions(places, flair)
-            for path, content in texts.items():
-                files.write_text(path, records.json_text(content))
-            grid, header = segmentation.grid, segmentation.flair.header
-            volume_files.write_volume(places.lesions, lesions.labels, grid, header)
-            tables.write_table(places.lesion_table, list(measures.LESION_COLUMNS), lesions.rows)
+            if told.anatomy is not None:
+                texts[path_beside(places.structures)] = sidecars.of_structures(
+                    told.anatomy.model.name, flair, scans
+                )
+            for path, said in texts.items():
+                files.write_text(path, records.json_text(said))
+            if page is not None:
+                made.save_page(page)
+            self._save_measures(made)
+        return made.main()
+
+    def _save_measures(self, made: answers.Answered) -> None:
+        """Writes lesions, structures, and what has no name in BIDS."""
+        places, measured = self.places, made.measures
+        grid, header = made.result.grid, made.result.flair.header
+        lesions, named = measures.lesions_of(measured), made.result.anatomy
+        volume_files.write_volume(places.lesions, lesions.labels, grid, header)
+        tables.write_table(places.lesion_table, list(measures.LESION_COLUMNS), lesions.rows)
+        if named is not None:
+            volume_files.write_volume(places.structures, named.labels, grid, header)
+            rows = measures.structure_rows(named)
+            tables.write_table(places.structure_table, list(measures.STRUCTURE_COLUMNS), rows)
+        targets = _measured(self.folder)
+        path = targets.pop("measures")
+        files.write_text(targets["scan"], content.to_tsv([content.scan_row(measured)]))
+        files.write_text(targets["curve"], content.to_tsv(content.curve_rows(measured)))
+        targets |= {"lesions": places.lesion_table, "lesion_map": places.lesions}
+        files.write_text(path, saving.text(measured, made.result.report.provenance, targets, path))
 
     def tidy(self) -> None:
         """Leaves no folder that holds nothing."""
@@ -98,4 +142,5 @@ class DerivativesTask(Task):
         """As of ``Task``, with the sidecars of masks."""
         drawn = [self.places.picture(name) for name in PICTURES]
         named = super().left_over()
-        return [*drawn, *named, *map(path_beside, named)]
+        made = (self.places.page, *self._of_structures())
+        return [*drawn, *made, *named, *map(path_beside, named)]

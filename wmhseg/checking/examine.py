@@ -129,9 +129,13 @@ def _header(header: Header, name: str) -> Iterator[Finding]:
     if unit != "millimetres":
         read = "are read as millimetres" if unit.startswith("un") else "are converted"
         yield found("unit", Level.NOTE, f"lengths are in {unit} and {read}.", unit=unit)
-    said = headers.description(header)
-    if said:
-        yield found("description", Level.OK, f'the header says "{said}".', description=said)
+    count = len(headers.description(header))
+    if count:
+        text = (
+            f"the header has a free text of {count} character{'s' * (count != 1)}; it may name a "
+            "person, and is not repeated here."
+        )
+        yield found("description", Level.OK, text, characters=count)
 
     yield from _forms(forms.forms(header), name)
 

@@ -62,6 +62,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a page about the result, report.html in each subject's folder (docs/report.md)",
     )
+    parser.add_argument(
+        "--measures",
+        action="store_true",
+        help="the measures of the result in each subject's folder (docs/measures.md), and the main "
+        "ones in the summary",
+    )
     add_stroke(parser, "stroke.nii.gz in each subject's folder")
     add_running(parser, many=True)
 
@@ -96,6 +102,7 @@ def _batch(arguments: argparse.Namespace) -> int:
         picture_of(arguments),
         ("stroke",) if arguments.stroke else (),
         page=arguments.report,
+        measures=arguments.measures,
     )
     with bar:
         rows = run.run(subjects, output, settings, teller(console, bar))

@@ -72,6 +72,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="segment again what is done")
     parser.add_argument("--dry-run", action="store_true", help=ABOUT)
     add_picture(parser, "…_overlay.png beside the mask")
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="a page about each result, …_report.html beside the mask (docs/report.md); of the "
+        "level group: one about everybody, group.html",
+    )
     add_stroke(parser, "…_label-stroke_…mask.nii.gz beside that of WMH")
     add_running(parser, many=True)
 
@@ -85,7 +91,7 @@ def _bids(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         _show(request, console, as_json=arguments.json)
     elif arguments.level == app.GROUP:
-        _group(request, console, as_json=arguments.json)
+        _group(request, console, arguments)
     else:
         _participants(request, arguments, console)
     return errors.EXIT_OK
@@ -123,18 +129,20 @@ def _show(request: Request, console: Console, *, as_json: bool) -> None:
     print_found(found, as_json=as_json)
 
 
-def _group(request: Request, console: Console, *, as_json: bool) -> None:
+def _group(request: Request, console: Console, arguments: argparse.Namespace) -> None:
     from wmhseg.batch.summary import DONE
-    from wmhseg.bids_app import app, tables
+    from wmhseg.bids_app import app, names, tables
     from wmhseg.reporting import report
 
-    rows = app.group(request, console.warn)
-    if as_json:
+    rows = app.group(request, console.warn, page=arguments.report)
+    if arguments.json:
         print_json(rows)
     else:
         done = sum(row["status"] == DONE for row in rows)
         print(f"{'results':<13}{done} of {len(rows)} scans")
         print(f"{'written':<13}{request.output / tables.GROUP}.tsv")
+        if arguments.report:
+            print(f"{'written':<13}{request.output / names.GROUP_PAGE}")
     console.say(report.NOT_A_DEVICE)
 
 
@@ -153,6 +161,7 @@ def _participants(request: Request, arguments: argparse.Namespace, console: Cons
         command_line(arguments),
         picture_of(arguments),
         ("stroke",) if arguments.stroke else (),
+        page=arguments.report,
     )
     bar = Bar("segmenting", "scans", quiet=console.quiet or not sys.stderr.isatty())
     with bar:

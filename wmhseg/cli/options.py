@@ -175,6 +175,13 @@ def add_options(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
         "flips",
         "on: average with the scan flipped left to right, at twice the time (default: the model's)",
     )
+    group.add_argument(
+        "--temperature",
+        type=number,
+        default=Options.temperature,
+        metavar="T",
+        help="divide the logits of the probability map by T; changes no mask (default: 1)",
+    )
     add_choice(
         group,
         Options,
@@ -236,6 +243,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
         lesion_peak=arguments.lesion_peak,
         reader=arguments.reader,
         flips=arguments.flips,
+        temperature=arguments.temperature,
         engine=arguments.engine,
         precision=arguments.precision,
         on_unsuitable=arguments.on_unsuitable,

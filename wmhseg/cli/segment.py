@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +37,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--probability", metavar="P", help="probability map to write as well")
     parser.add_argument(
+        "--members",
+        metavar="P",
+        help="probability map of each network to write as well: P.nii.gz stands for P_0.nii.gz, "
+        "P_1.nii.gz and so on",
+    )
+    parser.add_argument(
         "--overlay",
         metavar="PICTURE",
         help="picture of the result to write as well (docs/picture.md): .png, one page, or .pdf, "
@@ -67,6 +73,8 @@ class CaseFiles:
         mask_on_t1: Mask on the T1 scan's grid to write, if any.
         others: Label besides WMH -> its mask to write.
         page: Page about the result to write, if any.
+        members: Probability maps of single networks to write, if any: what stands before their
+            names, with the ending.
     """
 
     flair: Path
@@ -77,19 +85,28 @@ class CaseFiles:
     mask_on_t1: Path | None = None
     others: Mapping[str, Path] = field(default_factory=dict)
     page: Path | None = None
+    members: Path | None = None
 
     def inputs(self) -> Iterator[Path]:
         """All scans."""
         yield from (path for path in (self.flair, self.t1) if path is not None)
 
+    def of_members(self, names: Iterable[str]) -> dict[str, Path]:
+        """Name of a network -> its probability map to write."""
+        if self.members is None:
+            return {}
+        from wmhseg.io import volume_files
+
+        return {name: volume_files.beside(self.members, name) for name in names}
+
     def outputs(self) -> Iterator[Path]:
-        """All that is written beside the report, the mask first."""
+        """All that is written beside the report and maps of networks, the mask first."""
         extra = (self.probability, self.overlay, self.mask_on_t1, *self.others.values(), self.page)
         yield from (path for path in (self.output, *extra) if path is not None)
 
 
 def _segment(arguments: argparse.Namespace) -> int:
-    names = ("t1", "probability", "overlay", "mask_on_t1")
+    names = ("t1", "probability", "overlay", "mask_on_t1", "members")
     given = {name: getattr(arguments, name) for name in names}
     case = CaseFiles(
         flair=Path(arguments.flair),
@@ -98,7 +115,12 @@ def _segment(arguments: argparse.Namespace) -> int:
         page=Path(arguments.report) if arguments.report else None,
         **{name: Path(path) if path else None for name, path in given.items()},
     )
-    segment_case(case, model_of(arguments), options_of(arguments), arguments)
+    options = options_of(arguments)
+    if case.page is not None:  # it tells how far networks agree, and where lesions lie
+        options = replace(options, members=True, anatomy=True)
+    elif case.members is not None:
+        options = replace(options, members=True)
+    segment_case(case, model_of(arguments), options, arguments)
     return errors.EXIT_OK
 
 
@@ -118,9 +140,13 @@ def segment_case(
     """
     from wmhseg.io import files, pictures, volume_files
     from wmhseg.reporting import report
+    from wmhseg.segmentation import ensemble
+    from wmhseg.weights import store
 
     console = console_of(arguments)
-    for volume in (case.output, case.probability, case.mask_on_t1, *case.others.values()):
+    for volume in (
+        case.output, case.probability, case.mask_on_t1, case.members, *case.others.values()
+    ):  # fmt: skip
         if volume is not None:
             volume_files.check_volume_name(volume)
     if case.overlay is not None:
@@ -129,7 +155,8 @@ def segment_case(
         from wmhseg.html_report import single  # here: it loads what only a page needs
 
         single.check_name(case.page)
-    targets = [*case.outputs(), report.path_beside(case.output)]
+    own = case.of_members(ensemble.member_names(store.find(model).preset))
+    targets = [*case.outputs(), *own.values(), report.path_beside(case.output)]
     with files.without_empty_folders(*(target.parent for target in targets)):
         files.check_outputs(targets, inputs=list(case.inputs()))
         result = _computed(case, model, options, console)
@@ -140,7 +167,7 @@ def segment_case(
             if case.page is not None and about is not None:
                 single.write(case.page, about)
             removed = result.save(
-                case.output, case.probability, case.overlay, case.mask_on_t1, case.others
+                case.output, case.probability, case.overlay, case.mask_on_t1, case.others, own
             )
     if replaced:
         console.say(f"replaced     {', '.join(replaced)}")
@@ -151,7 +178,7 @@ def segment_case(
     else:
         for line in result.report.to_lines():
             print(line)
-        print(f"written      {', '.join(map(str, case.outputs()))}")
+        print(f"written      {', '.join(map(str, (*case.outputs(), *own.values())))}")
     console.say(report.NOT_A_DEVICE)
 
 

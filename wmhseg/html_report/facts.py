@@ -28,8 +28,6 @@ from wmhseg.reporting.report import path_beside
 Float = npt.NDArray[np.float32]
 
 _MAX_BYTES = 1 << 24
-# Findings that repeat the free text of a header: it may hold a name or a date.
-_QUOTES = ("description",)
 NO_REPORT = (
     "no report (.json) of wmhseg lies beside the mask: model, checksums and what was done to the "
     "scans are not known"
@@ -115,8 +113,7 @@ def gather(
     scene = replace(scene, t1=_placed(scene, left_out))
     measures = measure.measure(scene)
     t1 = None if scene.t1 is None else scene.t1.scan
-    looked = examine.examine(scene.flair, t1)
-    findings = tuple(one for one in looked if one.topic not in _QUOTES)
+    findings = tuple(examine.examine(scene.flair, t1))
     return Facts(
         name=origin.name,
         measures=measures,

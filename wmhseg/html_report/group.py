@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from wmhseg.html_report.markup import Page, Raw, element, stored, table, text
-from wmhseg.html_report.results import Result
+from wmhseg.html_report.results import SHOWN, Result
 from wmhseg.io import files
 from wmhseg.reporting.report import NOT_A_DEVICE
 from wmhseg.version import __version__
@@ -45,6 +45,8 @@ def _flags(one: Result, low: float, high: float) -> list[str]:
         told.append("warnings")
     if one.rating is not None and one.rating["rating"] != "good":
         told.append(_RATED[one.rating["rating"]])
+    if one.outdated:
+        told.append("rating of an older mask")
     return told
 
 
@@ -62,6 +64,7 @@ def made(results: Sequence[Result], title: str) -> str:
     """The page as text."""
     flagged = flags(results)
     rows, kinds = [], []
+    measured = [name for name in SHOWN if any(name in one.measures for one in results)]
     for one, told in zip(results, flagged, strict=True):
         rating = one.rating or {"rating": "", "comment": "", "by": ""}
         name = text(one.name)
@@ -73,13 +76,16 @@ def made(results: Sequence[Result], title: str) -> str:
         rows.append(
             [
                 Raw(name), Raw(picture), one.status, one.volume_ml, one.lesions,
+                *(one.measures.get(column) for column in measured),
                 _or_empty(", ".join(told)), _or_empty(_RATED.get(rating["rating"], "")),
                 _or_empty(rating["comment"]), _or_empty(one.error or one.warnings),
             ]
         )  # fmt: skip
         kinds.append({"class_": "failed" if one.volume_ml is None else "flagged" if told else None})
-    head = ("Subject", "Slice", "Status", "Volume, ml", "Lesions", "Look at", "Rating", "Comment",
-            "Told")  # fmt: skip
+    head = (
+        "Subject", "Slice", "Status", "Volume, ml", "Lesions", *(SHOWN[name] for name in measured),
+        "Look at", "Rating", "Comment", "Told",
+    )  # fmt: skip
     counts = Counter(flag for told in flagged for flag in told)
     done = sum(one.volume_ml is not None for one in results)
     rated = sum(one.rating is not None for one in results)

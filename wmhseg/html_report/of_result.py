@@ -9,7 +9,8 @@ from pathlib import Path
 from wmhseg.html_report import facts
 from wmhseg.html_report.facts import Facts, Origin
 from wmhseg.io import checksums, images
-from wmhseg.measuring.scene import OtherScan, Scene
+from wmhseg.measuring import of_result
+from wmhseg.measuring.scene import OtherScan
 from wmhseg.reporting import earlier
 from wmhseg.reporting.report import path_beside
 from wmhseg.segmentation.result import Segmentation
@@ -51,13 +52,7 @@ def gather(result: Segmentation, t1: Path | None, name: str) -> Facts:
     if t1 is not None:
         scan = images.read_scan(t1, name="T1")
         other = OtherScan(scan, None if result.t1_place is None else result.t1_place.move)
-    scene = Scene(
-        flair=result.flair,
-        mask=result.mask,
-        probability=result.probability,
-        threshold=report.model.postprocessing.threshold,
-        t1=other,
-    )
+    scene = of_result.scene(result, other)
     origin = Origin(name, report.provenance, report.to_dict(), _checksum(result, name))
     return facts.gather(scene, origin, result.others)
 

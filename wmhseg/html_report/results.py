@@ -8,16 +8,24 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wmhseg.datasets import tables
 from wmhseg.errors import InputError, NoCasesError
-from wmhseg.io import files
+from wmhseg.io import checksums, files
 
 TABLES = ("summary.tsv", "group_wmh.tsv")
 """Of ``batch`` and of ``bids``."""
+SHOWN = {
+    "wmh_percent_of_tiv": "% of TIV",
+    "periventricular_continuity_ml": "Periventricular, ml",
+    "deep_continuity_ml": "Deep, ml",
+    "members_lowest_ml": "Networks from, ml",
+    "members_highest_ml": "to, ml",
+}
+"""Measures that a page about many results shows -> their names there."""
 RATINGS = ("good", "correct", "exclude")
 _MAX_BYTES = 1 << 20
 _ICON = re.compile(rb'<link rel="icon" href="(data:image/jpeg;base64,[A-Za-z0-9+/=]{1,20000})">')
@@ -39,6 +47,8 @@ class Result:
         picture: A small picture as an address of its own data; "" if there is none.
         rating: Rating, comment, rater, and the checksum of the mask that was rated; None if nobody
             has rated it.
+        outdated: Whether the mask that was rated is not the one that is there.
+        measures: Columns of ``SHOWN`` that the table has -> what was measured.
     """
 
     name: str
@@ -50,6 +60,8 @@ class Result:
     report: str = ""
     picture: str = ""
     rating: Mapping[str, str] | None = None
+    outdated: bool = False
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 def read(folder: Path) -> list[Result]:
@@ -85,6 +97,8 @@ def _result(
     name = _cell(row, "subject") or _cell(row, "scan") or _cell(row, "participant_id")
     page = pages.get(name)
     count = _number(row.get("lesion_count"))
+    rating = ratings.get(name)
+    measured = {column: _number(row.get(column)) for column in SHOWN}
     return Result(
         name=name,
         status=_cell(row, "status"),
@@ -94,8 +108,23 @@ def _result(
         error=_cell(row, "error"),
         report="" if page is None else page.relative_to(folder).as_posix(),
         picture="" if page is None else _picture(page),
-        rating=ratings.get(name),
+        rating=rating,
+        outdated=rating is not None and _is_of_another_mask(rating, _mask(folder, row, name)),
+        measures={column: value for column, value in measured.items() if value is not None},
     )
+
+
+def _mask(folder: Path, row: Mapping[str, str], name: str) -> Path:
+    """The mask of a row, which need not be there."""
+    return folder / (_cell(row, "filename") or Path(name, "result.nii.gz"))
+
+
+def _is_of_another_mask(rating: Mapping[str, str], mask: Path) -> bool:
+    """Whether somebody has rated a mask that is not there any more."""
+    rated = rating["mask_sha256"]
+    with contextlib.suppress(InputError):
+        return bool(rated) and checksums.sha256_of(mask) != rated
+    return bool(rated)
 
 
 def _cell(row: Mapping[str, str], name: str) -> str:

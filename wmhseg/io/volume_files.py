@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy.typing as npt
@@ -28,6 +29,18 @@ def check_volume_name(path: PathLike) -> None:
             received=path,
             advice="Give a file name, such as results/wmh.nii.gz.",
         )
+
+
+def beside(path: PathLike, name: str) -> Path:
+    """A file that is called like another and something more: ``p.nii.gz`` -> ``p_1.nii.gz``.
+
+    Args:
+        path: Checked by ``check_volume_name``.
+        name: What to add.
+    """
+    own = Path(os.fspath(path))
+    ending = ".nii.gz" if own.name.endswith(".nii.gz") else ".nii"
+    return own.with_name(f"{own.name.removesuffix(ending)}_{name}{ending}")
 
 
 def write_volume(

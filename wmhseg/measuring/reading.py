@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from wmhseg.measuring.scene import Atlas, Float, OtherScan, Scene, Space, Wanted
 from wmhseg.preparation import registration
 from wmhseg.preparation.registration import Rigid
 from wmhseg.reporting.report import path_beside
+from wmhseg.segmentation import temperature
 
 AtlasSpace = Literal["auto", "flair", "t1", "mni"]
 
@@ -152,15 +154,24 @@ def _check_together(paths: Paths, wanted: Wanted, atlas_space: AtlasSpace) -> No
 
 
 def _threshold(mask: Path) -> float:
-    """The threshold that the report beside a mask names; 0.5 if there is none."""
+    """The threshold of the map that fits the report beside a mask; 0.5 if there is none."""
     try:
         with files.reading(path_beside(mask), "report", advice="") as file:
             told = json.loads(file.read(_MAX_BYTES))
     except (InputError, ValueError, RecursionError):
         return _USUAL
-    value = told.get("threshold") if isinstance(told, dict) and "model" in told else None
-    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1
-    return float(value) if fits and value is not None else _USUAL
+    if not isinstance(told, dict) or "model" not in told:
+        return _USUAL
+    value, divided = (_number(told.get(name)) for name in ("threshold", "temperature"))
+    if value is None or not 0 <= value < 1:
+        return _USUAL
+    return temperature.threshold(value, divided) if divided else value
+
+
+def _number(value: Any) -> float | None:
+    """A positive number or 0; None for anything else."""
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if fits and 0 <= value < math.inf else None
 
 
 def _names(paths: tuple[Path, ...]) -> list[str]:

@@ -6,6 +6,7 @@ Volumes carry the forms of the file whose voxels they are.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,21 @@ def report(measures: Measures, provenance: Provenance) -> dict[str, Any]:
     }
 
 
+def text(
+    measures: Measures, provenance: Provenance, targets: Mapping[str, Path], path: Path
+) -> str:
+    """The content of measures.json.
+
+    Args:
+        measures: What was measured.
+        provenance: What it was made from.
+        targets: What a file besides it is -> its path.
+        path: Its own path.
+    """
+    known = {**report(measures, provenance), **earlier.named(targets, path)}
+    return json_text({**known, "notice": NOT_A_DEVICE})
+
+
 def save(measures: Measures, folder: Path, provenance: Provenance) -> list[Path]:
     """Writes the files of a measurement; those of the same names are replaced.
 
@@ -116,8 +132,7 @@ def save(measures: Measures, folder: Path, provenance: Provenance) -> list[Path]
             )
         labels = measures.turn.restore(measures.lesions.volume())
         volume_files.write_volume(targets["lesion_map"], labels, flair.grid, flair.header)
-        known = {**report(measures, provenance), **earlier.named(targets, told)}
-        files.write_text(told, json_text({**known, "notice": NOT_A_DEVICE}))
+        files.write_text(told, text(measures, provenance, targets, told))
     for path in outdated:
         with contextlib.suppress(OSError):
             path.unlink()

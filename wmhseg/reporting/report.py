@@ -124,6 +124,8 @@ class Report:
         provenance: Which scans, when, by which command.
         others: Label besides WMH that the model marks -> volume and count.
         reader: Whose rules the mask was made by.
+        temperature: By which the logits of given probabilities were divided; not those by which
+            the mask was made.
         more: Keys of others' standards, such as those of BIDS, and plain values.
     """
 
@@ -141,6 +143,7 @@ class Report:
     provenance: Provenance
     others: dict[str, LesionSummary] = field(default_factory=dict)
     reader: ReaderName = "balanced"
+    temperature: float = 1.0
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -168,6 +171,7 @@ class Report:
             "min_lesion_mm3": post.min_lesion_mm3,
             "lesion_peak": post.lesion_peak,
             "flips": self.model.flips,
+            "temperature": self.temperature,
             "members": [
                 {"file": m.file, "network": m.network, "sha256": m.sha256}
                 for m in self.model.members

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from wmhseg.channels.network_input import NetworkInput
 from wmhseg.engines import interface
 from wmhseg.engines.runtime import Runtime
-from wmhseg.errors import UsageError
+from wmhseg.errors import UnknownModelError, UsageError
 from wmhseg.geometry import Grid, Triple
 from wmhseg.io import images
 from wmhseg.io.progress import Progress
@@ -90,6 +90,18 @@ class Anatomy:
     def to_image(self) -> Image:
         """Returns the labels as a SimpleITK image."""
         return images.to_image(self.labels, self.grid)
+
+
+def installed() -> Model | None:
+    """The model that names structures; None where it is not installed.
+
+    Raises:
+        ModelError: If it is damaged.
+    """
+    try:
+        return store.find(DEFAULT_MODEL)
+    except UnknownModelError:
+        return None
 
 
 class Anatomist(Loader):

@@ -7,14 +7,19 @@ row, column, label).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.channels.network_input import NetworkInput
 from wmhseg.engines import sharing
 from wmhseg.engines.interface import Batch, Engine
 from wmhseg.io.progress import Progress
 from wmhseg.segmentation import postprocessing
+from wmhseg.weights.inputs import WMH
+from wmhseg.weights.preset import Preset
 from wmhseg.weights.store import Model
 
 Float = npt.NDArray[np.float32]
@@ -39,42 +44,65 @@ def _flipped(stack: Float) -> Float:
     return np.ascontiguousarray(stack[:, :, ::-1])
 
 
+@dataclass(frozen=True)
+class Said:
+    """What an ensemble says of a scan, (slice, row, column) float32 in [0, 1] each.
+
+    It is 0 in the slices that post-processing empties.
+
+    Attributes:
+        labels: WMH, then the other labels that masks are made of -> mean probability.
+        members: Name of a member -> its own probability of WMH; empty unless asked for.
+    """
+
+    labels: dict[str, Float]
+    members: dict[str, Float]
+
+
+def member_names(preset: Preset) -> list[str]:
+    """What the members of an ensemble are called: by their files, or by numbers."""
+    names = [Path(member.file).stem for member in preset.members]
+    return names if len(set(names)) == len(names) else [str(n) for n in range(len(names))]
+
+
 def label_probabilities(
-    stacks: Mapping[str, Float],
+    inputs: NetworkInput,
     model: Model,
     engine: Engine,
-    head: slice | None = None,
     *,
     batch: int | None = None,
     progress: Progress | None = None,
-) -> dict[str, Float]:
-    """The mean probability of each label that masks are made of.
+    members: bool = False,
+) -> Said:
+    """The probability of each label that masks are made of.
 
     Args:
-        stacks: Port -> (slice, row, column, channel) float32, as the model's preset prepares it.
+        inputs: Stacks as the model's preset prepares them, and where the head is.
         model: The ensemble.
         engine: What computes.
-        head: The slices that hold the head, None for all.
         batch: See ``mean_probability``.
         progress: See ``mean_probability``.
-
-    Returns:
-        WMH, then the other labels -> (slice, row, column) float32 in [0, 1]; 0 in the slices that
-        post-processing empties.
+        members: Keep what each member says as well.
 
     Raises:
         ModelError: If weights are missing, damaged, or not the network's.
     """
-    preset = model.preset
-    kept = postprocessing.kept_slices(_length(stacks), preset.postprocessing, head)
-    part = {port: stack[kept] for port, stack in stacks.items()}
-    mean = mean_probability(part, model, engine, batch=batch, progress=progress)
-    probabilities = {}
-    for label in preset.marked:
-        probability = np.zeros((_length(stacks), *mean.shape[1:3]), np.float32)
-        probability[kept] = mean[..., preset.labels.names.index(label)]
-        probabilities[label] = probability
-    return probabilities
+    preset, length = model.preset, _length(inputs.stacks)
+    kept = postprocessing.kept_slices(length, preset.postprocessing, inputs.head)
+    part = {port: stack[kept] for port, stack in inputs.stacks.items()}
+    each: list[Float] | None = [] if members else None
+    mean = mean_probability(part, model, engine, batch=batch, progress=progress, each=each)
+
+    def placed(said: Float, label: str) -> Float:
+        probability = np.zeros((length, *said.shape[1:3]), np.float32)
+        probability[kept] = said[..., preset.labels.names.index(label)]
+        return probability
+
+    own = zip(member_names(preset), each, strict=True) if each is not None else ()
+    return Said(
+        {label: placed(mean, label) for label in preset.marked},
+        {name: placed(said, WMH) for name, said in own},
+    )
 
 
 def mean_probability(
@@ -84,6 +112,7 @@ def mean_probability(
     *,
     batch: int | None = None,
     progress: Progress | None = None,
+    each: list[Float] | None = None,
 ) -> Float:
     """Averages the probabilities of all members of an ensemble.
 
@@ -98,6 +127,7 @@ def mean_probability(
         batch: Slices computed at once, None for what suits the engine; bounds the memory and
             does not change the result.
         progress: Called with (done, total), counted in slices times members.
+        each: Gets what each member says, in the form of what is returned.
 
     Returns:
         (slice, row, column, label) float32 in [0, 1].
@@ -114,15 +144,22 @@ def mean_probability(
     signature = model.preset.signature
     total = np.zeros((slices, *signature.field, signature.labels), np.float32)
     for number, member in enumerate(members):
+        own = None if each is None else np.zeros_like(total)
         with sharing.alone(engine):
             engine.load(model, member)
             for where, part in _batches(stacks, max(1, batch or engine.batch)):
-                total[where] += engine.predict(part)
+                answers = [engine.predict(part)]
                 if flips:
                     flipped = {port: _flipped(stack) for port, stack in part.items()}
-                    total[where] += _flipped(engine.predict(flipped))
+                    answers.append(_flipped(engine.predict(flipped)))
+                for answer in answers:
+                    total[where] += answer
+                if own is not None:
+                    own[where] = sum(answers) / np.float32(len(answers))
                 if progress is not None:
                     progress(number * slices + where.stop, len(members) * slices)
+        if each is not None and own is not None:
+            each.append(own[copied_to] if repeated else own)
     mean = total / np.float32(len(members) * (2 if flips else 1))
     return mean[copied_to] if repeated else mean
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -42,10 +43,15 @@ class Options:
         flips: "on" averages the probabilities with those of the scan flipped left to right, which
             takes twice the time; "off" does not; "preset" is what the model's preset says. Refused
             for networks that are told where voxels lie in the brain.
+        temperature: Divides the logits of the probabilities that are given: above 1 they are less
+            sure, 1 leaves them as the networks say. Masks are made before, so it changes none.
         on_unsuitable: What happens to scans whose result would be worthless, as ``wmhseg.check``
             finds: "error", or "warn" to go on all the same. Models with a published method always
             go on.
         steps: What is done to scans as the scanner gave them; see ``wmhseg.Steps``.
+        members: Keep the probability that each network says, besides their mean; changes no mask.
+        anatomy: Name the structures of the head as well, where the model that ``wmhseg.anatomy``
+            takes is installed; changes no mask.
 
     >>> import wmhseg
     >>> options = wmhseg.Options(engine="openvino", threads=2, min_lesion_mm3=0)
@@ -65,10 +71,13 @@ class Options:
     min_lesion_mm3: float | None = None
     lesion_peak: float | None = None
     flips: Flips = "preset"
+    temperature: float = 1.0
     engine: runtime.EngineName = "auto"
     precision: runtime.PrecisionWord = "f32"
     on_unsuitable: OnUnsuitable = "error"
     steps: Steps = field(default_factory=Steps)
+    members: bool = False
+    anatomy: bool = False
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -91,6 +100,8 @@ class Options:
             raise UsageError(
                 'on_unsuitable "error" or "warn" was expected', received=self.on_unsuitable
             )
+        if not 0 < self.temperature < math.inf:
+            raise UsageError("A temperature above 0 was expected", received=self.temperature)
         runtime.check_choice(self.engine, self.device, self.threads, self.precision)
         if self.batch is not None and self.batch < 1:
             raise UsageError("A batch of at least 1 slice was expected", received=self.batch)

@@ -11,17 +11,19 @@ import sys
 import warnings
 
 from wmhseg.engines import interface, runtime
+from wmhseg.engines.interface import Float
 from wmhseg.errors import WmhsegWarning
 from wmhseg.geometry import Triple
 from wmhseg.io.progress import Progress
 from wmhseg.io.sources import Source
 from wmhseg.measures import lesions
 from wmhseg.reporting.report import Report, ScaleReport
-from wmhseg.segmentation import prediction
+from wmhseg.segmentation import anatomy, prediction, temperature
 from wmhseg.segmentation.loading import Loaded, Loader, Stopwatch
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
 from wmhseg.weights import preset, store
+from wmhseg.weights.inputs import WMH
 from wmhseg.weights.store import Model
 
 
@@ -107,7 +109,12 @@ class Segmenter(Loader):
         aligned, inputs = loaded.aligned, loaded.inputs
         chosen = Model(self.model.folder, aligned.preset)
         made = prediction.predict(
-            inputs, chosen, engine, batch=self.options.batch, progress=progress
+            inputs,
+            chosen,
+            engine,
+            batch=self.options.batch,
+            progress=progress,
+            members=self.options.members,
         )
         watch.seconds.update(made.seconds)
         grid = loaded.flair.grid
@@ -118,9 +125,12 @@ class Segmenter(Loader):
                 {label: loaded.around.restore(volume) for label, volume in volumes.items()}
                 for volumes in (made.others, made.other_probabilities)
             )
+            own = {name: loaded.around.restore(one) for name, one in made.members.items()}
+            probability, probabilities, own = self._tempered(probability, probabilities, own)
             summary, *of_others = (
                 lesions.summarise(one, grid.voxel_ml) for one in (mask, *others.values())
             )
+        named, untold = self._named(loaded, engine, watch) if self.options.anatomy else (None, [])
         written = Report(
             lesions=summary,
             grid=grid,
@@ -132,10 +142,11 @@ class Segmenter(Loader):
             slices_computed=made.slices_computed,
             versions=runtime.versions(engine.runtime.backend),
             seconds=watch.seconds,
-            warnings=inputs.warnings,
+            warnings=(*inputs.warnings, *untold),
             provenance=loaded.provenance,
             others=dict(zip(others, of_others, strict=True)),
             reader=self.options.reader,
+            temperature=self.options.temperature,
         )
         return Segmentation(
             mask,
@@ -146,7 +157,41 @@ class Segmenter(Loader):
             aligned.t1_place,
             others,
             probabilities,
+            own,
+            named,
         )
+
+    def _tempered(
+        self, wmh: Float, others: dict[str, Float], members: dict[str, Float]
+    ) -> tuple[Float, dict[str, Float], dict[str, Float]]:
+        """Probabilities of WMH, of other labels, and of WMH by each network, as they are given."""
+        by, labels = self.options.temperature, self.model.preset.labels
+        members = {name: temperature.of_one(one, by) for name, one in members.items()}
+        if labels.activation == "sigmoid":
+            others = {label: temperature.of_one(one, by) for label, one in others.items()}
+            return temperature.of_one(wmh, by), others, members
+        made = temperature.of_labels({WMH: wmh, **others}, by)
+        return made.pop(WMH), made, members
+
+    def _named(
+        self, loaded: Loaded, engine: interface.Engine, watch: Stopwatch
+    ) -> tuple[anatomy.Anatomy | None, list[str]]:
+        """The structures of the scan, and sentences that say why they are not named."""
+        model = anatomy.installed()
+        if model is None:
+            return None, []
+        anatomist = anatomy.Anatomist(model, self.options, engine)
+        if not anatomist.takes_from(self):  # it is prepared in another way
+            paths = {name: one.path for name, one in loaded.provenance.scans.items()}
+            if None in paths.values():
+                return None, [
+                    f"The structures of the head are not named: model {self.model.preset.name} "
+                    "takes its scans in another form, and they came from no file that could be "
+                    "read again."
+                ]
+            loaded = anatomist.load(paths["FLAIR"] or "", paths.get("T1"))
+        with watch.stage("name structures"):
+            return anatomist.compute(loaded), []
 
 
 def _warned(result: Segmentation) -> Segmentation:

@@ -42,6 +42,8 @@ class Prediction:
         seconds: Stage ("predict", "restore") -> wall-clock seconds.
         others: Label besides WMH -> its mask; no voxel has two labels.
         other_probabilities: Label besides WMH -> its probability.
+        members: Name of a member -> its own probability, as ``probability``; empty unless asked
+            for.
     """
 
     mask: Mask
@@ -50,6 +52,7 @@ class Prediction:
     seconds: dict[str, float]
     others: dict[str, Mask] = field(default_factory=dict)
     other_probabilities: dict[str, Float] = field(default_factory=dict)
+    members: dict[str, Float] = field(default_factory=dict)
 
 
 def predict(
@@ -59,6 +62,7 @@ def predict(
     *,
     batch: int | None = None,
     progress: Progress | None = None,
+    members: bool = False,
 ) -> Prediction:
     """Computes the probability, brings it back to the scan and makes the mask.
 
@@ -68,6 +72,7 @@ def predict(
         engine: What computes.
         batch: Slices computed at once, None for what suits the engine.
         progress: Called with (done, total) while the networks compute.
+        members: Keep what each member says as well.
 
     Returns:
         Masks and probabilities in the order of the scan's file.
@@ -80,14 +85,16 @@ def predict(
     post, seconds = model.preset.postprocessing, dict[str, float]()
 
     started = time.perf_counter()
-    maps = ensemble.label_probabilities(
-        inputs.stacks, model, engine, inputs.head, batch=batch, progress=progress
+    said = ensemble.label_probabilities(
+        inputs, model, engine, batch=batch, progress=progress, members=members
     )
+    maps, own = said.labels, said.members
+    del said
     if inputs.alone is not None:
         kept = postprocessing.kept_slices(len(maps[WMH]), post, inputs.head)
-        _replace(maps, inputs.alone, kept, model, engine)
+        _replace(maps, own, inputs.alone, kept, model, engine)
     if inputs.within is not None:
-        for probability in maps.values():
+        for probability in (*maps.values(), *own.values()):
             probability[~inputs.within] = 0
     seconds["predict"] = time.perf_counter() - started
 
@@ -96,26 +103,38 @@ def predict(
     others, probabilities = _others(maps, where, model.preset)
     # Handed on without a name here, so that it is given up as soon as it is not needed.
     mask, restored = _wmh(maps.pop(WMH), where, post, others)
+    # One after the other, for the same reason.
+    restored_own = {name: where.restored(own.pop(name)) for name in list(own)}
     for rule in model.preset.others:  # what is too small is none of them, and no WMH either
         one = postprocessing.without_small(others[rule.label], where.way.source.voxel_ml, rule)
         where.emptied(one)
         others[rule.label] = one
     seconds["restore"] = time.perf_counter() - started
     kept = postprocessing.kept_slices(inputs.way.target.shape[0], post, inputs.head)
-    return Prediction(mask, restored, kept.stop - kept.start, seconds, others, probabilities)
+    computed = kept.stop - kept.start
+    return Prediction(mask, restored, computed, seconds, others, probabilities, restored_own)
 
 
 def _replace(
-    maps: dict[str, Float], alone: Alone, kept: slice, model: Model, engine: Engine
+    maps: dict[str, Float],
+    own: dict[str, Float],
+    alone: Alone,
+    kept: slice,
+    model: Model,
+    engine: Engine,
 ) -> None:
     """Puts in what the networks say without T1 where T1 shows nothing."""
     wanted = (alone.slices >= kept.start) & (alone.slices < kept.stop)
     if not wanted.any():
         return
     stacks = {port: stack[wanted] for port, stack in alone.stacks.items()}
-    mean = ensemble.mean_probability(stacks, model, engine)
-    for label, probability in maps.items():
-        said = mean[..., model.preset.labels.names.index(label)]
+    each: list[Float] | None = [] if own else None
+    mean = ensemble.mean_probability(stacks, model, engine, each=each)
+    number = model.preset.labels.names.index
+    put = [(probability, mean[..., number(label)]) for label, probability in maps.items()]
+    members = zip(own.values(), each or (), strict=True)
+    put += [(probability, said[..., number(WMH)]) for probability, said in members]
+    for probability, said in put:
         for place, where, plane in zip(
             alone.slices[wanted], alone.where[wanted], said, strict=True
         ):
@@ -153,6 +172,12 @@ class _Where:
     def turned(self, probability: Float) -> Float:
         """The probability on the scan's own voxels, in the model's axes."""
         return self.way.restore(probability, to=self.turn.target)
+
+    def restored(self, probability: Float) -> Float:
+        """The probability on the scan's own voxels, in the file's order."""
+        made = self.turn.restore(self.turned(self.known(probability)))
+        self.emptied(made)
+        return made
 
     def emptied(self, volume: npt.NDArray[Any]) -> None:
         """Empties what is not known, on the scan's own voxels in the file's order."""

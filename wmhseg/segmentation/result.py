@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from wmhseg.weights import preset as presets
 
 if TYPE_CHECKING:
     from wmhseg.reporting.sheet import View
+    from wmhseg.segmentation.anatomy import Anatomy
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Segmentation:
         others: Label besides WMH that the model marks, such as "stroke" -> its mask, as ``mask``;
             empty for models of WMH alone. No voxel is marked in two masks.
         other_probabilities: The same labels -> their mean probability, as ``probability``.
+        members: Name of a network -> the probability that it says alone, as ``probability``; empty
+            unless ``Options.members`` asked for it.
+        anatomy: The structures of the head; None unless ``Options.anatomy`` asked for them and
+            they could be named.
 
     >>> import wmhseg
     >>> result = wmhseg.segment("FLAIR.nii.gz")
@@ -63,6 +68,8 @@ class Segmentation:
     t1_place: T1Place | None = field(default=None, repr=False)
     others: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
     other_probabilities: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    members: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    anatomy: Anatomy | None = field(default=None, repr=False)
 
     def to_image(self) -> Image:
         """Returns the mask as a SimpleITK image."""
@@ -103,6 +110,13 @@ class Segmentation:
 
         return sheet.view_of(self.grid, self.flair.array, self.mask, self.others)
 
+    def _check_kept(self, members: Iterable[str]) -> None:
+        """Raises UsageError if what a network said is asked for and not there."""
+        unknown = [name for name in members if name not in self.members]
+        if unknown:
+            kept = ", ".join(self.members) or "none (segment with Options(members=True))"
+            raise UsageError(f"Networks out of {kept} were expected", received=", ".join(unknown))
+
     def save(
         self,
         output: str | os.PathLike[str],
@@ -110,6 +124,7 @@ class Segmentation:
         overlay: str | os.PathLike[str] | None = None,
         t1_mask: str | os.PathLike[str] | None = None,
         others: Mapping[str, str | os.PathLike[str]] | None = None,
+        members: Mapping[str, str | os.PathLike[str]] | None = None,
     ) -> list[Path]:
         """Writes the mask and the report beside it (``.json``), all files or none.
 
@@ -126,17 +141,22 @@ class Segmentation:
             t1_mask: Mask on the T1 scan's grid to write as well.
             others: Masks of other labels to write as well: {"stroke": "stroke.nii.gz"}. The mask
                 itself holds WMH alone, whatever the model.
+            members: Probability maps of single networks to write as well; see ``members`` of the
+                result for their names.
 
         Returns:
             What was removed.
 
         Raises:
-            UsageError: If a name has another ending, or the model does not mark such a label.
+            UsageError: If a name has another ending, the model does not mark such a label, or what
+                such a network says was not kept.
             OutputNotWritableError: If a folder cannot be made or written to.
             DiskFullError: If there is no room.
         """
         target, header, others = Path(output), self.flair.header, others or {}
+        members = members or {}
         presets.check_marked(self.report.model, others)
+        self._check_kept(members)
         beside = report.path_beside(target)
         given = {
             "mask": output,
@@ -144,6 +164,7 @@ class Segmentation:
             "overlay": overlay,
             "mask_on_t1": t1_mask,
             **{f"mask_of_{label}": path for label, path in others.items()},
+            **{f"member_{name}": path for name, path in members.items()},
         }
         if overlay is not None:
             check_picture_name(overlay)
@@ -159,6 +180,8 @@ class Segmentation:
         with files.together():
             if probability is not None:
                 images.write_probability(probability, self.probability, self.grid, header)
+            for name, place in members.items():
+                images.write_probability(place, self.members[name], self.grid, header)
             if t1_mask is not None:
                 own = self.t1_place.header if self.t1_place is not None else None
                 images.write_mask(t1_mask, *self.mask_on_t1(), own)

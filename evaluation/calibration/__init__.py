@@ -1,0 +1,1 @@
+"""Whether a probability of 0.7 means 70 %, and whether a temperature makes it so."""

@@ -1,0 +1,128 @@
+"""What is written about a subject's result besides its mask: measures, structures and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from wmhseg.batch.summary import MEASURES
+from wmhseg.html_report import of_result, single
+from wmhseg.html_report.facts import Facts
+from wmhseg.io import volume_files
+from wmhseg.measuring import content, measure, saving
+from wmhseg.measuring import of_result as of_segmentation
+from wmhseg.measuring.measure import Measures
+from wmhseg.measuring.scene import Wanted
+from wmhseg.reporting import earlier
+from wmhseg.segmentation import anatomy
+from wmhseg.segmentation.options import Options
+from wmhseg.segmentation.result import Segmentation
+
+STRUCTURES = "anatomy_dseg.nii.gz"
+"""Name of the label map of structures."""
+
+
+def options_for(options: Options, *, measures: bool, page: bool) -> Options:
+    """The options with what measures and pages need: what each network says, and structures.
+
+    Args:
+        options: Of the segmentation.
+        measures: Whether measures are written, and
+        page: whether a page is.
+
+    Raises:
+        ModelError: The model of structures is damaged.
+    """
+    if not (measures or page):
+        return options
+    return replace(options, members=True, anatomy=anatomy.installed() is not None)
+
+
+def without(options: Options) -> Options:
+    """The options without what changes no mask."""
+    return replace(options, threads=None, batch=None, members=False, anatomy=False)
+
+
+def files_in(folder: Path, *, structures: bool) -> tuple[Path, ...]:
+    """What ``save`` writes.
+
+    Args:
+        folder: Where to.
+        structures: Whether there is a label map of structures.
+    """
+    tables = saving.outputs(folder, Wanted(), curve=True, regions=False).values()
+    more = (folder / STRUCTURES,) if structures else ()
+    return (*tables, folder / saving.REPORT, *more)
+
+
+def left_over(folder: Path, scans: Iterable[Path]) -> list[Path]:
+    """The measures of an outdated result in a folder, as they were written.
+
+    Args:
+        folder: Of the subject.
+        scans: What is read: never removed.
+    """
+    told = folder / saving.REPORT
+    named = earlier.left_behind(told, {}, scans, (*earlier.WRITTEN, ".tsv"))
+    return [*named, folder / STRUCTURES, told] if named else []
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """A result that has been measured.
+
+    Attributes:
+        result: It, with a report that names its page, if there is one.
+        measures: Of it.
+        about: What the page tells; None without a page.
+    """
+
+    result: Segmentation
+    measures: Measures
+    about: Facts | None = None
+
+    def save(self, folder: Path) -> None:
+        """Writes the measures and, if they are known, the structures; all files or none.
+
+        Args:
+            folder: Where to.
+        """
+        named, provenance = self.result.anatomy, self.result.report.provenance
+        saving.save(self.measures, folder, provenance)
+        if named is not None:
+            volume_files.write_volume(
+                folder / STRUCTURES, named.labels, named.grid, self.result.flair.header
+            )
+
+    def save_page(self, path: Path) -> None:
+        """Writes the page, if there is one."""
+        if self.about is not None:
+            single.write(path, self.about)
+
+    def main(self) -> dict[str, float]:
+        """The figures that the table of everybody shows, as far as they are known."""
+        row: dict[str, Any] = content.scan_row(self.measures)
+        return {name: row[name] for name in MEASURES if row[name] is not None}
+
+
+def answered(
+    result: Segmentation, mask: Path, t1: Path | None, page: Path | None, name: str
+) -> Answered:
+    """Measures a result.
+
+    Args:
+        result: What was computed.
+        mask: Where the mask will be written, and
+        t1: the T1 scan that was given, if any; it is read once more for a page.
+        page: Where a page will be written; None: nowhere.
+        name: The title of the page.
+
+    Raises:
+        WmhsegError: As of ``measuring.measure.measure``.
+    """
+    if page is None:
+        return Answered(result, measure.measure(of_segmentation.scene(result)))
+    told, about = of_result.with_page(result, t1, mask, page, name)
+    return Answered(told, about.measures, about)
