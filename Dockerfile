@@ -51,7 +51,7 @@ RUN python3 -m pip --python /opt/wmhseg/bin/python install \
 # layer alone, and the tools that built the package stay behind.
 FROM dependencies
 ARG BASE
-ARG VERSION=0.2.0.dev0
+ARG VERSION=0.2.0
 # What the reports call the image; say --build-arg IMAGE=NAME:TAG for one of your own.
 ARG IMAGE=wmhseg:${VERSION}
 LABEL org.opencontainers.image.title="wmhseg" \

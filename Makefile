@@ -29,7 +29,7 @@ PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test browser first-hour test-avx2 lint evaluate train bench measure-code docker docker-test docker-limits fuzz sbom audit clean
+.PHONY: help setup setup-run demo test browser first-hour test-avx2 lint docs evaluate train bench measure-code docker docker-test docker-limits fuzz sbom release-notes dist audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,12 +60,18 @@ demo: $(VENV)/.run ## segment the synthetic case that comes with the package, wi
 	@echo "Next, your own scans:     . $(VENV)/bin/activate"
 	@echo "                          wmhseg segment --flair FLAIR.nii.gz --t1 T1.nii.gz --output wmh.nii.gz"
 
-lint: $(VENV)/.dev ## ruff, formatting, types, Dockerfile and shell scripts
+lint: $(VENV)/.dev ## ruff, formatting, types, Dockerfile, shell scripts and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/shellcheck wmhseg/data/entrypoint.sh .ci/run tests/first_hour.sh
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/actionlint .github/workflows/*.yml
+	$(BIN)/zizmor --offline --no-progress --quiet --min-severity medium .github
+
+# Every warning is an error, and every link that leads nowhere a warning.
+docs: $(VENV)/.dev ## the docs site, in build/site
+	$(BIN)/python -m docs.site.build --output $(OUT)/site
 
 # Before the packages that tests need are installed beside those of the demo.
 first-hour: ## what the README says, in its order and in fresh environments, and what comes of it
@@ -151,6 +157,16 @@ sbom: $(VENV)-tools/.made ## software bill of materials of each image (CycloneDX
 		--pyproject pyproject.toml --output-reproducible --of JSON --output-file $(OUT)/sbom$$kind.json \
 		|| exit 1; done
 	@ls $(OUT)/sbom.json $(OUT)/sbom-slim.json $(OUT)/sbom-gpu.json
+
+# What a tag such as v0.2.0 releases, as .github/workflows/release.yml does.
+TAG ?=
+release-notes: ## check that TAG=v1.2.3 is this version, and write what the changelog says of it
+	$(PYTHON) tests/supply/release_notes.py "$(TAG)" --output $(OUT)/release-notes.md
+
+dist: $(VENV)/.dev $(VENV)-tools/.made ## wheel and source distribution in dist/, checked
+	rm -rf dist
+	$(BIN)/uv build --quiet --out-dir dist
+	$(VENV)-tools/bin/twine check --strict dist/*.whl dist/*.tar.gz
 
 audit: $(VENV)-tools/.made ## look the pinned packages up in a database of vulnerabilities (needs network)
 	$(VENV)-tools/bin/python tests/supply/audit.py requirements.txt requirements-slim.txt requirements-gpu.txt requirements-dev.txt

@@ -33,7 +33,7 @@ LAYERS = (
     ("training", "bids_app"),
     ("cli",),
 )
-LEAVES = {"version", "errors", "geometry", "records", "processors"}
+LEAVES = {"version", "errors", "deprecation", "geometry", "records", "processors"}
 # The public names in one place, and ``python -m wmhseg``: both stand above all wings.
 DOORS = {"", "__main__"}
 LEVEL = {wing: level for level, wings in enumerate(LAYERS) for wing in wings}

@@ -1,3 +1,3 @@
 """The version, for everybody who reports it."""
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"

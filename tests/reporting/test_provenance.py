@@ -91,6 +91,21 @@ def test_a_report_names_scans_date_and_command(
     assert json.loads((tmp_path / "wmh.json").read_text())["container"] == "wmhseg:1"
 
 
+def test_the_schema_covers_the_challenges_layout(phantom: Phantom, tmp_path: Path) -> None:
+    """With and without T1, with all that is written beside the mask, other rules and flips."""
+    write_scan(tmp_path / "in" / "pre" / "FLAIR.nii.gz", phantom.flair, phantom.spacing_mm)
+    words = ["challenge", "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"),
+             "--quiet", "--overlay"]  # fmt: skip
+    assert main([*words, "--model", "bright-flair"]) == 0
+    report = described("report", json.loads((tmp_path / "out" / "result.json").read_text()))
+    assert (report["t1_used"], report["files"]["overlay"]) == (False, "overlay.png")
+    write_scan(tmp_path / "in" / "pre" / "T1.nii.gz", phantom.t1, phantom.spacing_mm)
+    more = ["--flips", "on", "--threshold", "0.3", "--bias-correction", "on"]
+    assert main([*words, "--model", "bright", *more]) == 0
+    report = described("report", json.loads((tmp_path / "out" / "result.json").read_text()))
+    assert (report["t1_used"], report["threshold"]) == (True, 0.3)
+
+
 def test_of_scans_in_memory_nothing_is_invented(phantom: Phantom) -> None:
     result = wmhseg.segment(phantom.flair, spacing_mm=phantom.spacing_mm, model="bright")
     report = described("report", json.loads(result.report.to_json()))

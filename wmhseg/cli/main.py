@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from wmhseg import errors
 from wmhseg.cli.console import everything_printable
@@ -80,6 +80,26 @@ def _parser(given: str | None) -> argparse.ArgumentParser:
             add_general(command)
             importlib.import_module(f"wmhseg.cli.{file}").COMMANDS[name](command)
     return parser
+
+
+def parsers() -> Iterator[argparse.ArgumentParser]:
+    """The program's parser and that of every command, for whoever tells of their options."""
+    yield _parser(None)
+    for name in _COMMANDS:
+        waiting = [_commands_of(_parser(name))[name]]
+        while waiting:
+            parser = waiting.pop(0)
+            yield parser
+            waiting += _commands_of(parser).values()
+
+
+def _commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The commands of a parser, such as "import" of "wmhseg models"."""
+    found: dict[str, argparse.ArgumentParser] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found |= action.choices
+    return found
 
 
 def _with_command(words: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from wmhseg.deprecation import Deprecation
 from wmhseg.errors import UsageError
 
 
@@ -114,6 +115,45 @@ def examples(parser: argparse.ArgumentParser, *lines: str) -> None:
         *lines: Without the program's name.
     """
     parser.epilog = "\n".join(["examples:", *(f"  wmhseg {line}" for line in lines)])
+
+
+class _Renamed(argparse.Action):
+    """The old name of an option: does what the option does, and says that it goes."""
+
+    def __init__(self, *args: Any, target: argparse.Action, going: Deprecation, **more: Any):
+        super().__init__(*args, **more)
+        self._target, self._going = target, going
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        self._going.say()
+        self._target(parser, namespace, values, self._going.new)
+
+
+def add_renamed(parser: argparse.ArgumentParser, going: Deprecation) -> None:
+    """Lets an option's old name work on; the help does not show it.
+
+    Args:
+        parser: The command's, which has the option under its new name.
+        going: The old and the new name.
+
+    Raises:
+        ValueError: The option has to be given always, under its new name.
+    """
+    target = parser._option_string_actions[going.new]
+    if target.required:
+        raise ValueError(f"{going.new} is required: argparse knows no other name of such an option")
+    parser.add_argument(
+        going.old,
+        action=_Renamed,
+        target=target,
+        going=going,
+        dest=target.dest,
+        nargs=target.nargs,
+        type=target.type,
+        choices=target.choices,
+        default=argparse.SUPPRESS,
+        help=argparse.SUPPRESS,
+    )
 
 
 def add_general(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
