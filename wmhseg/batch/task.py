@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from wmhseg import errors
 from wmhseg.batch import answers
+from wmhseg.batch.claims import LostError
 from wmhseg.batch.summary import (
     DONE,
     FAILED,
@@ -40,6 +42,10 @@ PAGE = "report.html"
 PICTURES = ("overlay.png", "overlay.pdf")
 
 
+def _nobody_else() -> None:
+    """Where nobody else can be at a subject."""
+
+
 @dataclass(frozen=True)
 class Task:
     """What a process needs to segment one subject.
@@ -56,6 +62,8 @@ class Task:
         others: Labels besides WMH whose masks are to be written as well.
         page: Whether a page about the result is to be written as well.
         measures: Whether its measures are.
+        sure: Called just before results appear; raises ``claims.LostError`` if the subject is
+            another process's by now.
     """
 
     subject: Subject
@@ -69,6 +77,7 @@ class Task:
     others: tuple[str, ...] = ()
     page: bool = False
     measures: bool = False
+    sure: Callable[[], None] = field(default=_nobody_else, compare=False)
 
     def row(self, **known: Any) -> Row:
         """The subject's row.
@@ -236,7 +245,9 @@ def _segmented(task: Task) -> Row:
         if task.command is not None:
             report = report.with_command(task.command)
         segmentation = replace(segmentation, report=report)
-        figures = task.save(segmentation)
+        with files.together():
+            figures = task.save(segmentation)
+            task.sure()
         row = replace(_done(task, report), measures=figures)
         facts = asdict(row) | report.provenance.to_dict()
         facts |= {METHOD: task.method_mark, LOOK: segmenter.seen}
@@ -245,6 +256,8 @@ def _segmented(task: Task) -> Row:
         task.stamp.write(stamps.combined(task.method, *contents), facts)
     except errors.WmhsegError as error:
         return task.row(status=FAILED, exit_code=error.exit_code, error=str(error))
+    except LostError:
+        raise
     except MemoryError:
         return _failed_inside(task, "no memory was left")
     except Exception as error:  # whatever it is, it is this subject's alone
