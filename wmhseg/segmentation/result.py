@@ -22,11 +22,11 @@ from wmhseg.preparation import registration
 from wmhseg.preparation.registration import T1Place
 from wmhseg.reporting import earlier, report
 from wmhseg.reporting.report import Report
+from wmhseg.segmentation.anatomy import Anatomy
 from wmhseg.weights import preset as presets
 
 if TYPE_CHECKING:
     from wmhseg.reporting.sheet import View
-    from wmhseg.segmentation.anatomy import Anatomy
 
 
 @dataclass(frozen=True)
