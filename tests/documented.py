@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "README.md",
+    "CONTRIBUTING.md",
     "docs/*.md",
     "evaluation/*.md",
     "evaluation/*/*.md",
@@ -44,6 +45,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"python -m wmhseg\.synthesis\.", "run", ""),
     (r"python -m evaluation\.run (?!.*--challenge)", "run", ""),
     (r"python -m (evaluation|benchmarks)\.", "parse", "minutes to hours; has tests of its own"),
+    (r"python -m docs\.site\.", "parse", "tests/test_site.py and test_promised.py do as they do"),
     (r"python tests/sandbox\.py ", "shell", "runs all of these"),
     (r"make [a-z]", "make", "the gate itself, or hours"),
     (r"docker [a-z]", "docker", "needs a container engine: tests/container runs such commands"),
@@ -62,6 +64,7 @@ AFTER = {
     ("--model", "NAME"): "unet-synthetic",
     ("--preset", "NAME"): "synthetic",
     ("--model", "FOLDER"): "models/unet-synthetic",
+    ("--data", "first"): "CASES",
 }
 ANYWHERE = {
     "B": "",
@@ -69,11 +72,16 @@ ANYWHERE = {
     "T": "1.5",
     "NAME": "unet-synthetic",
     "TABLE|DIR": "DIR",
+    # The case of "wmhseg demo", of fewer slices.
+    "first/input/pre/FLAIR.nii.gz": "FLAIR.nii.gz",
+    "first/input/pre/T1.nii.gz": "T1.nii.gz",
+    "first/input/wmh.nii.gz": "wmh.nii.gz",
     "…": "",
     # Less work of the same kind; nothing of the tiny networks is in a U-Net's file.
     "1.h5": "",
     "2.h5": "",
     "runs.0.steps=20000": "runs.0.steps=2",
+    "runs.*.start_from=models/unet-synthetic/0.safetensors": "runs.*.batch=2",
     "runs.1.start_from=models/unet-synthetic/0.safetensors": 'runs.1.start_from="0"',
 }
 MORE = {"wmhseg.synthesis.contact_sheet": ["--scans", "1"]}

@@ -124,9 +124,11 @@ def lay_out(folder: Path, root: Path = ROOT) -> None:
         if page != MAP:  # links to the map lead to the first page
             text = (folder / page).read_text("utf-8")
             text = _LINK.sub(
-                lambda m, page=page: m[0]
-                if joined(page, m[2]) != MAP
-                else f"{m[1]}{'../' * (len(page.parts) - 1)}index.md{m[3]}",
+                lambda m, page=page: (
+                    m[0]
+                    if joined(page, m[2]) != MAP
+                    else f"{m[1]}{'../' * (len(page.parts) - 1)}index.md{m[3]}"
+                ),
                 text,
             )
             if not re.search(r"^# ", text, re.M):  # a table for another page to link to
@@ -134,8 +136,6 @@ def lay_out(folder: Path, root: Path = ROOT) -> None:
             (folder / page).write_text(text, encoding="utf-8")
     made = reference.write(folder)
     (folder / "index.md").write_text(_index(pages, made, root), encoding="utf-8")
-    (folder / "_static").mkdir()
-    shutil.copyfile(Path(__file__).with_name("style.css"), folder / "_static" / "style.css")
 
 
 def build(output: Path, root: Path = ROOT) -> list[str]:
@@ -148,7 +148,7 @@ def build(output: Path, root: Path = ROOT) -> list[str]:
     Returns:
         What is wrong with it: sentences, none if all is well.
     """
-    from sphinx.application import Sphinx
+    from sphinx.application import Sphinx  # here: the reference and the links need no Sphinx
     from sphinx.util.console import nocolor
 
     nocolor()

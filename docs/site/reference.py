@@ -38,7 +38,7 @@ def python() -> str:
     classes = [name for name in names if name not in functions and not _is_error(values[name])]
     errors = [name for name in names if _is_error(values[name])]
     about = (
-        "All that `import wmhseg` has. Arrays are (slice, row, column). What of it stays is said in "
+        "All that `import wmhseg` has. Arrays are (slice, row, column). What stays is told in "
         "[What stays, and what may change](../docs/stability.md)."
     )
     parts = [f"# {TITLES['python']}", about, "## Functions"]
