@@ -24,7 +24,12 @@ from wmhseg.weights import store
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 LISTS = sorted(ROOT.glob("requirements*.txt"))
 # As imported -> as installed, where the two differ.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "skimage": "scikit-image", "PIL": "pillow"}
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+}
 # OpenVINO asks for it; it reports to its makers, and is left out on purpose.
 LEFT_OUT = {"openvino-telemetry"}
 # The project does not install them: the module that imports one says how to get it.
