@@ -47,6 +47,14 @@ RUN python3 -m pip --python /opt/wmhseg/bin/python install \
     && if [ "${MODELS}" = all ]; then \
         cp -r models/. "$(echo /package/lib/python3.*/site-packages/wmhseg/models)"; fi
 
+# The bill of materials: the Python packages of the image, as "make sbom" writes it too.
+FROM package AS bill
+RUN python3 -m venv --without-pip /bill \
+    && python3 -m pip --python /bill/bin/python install \
+        --no-cache-dir --disable-pip-version-check cyclonedx-bom==7.5.0 \
+    && /bill/bin/cyclonedx-py requirements /opt/wmhseg/requirements.txt --pyproject pyproject.toml \
+        --output-reproducible --of JSON --output-file /bill/sbom.json
+
 # The dependencies are below and the package on top: a change of code or weights leaves the large
 # layer alone, and the tools that built the package stay behind.
 FROM dependencies
@@ -54,10 +62,17 @@ ARG BASE
 ARG VERSION=0.2.0
 # What the reports call the image; say --build-arg IMAGE=NAME:TAG for one of your own.
 ARG IMAGE=wmhseg:${VERSION}
+# The commit that it is made from: --build-arg REVISION="$(git rev-parse HEAD)".
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="wmhseg" \
       org.opencontainers.image.description="Segments white matter hyperintensities on FLAIR and T1 brain MRI. For research; not a medical device." \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.authors="The wmhseg developers" \
+      org.opencontainers.image.vendor="The wmhseg developers" \
+      org.opencontainers.image.ref.name="${IMAGE}" \
+      wmhseg.sbom="/usr/share/doc/wmhseg/sbom.json" \
       org.opencontainers.image.base.name="${BASE}"
 # A fresh volume at /output inherits the folder's mode, so that any user can write to it. There is no
 # VOLUME: it would swallow the result of a run whose -v was forgotten.
@@ -66,6 +81,7 @@ RUN useradd --uid 1000 --user-group --no-create-home --home-dir /tmp --shell /bi
     && install --directory --mode=1777 /output
 COPY --chmod=0755 wmhseg/data/entrypoint.sh /usr/local/bin/wmhseg-entrypoint
 COPY --from=package /package /opt/wmhseg
+COPY --from=bill --chmod=0644 /bill/sbom.json /usr/share/doc/wmhseg/sbom.json
 # Whoever runs it, /tmp is the place for what libraries want to write. OpenBLAS would start a thread
 # for every core of the host at import, whatever the limits of the container, and has no work here.
 ENV PATH=/opt/wmhseg/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin \

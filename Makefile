@@ -29,10 +29,12 @@ PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test browser first-hour test-avx2 lint docs evaluate train bench measure-code docker docker-test docker-limits fuzz sbom release-notes dist audit clean
+.PHONY: help setup setup-run demo test browser first-hour test-avx2 lint docs evaluate train bench \
+	measure-code docker docker-test docker-limits fuzz package package-test resolve-arm64 \
+	apptainer-test sbom release-notes audit clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Two environments in one folder: what runs (pinned as in the image), and what tests need on top.
 $(BIN)/python:
@@ -139,6 +141,9 @@ bars: $(VENV)/.dev
 docker-limits: $(VENV)/.dev ## build and check the image, and segment the largest scans in 3 GB
 	$(BIN)/python tests/container/check_image.py --largest $(if $(CI),,--optional)
 
+apptainer-test: ## carry out the Apptainer definition as an ordinary user, and run what comes of it
+	$(PYTHON) tests/container/check_apptainer.py $(if $(CI),,--optional)
+
 fuzz: $(VENV)/.dev ## feed damaged files to their readers, INPUTS=N or for SECONDS=300, then kill runs, and change files in ways that mean nothing
 	PYTHONPATH=.:tests nice -n 10 $(BIN)/python -m fuzzing --seed $(SEED) --start $(START) \
 		$(if $(INPUTS),--inputs $(INPUTS),--seconds $(SECONDS)) --report $(OUT)/fuzz/report.json
@@ -146,10 +151,23 @@ fuzz: $(VENV)/.dev ## feed damaged files to their readers, INPUTS=N or for SECON
 	nice -n 10 $(BIN)/python -m evaluation.semantic_fuzz --chains 25
 
 # Tools that read the requirement files only: an environment of their own, fetched when needed.
-$(VENV)-tools/.made: tests/supply/requirements.txt
+$(VENV)-tools/.made: tests/supply/requirements.txt tests/supply/release.txt
 	@$(PYTHON) -m venv $(VENV)-tools
-	$(VENV)-tools/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(VENV)-tools/bin/pip install --quiet --disable-pip-version-check $(addprefix --requirement ,$^)
 	@touch $@
+
+# What a release is made of: package, files of models, descriptor, bills of materials; all in $(OUT)/release.
+package: $(VENV)-tools/.made ## wheel and source archive, looked over as registries do, in build/release
+	@mkdir -p $(OUT)/release
+	PIP_CONSTRAINT=tests/supply/release.txt $(VENV)-tools/bin/python -m build --outdir $(OUT)/release .
+	$(VENV)-tools/bin/twine check --strict $(OUT)/release/*.whl $(OUT)/release/*.tar.gz
+	$(VENV)-tools/bin/check-wheel-contents $(OUT)/release/*.whl
+
+package-test: package ## install what package has made in every Python from 3.11 to 3.13 that is here, and run it
+	$(PYTHON) tests/supply/try_packages.py $(OUT)/release
+
+resolve-arm64: $(VENV)/.dev ## which packages of the images exist for 64-bit ARM (needs network)
+	$(BIN)/python tests/supply/resolve_arm64.py
 
 sbom: $(VENV)-tools/.made ## software bill of materials of each image (CycloneDX JSON)
 	@mkdir -p $(OUT)
@@ -163,13 +181,8 @@ TAG ?=
 release-notes: ## check that TAG=v1.2.3 is this version, and write what the changelog says of it
 	$(PYTHON) tests/supply/release_notes.py "$(TAG)" --output $(OUT)/release-notes.md
 
-dist: $(VENV)/.dev $(VENV)-tools/.made ## wheel and source distribution in dist/, checked
-	rm -rf dist
-	$(BIN)/uv build --quiet --out-dir dist
-	$(VENV)-tools/bin/twine check --strict dist/*.whl dist/*.tar.gz
-
 audit: $(VENV)-tools/.made ## look the pinned packages up in a database of vulnerabilities (needs network)
 	$(VENV)-tools/bin/python tests/supply/audit.py requirements.txt requirements-slim.txt requirements-gpu.txt requirements-dev.txt
 
 clean: ## remove what the other targets made
-	rm -rf $(OUT) $(VENV) $(VENV)-tools .pytest_cache .ruff_cache .mypy_cache .hypothesis dist
+	rm -rf $(OUT) $(VENV) $(VENV)-tools .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -65,7 +65,7 @@ def known_options(words: list[str]) -> set[str]:
     program = words[:2] if words[0] == "wmhseg" else words[:3]
     if len(program) == 2 and program[1].startswith("-"):
         program = program[:1]
-    if words[:3] == ["wmhseg", "models", "import"]:
+    if words[:2] == ["wmhseg", "models"] and words[2:3] and words[2].isalpha():
         program = words[:3]
     told = sandbox.Sandbox(Path()).run([*program, "--help"])
     return set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", told)) | {"--help", "-h"}

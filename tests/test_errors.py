@@ -124,7 +124,7 @@ def test_families() -> None:
     families = {
         "InputError": range(80, 96),
         "OutputError": range(96, 98),
-        "ModelError": range(100, 104),
+        "ModelError": range(100, 105),
         "EvaluationError": (111, 112, 113, 114, 116),
         "TrainingError": range(119, 124),
         "BidsError": range(16, 19),

@@ -101,7 +101,7 @@ def test_every_command_is_run_here_as_well() -> None:
             else:
                 assert any(re.fullmatch(one, line) for one in ALLOWED), f"{name}: {line}"
         assert "${{" not in step.get("run", ""), f"{name}: words of others become code"
-    assert {"test", "lint", "docs", "docker-test", "docker", "dist", "sbom", "audit"} <= seen
+    assert {"test", "lint", "docs", "docker-test", "docker", "package", "sbom", "audit"} <= seen
 
 
 def test_every_python_that_is_promised_is_tested() -> None:
@@ -117,7 +117,7 @@ def test_a_release_is_published_when_all_is_checked() -> None:
     assert set(made["pypi"]["permissions"]) == {"id-token"}
     assert set(made["page"]["needs"]) == {"build", "pypi"}
     order = [step.get("run") or step["uses"].partition("@")[0] for step in made["build"]["steps"]]
-    assert order.index("make dist") < order.index("actions/attest-build-provenance")
+    assert order.index("make package") < order.index("actions/attest-build-provenance")
     assert order.index("make sbom") < order.index("actions/attest-sbom")
 
 

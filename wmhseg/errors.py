@@ -217,6 +217,12 @@ class WeightsError(ModelError):
     exit_code = 103
 
 
+class DownloadError(ModelError):
+    """The released file of a model cannot be fetched from where it is said to be."""
+
+    exit_code = 104
+
+
 class MissingPackageError(WmhsegError):
     """A Python package that a command needs is not installed."""
 

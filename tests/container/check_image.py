@@ -216,6 +216,19 @@ def check_labels(bench: Bench) -> None:
     expect(bool(labels.get("description")), f"description: {labels}")
     version = bench.run("--version").stdout.split()[-1]
     expect(labels.get("version") == version, f"version {version}, label {labels.get('version')}")
+    expect(bool(labels.get("revision")), f"revision: {labels}")
+    expect(bool(labels.get("base.name")), f"base: {labels}")
+    for name in ("authors", "vendor"):
+        expect(labels.get(name) == "The wmhseg developers", f"{name}: {labels}")
+    called = bench.run("printenv", "WMHSEG_IMAGE").stdout.strip()
+    expect(labels.get("ref.name") == called, f"name {called}, label {labels.get('ref.name')}")
+    bill = json.loads(bench.run("cat", config["Labels"].get("wmhseg.sbom", "")).stdout)
+    listed = {normal(one["name"]): one["version"] for one in bill["components"]}
+    lines = bench.run("cat", "/opt/wmhseg/requirements.txt").stdout.splitlines()
+    pinned = (line.split("==") for line in lines if "==" in line and line[0] != "#")
+    wanted = {normal(name): version.strip() for name, version in pinned}
+    expect(listed == wanted, f"bill of materials: {set(listed.items()) ^ set(wanted.items())}")
+    expect(bill["metadata"]["component"]["name"] == "wmhseg", "the bill is of something else")
     expect(config["User"].split(":")[0] not in ("", "0", "root"), f"user: {config['User']!r}")
     expect(not config.get("Volumes"), f"volumes: {config.get('Volumes')}")
     kept = [entry for entry in config["Env"] if re.match(r"(?i)PIP_|.*PROXY|SSL_", entry)]

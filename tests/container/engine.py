@@ -145,7 +145,7 @@ def _private_podman(folder: Path) -> Engine:
         raise EngineError(
             "A running docker or podman was expected, or root on a Debian machine to set one up."
         )
-    _install("podman", "buildah", "runc")
+    install("podman", "buildah", "runc")
     folder.mkdir(parents=True, exist_ok=True)
     containers, storage = folder / "containers.conf", folder / "storage.conf"
     containers.write_text(_CONTAINERS_CONF)
@@ -159,9 +159,9 @@ def _private_podman(folder: Path) -> Engine:
     return _podman("private podman", environment)
 
 
-def _install(*packages: str) -> None:
-    """Installs Debian packages whose program of the same name is missing."""
-    missing = [name for name in packages if not shutil.which(name)]
+def install(*packages: str, program: str = "") -> None:
+    """Installs Debian packages whose program, of the same name or another, is missing."""
+    missing = [name for name in packages if not shutil.which(program or name)]
     if not missing:
         return
     say(f"installing {', '.join(missing)}")
@@ -196,15 +196,15 @@ def _provide_base(engine: Engine, folder: Path) -> None:
         "ENV LANG=C.UTF-8",
         "ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
     )
-    engine("import", *(f"--change={change}" for change in changes), _stand_in(folder), BASE)
+    engine("import", *(f"--change={change}" for change in changes), stand_in(folder), BASE)
 
 
-def _stand_in(folder: Path) -> Path:
+def stand_in(folder: Path) -> Path:
     """Makes the stand-in's root file system, once."""
     target = folder / f"base-{_SUITE}.tar"
     if target.is_file():
         return target
-    _install("mmdebstrap")
+    install("mmdebstrap")
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_suffix(".unfinished.tar")
     # The host's own package sources where they are of this suite: they may be a mirror.

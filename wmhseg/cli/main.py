@@ -26,7 +26,7 @@ from wmhseg.version import __version__
 _COMMANDS = {
     "segment": ("segment", "Segment one pair of scans."),
     "challenge": ("challenge", "Segment a case in the challenge's layout."),
-    "models": ("models", "List or import models."),
+    "models": ("models", "List, get or import models."),
     "check": ("check", "Say what a FLAIR scan (and its T1) look like."),
     "batch": (
         "batch",
@@ -55,7 +55,7 @@ segmented to /output/result.nii.gz. With folders in place of a command, as in
 "wmhseg /bids /out participant", it runs the command bids.
 
 exit codes: 0 done; 1 internal error; 2 wrong arguments; 80-95 input files; 96-97 output;
-100-103 models; 109 package not installed; 110 device; 111-116 evaluation and batch;
+100-104 models; 109 package not installed; 110 device; 111-116 evaluation and batch;
 120-123 training; 130 interrupted; 143 terminated; of bids 16-18 and 64-74.
 docs/exit-codes.md lists them all.
 

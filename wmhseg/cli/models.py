@@ -1,8 +1,9 @@
-"""The commands about models: models, and models import."""
+"""The commands about models: models, and models import, get and remove."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from wmhseg.cli.console import console_of, print_json
 from wmhseg.cli.parser import Parser, add_general, examples, positive, whole
 
 if TYPE_CHECKING:
+    from wmhseg.fetching.index import Asset
     from wmhseg.weights.known import KnownModel
     from wmhseg.weights.preset import Member, Preset
     from wmhseg.weights.processing import ReaderName
@@ -23,6 +25,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     examples(
         parser,
         "models",
+        "models get mixed-synthetic",
+        "models get mixed-synthetic --from mixed-synthetic.zip",
         "models import 0.h5 1.h5 2.h5 --preset released --name unet-released",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -52,6 +56,31 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     importing.add_argument("--licence", help="licence of the weights (default: unknown)")
     importing.add_argument("--into", metavar="DIR", help="folder of models; default: the user's")
+    _add_get(actions)
+    removing = actions.add_parser("remove", help="remove a model of this project that was got")
+    removing.set_defaults(run=_remove)
+    add_general(removing)
+    removing.add_argument("name", metavar="NAME", help="name of the model")
+
+
+def _add_get(actions: argparse._SubParsersAction[Parser]) -> None:
+    getting = actions.add_parser("get", help="fetch a model of this project that is not installed")
+    getting.set_defaults(run=_get)
+    add_general(getting)
+    getting.add_argument("name", nargs="?", metavar="NAME", help='as "wmhseg models" lists them')
+    getting.add_argument("--all", action="store_true", help="all that are not installed")
+    getting.add_argument(
+        "--from",
+        dest="source",
+        metavar="URL|FILE",
+        help="file of the model, or the folder or https address that holds it (default: "
+        "$WMHSEG_MODELS_URL, then the project's release page)",
+    )
+    getting.add_argument(
+        "--into",
+        metavar="DIR",
+        help="folder of models (default: the first of $WMHSEG_MODELS, then the user's)",
+    )
 
 
 def _models(arguments: argparse.Namespace) -> int:
@@ -96,8 +125,8 @@ def _missing(model: KnownModel) -> dict[str, str]:
         "name": model.name,
         "what": model.what,
         "marks": ", ".join((WMH, *model.others)),
-        "size": f"about {model.size_mb} MB",
-        "where": known.WHERE,
+        "size": f"about {model.size_mb} MB to get",
+        "where": known.where(model.name),
     }
 
 
@@ -132,7 +161,16 @@ def _describe(model: Model) -> dict[str, str]:
         "licence": preset.licence,
         "reference": preset.reference,
         "folder": str(model.folder),
+        "size": f"{_bytes_of(model.folder) / 1e6:.0f} MB",
     }
+
+
+def _bytes_of(folder: Path) -> int:
+    sizes = []
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):  # a link to nowhere: what needs the file will say so
+            sizes.append(path.stat().st_size)
+    return sum(sizes)
 
 
 def _rules(preset: Preset, reader: ReaderName) -> str:
@@ -178,6 +216,45 @@ def _import(arguments: argparse.Namespace) -> int:
 def print_made(model: Model) -> None:
     """Prints where a new model is."""
     print(f"{model.preset.name}: {len(model.preset.members)} members in {model.folder}")
+
+
+def _get(arguments: argparse.Namespace) -> int:
+    from wmhseg.fetching import index, installing
+
+    if (arguments.name is None) != arguments.all:
+        raise errors.UsageError(
+            "The name of a model, or --all, was expected",
+            received="both" if arguments.all else "none",
+            advice='"wmhseg models" lists the names.',
+        )
+    into = Path(arguments.into) if arguments.into else None
+    wanted = index.load().models if arguments.all else (index.find(arguments.name),)
+    for asset in wanted:
+        there = installing.installed(asset, into)
+        if there is not None:
+            print(f"{asset.name}: installed already in {there.folder}")
+            continue
+        _get_one(asset, into, arguments)
+    return errors.EXIT_OK
+
+
+def _get_one(asset: Asset, into: Path | None, arguments: argparse.Namespace) -> None:
+    from wmhseg.fetching import installing
+    from wmhseg.weights import store
+
+    console = console_of(arguments)
+    with console.progress(f"fetching {asset.name}") as show:
+        telling = installing.Telling(console.say, show)
+        print_made(installing.get(asset, arguments.source, into=into, telling=telling))
+    if into is not None and into.absolute() not in map(Path.absolute, store.search_path()):
+        console.say(f"models are not looked for in {into}: let $WMHSEG_MODELS name it")
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    from wmhseg.fetching import installing
+
+    print(f"{arguments.name}: removed {installing.remove(arguments.name)}")
+    return errors.EXIT_OK
 
 
 COMMANDS = {"models": _add_arguments}

@@ -34,10 +34,15 @@ KNOWN = (
 )
 
 WHERE = (
-    "It is in a clone of the project (models/) and in the full Docker image; put its folder where "
-    "$WMHSEG_MODELS points to, or name the folder itself."
+    '"wmhseg models get NAME" fetches it. It is also in a clone of the project (models/) and in '
+    "the full Docker image; put its folder where $WMHSEG_MODELS points to, or name the folder."
 )
-"""Where a known model is that is not installed."""
+"""Where a known model NAME is that is not installed."""
+
+
+def where(name: str) -> str:
+    """How a known model is got that is not installed."""
+    return WHERE.replace("NAME", name)
 
 
 def find(name: str) -> KnownModel | None:

@@ -46,14 +46,18 @@ def search_path() -> list[Path]:
     """Folders that are searched for models by name, first match wins.
 
     ``$WMHSEG_MODELS`` (several folders, separated as in PATH), the user's data folder, where
-    ``wmhseg models import`` puts them, then the models that came with the package.
+    ``wmhseg models import`` and ``get`` put them, then the models that came with the package.
     """
     folders = [Path(part) for part in os.environ.get("WMHSEG_MODELS", "").split(os.pathsep) if part]
     with suppress(UsageError):  # a container's user may have no home
         folders.append(user_folder())
+    return [*folders, *package_folders()]
+
+
+def package_folders() -> list[Path]:
+    """Folders of the models that came with the package: installed, and in a clone."""
     package = Path(__file__).resolve().parents[1]
-    folders += [package / "models", package.parent / "models"]
-    return folders
+    return [package / "models", package.parent / "models"]
 
 
 def user_folder() -> Path:
@@ -69,7 +73,7 @@ def user_folder() -> Path:
         raise UsageError(
             "A home folder to keep models in was expected",
             received="none",
-            advice="Set XDG_DATA_HOME, or name a folder (wmhseg models import --into).",
+            advice="Set XDG_DATA_HOME, or name a folder (--into).",
         ) from None
 
 
@@ -178,7 +182,7 @@ def find(name_or_path: str | os.PathLike[str]) -> Model:
         raise UnknownModelError(
             f"The model {text}, of about {missing.size_mb} MB, was expected to be installed",
             received="one that is not",
-            advice=f"{known.WHERE} Installed: {names}.",
+            advice=f"{known.where(text)} Installed: {names}.",
         )
     raise UnknownModelError(
         "The name of an installed model, or the path of a model folder, was expected",
