@@ -54,8 +54,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="subjects at once; each needs its own memory (default: 1)",
     )
-    parser.add_argument("--force", action="store_true", help="segment again what is done")
     parser.add_argument("--dry-run", action="store_true", help=ABOUT)
+    add_results(parser)
+    add_running(parser)
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say what is written about each subject, and whether again.
+
+    Args:
+        parser: The command's.
+    """
+    parser.add_argument("--force", action="store_true", help="segment again what is done")
     add_picture(parser, "overlay.png in each subject's folder")
     parser.add_argument(
         "--report",
@@ -63,7 +73,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a page about the result, report.html in each subject's folder (docs/report.md)",
     )
     add_stroke(parser, "stroke.nii.gz in each subject's folder")
-    add_running(parser)
 
 
 def _batch(arguments: argparse.Namespace) -> int:

@@ -32,6 +32,7 @@ _COMMANDS = {
         "batch",
         "Segment many subjects: a table, or a folder in the challenge's, BIDS or flat layout.",
     ),
+    "slurm": ("slurm", "Write scripts that segment many subjects on a cluster; submit them."),
     "bids": ("bids", "Run as a BIDS App: BIDS data set in, BIDS derivatives out."),
     "measure": ("measure", "Measure a mask: lesions, places, regions, how sure it is."),
     "report": ("report", "Write a page to look at: of one result, or of a folder of results."),
