@@ -35,7 +35,7 @@ not do so for ever."""
 _SHORTEST_S = 180
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d+))?(?::(?P<third>\d+))?")
 _MEMORY = re.compile(r"[1-9]\d*[KMGT]?")
-_PLAIN = re.compile(r"[^\w@%+=:,./-]")
+_ODD = re.compile(r"[^\w@%+=:,./-]")
 _SUBMIT_TIMEOUT_S = 300
 _VARIABLES = ("$SLURM_ARRAY_TASK_ID/", SCRATCH)
 
@@ -269,14 +269,14 @@ def _needs(resources: Resources, folder: Path, log: str) -> Iterable[str]:
     yield f"#SBATCH --cpus-per-task={resources.cpus}"
     yield f"#SBATCH --mem={resources.memory}"
     yield f"#SBATCH --time={resources.time}"
-    yield f"#SBATCH --output={_in_directive(folder / LOGS)}/{log}.log"
+    yield f"#SBATCH --output={_in_directive(folder / LOGS, log)}"
     for option in resources.more:
         name, sign, value = option.partition("=")
-        yield f"#SBATCH {name}{sign}{_escaped(value)}"
+        yield f"#SBATCH {name}{sign}{_one_word(value)}"
 
 
-def _in_directive(folder: Path) -> str:
-    """A folder as sbatch reads it in a line of a script, where "%" begins a placeholder."""
+def _in_directive(folder: Path, log: str) -> str:
+    """A log as sbatch reads it in a line of a script, where "%" begins a placeholder."""
     text = str(folder)
     if "\\" in text or not text.isprintable():
         raise errors.UsageError(
@@ -284,11 +284,12 @@ def _in_directive(folder: Path) -> str:
             received=text,
             advice="SLURM cannot write logs there. Name another one: --scripts DIR.",
         )
-    return _escaped(text.replace("%", "%%"))
+    return _one_word(f"{text.replace('%', '%%')}/{log}.log")
 
 
-def _escaped(text: str) -> str:
-    return _PLAIN.sub(lambda found: "\\" + found[0], text)
+def _one_word(text: str) -> str:
+    """As a line of a script has it; sbatch takes blanks in quotes, and quotes behind backslashes."""
+    return '"' + re.sub(r'([\\"])', r"\\\1", text) + '"' if _ODD.search(text) else text
 
 
 def _commands(plan: Plan, words: Sequence[Sequence[str]]) -> Iterable[str]:
