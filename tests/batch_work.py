@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from wmhseg import errors
-from wmhseg.batch.summary import DONE, FAILED, Row
+from wmhseg.batch.summary import DONE, FAILED, LOOK, METHOD, Row
 from wmhseg.batch.task import Task
+from wmhseg.io import looks
 
 
 def double(number: int) -> Any:
@@ -58,5 +59,6 @@ def stamped(task: Task) -> Row:
         task.folder.mkdir(parents=True, exist_ok=True)
         for path in task.stamp.outputs:
             path.touch()
-        task.stamp.write(task.fingerprint, asdict(row))
+        seen = {METHOD: task.method_mark, LOOK: looks.look(task.scans)}
+        task.stamp.write(task.fingerprint, asdict(row) | seen)
     return row

@@ -29,7 +29,9 @@ def why_not() -> str:
     """Why none can be started here, "" if it can."""
     missing = [name for name in PROGRAMS if _found(name) is None]
     if missing:
-        return f"no SLURM here: {', '.join(missing)} (apt install munge slurmctld slurmd slurm-client)"
+        return (
+            f"no SLURM here: {', '.join(missing)} (apt install munge slurmctld slurmd slurm-client)"
+        )
     return "" if os.geteuid() == 0 else "SLURM's daemons are started by root"
 
 

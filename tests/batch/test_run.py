@@ -134,7 +134,7 @@ def test_real_subjects_are_done_once(
 
 def test_force_and_damaged_stamps(tmp_path: Path) -> None:
     people, out = subjects(tmp_path, "a"), tmp_path / "out"
-    task = batch_run._tasks(people, out, BRIGHT)[0]
+    task = batch_run.tasks_of(people, out, BRIGHT)[0]
     for path in task.stamp.outputs:
         scan(path)
     row = asdict(by_name(task))
@@ -154,7 +154,7 @@ def test_force_and_damaged_stamps(tmp_path: Path) -> None:
 
 def test_a_stamp_of_an_older_version_still_counts(tmp_path: Path) -> None:
     people, out = subjects(tmp_path, "a"), tmp_path / "out"
-    task = batch_run._tasks(people, out, BRIGHT)[0]
+    task = batch_run.tasks_of(people, out, BRIGHT)[0]
     for path in task.stamp.outputs:
         scan(path)
     old = asdict(by_name(task))

@@ -42,7 +42,7 @@ def node() -> Iterator[slurm_node.Node]:
 @pytest.fixture
 def study(tmp_path: Path, phantom: Phantom) -> Path:
     """Scans of a few kinds, each with a lesion of another size, in a folder with an odd name."""
-    folder = tmp_path / "a study's \"scans\" %j"
+    folder = tmp_path / 'a study\'s "scans" %j'
     for kind in range(KINDS):
         array = phantom.flair.copy()
         array[8:10, 20:24, 26 : 26 + kind] = 900

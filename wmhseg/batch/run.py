@@ -9,9 +9,11 @@ is brought up to date after every subject; rows of subjects of other runs stay i
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -19,19 +21,26 @@ from typing import Any
 
 from wmhseg import errors, processors
 from wmhseg.batch import workers
+from wmhseg.batch.parts import COMPLETE, STOPPED, Part
+from wmhseg.batch.shards import Shard, deal
 from wmhseg.batch.summary import FAILED, SUMMARY, WAITING, Row, write_summary
 from wmhseg.batch.task import Task, done_before, segment_one
+from wmhseg.batch.turns import Turn, take
 from wmhseg.datasets.subjects import Subject
-from wmhseg.io import files, stamps
+from wmhseg.io import files
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.pipeline import Segmenter
 from wmhseg.version import __version__
 from wmhseg.weights import store
 
 _MAX_NAME_BYTES = 200
+_AT_ONCE = 8
 
 OnRow = Callable[[int, int, Row], None]
 """Takes the number of subjects that are finished, that of all, and the newest row."""
+
+Elsewhere = Callable[[Sequence[Turn]], Generator[tuple[int, Row | workers.Crash], None, None]]
+"""Takes turns of subjects; yields the index of each with its row, or with how it crashed."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,8 @@ class BatchOptions:
 
     Attributes:
         model: Name or folder of a model.
-        options: As of one segmentation. Threads None shares the processors among the jobs.
+        options: As of one segmentation. Threads None shares the processors among the jobs; elsewhere
+            it is decided there.
         jobs: Processes at once.
         force: Segment again what is done.
         command: The command line, for the reports; None where it was called from Python.
@@ -49,6 +59,9 @@ class BatchOptions:
         others: Labels besides WMH whose masks are written as well, as ``<label>.nii.gz``.
         task: Where each subject's files go, and which they are.
         page: Write a page about each result as well.
+        shard: Which of the subjects this process takes, None for all. It writes its own part of
+            the table, and not the summary, which ``collect`` makes.
+        elsewhere: Does the work in place of ``jobs`` processes on this machine.
     """
 
     model: str = store.DEFAULT_MODEL
@@ -60,6 +73,8 @@ class BatchOptions:
     others: tuple[str, ...] = ()
     task: type[Task] = Task
     page: bool = False
+    shard: Shard | None = None
+    elsewhere: Elsewhere | None = None
 
 
 def check_names(subjects: Sequence[Subject]) -> None:
@@ -142,17 +157,24 @@ def run(
     """
     check(subjects, batch)
     files.check_writable(output)
-    tasks = _tasks(subjects, output, batch)
-    rows = [(None if batch.force else done_before(task)) or task.row() for task in tasks]
+    if batch.shard is not None:
+        subjects = deal(subjects, batch.shard)
+    tasks = tasks_of(subjects, output, batch)
+    before = [None] * len(tasks) if batch.force else known(tasks)
+    rows = [row or task.row() for task, row in zip(tasks, before, strict=True)]
     waiting = [index for index, row in enumerate(rows) if row.status == WAITING]
     done = len(rows) - len(waiting)
-    write_summary(output / SUMMARY, rows, batch.task.stamp_in)
-    work_list = [tasks[index] for index in waiting]
-    if batch.jobs == 1:  # with more, nobody knows which process takes the next one
-        following = [task.subject for task in work_list[1:]]
-        work_list = [replace(t, upcoming=s) for t, s in zip_longest(work_list, following)]
-    answers = workers.run(work_list, work, batch.jobs)
-    try:
+    turns = [Turn(tasks[index], work, batch.force) for index in waiting]
+    # With more processes than one nobody knows which takes the next.
+    if batch.jobs == 1 and batch.elsewhere is None:
+        following = [turn.task.subject for turn in turns[1:]]
+        turns = [
+            replace(turn, task=replace(turn.task, upcoming=after))
+            for turn, after in zip_longest(turns, following)
+        ]
+    with _kept(rows, output, batch) as keep:
+        here = functools.partial(workers.run, work=take, jobs=batch.jobs)
+        answers = (batch.elsewhere or here)(turns)
         with contextlib.closing(answers):
             for position, answer in answers:
                 index = waiting[position]
@@ -160,18 +182,51 @@ def run(
                     tasks[index].tidy()
                 rows[index] = _row(tasks[index], answer)
                 done += 1
-                write_summary(output / SUMMARY, rows)
+                keep(rows[index])
                 if on_row is not None:
                     on_row(done, len(rows), rows[index])
-    finally:
-        write_summary(output / SUMMARY, rows, batch.task.stamp_in)
     return rows
 
 
-def _tasks(subjects: Sequence[Subject], output: Path, batch: BatchOptions) -> list[Task]:
+@contextlib.contextmanager
+def _kept(rows: list[Row], output: Path, batch: BatchOptions) -> Iterator[Callable[[Row], None]]:
+    """Keeps rows on the disk: in the summary, or, of a shard, in a part of its own.
+
+    Yields:
+        What is to be called with each row that is new in ``rows``.
+    """
+    if batch.shard is not None:
+        part = Part(output, batch.shard, len(rows))
+        how = STOPPED
+        try:
+            yield part.add
+            how = COMPLETE
+        finally:
+            part.end(how)
+        return
+    write_summary(output / SUMMARY, rows, batch.task.stamp_in)
+    try:
+        yield lambda _: write_summary(output / SUMMARY, rows)
+    finally:
+        write_summary(output / SUMMARY, rows, batch.task.stamp_in)
+
+
+def known(tasks: Sequence[Task], *, by_content: bool = False) -> Iterator[Row | None]:
+    """What ``done_before`` says of each task; several are asked at once, as disks answer slowly."""
+    asked = functools.partial(done_before, by_content=by_content)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        yield from pool.map(asked, tasks)
+
+
+def tasks_of(subjects: Sequence[Subject], output: Path, batch: BatchOptions) -> list[Task]:
+    """What is to be done for each subject.
+
+    Raises:
+        ModelError: The model cannot be used.
+    """
     model = store.find(batch.model)
     options = batch.options
-    if options.threads is None:
+    if options.threads is None and batch.elsewhere is None:
         share = max(1, processors.available_processors() // batch.jobs)
         options = replace(options, threads=share)
     method = {
@@ -180,18 +235,17 @@ def _tasks(subjects: Sequence[Subject], output: Path, batch: BatchOptions) -> li
         # Threads and batch size change no mask.
         "options": asdict(replace(options, threads=None, batch=None)),
     }
+    methods = [
+        json.dumps({**method, "scans": scans}, sort_keys=True, default=str) for scans in range(3)
+    ]
     tasks = []
     for subject in subjects:
-        paths = [path for path in (subject.flair, subject.t1) if path is not None]
-        salt = json.dumps({**method, "scans": len(paths)}, sort_keys=True, default=str)
-        folder = output / subject.name
-        mark = stamps.fingerprint(salt, *paths) if paths else ""
         made = batch.task(
             subject,
-            folder,
+            output / subject.name,
             str(model.folder),
             options,
-            mark,
+            methods[sum(path is not None for path in (subject.flair, subject.t1))],
             batch.picture,
             command=batch.command,
             others=batch.others,

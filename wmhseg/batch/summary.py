@@ -8,7 +8,7 @@ what their folders say.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from wmhseg.reporting import provenance
 
 SUMMARY = "summary.tsv"
 DONE, SKIPPED, FAILED, WAITING = "done", "done before", "failed", "not run"
+OUTDATED = "outdated"
 COLUMNS = (
     "subject", "status", "volume_ml", "lesion_count", "seconds", "warnings", "exit_code", "error",
     "scans", "flair", "t1", "model", "preset", "threshold",
@@ -30,6 +31,9 @@ _TEXTS = COLUMNS[8:]
 # Columns of another label, each behind its name: a table has those of the labels in it.
 _OF_LABEL = ("_volume_ml", "_lesion_count")
 _NONE = "n/a"
+LOOK, METHOD = "look", "method"
+"""Keys of a stamp: what the file system said of the scans, and a mark of what they were made by."""
+_OF_STAMP = {*provenance.KEYS, LOOK, METHOD, "fingerprint"}
 _MAX_BYTES = 1 << 28
 
 
@@ -52,7 +56,7 @@ class Row:
 
     Attributes:
         subject: Its name.
-        status: "done", "done before", "failed" or "not run".
+        status: "done", "done before", "failed", "not run" or, of ``collect`` alone, "outdated".
         volume_ml: Of the mask, None if there is none.
         lesion_count: As above.
         seconds: Wall-clock time, None if nothing was run.
@@ -103,7 +107,7 @@ def row_of(facts: Any) -> Row | None:
     if not isinstance(facts, dict):
         return None
     try:
-        return records.parse(Row, {k: v for k, v in facts.items() if k not in provenance.KEYS})
+        return records.parse(Row, {k: v for k, v in facts.items() if k not in _OF_STAMP})
     except records.MismatchError:
         return None
 
@@ -126,7 +130,8 @@ def write_summary(
     with files.locked(path.parent):
         table = {_key(row): row for row in stored_rows(path)}
         if look is not None:
-            found = {_key(row): row for row in _finished(path.parent, look)}
+            own = {row.subject for row in rows}
+            found = {_key(row): row for row in _finished(path.parent, look, own)}
             kept = {k: row for k, row in table.items() if row.status not in (DONE, SKIPPED)}
             table = kept | found
         for row in rows:
@@ -212,10 +217,13 @@ def _whole(cell: str | None) -> int | None:
     return int(cell) if cell and cell.isdecimal() else None
 
 
-def _finished(output: Path, stamp_of: Callable[[Path], Stamp]) -> Iterator[Row]:
-    """The row of every subject's folder that holds a complete result."""
+def _finished(
+    output: Path, stamp_of: Callable[[Path], Stamp], known: Container[str]
+) -> Iterator[Row]:
+    """The row of every folder, but for those of known subjects, that holds a complete result."""
     try:
-        names = [entry.name for entry in os.scandir(output) if entry.is_dir()]
+        entries = (e for e in os.scandir(output) if e.name not in known and e.name[0] != ".")
+        names = [entry.name for entry in entries if entry.is_dir()]
     except OSError:
         return
     for name in names:

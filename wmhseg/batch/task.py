@@ -11,10 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from wmhseg import errors
-from wmhseg.batch.summary import DONE, FAILED, SKIPPED, Other, Row, mask_in, row_of, stamp_in
+from wmhseg.batch.summary import (
+    DONE,
+    FAILED,
+    LOOK,
+    METHOD,
+    SKIPPED,
+    Other,
+    Row,
+    mask_in,
+    row_of,
+    stamp_in,
+)
 from wmhseg.datasets.subjects import Subject
 from wmhseg.html_report import of_result, single
-from wmhseg.io import files
+from wmhseg.io import files, looks, stamps
+from wmhseg.io.looks import Look
 from wmhseg.io.stamps import Stamp
 from wmhseg.reporting import earlier
 from wmhseg.reporting.report import Report, path_beside
@@ -37,7 +49,7 @@ class Task:
         folder: Where to write.
         model: Folder of the model.
         options: How.
-        fingerprint: Of inputs, model and options; "" if they cannot be read.
+        method: Version, model and options, in words; whatever decides the outcome but the scans.
         picture: File name of the picture to write as well, one of ``PICTURES``; "" for none.
         upcoming: The subject that comes next in the same process, None if nobody knows.
         command: The command line, for the report; None where it was called from Python.
@@ -49,7 +61,7 @@ class Task:
     folder: Path
     model: str
     options: Options
-    fingerprint: str
+    method: str
     picture: str = ""
     upcoming: Subject | None = None
     command: str | None = None
@@ -64,6 +76,21 @@ class Task:
         """
         flair, t1 = (str(path or "") for path in (self.subject.flair, self.subject.t1))
         return Row(self.subject.name, flair=flair, t1=t1, **known)
+
+    @property
+    def scans(self) -> list[Path]:
+        """The files that the result is made from."""
+        return [path for path in (self.subject.flair, self.subject.t1) if path is not None]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the scans, which are read for it, and the method; "" if they cannot be read."""
+        return stamps.fingerprint(self.method, *self.scans) if self.scans else ""
+
+    @property
+    def method_mark(self) -> str:
+        """Checksum of the method."""
+        return stamps.combined(self.method)
 
     @property
     def mask(self) -> Path:
@@ -119,16 +146,49 @@ class Task:
 
     def left_over(self) -> list[Path]:
         """Whatever pictures and masks of other labels there may be of an outdated result."""
-        scans = [path for path in (self.subject.flair, self.subject.t1) if path is not None]
-        named = earlier.left_behind(path_beside(self.mask), {}, scans)
+        named = earlier.left_behind(path_beside(self.mask), {}, self.scans)
         return [*(self.folder / name for name in PICTURES), *named]
 
 
-def done_before(task: Task) -> Row | None:
-    """The row of an earlier run on the same inputs, None if there is none."""
-    row = row_of(task.stamp.read(task.fingerprint))
-    now = task.row()
+def done_before(task: Task, *, by_content: bool = True) -> Row | None:
+    """The row of an earlier run on the same inputs, None if there is none.
+
+    Args:
+        task: What would be done.
+        by_content: Read scans whose sizes and times do not show that they are the same; otherwise
+            only what is sure without reading counts.
+    """
+    content = task.stamp.content()
+    if content is None or not _same(task, content, by_content=by_content):
+        return None
+    row, now = row_of(content), task.row()
     return None if row is None else replace(row, status=SKIPPED, flair=now.flair, t1=now.t1)
+
+
+def of_method(task: Task, content: dict[str, Any]) -> bool:
+    """Whether a stamp may be of the task's method; older versions did not write which it was."""
+    return content.get(METHOD) in (None, task.method_mark)
+
+
+def _same(task: Task, content: dict[str, Any], *, by_content: bool) -> bool:
+    """Whether a stamp says what it would say now."""
+    if not of_method(task, content):
+        return False
+    if METHOD in content and looks.unchanged(content.get(LOOK), looks.look(task.scans)):
+        return True
+    return by_content and stamps.same(content.get("fingerprint"), task.fingerprint)
+
+
+def renew(task: Task) -> None:
+    """Notes what the file system says of scans that were read and found to be the same.
+
+    So that they need not be read the next time. Where it cannot be written they will be.
+    """
+    content = task.stamp.content()
+    seen = {METHOD: task.method_mark, LOOK: looks.look(task.scans)}
+    if content is not None and any(content.get(k) != v for k, v in seen.items()):
+        with contextlib.suppress(errors.OutputError):
+            task.stamp.write(str(content.pop("fingerprint", "")), content | seen)
 
 
 def segment_one(task: Task) -> Row:
@@ -158,20 +218,23 @@ def remove_if_empty(folder: Path) -> None:
 def _segmented(task: Task) -> Row:
     subject = task.subject
     try:
-        inputs = [path for path in (subject.flair, subject.t1) if path is not None]
         _check_flair(subject)
         task.clear()
-        files.check_outputs([*task.stamp.outputs, task.stamp.path], inputs=inputs)
-        segmentation = _kept_segmenter(task.model, task.options).segment(subject, task.upcoming)
+        files.check_outputs([*task.stamp.outputs, task.stamp.path], inputs=task.scans)
+        segmenter = _kept_segmenter(task.model, task.options)
+        segmentation = segmenter.segment(subject, task.upcoming)
         report = segmentation.report
         report = replace(report, warnings=(*subject.notes, *report.warnings))
         if task.command is not None:
             report = report.with_command(task.command)
         segmentation = replace(segmentation, report=report)
         task.save(segmentation)
-        row = _done(task, segmentation.report)
-        facts = asdict(row) | segmentation.report.provenance.to_dict()
-        task.stamp.write(task.fingerprint, facts)
+        row = _done(task, report)
+        facts = asdict(row) | report.provenance.to_dict()
+        facts |= {METHOD: task.method_mark, LOOK: segmenter.seen}
+        # Of what was read: the files may have been changed since.
+        contents = [scan.sha256 or "" for scan in report.provenance.scans.values()]
+        task.stamp.write(stamps.combined(task.method, *contents), facts)
     except errors.WmhsegError as error:
         return task.row(status=FAILED, exit_code=error.exit_code, error=str(error))
     except MemoryError:
@@ -223,7 +286,9 @@ class SegmenterAhead:
         """
         self._segmenter = pipeline.Segmenter(model, options)
         self._thread = ThreadPoolExecutor(1)
-        self._ahead: tuple[Subject, Future[Loaded]] | None = None
+        self._ahead: tuple[Subject, Future[tuple[Look | None, Loaded]]] | None = None
+        self.seen: Look | None = None
+        """What the file system said of the latest subject's scans just before they were read."""
 
     def segment(self, subject: Subject, upcoming: Subject | None) -> Segmentation:
         """Segments a subject.
@@ -236,14 +301,17 @@ class SegmenterAhead:
             WmhsegError: If this subject cannot be segmented.
         """
         ahead, self._ahead = self._ahead, None
-        loaded = ahead[1].result() if ahead and ahead[0] == subject else self._load(subject)
+        known = ahead is not None and ahead[0] == subject
+        self.seen, loaded = ahead[1].result() if ahead and known else self._load(subject)
         del ahead
         if upcoming is not None:
             self._ahead = (upcoming, self._thread.submit(self._load, upcoming))
         return self._segmenter.compute(loaded)
 
-    def _load(self, subject: Subject) -> Loaded:
-        return self._segmenter.load(_check_flair(subject), subject.t1)
+    def _load(self, subject: Subject) -> tuple[Look | None, Loaded]:
+        flair = _check_flair(subject)
+        seen = looks.look([flair] if subject.t1 is None else [flair, subject.t1])
+        return seen, self._segmenter.load(flair, subject.t1)
 
 
 @functools.lru_cache(maxsize=1)

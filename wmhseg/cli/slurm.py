@@ -156,7 +156,6 @@ def _settings_of(arguments: argparse.Namespace) -> BatchOptions:
     return run.BatchOptions(
         model_of(arguments),
         options_of(arguments),
-        force=arguments.force,
         picture=picture_of(arguments),
         others=("stroke",) if arguments.stroke else (),
         page=arguments.report,

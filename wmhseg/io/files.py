@@ -192,7 +192,7 @@ def write_atomically(path: PathLike, write: Callable[[BinaryIO], object]) -> Non
     """
     target = Path(path)
     batch = _BATCH.get()
-    with _output_errors(target):
+    with output_errors(target):
         _check_replaceable(target)
         if batch is not None:
             batch.finished.append(
@@ -231,7 +231,7 @@ def together() -> Iterator[None]:
         finally:
             _BATCH.reset(token)
         for complete, target in batch.finished:
-            with _output_errors(target):
+            with output_errors(target):
                 os.replace(complete, target)
 
 
@@ -247,7 +247,7 @@ def check_writable(folder: PathLike) -> None:
         OutputNotWritableError: If it cannot be created or written to.
         DiskFullError: If the disk has no room for 4 kB.
     """
-    with _output_errors(folder):
+    with output_errors(folder):
         os.makedirs(folder, exist_ok=True)
         with _temporary(Path(folder), lambda file: file.write(bytes(4096))):
             pass
@@ -296,7 +296,7 @@ def check_outputs(targets: Sequence[Path], *, inputs: Sequence[Path]) -> None:
                 received=f'"{target}" twice',
             )
         taken.add(place)
-        with _output_errors(target):
+        with output_errors(target):
             _check_replaceable(target)
     for folder in sorted({target.parent for target in targets}):
         check_writable(folder)
@@ -344,7 +344,7 @@ def _check_replaceable(target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _output_errors(path: PathLike) -> Iterator[None]:
+def output_errors(path: PathLike) -> Iterator[None]:
     """Gives errors of the system while writing this project's classes."""
     try:
         yield

@@ -34,14 +34,27 @@ def fingerprint(salt: str, *inputs: Path | None) -> str:
         16 hexadecimal digits; "" if an input is None or cannot be read as a plain file: whoever
         needs the file will say why.
     """
-    digest = hashlib.sha256(salt.encode())
+    contents = []
     for path in inputs:
         if path is None:
             return ""
         try:
-            digest.update(bytes.fromhex(checksums.sha256_of(path)))
+            contents.append(checksums.sha256_of(path))
         except InputError:
             return ""
+    return combined(salt, *contents)
+
+
+def combined(salt: str, *contents: str) -> str:
+    """The fingerprint of inputs that have been read already.
+
+    Args:
+        salt: As of ``fingerprint``.
+        contents: SHA-256 of each input, in hexadecimal digits.
+    """
+    digest = hashlib.sha256(salt.encode())
+    for content in contents:
+        digest.update(bytes.fromhex(content))
     return digest.hexdigest()[:16]
 
 
@@ -74,19 +87,20 @@ class Stamp:
             The facts that ``write`` was given, or None: an output is missing, the stamp is missing
             or damaged, or the outputs were made from something else.
         """
-        content = self._content()
+        content = self.content()
         if content is None or not same(content.pop("fingerprint", ""), today):
             return None
         return content
 
     def facts(self) -> dict[str, Any] | None:
         """What was stored, whatever the outputs were made from; None as of ``read``."""
-        content = self._content()
+        content = self.content()
         if content is not None:
             content.pop("fingerprint", "")
         return content
 
-    def _content(self) -> dict[str, Any] | None:
+    def content(self) -> dict[str, Any] | None:
+        """As ``facts``, with the fingerprint, if there is one."""
         if not all(path.is_file() for path in self.outputs):
             return None
         try:
