@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue", "scancel")
-_PATIENCE_S = 60.0
+_PATIENCE_S, _ANSWER_S = 120.0, 300.0
 # What a task has to end in good order; wmhseg gives its processes 8 s.
 KILL_WAIT_S = 15
 
@@ -52,7 +52,7 @@ class Node:
 
     def __call__(self, *words: str) -> str:
         """Runs a command of SLURM; returns what it prints."""
-        done = subprocess.run(words, capture_output=True, text=True, timeout=_PATIENCE_S)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_ANSWER_S)
         assert done.returncode == 0, f"{words}: {done.stderr}"
         return done.stdout
 

@@ -62,7 +62,7 @@ while words[0].startswith("-"):
     else:
         flags.append(word)
 assert words.pop(0) == "{image}", words
-closed = subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True).returncode == 0
+closed = not subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True).returncode
 steps = [f"mkdir -p {home}/home {home}/tmp"]
 if closed:
     steps += ["mount --make-rprivate /", "mount --bind {home}/tmp /tmp"] if {private} else []
@@ -101,8 +101,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the scripts that BABS writes for the configuration."""
     packages = tmp_path_factory.mktemp("babs")
     subprocess.run(
-        [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", BABS]
-        + ["--target", str(packages)],
+        [
+            *(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"),
+            *("--target", str(packages), BABS),
+        ],
         check=True,
         cwd=packages,
     )

@@ -49,8 +49,8 @@ class BatchOptions:
 
     Attributes:
         model: Name or folder of a model.
-        options: As of one segmentation. Threads None shares the processors among the jobs; elsewhere
-            it is decided there.
+        options: As of one segmentation. Threads None shares the processors among the jobs, or
+            leaves it to what works elsewhere.
         jobs: Processes at once.
         force: Segment again what is done.
         command: The command line, for the reports; None where it was called from Python.

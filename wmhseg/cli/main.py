@@ -56,8 +56,8 @@ segmented to /output/result.nii.gz. With folders in place of a command, as in
 "wmhseg /bids /out participant", it runs the command bids.
 
 exit codes: 0 done; 1 internal error; 2 wrong arguments; 80-95 input files; 96-97 output;
-100-103 models; 109 package not installed; 110 device; 111-116 evaluation and batch;
-120-123 training; 130 interrupted; 143 terminated; of bids 16-18 and 64-74.
+100-103 models; 109 package not installed; 110 device; 111-118 evaluation, batch and
+clusters; 120-123 training; 130 interrupted; 143 terminated; of bids 16-18 and 64-74.
 docs/exit-codes.md lists them all.
 
 For research. Not a medical device; not for diagnosis."""

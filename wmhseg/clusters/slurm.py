@@ -288,7 +288,7 @@ def _in_directive(folder: Path, log: str) -> str:
 
 
 def _one_word(text: str) -> str:
-    """As a line of a script has it; sbatch takes blanks in quotes, and quotes behind backslashes."""
+    """As sbatch reads it in a line of a script: in quotes, with backslashes before quotes."""
     return '"' + re.sub(r'([\\"])', r"\\\1", text) + '"' if _ODD.search(text) else text
 
 
@@ -318,11 +318,11 @@ def _count(number: int, what: str) -> str:
 
 
 _WAITING = f"""
+again=
+trap 'kill -TERM "$!" 2>/dev/null' TERM
+trap 'again=yes; kill -TERM "$!" 2>/dev/null' USR1
 "${{command[@]}}" &
 work=$!
-again=
-trap 'kill -TERM "$work" 2>/dev/null' TERM
-trap 'again=yes; kill -TERM "$work" 2>/dev/null' USR1
 # A signal ends "wait" early: the work is over when its process is.
 while kill -0 "$work" 2>/dev/null; do wait "$work"; done
 wait "$work"
