@@ -82,6 +82,12 @@ class Node:
                     return int(path.name)
         raise AssertionError(f"no process of {job}_{task}")
 
+    def script(self, job: str, task: str) -> int:
+        """The process of a task's script, which has started that of wmhseg."""
+        status = Path("/proc", str(self.process(job, task)), "status").read_text()
+        (parent,) = re.findall(r"^PPid:\s+(\d+)$", status, re.M)
+        return int(parent)
+
     def until(self, what: Callable[[], bool], seconds: float, doing: str) -> None:
         """Waits.
 
@@ -94,6 +100,16 @@ class Node:
                 queue = self("squeue", "--all")
                 raise AssertionError(f"{doing}: not in {seconds} s\n{queue}\n{self.log()}")
             time.sleep(0.2)
+
+    def resume(self) -> None:
+        """Takes the node back into service."""
+
+        def back() -> bool:
+            words = ["scontrol", "update", f"node={self.name}", "state=resume"]
+            subprocess.run(words, capture_output=True)  # refused if it is in service again
+            return self("sinfo", "-h", "-o", "%T").strip() in ("idle", "mixed", "allocated")
+
+        self.until(back, _PATIENCE_S, "taking the node back")
 
     def log(self) -> str:
         """The last that its daemons said."""

@@ -143,23 +143,23 @@ def test_whatever_happens_to_tasks_every_subject_is_done_once(
     array.until_state(2, "FAILED")
     node("scontrol", "requeue", f"{array.job}_2")
 
-    # The time is nearly over: what --signal has SLURM send; the task puts itself back.
+    # The time is nearly over: what --signal has SLURM send the script, which puts the task back.
     array.working(3)
-    node("scancel", "--batch", "--signal=USR1", f"{array.job}_3")
+    os.kill(node.script(array.job, "3"), signal.SIGUSR1)
     node.until(lambda: "goes back into the queue" in array.log(3), PATIENCE_S, "going back")
 
     # The node is lost: SLURM puts back what ran there. Then it is drained: nothing new begins.
     array.working(4)
     node("scontrol", "update", f"node={node.name}", "state=down", "reason=test")
     array.until_state(4, "PENDING")
-    node("scontrol", "update", f"node={node.name}", "state=resume")
+    node.resume()
     array.working(5)
     node("scontrol", "update", f"node={node.name}", "state=drain", "reason=test")
     waiting = [task for task in range(1, TASKS + 1) if array.state(task) == "PENDING"]
     node.until(lambda: not node("squeue", "-h", "-t", "R,CG"), PATIENCE_S, "draining")
     assert waiting
     assert all(array.state(task) == "PENDING" for task in waiting)
-    node("scontrol", "update", f"node={node.name}", "state=resume")
+    node.resume()
 
     node.until(
         lambda: set(node.states(array.job).values()) == {"COMPLETED"}, PATIENCE_S, "the array"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -60,7 +59,7 @@ class _Worker:
             return Crash(1 if code is None else code if code >= 0 else 128 - code)
 
     def terminate(self) -> None:
-        """Asks it to end, once: a second SIGTERM would end it before it has tidied up."""
+        """Asks it to end, once."""
         if not self._ending:
             self._ending = True
             self.process.terminate()
@@ -136,6 +135,7 @@ def _serve(work: Work, pipe: Connection) -> None:
 
 
 def _terminated(number: int, _frame: object) -> None:
-    # Unwinds, so that no temporary file stays; a second one ends it at once.
-    signal.signal(number, lambda *_: os._exit(128 + number))
+    # Unwinds, so that no temporary file stays. A second one must not cut that short: schedulers
+    # tell every process of a job, and the parent tells its own as well. It kills what stays.
+    signal.signal(number, lambda *_: None)
     raise SystemExit(128 + number)

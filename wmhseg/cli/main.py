@@ -122,7 +122,9 @@ def _complete() -> None:
     argcomplete.autocomplete(_parser(given))
 
 
-def _terminate(_number: int, _frame: object) -> None:
+def _terminate(number: int, _frame: object) -> None:
+    # Once: a scheduler's second one must not cut the tidying up short.
+    signal.signal(number, lambda *_: None)
     raise SystemExit(errors.EXIT_TERMINATED)
 
 

@@ -153,7 +153,7 @@ def _spread(client: Any, turns: Sequence[Turn]) -> Iterator[tuple[int, Row | Cra
                 received=f"none for {_NO_WORKER_S} s",
                 advice="Run again when there are some: what is done is kept.",
             )
-        with contextlib.suppress(TimeoutError):
+        with client.as_current(), contextlib.suppress(TimeoutError):
             wait(list(running), timeout=_LOOK_S, return_when="FIRST_COMPLETED")
         for future in [one for one in running if one.done()]:
             index, _ = running.pop(future)
