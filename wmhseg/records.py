@@ -6,6 +6,7 @@ field made by ``added`` may be missing, as older files do not have it.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import reprlib
@@ -172,7 +173,7 @@ def _type_name(kind: Any) -> str:
 def _parse_record(kind: type[T], value: Any, where: str) -> T:
     if not isinstance(value, dict):
         raise MismatchError(where, "an object", value)
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     known = fields(typing.cast(Any, kind))
     names = {f.name for f in known}
     needed = {f.name for f in known if not f.metadata.get("added")}
@@ -183,6 +184,12 @@ def _parse_record(kind: type[T], value: Any, where: str) -> T:
         raise MismatchError(where, "the key(s) " + ", ".join(missing), sorted(value))
     present = names & set(value)
     return kind(**{name: _parse(hints[name], value[name], f"{where}.{name}") for name in present})
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Types of a record's fields: the same for all of many thousand records."""
+    return typing.get_type_hints(kind)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

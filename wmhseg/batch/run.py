@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from wmhseg import errors, processors
-from wmhseg.batch import workers
-from wmhseg.batch.parts import COMPLETE, STOPPED, Part
+from wmhseg.batch import claims, workers
+from wmhseg.batch.parts import COMPLETE, OWN, STOPPED, Part
 from wmhseg.batch.shards import Shard, deal
 from wmhseg.batch.summary import FAILED, SUMMARY, WAITING, Row, write_summary
 from wmhseg.batch.task import Task, done_before, segment_one
-from wmhseg.batch.turns import Turn, take
+from wmhseg.batch.turns import Held, Turn, take
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import files
 from wmhseg.segmentation.options import Options
@@ -35,12 +36,14 @@ from wmhseg.weights import store
 
 _MAX_NAME_BYTES = 200
 _AT_ONCE = 8
+_REST = 20  # times as long as the summary takes to be written it is left alone
+_LOOK_AGAIN_S = 2.0
 
 OnRow = Callable[[int, int, Row], None]
 """Takes the number of subjects that are finished, that of all, and the newest row."""
 
-Elsewhere = Callable[[Sequence[Turn]], Generator[tuple[int, Row | workers.Crash], None, None]]
-"""Takes turns of subjects; yields the index of each with its row, or with how it crashed."""
+Elsewhere = Callable[[Sequence[Turn]], Generator[tuple[int, Any], None, None]]
+"""Takes turns of subjects; yields the index of each with what ``take`` or ``workers`` say of it."""
 
 
 @dataclass(frozen=True)
@@ -162,30 +165,85 @@ def run(
     tasks = tasks_of(subjects, output, batch)
     before = [None] * len(tasks) if batch.force else known(tasks)
     rows = [row or task.row() for task, row in zip(tasks, before, strict=True)]
-    waiting = [index for index, row in enumerate(rows) if row.status == WAITING]
-    done = len(rows) - len(waiting)
-    turns = [Turn(tasks[index], work, batch.force) for index in waiting]
-    # With more processes than one nobody knows which takes the next.
-    if batch.jobs == 1 and batch.elsewhere is None:
-        following = [turn.task.subject for turn in turns[1:]]
-        turns = [
-            replace(turn, task=replace(turn.task, upcoming=after))
-            for turn, after in zip_longest(turns, following)
-        ]
+    done = sum(row.status != WAITING for row in rows)
     with _kept(rows, output, batch) as keep:
-        here = functools.partial(workers.run, work=take, jobs=batch.jobs)
-        answers = (batch.elsewhere or here)(turns)
-        with contextlib.closing(answers):
-            for position, answer in answers:
-                index = waiting[position]
-                if isinstance(answer, workers.Crash):
-                    tasks[index].tidy()
-                rows[index] = _row(tasks[index], answer)
-                done += 1
-                keep(rows[index])
-                if on_row is not None:
-                    on_row(done, len(rows), rows[index])
+        for index, answer in _answers(tasks, rows, Work(output, batch, work)):
+            rows[index] = _row(tasks[index], answer)
+            keep(rows[index])
+            done += 1
+            if on_row is not None:
+                on_row(done, len(rows), rows[index])
     return rows
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done, where and how."""
+
+    output: Path
+    batch: BatchOptions
+    work: Callable[[Any], Row]
+
+    @property
+    def claims(self) -> Path:
+        """Folder of claims."""
+        return self.output / OWN / "claims"
+
+    def turns(self, tasks: Sequence[Task]) -> list[Turn]:
+        """What processes are given."""
+        following = [task.subject for task in tasks[1:]]
+        # With more processes than one nobody knows which takes the next.
+        if self.batch.jobs == 1 and self.batch.elsewhere is None:
+            tasks = [replace(t, upcoming=s) for t, s in zip_longest(tasks, following)]
+        return [Turn(task, self.work, self.claims, self.batch.force) for task in tasks]
+
+    def answers(self, tasks: Sequence[Task]) -> Generator[tuple[int, Any], None, None]:
+        """Index of a task and what became of it, here or elsewhere."""
+        turns = self.turns(tasks)
+        if self.batch.elsewhere is not None:
+            return self.batch.elsewhere(turns)
+        return workers.run(turns, take, self.batch.jobs)
+
+
+def _answers(
+    tasks: Sequence[Task], rows: Sequence[Row], work: Work
+) -> Generator[tuple[int, Any], None, None]:
+    """What became of each task that waits; those that others are at come last."""
+    todo = [index for index, row in enumerate(rows) if row.status == WAITING]
+    held: dict[int, Held] = {}
+    while todo:
+        answers = work.answers([tasks[index] for index in todo])
+        try:
+            with contextlib.closing(answers):
+                for position, answer in answers:
+                    index = todo[position]
+                    if isinstance(answer, Held):
+                        held[index] = answer
+                        continue
+                    if isinstance(answer, workers.Crash):
+                        claims.bury(work.claims)
+                        tasks[index].tidy()
+                    held.pop(index, None)
+                    yield index, answer
+        finally:
+            claims.bury(work.claims)
+        todo = _free(tasks, list(held), work)
+    yield from held.items()
+
+
+def _free(tasks: Sequence[Task], held: Sequence[int], work: Work) -> list[int]:
+    """Waits until somebody has finished, given back or died over one of some subjects.
+
+    Returns:
+        Those that nobody is at any more; none if all are held for longer than the dead can be.
+    """
+    until = time.monotonic() + claims.LEASE_S + _LOOK_AGAIN_S
+    while held and time.monotonic() < until:
+        free = [i for i in held if claims.holder_of(work.claims, tasks[i].subject.name) is None]
+        if free:
+            return free
+        time.sleep(_LOOK_AGAIN_S)
+    return []
 
 
 @contextlib.contextmanager
@@ -204,11 +262,26 @@ def _kept(rows: list[Row], output: Path, batch: BatchOptions) -> Iterator[Callab
         finally:
             part.end(how)
         return
-    write_summary(output / SUMMARY, rows, batch.task.stamp_in)
+    took_s = _timed(write_summary, output / SUMMARY, rows, batch.task.stamp_in)
+    next_s = time.monotonic() + _REST * took_s
+
+    def keep(_: Row) -> None:
+        nonlocal next_s
+        if time.monotonic() >= next_s:
+            took_s = _timed(write_summary, output / SUMMARY, rows)
+            next_s = time.monotonic() + _REST * took_s
+
     try:
-        yield lambda _: write_summary(output / SUMMARY, rows)
+        yield keep
     finally:
         write_summary(output / SUMMARY, rows, batch.task.stamp_in)
+
+
+def _timed(work: Callable[..., object], *arguments: object) -> float:
+    """Does something; seconds that it took."""
+    began_s = time.monotonic()
+    work(*arguments)
+    return time.monotonic() - began_s
 
 
 def known(tasks: Sequence[Task], *, by_content: bool = False) -> Iterator[Row | None]:
@@ -255,9 +328,11 @@ def tasks_of(subjects: Sequence[Subject], output: Path, batch: BatchOptions) -> 
     return tasks
 
 
-def _row(task: Task, answer: Row | workers.Crash) -> Row:
+def _row(task: Task, answer: Row | Held | workers.Crash) -> Row:
     if isinstance(answer, Row):
         return answer
+    if isinstance(answer, Held):
+        return task.row(error=f"another process is at it: {answer.by}")
     error = "the process that segmented it was killed or crashed"
     if answer.exit_code == 137:
         error += ", perhaps for want of memory"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from wmhseg import errors
+from wmhseg.batch.claims import LostError
 from wmhseg.batch.summary import (
     DONE,
     FAILED,
@@ -40,6 +42,10 @@ PAGE = "report.html"
 PICTURES = ("overlay.png", "overlay.pdf")
 
 
+def _nobody_else() -> None:
+    """Where nobody else can be at a subject."""
+
+
 @dataclass(frozen=True)
 class Task:
     """What a process needs to segment one subject.
@@ -55,6 +61,8 @@ class Task:
         command: The command line, for the report; None where it was called from Python.
         others: Labels besides WMH whose masks are to be written as well.
         page: Whether a page about the result is to be written as well.
+        sure: Called just before results appear; raises ``claims.LostError`` if the subject is
+            another process's by now.
     """
 
     subject: Subject
@@ -67,6 +75,7 @@ class Task:
     command: str | None = None
     others: tuple[str, ...] = ()
     page: bool = False
+    sure: Callable[[], None] = field(default=_nobody_else, compare=False)
 
     def row(self, **known: Any) -> Row:
         """The subject's row.
@@ -228,7 +237,9 @@ def _segmented(task: Task) -> Row:
         if task.command is not None:
             report = report.with_command(task.command)
         segmentation = replace(segmentation, report=report)
-        task.save(segmentation)
+        with files.together():
+            task.save(segmentation)
+            task.sure()
         row = _done(task, report)
         facts = asdict(row) | report.provenance.to_dict()
         facts |= {METHOD: task.method_mark, LOOK: segmenter.seen}
@@ -237,6 +248,8 @@ def _segmented(task: Task) -> Row:
         task.stamp.write(stamps.combined(task.method, *contents), facts)
     except errors.WmhsegError as error:
         return task.row(status=FAILED, exit_code=error.exit_code, error=str(error))
+    except LostError:
+        raise
     except MemoryError:
         return _failed_inside(task, "no memory was left")
     except Exception as error:  # whatever it is, it is this subject's alone

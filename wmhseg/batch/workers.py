@@ -135,7 +135,7 @@ def _serve(work: Work, pipe: Connection) -> None:
 
 
 def _terminated(number: int, _frame: object) -> None:
-    # Unwinds, so that no temporary file stays. A second one must not cut that short: schedulers
-    # tell every process of a job, and the parent tells its own as well. It kills what stays.
-    signal.signal(number, lambda *_: None)
+    # Unwinds, so that no temporary file and no claim stays. A second one must not disturb that:
+    # schedulers send it to all processes, and so does the parent, which kills in the end.
+    signal.signal(number, signal.SIG_IGN)
     raise SystemExit(128 + number)

@@ -18,7 +18,7 @@ from typing import Any
 
 from wmhseg import errors
 from wmhseg.batch.summary import Row
-from wmhseg.batch.turns import Turn, take
+from wmhseg.batch.turns import Held, Turn, take
 from wmhseg.batch.workers import Crash
 from wmhseg.version import __version__
 
@@ -44,15 +44,15 @@ class Cluster:
     address: str
     output: Path
 
-    def run(self, turns: Sequence[Turn]) -> Generator[tuple[int, Row | Crash], None, None]:
+    def run(self, turns: Sequence[Turn]) -> Generator[tuple[int, Row | Held | Crash], None, None]:
         """Works on all turns.
 
         Args:
             turns: Of subjects.
 
         Yields:
-            Index of a turn and the subject's row, or a ``Crash`` where it has killed several
-            workers; in any order. Closing the generator gives up what has not begun.
+            Index of a turn and what ``take`` says, or a ``Crash`` where the subject has killed
+            several workers; in any order. Closing the generator gives up what has not begun.
 
         Raises:
             ClusterError: There is no such cluster, it goes away, or its workers have another
@@ -126,7 +126,7 @@ def _check(client: Any, folders: list[str]) -> None:
             )
 
 
-def _spread(client: Any, turns: Sequence[Turn]) -> Iterator[tuple[int, Row | Crash]]:
+def _spread(client: Any, turns: Sequence[Turn]) -> Iterator[tuple[int, Row | Held | Crash]]:
     """One turn a worker at a time, so that none waits at one worker while another has nothing."""
     from distributed import wait
 
@@ -160,13 +160,15 @@ def _spread(client: Any, turns: Sequence[Turn]) -> Iterator[tuple[int, Row | Cra
             yield index, _answer(future, turns[index])
 
 
-def _answer(future: Any, turn: Turn) -> Row | Crash:
+def _answer(future: Any, turn: Turn) -> Row | Held | Crash:
     from distributed import KilledWorker
 
     if future.status == "finished":
-        row: Row = future.result()
+        answer: Row | Held = future.result()
+        if isinstance(answer, Held):
+            return answer
         here = turn.task.row()
-        return replace(row, flair=here.flair, t1=here.t1)
+        return replace(answer, flair=here.flair, t1=here.t1)
     if future.status == "error" and isinstance(future.exception(), KilledWorker):
         return Crash(_KILLED)
     told = future.exception() if future.status == "error" else f"the work is {future.status}"
@@ -187,10 +189,10 @@ def _elsewhere(turn: Turn) -> Turn:
         folder=task.folder.absolute(),
         model=str(Path(task.model).absolute()),
     )
-    return replace(turn, task=task)
+    return replace(turn, task=task, claims=turn.claims.absolute())
 
 
-def _work(turn: Turn) -> Row:
+def _work(turn: Turn) -> Row | Held:
     """What a worker does; its engine is kept from subject to subject, and has all its threads."""
     from distributed import get_worker
 
