@@ -14,6 +14,7 @@ from wmhseg.channels.network_input import NetworkInput
 from wmhseg.geometry import Fit, Grid, Way, turn_to
 from wmhseg.preparation.resampling import Resampling
 from wmhseg.segmentation import ensemble, postprocessing, prediction
+from wmhseg.weights.preset import Member
 from wmhseg.weights.processing import Postprocessing
 from wmhseg.weights.store import Model
 
@@ -79,6 +80,39 @@ def test_the_mask_is_cut_on_the_scan_s_own_voxels() -> None:
     # On the network's voxels it peaks at 1, which no own voxel reaches.
     sure = predicted(way, probability, Postprocessing(0.5, 0.0, 0.0, 0.99))
     np.testing.assert_array_equal(sure.mask, made.mask)
+
+
+def test_what_members_say_goes_the_way_of_their_mean() -> None:
+    """Resampled, cut to the brain and turned back, as it is linear."""
+    grid = Grid((4, 8, 8), (3.0, 1.0, 1.0), direction=(-1, 0, 0, 0, 1, 0, 0, 0, 1))
+    turn = turn_to(grid, "LPS")
+    coarse = Grid((4, 4, 4), (3.0, 2.0, 2.0), (0.5 - 7, 0.5, 0.0))
+    way = Way((turn, Resampling(turn.target, coarse), Fit(coarse, (4, 4))))
+    rng = np.random.default_rng(2)
+    each = rng.random((2, 4, 4, 4, 1), np.float32)
+    within = rng.random((4, 4, 4)) > 0.3
+
+    def said(*_: object, each_of: Any = each, **more: Any) -> np.ndarray:
+        if more.get("each") is not None:
+            more["each"].extend(each_of)
+        return each_of.mean(0)
+
+    members = tuple(Member(f"{n}.safetensors", "0" * 64, "unet", {}, 3) for n in "ab")
+    preset = make_preset(postprocessing=Postprocessing(0.5, 0.0), members=members)
+    engine: Any = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble, "mean_probability", said)
+        model: Any = Model(engine, preset)
+        made, plain = (
+            prediction.predict(inputs_of(way, within), model, engine, members=wanted)
+            for wanted in (True, False)
+        )
+    assert list(made.members) == ["a", "b"]
+    assert plain.members == {}
+    np.testing.assert_array_equal(made.probability, plain.probability)
+    mean = (made.members["a"] + made.members["b"]) / 2
+    np.testing.assert_allclose(mean, made.probability, atol=1e-6)
+    assert (made.members["a"] != made.members["b"]).any()
 
 
 def test_nothing_is_marked_outside_the_brain_that_a_network_was_told() -> None:
