@@ -39,6 +39,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"wmhseg segment --model out-mine/mine ", "parse", "of a model that is not made here"),
     (r"wmhseg measure .*--mni", "parse", "needs a whole head: tests/cli/test_measure.py runs it"),
     (r"wmhseg report .*--group", "parse", "tests/html_report/test_group.py runs it"),
+    (r"wmhseg batch .*--(shard|collect)", "parse", "tests/batch/test_shards.py runs it"),
     (r"wmhseg (--)?[a-z]+", "run", ""),
     (r"python -m wmhseg\.synthesis\.make_heads .*--priors", "parse", "needs maps in MNI space"),
     (r"python -m wmhseg\.synthesis\.", "run", ""),

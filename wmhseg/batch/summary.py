@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ def _one_line(cell: str) -> str:
 
 
 def _line(row: Row, columns: Sequence[str]) -> str:
-    values = {**asdict(row), "warnings": " | ".join(row.warnings)}
+    values = {**vars(row), "warnings": " | ".join(row.warnings)}
     values |= {name: values[name] or _NONE for name in _TEXTS}
     for label, other in row.others.items():
         found = (other.volume_ml, other.lesion_count)
