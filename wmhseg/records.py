@@ -173,7 +173,7 @@ def _type_name(kind: Any) -> str:
 def _parse_record(kind: type[T], value: Any, where: str) -> T:
     if not isinstance(value, dict):
         raise MismatchError(where, "an object", value)
-    hints = _hints(kind)
+    hints = _hints(typing.cast(Any, kind))
     known = fields(typing.cast(Any, kind))
     names = {f.name for f in known}
     needed = {f.name for f in known if not f.metadata.get("added")}

@@ -19,7 +19,6 @@ from benchmarks import machine, speed
 from wmhseg.batch.needs import needs
 from wmhseg.datasets import demo
 
-
 _THICK_MM = 3.0  # whatever the number of slices: scans with thicker ones are refused
 
 
