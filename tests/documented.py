@@ -44,6 +44,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"wmhseg report .*--group", "parse", "tests/html_report/test_group.py runs it"),
     (r"wmhseg models (get|remove)\b", "parse", "tests/fetching runs them against a server"),
     (r"python -m wmhseg\.fetching\.pack", "parse", "of real models: tests/fetching runs it"),
+    (r"wmhseg batch .*--(shard|collect)", "parse", "tests/batch/test_shards.py runs it"),
     (r"wmhseg (--)?[a-z]+", "run", ""),
     (r"python -m wmhseg\.synthesis\.make_heads .*--priors", "parse", "needs maps in MNI space"),
     (r"python -m wmhseg\.synthesis\.", "run", ""),

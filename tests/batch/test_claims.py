@@ -42,7 +42,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     first = taken(tmp_path)
     second = claims.take(tmp_path, "s")
     assert isinstance(second, Holder)
-    assert (second.process, second.leader) == (os.getpid(), os.getppid())
+    assert (second.process, second.is_here) == (os.getpid(), True)
     assert left(tmp_path) == ["s"]
     other = taken(tmp_path, "t")
     first.check()
@@ -87,6 +87,20 @@ def test_who_is_dead(holder: Holder, age_s: float, dead: bool, tmp_path: Path) -
         assert left(tmp_path) == ["s"]
         claim.give_back()
         assert left(tmp_path) == []
+
+
+def test_what_the_dead_of_this_machine_held_is_given_back(tmp_path: Path) -> None:
+    folder = tmp_path / "own" / "claims"
+    folder.parent.mkdir()
+    write(folder, Holder(process=ENDED.pid, born="1"))
+    claims.bury(folder)
+    assert not folder.parent.exists()
+    folder.parent.mkdir()
+    write(folder, ELSEWHERE)
+    claim = taken(folder, "t")
+    claims.bury(folder)
+    assert left(folder) == ["s", "t"]
+    claim.give_back()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"more": 1}'])

@@ -54,7 +54,6 @@ class Holder:
         place: What tells machines, boots and containers apart.
         process: Its number.
         born: When the process began, as the machine counts.
-        leader: Number of the process that started it.
         since: When it was claimed, UTC.
     """
 
@@ -63,7 +62,6 @@ class Holder:
     place: str = field(default_factory=lambda: _place())
     process: int = field(default_factory=os.getpid)
     born: str = field(default_factory=lambda: _born(os.getpid()))
-    leader: int = field(default_factory=os.getppid)
     since: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def __str__(self) -> str:
@@ -253,7 +251,7 @@ def _read(path: Path) -> tuple[Holder, float] | None:
     try:
         return Holder(**json.loads(text)), found.st_mtime
     except (ValueError, TypeError):  # being written, or damaged: nobody's, until it is too old
-        unknown = Holder(f"{found.st_mtime_ns:x}", "an unknown machine", "", 0, "", 0, "")
+        unknown = Holder(f"{found.st_mtime_ns:x}", "an unknown machine", "", 0, "", "")
         return unknown, found.st_mtime
 
 
@@ -275,13 +273,11 @@ def holder_of(folder: Path, name: str) -> Holder | None:
 
 
 def bury(folder: Path) -> None:
-    """Gives back what processes that this one started held when they died."""
+    """Gives back what processes of this machine held when they died, done or not."""
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
             found = None if path.name.startswith(".wmhseg-") else _read(path)
-            if found is None or found[0].leader != os.getpid():
-                continue
-            if found[0].is_here and not _lives(found[0]):
+            if found is not None and found[0].is_here and not _lives(found[0]):
                 claim = take(folder, path.name)
                 if isinstance(claim, Claim):
                     claim.give_back()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +165,7 @@ def _one_line(cell: str) -> str:
 
 
 def _line(row: Row, columns: Sequence[str]) -> str:
-    values = {**asdict(row), "warnings": " | ".join(row.warnings)}
+    values = {**vars(row), "warnings": " | ".join(row.warnings)}
     values |= {name: values[name] or _NONE for name in _TEXTS}
     values |= {name: f"{value:.10g}" for name, value in row.measures.items()}
     for label, other in row.others.items():
