@@ -30,7 +30,7 @@ LAYERS = (
     ("measuring",),
     ("html_report",),
     ("batch", "scoring", "synthesis"),
-    ("training", "bids_app"),
+    ("training", "bids_app", "clusters"),
     ("cli",),
 )
 LEAVES = {"version", "errors", "geometry", "records", "processors"}
@@ -54,6 +54,7 @@ ROOMS: dict[str, set[str]] = {
     "h5py": {"weights.keras2"},
     "safetensors": {"weights.tensor_files"},
     "matplotlib": {"scoring.figures"},
+    "distributed": {"clusters.dask_workers"},
     "rich": {"io.progress"},
     "PIL": {"io.pictures", "reporting.lettering", "reporting.sheet"},
     "skimage": {"channels.making"},

@@ -269,6 +269,12 @@ class ScoringFailedError(EvaluationError):
     exit_code = 116
 
 
+class ClusterError(WmhsegError):
+    """SLURM or the scheduler of Dask is not there, or refuses the work."""
+
+    exit_code = 118
+
+
 class TrainingError(WmhsegError):
     """Base of everything that is wrong with a training."""
 
@@ -333,6 +339,7 @@ EXTRAS = {
     "torch": "torch",
     "jax": "jax",
     "matplotlib": "plots",
+    "distributed": "dask",
     "sklearn": "baselines",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -33,6 +34,23 @@ def test_a_process_stays_for_the_next_task() -> None:
 
 def test_no_tasks() -> None:
     assert list(workers.run([], double, 4)) == []
+
+
+def test_a_second_signal_does_not_cut_tidying_short(tmp_path: Path) -> None:
+    """A scheduler tells every process of a job, and so does the parent of some of them."""
+    answers = workers.run([str(tmp_path / "part")], sleep, 1)
+
+    def tell() -> None:
+        while not (tmp_path / "part").exists():
+            time.sleep(0.05)
+        (worker,) = multiprocessing.active_children()
+        for _ in range(3):
+            worker.terminate()
+            time.sleep(0.1)
+
+    threading.Thread(target=tell, daemon=True).start()
+    assert list(answers) == [(0, Crash(143))]
+    assert not (tmp_path / "part").exists()
 
 
 def test_closing_ends_what_runs(tmp_path: Path) -> None:

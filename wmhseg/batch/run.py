@@ -42,6 +42,9 @@ _LOOK_AGAIN_S = 2.0
 OnRow = Callable[[int, int, Row], None]
 """Takes the number of subjects that are finished, that of all, and the newest row."""
 
+Elsewhere = Callable[[Sequence[Turn]], Generator[tuple[int, Any], None, None]]
+"""Takes turns of subjects; yields the index of each with what ``take`` or ``workers`` say of it."""
+
 
 @dataclass(frozen=True)
 class BatchOptions:
@@ -49,7 +52,8 @@ class BatchOptions:
 
     Attributes:
         model: Name or folder of a model.
-        options: As of one segmentation. Threads None shares the processors among the jobs.
+        options: As of one segmentation. Threads None shares the processors among the jobs, or
+            leaves it to what works elsewhere.
         jobs: Processes at once.
         force: Segment again what is done.
         command: The command line, for the reports; None where it was called from Python.
@@ -60,6 +64,7 @@ class BatchOptions:
         page: Write a page about each result as well.
         shard: Which of the subjects this process takes, None for all. It writes its own part of
             the table, and not the summary, which ``collect`` makes.
+        elsewhere: Does the work in place of ``jobs`` processes on this machine.
     """
 
     model: str = store.DEFAULT_MODEL
@@ -72,6 +77,7 @@ class BatchOptions:
     task: type[Task] = Task
     page: bool = False
     shard: Shard | None = None
+    elsewhere: Elsewhere | None = None
 
 
 def check_names(subjects: Sequence[Subject]) -> None:
@@ -186,9 +192,17 @@ class Work:
     def turns(self, tasks: Sequence[Task]) -> list[Turn]:
         """What processes are given."""
         following = [task.subject for task in tasks[1:]]
-        if self.batch.jobs == 1:  # with more, nobody knows which process takes the next one
+        # With more processes than one nobody knows which takes the next.
+        if self.batch.jobs == 1 and self.batch.elsewhere is None:
             tasks = [replace(t, upcoming=s) for t, s in zip_longest(tasks, following)]
         return [Turn(task, self.work, self.claims, self.batch.force) for task in tasks]
+
+    def answers(self, tasks: Sequence[Task]) -> Generator[tuple[int, Any], None, None]:
+        """Index of a task and what became of it, here or elsewhere."""
+        turns = self.turns(tasks)
+        if self.batch.elsewhere is not None:
+            return self.batch.elsewhere(turns)
+        return workers.run(turns, take, self.batch.jobs)
 
 
 def _answers(
@@ -198,7 +212,7 @@ def _answers(
     todo = [index for index, row in enumerate(rows) if row.status == WAITING]
     held: dict[int, Held] = {}
     while todo:
-        answers = workers.run(work.turns([tasks[index] for index in todo]), take, work.batch.jobs)
+        answers = work.answers([tasks[index] for index in todo])
         try:
             with contextlib.closing(answers):
                 for position, answer in answers:
@@ -285,7 +299,7 @@ def tasks_of(subjects: Sequence[Subject], output: Path, batch: BatchOptions) -> 
     """
     model = store.find(batch.model)
     options = batch.options
-    if options.threads is None:
+    if options.threads is None and batch.elsewhere is None:
         share = max(1, processors.available_processors() // batch.jobs)
         options = replace(options, threads=share)
     method = {

@@ -26,7 +26,7 @@ from wmhseg.cli.parser import examples, whole
 from wmhseg.io.progress import Bar
 
 if TYPE_CHECKING:
-    from wmhseg.batch.run import BatchOptions, OnRow
+    from wmhseg.batch.run import BatchOptions, Elsewhere, OnRow
     from wmhseg.batch.shards import Shard
     from wmhseg.batch.summary import Row
     from wmhseg.datasets.subjects import Subject
@@ -62,6 +62,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="subjects at once; each needs its own memory (default: 1)",
     )
     parser.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="work on the workers of a Dask cluster, in place of processes here: tcp://… of its "
+        "scheduler, or its file (docs/slurm.md)",
+    )
+    parser.add_argument(
         "--shard",
         metavar="I/N",
         help="take one of N parts of the subjects, for many machines (docs/scale.md); slurm/N or "
@@ -75,6 +81,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="segment again what is done")
     parser.add_argument("--dry-run", action="store_true", help=ABOUT)
+    add_results(parser)
+    add_running(parser)
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say what is written about each subject.
+
+    Args:
+        parser: The command's.
+    """
     add_picture(parser, "overlay.png in each subject's folder")
     parser.add_argument(
         "--report",
@@ -82,7 +98,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a page about the result, report.html in each subject's folder (docs/report.md)",
     )
     add_stroke(parser, "stroke.nii.gz in each subject's folder")
-    add_running(parser)
 
 
 def _batch(arguments: argparse.Namespace) -> int:
@@ -114,11 +129,25 @@ def _batch(arguments: argparse.Namespace) -> int:
         ("stroke",) if arguments.stroke else (),
         page=arguments.report,
         shard=shard,
+        elsewhere=_elsewhere(arguments),
     )
     output = Path(arguments.output)
     rows = (_collected if arguments.collect else _run)(subjects, output, settings, console)
     _tell(rows, output, settings, console, as_json=arguments.json)
     return errors.EXIT_OK
+
+
+def _elsewhere(arguments: argparse.Namespace) -> Elsewhere | None:
+    """What runs the work in place of processes of this machine, None for these."""
+    if arguments.dask is None:
+        return None
+    if arguments.jobs != 1:
+        raise errors.UsageError(
+            "--dask was expected without --jobs", advice="There are as many as there are workers."
+        )
+    from wmhseg.clusters.dask_workers import Cluster
+
+    return Cluster(arguments.dask, Path(arguments.output)).run
 
 
 def _shard_of(arguments: argparse.Namespace) -> Shard | None:

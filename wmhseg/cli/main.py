@@ -32,6 +32,7 @@ _COMMANDS = {
         "batch",
         "Segment many subjects: a table, or a folder in the challenge's, BIDS or flat layout.",
     ),
+    "slurm": ("slurm", "Write scripts that segment many subjects on a cluster; submit them."),
     "bids": ("bids", "Run as a BIDS App: BIDS data set in, BIDS derivatives out."),
     "measure": ("measure", "Measure a mask: lesions, places, regions, how sure it is."),
     "report": ("report", "Write a page to look at: of one result, or of a folder of results."),
@@ -55,8 +56,8 @@ segmented to /output/result.nii.gz. With folders in place of a command, as in
 "wmhseg /bids /out participant", it runs the command bids.
 
 exit codes: 0 done; 1 internal error; 2 wrong arguments; 80-95 input files; 96-97 output;
-100-103 models; 109 package not installed; 110 device; 111-116 evaluation and batch;
-120-123 training; 130 interrupted; 143 terminated; of bids 16-18 and 64-74.
+100-103 models; 109 package not installed; 110 device; 111-118 evaluation, batch and
+clusters; 120-123 training; 130 interrupted; 143 terminated; of bids 16-18 and 64-74.
 docs/exit-codes.md lists them all.
 
 For research. Not a medical device; not for diagnosis."""
@@ -121,7 +122,9 @@ def _complete() -> None:
     argcomplete.autocomplete(_parser(given))
 
 
-def _terminate(_number: int, _frame: object) -> None:
+def _terminate(number: int, _frame: object) -> None:
+    # Once: a scheduler's second one must not cut the tidying up short.
+    signal.signal(number, lambda *_: None)
     raise SystemExit(errors.EXIT_TERMINATED)
 
 

@@ -1,0 +1,1 @@
+"""Many machines: scripts for SLURM, commands in containers, workers of Dask."""
