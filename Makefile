@@ -29,7 +29,7 @@ PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test browser first-hour test-avx2 lint evaluate train bench measure-code docker docker-test docker-limits fuzz sbom audit clean
+.PHONY: help setup setup-run demo test browser slurm first-hour test-avx2 lint evaluate train bench measure-code docker docker-test docker-limits fuzz sbom audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,7 +76,7 @@ test: ## everything that CI runs
 	$(MAKE) lint
 	$(MAKE) docker-test
 	$(MAKE) test-avx2
-	@$(MAKE) --no-print-directory browser
+	@$(MAKE) --no-print-directory browser slurm
 	$(PYTEST)
 
 # Tests of pages need one; where none can be had they skip, and say so.
@@ -84,6 +84,13 @@ browser: ## Chromium for the tests of pages: in CI on Debian it is installed
 	@command -v chromium >/dev/null || test -z "$(CI)" || { apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
 		>/dev/null 2>&1 || echo "no Chromium: the tests of pages in a browser will skip"
+
+# Tests of jobs start one of their own; where none can be had they skip, and say so.
+slurm: ## SLURM for the tests of jobs: in CI on Debian it is installed
+	@command -v sbatch >/dev/null || test -z "$(CI)" || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			munge slurmctld slurmd slurm-client; } \
+		>/dev/null 2>&1 || echo "no SLURM: the tests of jobs on a node will skip"
 
 # What computes, on a processor held to what nearly all have. Libraries read this at their start, but
 # ask the processor itself whether it has bfloat16, so that is left out.

@@ -50,7 +50,7 @@ SMALLEST = (
     "python -m wmhseg.synthesis.make_heads --labels LABELS --output heads",
 )
 COMMANDS = (
-    *("segment", "challenge", "models", "check", "batch", "bids", "measure"),
+    *("segment", "challenge", "models", "check", "batch", "slurm", "bids", "measure"),
     *("report", "evaluate", "rank", "compare", "train", "demo", "completion"),
 )
 

@@ -463,7 +463,7 @@ COMMANDS = [
 
 
 def test_every_command_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(COMMANDS) == 14
+    assert len(COMMANDS) == 15
     with pytest.raises(SystemExit):
         main(["--help"])
     listed = re.findall(r"^    (\w+) ", capsys.readouterr().out, flags=re.MULTILINE)
