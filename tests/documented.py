@@ -38,6 +38,8 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"wmhseg train .*--preset refine", "parse", "tests/training/test_refining.py runs it"),
     (r"wmhseg segment --model out-mine/mine ", "parse", "of a model that is not made here"),
     (r"wmhseg measure .*--mni", "parse", "needs a whole head: tests/cli/test_measure.py runs it"),
+    (r"wmhseg slurm ", "parse", "asks for more tasks than there are small data: tests/clusters"),
+    (r"wmhseg batch .*--dask ", "parse", "needs a cluster: tests/clusters starts one"),
     (r"wmhseg report .*--group", "parse", "tests/html_report/test_group.py runs it"),
     (r"wmhseg batch .*--(shard|collect)", "parse", "tests/batch/test_shards.py runs it"),
     (r"wmhseg (--)?[a-z]+", "run", ""),
@@ -50,7 +52,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"docker [a-z]", "docker", "needs a container engine: tests/container runs such commands"),
     (r"pip install ", "pip", "tests/test_environments.py installs all of them"),
     (r"(mkdir|cd|git clone|apt install|apt-get install|python3? -m venv|source|\.|mv|cp|ls"
-     r"|dcm2niix) ", "shell", "not ours"),
+     r"|dcm2niix|sbatch|datalad|babs) ", "shell", "not ours"),
 )  # fmt: skip
 
 # Placeholders of the docs that mean another thing after some options; the others are names of
