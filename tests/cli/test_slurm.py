@@ -11,7 +11,8 @@ from folders import touch
 
 from wmhseg import errors
 from wmhseg.cli.main import main
-from wmhseg.clusters import slurm
+from wmhseg.clusters import slurm, tables
+from wmhseg.datasets.subjects import Subject, read_subjects
 
 
 @pytest.fixture
@@ -42,7 +43,8 @@ def test_options_are_handed_on(study: Path, capsys: pytest.CaptureFixture[str]) 
     script = capsys.readouterr().out
     words = words_of(script)
     place = words.index("batch")
-    assert words[place : place + 4] == ["batch", str(study), "--output", str(out)]
+    table = out / "slurm" / "subjects.tsv"
+    assert words[place : place + 4] == ["batch", str(table), "--output", str(out)]
     assert sorted(words[place + 4 :]) == sorted(
         [
             *("--threshold", "0.6", "--overlay", "--registration", "header", "--model", "bright"),
@@ -67,6 +69,8 @@ def test_scripts_are_written(study: Path, capsys: pytest.CaptureFixture[str]) ->
         str(scripts / name) for name in (slurm.ARRAY, slurm.COLLECT, slurm.SUBMIT)
     }
     assert words_of((scripts / slurm.COLLECT).read_text())[-1] == "--collect"
+    found = read_subjects(scripts / tables.NAME)
+    assert [(s.name, s.flair) for s in found] == [(n, study / f"{n}_FLAIR.nii") for n in "abc"]
     assert main(where) == 0
     assert f"bash {out}/slurm/submit.sh" in capsys.readouterr().out
 
@@ -113,3 +117,22 @@ def test_scripts_do_not_lie_among_results(study: Path) -> None:
     assert main(where) == errors.UsageError.exit_code
     assert main([*where, "--scripts", str(out / "Slurm")]) == errors.UsageError.exit_code
     assert main([*where, "--scripts", str(out / "jobs")]) == 0
+
+
+@pytest.mark.parametrize("name", ["plain", "a 'b' \"c\"", '"quoted"', "a,b;c", "Zürich 100%"])
+def test_tables_hold_odd_paths(name: str, tmp_path: Path) -> None:
+    people = [
+        Subject("a", tmp_path / name / "F.nii", tmp_path / name / "T.nii"),
+        Subject("b", tmp_path / name / "G.nii"),
+        Subject("c", None, problem="two FLAIR scans"),
+    ]
+    assert tables.fits(people)
+    tables.write(people, tmp_path / "t.tsv")
+    found = read_subjects(tmp_path / "t.tsv")
+    assert [(s.name, s.flair, s.t1) for s in found] == [(s.name, s.flair, s.t1) for s in people]
+    assert found[2].problem
+
+
+def test_paths_that_no_table_can_hold() -> None:
+    for path in ("/a\nb", "/a\tb", "/a ", "/\udcfc"):
+        assert not tables.fits([Subject("a", Path(path))])

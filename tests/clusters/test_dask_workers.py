@@ -6,7 +6,7 @@ import csv
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from wmhseg import errors
 from wmhseg.batch import run as batch_run
 from wmhseg.batch.run import BatchOptions
 from wmhseg.batch.summary import DONE, SKIPPED, Row
+from wmhseg.batch.task import Task
+from wmhseg.batch.turns import Turn
+from wmhseg.batch.workers import Crash
 from wmhseg.cli.main import main
 from wmhseg.clusters import dask_workers
 from wmhseg.datasets.subjects import Subject, find_subjects
@@ -98,17 +101,28 @@ def test_a_worker_that_dies_costs_nothing(
     assert {row.status for row in again[:-1]} == {SKIPPED}
 
 
-def test_a_subject_that_kills_workers_fails_alone(
-    cluster: Any, use_models: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "x.nii").write_bytes(b"x")
-    subjects = [Subject(name, tmp_path / "x.nii") for name in ("a", "killed", "b")]
-    elsewhere = dask_workers.Cluster(cluster.scheduler_address, tmp_path / "out").run
-    rows = batch_run.run(
-        subjects, tmp_path / "out", BatchOptions("bright", elsewhere=elsewhere), None, stamped
-    )
-    assert [row.status for row in rows] == [DONE, "failed", DONE]
-    assert rows[1].exit_code == 137
+@dataclass(frozen=True)
+class Ended:
+    """A future that has come to its end without a result."""
+
+    status: str
+    error: BaseException | None = None
+
+    def exception(self) -> BaseException | None:
+        return self.error
+
+
+def test_what_becomes_of_work_without_a_result(tmp_path: Path) -> None:
+    from distributed import KilledWorker
+
+    task = Task(Subject("a", tmp_path / "a.nii"), tmp_path, "model", Options(), "method")
+    turn = Turn(task, stamped, tmp_path / "claims")
+    killed = KilledWorker("key", None, 3)  # type: ignore[arg-type]
+    assert dask_workers._answer(Ended("error", killed), turn) == Crash(137)
+    for ended in (Ended("cancelled"), Ended("lost"), Ended("error", ImportError("no wmhseg"))):
+        line = failing(errors.ClusterError, dask_workers._answer, ended, turn)
+        assert "(a)" in line
+        assert str(ended.error or ended.status) in line
 
 
 def test_workers_must_be_like_this(

@@ -5,11 +5,14 @@ Each task is a process of its own that starts Python and an engine, which is wha
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import os
+import re
 import signal
-import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +23,7 @@ from conftest import Phantom, write_scan
 
 from wmhseg.batch.summary import DONE
 from wmhseg.cli.main import main
+from wmhseg.clusters import slurm
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,19 +39,47 @@ PATIENCE_S = 600.0  # with a machine's other work beside it
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[slurm_node.Node]:
-    with slurm_node.running() as made:
+    with slurm_node.running(cpus=3) as made:  # two for the array, one for the time limit
         yield made
 
 
-@pytest.fixture
-def study(tmp_path: Path, phantom: Phantom) -> Path:
+# Work that goes on until it is told to end, and has nothing more to do when it runs again.
+_WORK = """
+import os, signal, time
+def end(*_):
+    print("told to end", flush=True)
+    raise SystemExit(143)
+signal.signal(signal.SIGTERM, end)
+if os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
+    time.sleep(600)
+print("went on", flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def short(node: slurm_node.Node, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """An array of one task with a minute's time, submitted before all others; and its log.
+
+    SLURM counts in minutes and tells a task up to a minute early: it takes as long as that.
+    """
+    folder = tmp_path_factory.mktemp("short")
+    (folder / "work.py").write_text(_WORK)
+    program = (sys.executable, str(folder / "work.py"))
+    needs = slurm.Resources("3", "1G", 1)
+    slurm.write(slurm.Plan(1, 1, None, program, ()), (needs, needs), folder)
+    words = ["--parsable", "--time=1", "--signal=B:USR1@20", str(folder / "array.sh")]
+    job = node("sbatch", *words).strip()
+    return job, folder / "logs" / f"{job}_1.log"
+
+
+def study_of(subjects: int, tmp_path: Path, phantom: Phantom) -> Path:
     """Scans of a few kinds, each with a lesion of another size, in a folder with an odd name."""
     folder = tmp_path / 'a study\'s "scans" %j'
     for kind in range(KINDS):
         array = phantom.flair[FEW].copy()
         array[2:4, 20:24, 26 : 26 + kind] = 900
         path = write_scan(tmp_path / "kinds" / f"{kind}.nii.gz", array, phantom.spacing_mm)
-        for number in range(kind, SUBJECTS, KINDS):
+        for number in range(kind, subjects, KINDS):
             scan = folder / f"s{number:03}_FLAIR.nii.gz"
             scan.parent.mkdir(exist_ok=True)
             os.link(path, scan)
@@ -62,22 +94,25 @@ def volume_ml(subject: str) -> float:
 class Array:
     """An array of tasks that was submitted."""
 
-    def __init__(self, node: slurm_node.Node, study: Path, tasks: int, *more: str) -> None:
+    def __init__(self, node: slurm_node.Node, study: Path, tasks: int) -> None:
         self.node, self.output = node, study.parent / "its 'results'"
         words = [str(study), "--output", str(self.output), "--array", str(tasks), "--cpus", "1"]
-        words += ["--model", "bright-flair", "--on-unsuitable", "warn", "--time", "30"]
-        assert main(["slurm", *words, *more]) == 0
+        words += [
+            "--model",
+            "bright-flair",
+            "--on-unsuitable",
+            "warn",
+            "--time",
+            "30",
+            "--mem",
+            "1G",
+        ]
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            assert main(["slurm", *words, "--submit"]) == 0
         self.scripts = self.output / "slurm"
-        self.job = self.collect = ""
-
-    def submit(self, *more: str) -> None:
-        """As ``--submit`` does; with further options of sbatch, by hand."""
-        if not more:
-            done = subprocess.run(["bash", str(self.scripts / "submit.sh")], capture_output=True)
-            assert done.returncode == 0, done.stderr
-            self.job, self.collect = (line.split()[1] for line in done.stdout.decode().splitlines())
-            return
-        self.job = self.node("sbatch", "--parsable", *more, str(self.scripts / "array.sh")).strip()
+        numbers = dict(re.findall(r"^(array|collect) +job (\d+)$", printed.getvalue(), re.M))
+        self.job, self.collect = numbers["array"], numbers["collect"]
 
     def state(self, task: int) -> str:
         return self.node.states(self.job).get(str(task), "")
@@ -100,7 +135,16 @@ class Array:
     def log(self, task: int) -> str:
         return (self.scripts / "logs" / f"{self.job}_{task}.log").read_text()
 
-    def check(self, subjects: int = SUBJECTS) -> None:
+    def until_collected(self) -> None:
+        done = {"COMPLETED"}
+        self.node.until(
+            lambda: set(self.node.states(self.job).values()) == done, PATIENCE_S, "the array"
+        )
+        self.node.until(
+            lambda: set(self.node.states(self.collect).values()) == done, PATIENCE_S, "collecting"
+        )
+
+    def check(self, subjects: int) -> None:
         """Every subject once in the table, nothing half-written, nothing done twice."""
         with (self.output / "summary.tsv").open(newline="") as file:
             table = list(csv.DictReader(file, delimiter="\t"))
@@ -125,10 +169,13 @@ class Array:
 
 
 def test_whatever_happens_to_tasks_every_subject_is_done_once(
-    node: slurm_node.Node, study: Path, use_models: Path
+    node: slurm_node.Node,
+    short: tuple[str, Path],
+    phantom: Phantom,
+    use_models: Path,
+    tmp_path: Path,
 ) -> None:
-    array = Array(node, study, TASKS)
-    array.submit()
+    array = Array(node, study_of(SUBJECTS, tmp_path, phantom), TASKS)
 
     # Cancelled in the middle, and put back: what SLURM sends is SIGTERM, and SIGKILL much later.
     array.working(1)
@@ -148,12 +195,8 @@ def test_whatever_happens_to_tasks_every_subject_is_done_once(
     os.kill(node.script(array.job, "3"), signal.SIGUSR1)
     node.until(lambda: "goes back into the queue" in array.log(3), PATIENCE_S, "going back")
 
-    # The node is lost: SLURM puts back what ran there. Then it is drained: nothing new begins.
+    # The node is drained: nothing new begins.
     array.working(4)
-    node("scontrol", "update", f"node={node.name}", "state=down", "reason=test")
-    array.until_state(4, "PENDING")
-    node.resume()
-    array.working(5)
     node("scontrol", "update", f"node={node.name}", "state=drain", "reason=test")
     waiting = [task for task in range(1, TASKS + 1) if array.state(task) == "PENDING"]
     node.until(lambda: not node("squeue", "-h", "-t", "R,CG"), PATIENCE_S, "draining")
@@ -161,10 +204,29 @@ def test_whatever_happens_to_tasks_every_subject_is_done_once(
     assert all(array.state(task) == "PENDING" for task in waiting)
     node.resume()
 
-    node.until(
-        lambda: set(node.states(array.job).values()) == {"COMPLETED"}, PATIENCE_S, "the array"
-    )
-    node.until(
-        lambda: node.states(array.collect) == {"": "COMPLETED"}, PATIENCE_S, "the collection"
-    )
-    array.check()
+    array.until_collected()
+    array.check(SUBJECTS)
+
+
+def test_slurm_tells_of_the_time_and_the_task_goes_on(
+    node: slurm_node.Node, short: tuple[str, Path]
+) -> None:
+    """Its own minute has told it while the others ran, or tells it now."""
+    job, log = short
+    node.until(lambda: node.states(job) == {"1": "COMPLETED"}, PATIENCE_S, "the short task")
+    told = log.read_text()
+    assert told.count("told to end") == told.count("goes back into the queue") == 1
+    assert told.rstrip().endswith("went on")
+
+
+def test_a_node_that_is_lost_costs_nothing(
+    node: slurm_node.Node, phantom: Phantom, use_models: Path, tmp_path: Path
+) -> None:
+    """SLURM puts back by itself what ran there."""
+    array = Array(node, study_of(40, tmp_path, phantom), 2)
+    array.working(1)
+    node("scontrol", "update", f"node={node.name}", "state=down", "reason=test")
+    array.until_state(1, "PENDING")
+    node.resume()
+    array.until_collected()
+    array.check(40)

@@ -100,8 +100,8 @@ def _add_resources(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--time",
         metavar="TIME",
-        help="limit of a task, as SLURM writes it: minutes, HH:MM:SS, D-HH:MM:SS (default: twice "
-        "what its subjects are expected to take, docs/scale.md)",
+        help="limit of a task, as SLURM writes it: minutes, HH:MM:SS, D-HH:MM:SS (default: with "
+        "room to spare for what was measured, docs/scale.md)",
     )
     group.add_argument(
         "--mem", metavar="SIZE", help="memory of a task, such as 4G (default: docs/scale.md)"
@@ -120,7 +120,7 @@ def _add_resources(parser: argparse.ArgumentParser) -> None:
 
 def _slurm(arguments: argparse.Namespace) -> int:
     from wmhseg.batch import run
-    from wmhseg.clusters import slurm
+    from wmhseg.clusters import slurm, tables
 
     console = console_of(arguments)
     source, output = (Path(path).absolute() for path in (arguments.subjects, arguments.output))
@@ -129,8 +129,10 @@ def _slurm(arguments: argparse.Namespace) -> int:
     run.check_names(subjects)
     _check_place(folder, output, subjects)
     _check_model(subjects, _settings_of(arguments), arguments, console)
-    plan = _plan(arguments, subjects, source, output)
-    resources = _resources(arguments, plan)
+    listed = source.is_dir() and tables.fits(subjects)
+    table = folder / tables.NAME if listed else source
+    plan = _plan(arguments, subjects, table, output)
+    resources = _resources(arguments, subjects)
     if arguments.dry_run:
         print(slurm.array_script(plan, resources[0], folder), end="")
         return errors.EXIT_OK
@@ -139,6 +141,8 @@ def _slurm(arguments: argparse.Namespace) -> int:
 
         files.check_writable(output)  # a container engine would make it, for root
     written = slurm.write(plan, resources, folder)
+    if listed:
+        tables.write(subjects, table)
     jobs = slurm.submit(folder) if arguments.submit else None
     _tell(plan, written, jobs, as_json=arguments.json)
     return errors.EXIT_OK
@@ -147,7 +151,13 @@ def _slurm(arguments: argparse.Namespace) -> int:
 def _subjects(source: Path, console: Console) -> list[Subject]:
     from wmhseg.datasets.subjects import find_subjects, read_subjects
 
-    return find_subjects(source, console.warn) if source.is_dir() else read_subjects(source)
+    if not source.is_dir():
+        return read_subjects(source)
+    found = find_subjects(source, console.warn)
+    for subject in found:
+        if subject.problem:
+            console.warn(f"{subject.name}: {subject.problem}")
+    return found
 
 
 def _settings_of(arguments: argparse.Namespace) -> BatchOptions:
@@ -260,13 +270,15 @@ def _container(
 
     scans = [path for s in subjects for path in (s.flair, s.t1) if path is not None]
     model = Path(model_of(arguments))
-    read = [source, *(path.absolute() for path in scans)]
-    return containers.of(
-        arguments.container, [*read, model.absolute()] if model.is_dir() else read, output
-    )
+    read = [path.absolute() for path in (source, *scans)]
+    if model.is_dir():
+        read.append(model.absolute())
+    return containers.of(arguments.container, read, output)
 
 
-def _resources(arguments: argparse.Namespace, plan: Plan) -> tuple[Resources, Resources]:
+def _resources(
+    arguments: argparse.Namespace, subjects: Sequence[Subject]
+) -> tuple[Resources, Resources]:
     """What a task needs, and what the job that collects needs."""
     from wmhseg.clusters.slurm import Resources, check_resources
 
@@ -276,8 +288,11 @@ def _resources(arguments: argparse.Namespace, plan: Plan) -> tuple[Resources, Re
         if getattr(arguments, name)
     ]
     more = (*named, *(o if o.startswith("-") else f"--{o}" for o in arguments.sbatch))
-    time, memory = _expected(plan, arguments)
-    task = Resources(arguments.time or time, arguments.mem or memory, arguments.cpus, more)
+    time, memory = arguments.time, arguments.mem
+    if not (time and memory):
+        expected = _expected(subjects, arguments)
+        time, memory = time or expected[0], memory or expected[1]
+    task = Resources(time, memory, arguments.cpus, more)
     # It reads small files; options such as gres are the tasks' alone.
     collect = Resources("60", "2G", 1, tuple(named))
     for resources in (task, collect):
@@ -285,11 +300,18 @@ def _resources(arguments: argparse.Namespace, plan: Plan) -> tuple[Resources, Re
     return task, collect
 
 
-def _expected(plan: Plan, arguments: argparse.Namespace) -> tuple[str, str]:
+def _expected(subjects: Sequence[Subject], arguments: argparse.Namespace) -> tuple[str, str]:
     """Time limit and memory of a task where none are given."""
-    each_s, memory_gb = 60, 4  # the place of the measured model
-    seconds = max(1800, 2 * each_s * -(-plan.subjects // plan.tasks))
-    return str(-(-seconds // 60)), f"{memory_gb}G"
+    from wmhseg.clusters import demand
+    from wmhseg.weights import store
+
+    options = options_of(arguments)
+    options = replace(options, threads=options.threads or arguments.cpus)
+    try:
+        preset = store.find(model_of(arguments)).preset
+    except errors.UnknownModelError:  # the container's
+        preset = None
+    return demand.limits(subjects, _array(arguments.array)[0], preset, options)
 
 
 def _tell(
