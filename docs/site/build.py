@@ -78,8 +78,15 @@ def contents(root: Path = ROOT) -> dict[str, list[PurePosixPath]]:
     }
 
 
-def _toctree(caption: str, pages: list[PurePosixPath]) -> str:
-    lines = [f"/{page.with_suffix('')}" for page in pages]
+def _called(root: Path) -> dict[PurePosixPath, str]:
+    """Page -> what the map calls it: what one wants to do, or to know."""
+    links = re.findall(r"\[([^\]]+)\]\(([^)\s]+)\)", (root / MAP).read_text("utf-8"))
+    return {joined(MAP, target): text for text, target in links}
+
+
+def _toctree(caption: str, pages: list[PurePosixPath], called: dict[PurePosixPath, str]) -> str:
+    paths = {page: f"/{page.with_suffix('')}" for page in pages}
+    lines = [f"{called[p]} <{path}>" if p in called else path for p, path in paths.items()]
     return "\n".join(["```{toctree}", f":caption: {caption}", ":hidden:", "", *lines, "```", ""])
 
 
@@ -99,8 +106,8 @@ def _index(pages: list[PurePosixPath], made: list[PurePosixPath], root: Path) ->
         if page not in listed | {readme}
         and re.search(r"^# ", (root / page).read_text("utf-8"), re.M)
     ]
-    blocks = [_toctree("Start", [readme]), *(_toctree(*one) for one in trees.items())]
-    return "\n".join([text, *blocks, _toctree("More", more)])
+    trees = {"Start": [readme], **trees, "More": more}
+    return "\n".join([text, *(_toctree(*one, _called(root)) for one in trees.items())])
 
 
 def _moved(target: str) -> str:
