@@ -130,8 +130,8 @@ def small(root: Path, link: str) -> Path:
 
 
 def test_a_link_to_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    for link in ("gone.md", "../../outside.md", "../docs"):
-        root = small(tmp_path / str(len(link)), link)
+    for number, link in enumerate(("gone.md", "../../outside.md", "../docs")):
+        root = small(tmp_path / str(number), link)
         assert build.build(tmp_path / "site", root) == [
             f"docs/a.md: a link to a file was expected. Received: {link}."
         ]
