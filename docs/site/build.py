@@ -10,11 +10,10 @@ reaches, whatever would be fetched from another host.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -145,6 +144,27 @@ def lay_out(folder: Path, root: Path = ROOT) -> None:
     (folder / "index.md").write_text(_index(pages, made, root), encoding="utf-8")
 
 
+def _sphinx(source: Path, made: Path) -> str:
+    """Lets Sphinx make pages; returns its warnings and errors.
+
+    In a process of its own: Sphinx registers what it makes once a process.
+    """
+    command = [sys.executable, "-m", "sphinx", "--builder", "html", "--quiet", "--no-color"]
+    command += ["--doctree-dir", str(made.with_name("doctrees"))]
+    command += ["--conf-dir", str(Path(__file__).parent), str(source), str(made)]
+    found = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": found},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    ended = f"Sphinx ended with code {done.returncode}." if done.returncode else ""
+    return f"{done.stderr}\n{ended}"
+
+
 def build(output: Path, root: Path = ROOT) -> list[str]:
     """Makes the site.
 
@@ -155,25 +175,15 @@ def build(output: Path, root: Path = ROOT) -> list[str]:
     Returns:
         What is wrong with it: sentences, none if all is well.
     """
-    from sphinx.application import Sphinx  # here: the reference and the links need no Sphinx
-    from sphinx.util.console import nocolor
-
-    nocolor()
-    told = io.StringIO()
-    with tempfile.TemporaryDirectory() as place, contextlib.suppress(FileNotFoundError):
-        source = Path(place) / "source"
+    with tempfile.TemporaryDirectory() as place:
+        source, made = Path(place) / "source", Path(place) / "site"
         source.mkdir()
         try:
             lay_out(source, root)
         except SiteError as error:
             return [str(error)]
-        made = Path(place) / "site"
-        app = Sphinx(
-            source, Path(__file__).parent, made, Path(place) / "doctrees", "html",
-            status=None, warning=told, freshenv=True,
-        )  # fmt: skip
-        app.build()
-        lines = [line.replace(f"{source}/", "") for line in told.getvalue().splitlines()]
+        lines = _sphinx(source, made).splitlines()
+        lines = [line.replace(f"{source}/", "") for line in lines]
         wrong = list(dict.fromkeys(filter(str.strip, lines))) or links.faults(made)
         if not wrong:
             (made / ".nojekyll").touch()
