@@ -10,11 +10,10 @@ reaches, whatever would be fetched from another host.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -78,8 +77,15 @@ def contents(root: Path = ROOT) -> dict[str, list[PurePosixPath]]:
     }
 
 
-def _toctree(caption: str, pages: list[PurePosixPath]) -> str:
-    lines = [f"/{page.with_suffix('')}" for page in pages]
+def _called(root: Path) -> dict[PurePosixPath, str]:
+    """Page -> what the map calls it: what one wants to do, or to know."""
+    links = re.findall(r"\[([^\]]+)\]\(([^)\s]+)\)", (root / MAP).read_text("utf-8"))
+    return {joined(MAP, target): text for text, target in links}
+
+
+def _toctree(caption: str, pages: list[PurePosixPath], called: dict[PurePosixPath, str]) -> str:
+    paths = {page: f"/{page.with_suffix('')}" for page in pages}
+    lines = [f"{called[p]} <{path}>" if p in called else path for p, path in paths.items()]
     return "\n".join(["```{toctree}", f":caption: {caption}", ":hidden:", "", *lines, "```", ""])
 
 
@@ -99,8 +105,8 @@ def _index(pages: list[PurePosixPath], made: list[PurePosixPath], root: Path) ->
         if page not in listed | {readme}
         and re.search(r"^# ", (root / page).read_text("utf-8"), re.M)
     ]
-    blocks = [_toctree("Start", [readme]), *(_toctree(*one) for one in trees.items())]
-    return "\n".join([text, *blocks, _toctree("More", more)])
+    trees = {"Start": [readme], **trees, "More": more}
+    return "\n".join([text, *(_toctree(*one, _called(root)) for one in trees.items())])
 
 
 def _moved(target: str) -> str:
@@ -138,6 +144,27 @@ def lay_out(folder: Path, root: Path = ROOT) -> None:
     (folder / "index.md").write_text(_index(pages, made, root), encoding="utf-8")
 
 
+def _sphinx(source: Path, made: Path) -> str:
+    """Lets Sphinx make pages; returns its warnings and errors.
+
+    In a process of its own: Sphinx registers what it makes once a process.
+    """
+    command = [sys.executable, "-m", "sphinx", "--builder", "html", "--quiet", "--no-color"]
+    command += ["--doctree-dir", str(made.with_name("doctrees"))]
+    command += ["--conf-dir", str(Path(__file__).parent), str(source), str(made)]
+    found = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": found},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    ended = f"Sphinx ended with code {done.returncode}." if done.returncode else ""
+    return f"{done.stderr}\n{ended}"
+
+
 def build(output: Path, root: Path = ROOT) -> list[str]:
     """Makes the site.
 
@@ -148,25 +175,15 @@ def build(output: Path, root: Path = ROOT) -> list[str]:
     Returns:
         What is wrong with it: sentences, none if all is well.
     """
-    from sphinx.application import Sphinx  # here: the reference and the links need no Sphinx
-    from sphinx.util.console import nocolor
-
-    nocolor()
-    told = io.StringIO()
-    with tempfile.TemporaryDirectory() as place, contextlib.suppress(FileNotFoundError):
-        source = Path(place) / "source"
+    with tempfile.TemporaryDirectory() as place:
+        source, made = Path(place) / "source", Path(place) / "site"
         source.mkdir()
         try:
             lay_out(source, root)
         except SiteError as error:
             return [str(error)]
-        made = Path(place) / "site"
-        app = Sphinx(
-            source, Path(__file__).parent, made, Path(place) / "doctrees", "html",
-            status=None, warning=told, freshenv=True,
-        )  # fmt: skip
-        app.build()
-        lines = [line.replace(f"{source}/", "") for line in told.getvalue().splitlines()]
+        lines = _sphinx(source, made).splitlines()
+        lines = [line.replace(f"{source}/", "") for line in lines]
         wrong = list(dict.fromkeys(filter(str.strip, lines))) or links.faults(made)
         if not wrong:
             (made / ".nojekyll").touch()

@@ -149,7 +149,7 @@ def add_renamed(parser: argparse.ArgumentParser, going: Deprecation) -> None:
         going=going,
         dest=target.dest,
         nargs=target.nargs,
-        type=target.type,
+        type=target.type,  # type: ignore[arg-type]  # None is no type, as for argparse itself
         choices=target.choices,
         default=argparse.SUPPRESS,
         help=argparse.SUPPRESS,
