@@ -48,6 +48,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"python -m (evaluation|benchmarks)\.", "parse", "minutes to hours; has tests of its own"),
     (r"python tests/sandbox\.py ", "shell", "runs all of these"),
     (r"make [a-z]", "make", "the gate itself, or hours"),
+    (r"apptainer (build|run) ", "shell", "no Apptainer here: tests/test_definitions.py"),
     (r"docker [a-z]", "docker", "needs a container engine: tests/container runs such commands"),
     (r"pip install ", "pip", "tests/test_environments.py installs all of them"),
     (r"(mkdir|cd|git clone|apt install|apt-get install|python3? -m venv|source|\.|mv|cp|ls"
