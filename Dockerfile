@@ -81,7 +81,7 @@ RUN useradd --uid 1000 --user-group --no-create-home --home-dir /tmp --shell /bi
     && install --directory --mode=1777 /output
 COPY --chmod=0755 wmhseg/data/entrypoint.sh /usr/local/bin/wmhseg-entrypoint
 COPY --from=package /package /opt/wmhseg
-COPY --from=bill --chmod=0644 /bill/sbom.json /usr/share/doc/wmhseg/sbom.json
+COPY --from=bill /bill/sbom.json /usr/share/doc/wmhseg/sbom.json
 # Whoever runs it, /tmp is the place for what libraries want to write. OpenBLAS would start a thread
 # for every core of the host at import, whatever the limits of the container, and has no work here.
 ENV PATH=/opt/wmhseg/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin \

@@ -30,7 +30,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-run demo test browser slurm first-hour test-avx2 lint docs evaluate train bench \
-	measure-code docker docker-test docker-limits fuzz package package-test resolve-arm64 \
+	measure-code docker docker-test docker-limits fuzz package release package-test resolve-arm64 \
 	apptainer-test sbom release-notes audit clean
 
 help: ## this list
@@ -119,7 +119,7 @@ bench: $(VENV)/.dev ## time all engines against the naive Keras way, and every m
 	@echo "a batch against single runs: $(BIN)/python -m benchmarks.batch"
 
 # Which list of packages the image gets.
-VARIANT = $(if $(filter 1,$(GPU)),--build-arg REQUIREMENTS=requirements-gpu.txt) \
+VARIANT = $(if $(filter 1,$(GPU)),--build-arg REQUIREMENTS=requirements-gpu.txt --max-gb 9) \
 	$(if $(filter 1,$(SLIM)),--build-arg REQUIREMENTS=requirements-slim.txt \
 		--build-arg MODELS=default --max-gb 1.0)
 
@@ -163,12 +163,17 @@ $(VENV)-tools/.made: tests/supply/requirements.txt tests/supply/release.txt
 	$(VENV)-tools/bin/pip install --quiet --disable-pip-version-check $(addprefix --requirement ,$^)
 	@touch $@
 
-# What a release is made of: package, files of models, descriptor, bills of materials; all in $(OUT)/release.
 package: $(VENV)-tools/.made ## wheel and source archive, looked over as registries do, in build/release
 	@mkdir -p $(OUT)/release
 	PIP_CONSTRAINT=tests/supply/release.txt $(VENV)-tools/bin/python -m build --outdir $(OUT)/release .
 	$(VENV)-tools/bin/twine check --strict $(OUT)/release/*.whl $(OUT)/release/*.tar.gz
 	$(VENV)-tools/bin/check-wheel-contents $(OUT)/release/*.whl
+
+release: package sbom setup-run ## all files of a release, with their checksums, in build/release
+	$(BIN)/python -m wmhseg.fetching.pack --models models --output $(OUT)/release
+	cp $(OUT)/sbom.json $(OUT)/sbom-slim.json $(OUT)/sbom-gpu.json wmhseg/data/boutiques.json \
+		containers/Apptainer.def containers/neurodesk.yaml $(OUT)/release
+	cd $(OUT)/release && rm -f SHA256SUMS && sha256sum * > SHA256SUMS.part && mv SHA256SUMS.part SHA256SUMS
 
 package-test: package ## install what package has made in every Python from 3.11 to 3.13 that is here, and run it
 	$(PYTHON) tests/supply/try_packages.py $(OUT)/release

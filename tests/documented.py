@@ -53,6 +53,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"python -m docs\.site\.", "parse", "tests/test_site.py and test_promised.py do as they do"),
     (r"python tests/sandbox\.py ", "shell", "runs all of these"),
     (r"make [a-z]", "make", "the gate itself, or hours"),
+    (r"apptainer (build|run) ", "shell", "no Apptainer here: tests/test_definitions.py"),
     (r"docker [a-z]", "docker", "needs a container engine: tests/container runs such commands"),
     (r"pip install ", "pip", "tests/test_environments.py installs all of them"),
     (r"(mkdir|cd|git clone|apt install|apt-get install|python3? -m venv|source|\.|mv|cp|ls"

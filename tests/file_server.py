@@ -124,7 +124,7 @@ def held(after: int, until: threading.Event) -> Way:
         handler.head(200, len(content), ETag=handler.answering.tag)
         handler.wfile.write(content[:after])
         handler.wfile.flush()
-        until.wait(60)
+        until.wait(600)
         handler.wfile.write(content[after:])
 
     return way

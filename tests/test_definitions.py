@@ -7,6 +7,7 @@ against a shell.
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -19,7 +20,7 @@ from conftest import ROOT
 from wmhseg.version import __version__
 
 sys.path.append(str(ROOT / "tests" / "container"))
-definition = pytest.importorskip("definition")
+definition = importlib.import_module("definition")
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 APPTAINER = definition.read()

@@ -44,7 +44,7 @@ CONFINED = (
 )
 MAX_IMAGE_GB = 2.4  # of the full image for CPUs
 MAX_STOP_S = 8.0  # engines kill after ten
-EXIT_BIDS_LEVEL = 17
+EXIT_BIDS_LEVEL, EXIT_DEVICE = 17, 110
 EXIT_MISSING_FILE, EXIT_USAGE, EXIT_NOT_WRITABLE, EXIT_TERMINATED = 80, 2, 96, 143
 
 _COMPARE = """
@@ -258,6 +258,25 @@ def check_contents(bench: Bench) -> None:
         *("-o", "-path", "/wheels/*", "-o", "-path", "/build", ")", "-print"),
     ).stdout.split()
     expect(not unwanted, f"not for the image: {unwanted}")
+
+
+def check_without_gpu(bench: Bench, case: Path) -> None:
+    """The image for GPUs says in one line what is missing where there is none; the CPU works."""
+    output = bench.fresh("gpu")
+    done = bench.segment(case, output, "challenge", "--device", "gpu")
+    lines = [line for line in done.stderr.splitlines() if "error" in line]
+    expect(done.returncode == EXIT_DEVICE, f"exit code {done.returncode}: {done.stderr[-2000:]}")
+    expect(len(lines) == 1 and "--gpus all" in lines[0], f"what it says: {done.stderr[-2000:]}")
+    expect(not list(output.iterdir()), f"left behind: {list(output.iterdir())}")
+    bench.note("without a GPU", lines[0])
+    for device in ("cpu", "auto"):
+        output = bench.fresh("gpu")
+        with stopwatch() as seconds:
+            done = bench.segment(case, output, "challenge", "--device", device)
+        expect(done.returncode == 0, f"{device}: {done.returncode}: {done.stderr[-2000:]}")
+        report = json.loads((output / "result.json").read_text())
+        expect("cpu" in json.dumps(report).lower(), f"{device}: no CPU in the report")
+        bench.note(f"--device {device}", f"{seconds():.1f} s, {report['volume_ml']} ml")
 
 
 def check_models(bench: Bench, all_models: bool) -> None:
@@ -486,6 +505,14 @@ def run_checks(bench: Bench, case: Path, cases: Path | None, chosen: argparse.Na
         (check_stop, (bench, case)),
         (check_bad_input, (bench, case)),
     ]
+    if any("gpu" in pair for pair in chosen.build_arg):
+        # The other checks are about what the images have in common.
+        checks = [
+            (check_labels, (bench,)),
+            (check_contents, (bench,)),
+            (check_models, (bench, True)),
+            (check_without_gpu, (bench, case)),
+        ]
     if chosen.largest:
         checks.append((check_largest, (bench,)))
     if cases is not None:

@@ -421,7 +421,7 @@ def started(into: Path, url: str, before: str = "") -> subprocess.Popen[str]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -430,10 +430,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_a_disk_that_fills(getting: Getting) -> None:
     """A limit on the size of files stands for it: the system says the same to a program."""
     process = started(getting.into, getting.server.url, "ulimit -f 1000;")
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=300)
     assert process.returncode == errors.DiskFullError.exit_code, told
-    assert told.splitlines()[1].startswith("wmhseg: error: Room on the disk was expected")
-    assert len(told.splitlines()) == 2
+    assert told.splitlines()[-1].startswith("wmhseg: error: Room on the disk was expected")
+    assert told.count("wmhseg: ") == 1
     assert left_in(getting.into) == []
 
 
@@ -444,7 +444,7 @@ def test_terminated_and_called_again(getting: Getting, content: bytes) -> None:
     part = getting.into / PART
     wait_for(lambda: part.exists() and part.stat().st_size == 1_000_000)
     process.terminate()
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=300)
     ever.set()
     assert process.returncode == errors.EXIT_TERMINATED, told
     assert left_in(getting.into) == [PART, f"{PART}.etag"]
@@ -464,7 +464,7 @@ def test_two_at_once(getting: Getting) -> None:
     assert "another process fetches" in second.stderr.readline()
     until.set()
     for process in (first, second):
-        printed, told = process.communicate(timeout=60)
+        printed, told = process.communicate(timeout=300)
         assert process.returncode == 0, told
         assert f"{NAME}: 1 members in {getting.into / NAME}" in printed
     check_installed(getting.into)

@@ -2,7 +2,7 @@
 
     python tests/supply/resolve_arm64.py [LIST ...]
 
-Each line of a list is looked up by pip, without installing anything. What has no wheel is compared
+Each list is looked up by uv, without installing anything. What has no wheel is compared
 with what docs/docker.md names: the program fails where the two differ.
 """
 
@@ -11,45 +11,54 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = ("requirements-slim.txt", "requirements.txt")
-# Wheels made for these run on Debian 12, of which the base image is.
-PLATFORMS = [f"manylinux_2_{n}_aarch64" for n in range(36, 16, -1)]
-PLATFORMS.append("manylinux2014_aarch64")
+PLATFORM = "aarch64-manylinux_2_36"  # Debian 12, of which the base image is
 SENTENCE = (
     r"on 64-bit ARM, of `(requirements[a-z-]*\.txt)` "
     r"(?:nothing is missing|([^.;]*) (?:is|are) missing)"
 )
 
 
-def pinned(path: Path) -> list[str]:
+def pinned(path: Path) -> dict[str, str]:
+    """Name -> line of the list."""
     lines = path.read_text("utf-8").splitlines()
-    return [line for line in lines if line and line[0] not in "#-"]
+    return {line.split("==")[0].lower(): line for line in lines if line and line[0] not in "#-"}
 
 
-def exists(line: str, folder: Path) -> bool:
-    words = [word for name in PLATFORMS for word in ("--platform", name)]
+def refused(lines: Iterable[str]) -> str:
+    """What uv says of packages without a wheel; "" if all have one."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--no-deps"),
-            *("--disable-pip-version-check", "--target", str(folder), "--only-binary", ":all:"),
-            *("--python-version", "3.11", "--implementation", "cp", *words, line),
+            *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-deps"),
+            *("--only-binary", ":all:", "--python-version", "3.11"),
+            *("--python-platform", PLATFORM, "-"),
         ],
+        input="".join(f"{line}\n" for line in lines),
         capture_output=True,
         text=True,
     )
-    return done.returncode == 0
+    return " ".join(done.stderr.split()) if done.returncode else ""
 
 
 def missing(path: Path) -> set[str]:
-    """Names of the packages of a list that have no wheel."""
-    with tempfile.TemporaryDirectory() as folder:
-        return {
-            line.split("==")[0].lower() for line in pinned(path) if not exists(line, Path(folder))
-        }
+    """Names of the packages of a list that have no wheel: uv names one after the other."""
+    left, found = pinned(path), set()
+    while told := refused(left.values()):
+        named = re.search(r"Because ([\w.-]+)==?\S* has no wheels", told)
+        name = next((one for one in left if named and normal(one) == normal(named[1])), "")
+        if not name:
+            sys.exit(f"{path.name}: {told}")
+        found.add(name)
+        del left[name]
+    return found
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def documented() -> dict[str, set[str]]:
