@@ -72,7 +72,7 @@ LABEL org.opencontainers.image.title="wmhseg" \
       org.opencontainers.image.authors="The wmhseg developers" \
       org.opencontainers.image.vendor="The wmhseg developers" \
       org.opencontainers.image.ref.name="${IMAGE}" \
-      wmhseg.sbom="/usr/share/doc/wmhseg/sbom.json" \
+      bill-of-materials="/usr/share/doc/wmhseg/sbom.json" \
       org.opencontainers.image.base.name="${BASE}"
 # A fresh volume at /output inherits the folder's mode, so that any user can write to it. There is no
 # VOLUME: it would swallow the result of a run whose -v was forgotten.

@@ -132,7 +132,7 @@ def test_a_page_belongs_to_the_result(phantom: Phantom, tmp_path: Path, no_doubt
     content = (plain.folder / "report.html").read_text("utf-8")
     assert "<h1>s &lt;1&gt;</h1>" in content
     assert 'id="data-probability"' in content
-    assert segment_one(replace(plain, fingerprint="2e")).status == "done"
+    assert segment_one(replace(plain, method="another")).status == "done"
     assert not (plain.folder / "report.html").exists()
 
 
@@ -189,7 +189,7 @@ def test_measures_belong_to_the_result(
     assert (stored.measures, without.measures) == (row.measures, {})
 
     # Of another scan now, and not asked for: nothing of the first one stays.
-    assert segment_one(replace(plain, fingerprint="2e")).status == "done"
+    assert segment_one(replace(plain, method="another")).status == "done"
     assert {path.name for path in plain.folder.iterdir()} == mask
 
 
@@ -229,7 +229,7 @@ def test_a_picture_belongs_to_the_result(phantom: Phantom, tmp_path: Path, no_do
     assert done_before(plain)
     assert segment_one(with_pdf).status == "done"
     assert held() == files | {"overlay.pdf"}
-    assert segment_one(replace(plain, fingerprint="2e")).status == "done"
+    assert segment_one(replace(plain, method="another")).status == "done"
     assert held() == files
 
 
@@ -260,7 +260,7 @@ def test_masks_of_stroke_belong_to_the_result(
     assert again.others == row.others
     # What somebody else put there stays; what is of the older result goes.
     (tmp_path / "s" / "other.nii.gz").touch()
-    assert segment_one(replace(plain, fingerprint="2e")).status == "done"
+    assert segment_one(replace(plain, method="another")).status == "done"
     assert held() == files | {"other.nii.gz"}
 
 

@@ -222,7 +222,7 @@ def check_labels(bench: Bench) -> None:
         expect(labels.get(name) == "The wmhseg developers", f"{name}: {labels}")
     called = bench.run("printenv", "WMHSEG_IMAGE").stdout.strip()
     expect(labels.get("ref.name") == called, f"name {called}, label {labels.get('ref.name')}")
-    bill = json.loads(bench.run("cat", config["Labels"].get("wmhseg.sbom", "")).stdout)
+    bill = json.loads(bench.run("cat", config["Labels"].get("bill-of-materials", "")).stdout)
     listed = {normal(one["name"]): one["version"] for one in bill["components"]}
     lines = bench.run("cat", "/opt/wmhseg/requirements.txt").stdout.splitlines()
     pinned = (line.split("==") for line in lines if "==" in line and line[0] != "#")

@@ -297,3 +297,13 @@ def test_outputs_that_cannot_be_written(tmp_path: Path) -> None:
     place = saved(tmp_path, b"kept", "file")
     failing(errors.OutputNotWritableError, files.check_outputs, [place / "mask.nii"], inputs=[])
     assert place.read_bytes() == b"kept"
+
+
+def test_a_temporary_folder_is_read_while_other_files_wait(tmp_path: Path) -> None:
+    with files.together():
+        files.write_text(tmp_path / "waits", "1")
+        with files.at_once():
+            files.write_text(tmp_path / "read", "2")
+            assert (tmp_path / "read").read_text() == "2"
+        assert not (tmp_path / "waits").exists()
+    assert (tmp_path / "waits").read_text() == "1"

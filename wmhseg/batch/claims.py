@@ -21,8 +21,8 @@ import contextlib
 import errno
 import json
 import os
+import platform
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ class Holder:
     """
 
     token: str = field(default_factory=lambda: secrets.token_hex(8))
-    host: str = field(default_factory=socket.gethostname)
+    host: str = field(default_factory=platform.node)
     place: str = field(default_factory=lambda: _place())
     process: int = field(default_factory=os.getpid)
     born: str = field(default_factory=lambda: _born(os.getpid()))
@@ -76,7 +76,7 @@ class Holder:
 
 def _place() -> str:
     """This boot of this machine, and the processes that can be seen in it."""
-    seen = socket.gethostname()
+    seen = platform.node()
     with contextlib.suppress(OSError):
         seen += Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         seen += os.readlink("/proc/self/ns/pid")

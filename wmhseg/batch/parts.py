@@ -7,8 +7,8 @@ again begins another one. ``collect`` makes the summary of them and of what subj
 from __future__ import annotations
 
 import os
+import platform
 import secrets
-import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ class Part:
             {
                 "shard": [shard.number, shard.count],
                 "subjects": subjects,
-                "host": socket.gethostname(),
+                "host": platform.node(),
                 "process": os.getpid(),
             }
         )

@@ -53,6 +53,19 @@ def _capabilities() -> list[str]:
     return able
 
 
+def queue(compiled: Any, requests: int) -> Any:
+    """OpenVINO's queue of calls that are computed side by side.
+
+    Args:
+        compiled: A compiled model.
+        requests: How many at once.
+    """
+    import_openvino()
+    from openvino import AsyncInferQueue
+
+    return AsyncInferQueue(compiled, requests)
+
+
 def import_openvino() -> Any:
     """Imports OpenVINO without its converter, whose import sends a message to its makers.
 

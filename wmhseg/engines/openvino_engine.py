@@ -109,13 +109,11 @@ class _Whole:
         compiled: Callable[[Any], Any],
         streams: int,
     ) -> None:
-        from openvino import AsyncInferQueue
-
         from wmhseg.engines.openvino_graph import to_openvino
 
         self._ports = [layer.name for layer in described.inputs]
         self._size = described.output.size
-        self._queue = AsyncInferQueue(compiled(to_openvino(described, tensors, 1)), streams)
+        self._queue = openvino_core.queue(compiled(to_openvino(described, tensors, 1)), streams)
         # At the end of a call streams wait for the last: with a few slices each it is seldom.
         self.batch = _SLICES_A_STREAM * streams
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wmhseg.html_report import facts
 from wmhseg.html_report.facts import Facts, Origin
-from wmhseg.io import checksums, images
+from wmhseg.io import checksums, files, images
 from wmhseg.measuring import of_result
 from wmhseg.measuring.scene import OtherScan
 from wmhseg.reporting import earlier
@@ -59,7 +59,7 @@ def gather(result: Segmentation, t1: Path | None, name: str) -> Facts:
 
 def _checksum(result: Segmentation, name: str) -> str:
     """That of the file of the mask, as it will be written: equal masks make equal files."""
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as made, files.at_once():
         path = Path(made) / name
         images.write_mask(path, result.mask, result.grid, result.flair.header)
         return checksums.sha256_of(path)

@@ -235,6 +235,19 @@ def together() -> Iterator[None]:
                 os.replace(complete, target)
 
 
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """Files written inside appear when they are written, whatever ``together`` is around.
+
+    For a temporary folder that is read from before that block ends.
+    """
+    token = _BATCH.set(None)
+    try:
+        yield
+    finally:
+        _BATCH.reset(token)
+
+
 def check_writable(folder: PathLike) -> None:
     """Creates an output folder if needed, and finds out by trying whether it takes files.
 
