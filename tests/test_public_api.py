@@ -212,6 +212,6 @@ def test_docs_name_the_public_names_alone() -> None:
         text = page.read_text(encoding="utf-8")
         inner = re.findall(rf"(?<!-m )\bwmhseg\.(?:{wings})\b[\w.]*", text)
         assert inner == [], page.name
-        # An image of Apptainer is a file, not a name.
-        for name in re.findall(r"\bwmhseg\.(?!sif\b)([A-Za-z_]+)\b(?!\.\w|/)", text):
+        # Files with images, not names.
+        for name in re.findall(r"\bwmhseg\.(?!(?:sif|tar)\b)([A-Za-z_]+)\b(?!\.\w|/)", text):
             assert name in wmhseg.__all__ or f"-m wmhseg.{name}" in text, f"{page.name}: {name}"

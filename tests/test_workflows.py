@@ -23,7 +23,7 @@ ALLOWED = (
     r'docker push "\$IMAGE"',
     r'docker buildx imagetools create --tag "\$IMAGE(-slim)?"( "\$IMAGE-[a-z0-9-]+"){1,2}',
     r'docker run --rm --network none "\$IMAGE" demo --output /output',
-    r'gh release create "\$GITHUB_REF_NAME" --verify-tag --notes-file about/release-notes\.md .*',
+    r'gh release create "\$GITHUB_REF_NAME" --verify-tag --notes-file notes/release-notes\.md .*',
 )
 
 
@@ -101,7 +101,7 @@ def test_every_command_is_run_here_as_well() -> None:
             else:
                 assert any(re.fullmatch(one, line) for one in ALLOWED), f"{name}: {line}"
         assert "${{" not in step.get("run", ""), f"{name}: words of others become code"
-    assert {"test", "lint", "docs", "docker-test", "docker", "package", "sbom", "audit"} <= seen
+    assert {"test", "lint", "docs", "docker-test", "docker", "release", "audit"} <= seen
 
 
 def test_every_python_that_is_promised_is_tested() -> None:
@@ -117,8 +117,8 @@ def test_a_release_is_published_when_all_is_checked() -> None:
     assert set(made["pypi"]["permissions"]) == {"id-token"}
     assert set(made["page"]["needs"]) == {"build", "pypi"}
     order = [step.get("run") or step["uses"].partition("@")[0] for step in made["build"]["steps"]]
-    assert order.index("make package") < order.index("actions/attest-build-provenance")
-    assert order.index("make sbom") < order.index("actions/attest-sbom")
+    assert order.index("make release") < order.index("actions/attest-build-provenance")
+    assert order.index("make release") < order.index("actions/attest-sbom")
 
 
 BAD = """
