@@ -107,6 +107,12 @@ class Sandbox:
         """Forgets what the commands of another page have trained."""
         for made in self.folder.glob("out*"):
             shutil.rmtree(made)
+        # A result that another page has written anew takes the maps of the older one with it.
+        kept, taken = self.folder / "kept-probability.nii.gz", self.folder / "p.nii.gz"
+        if taken.exists():
+            shutil.copy(taken, kept)
+        elif kept.exists():
+            shutil.copy(kept, taken)
 
     def fits(self, command: documented.Command) -> bool:
         """Whether what a command reads can be there in this environment."""
