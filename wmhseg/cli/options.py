@@ -180,7 +180,8 @@ def add_options(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
         type=number,
         default=Options.temperature,
         metavar="T",
-        help="divide the logits of the probability map by T; changes no mask (default: 1)",
+        help="divide the logits of the probability map by T; changes no mask "
+        f"(default: {Options.temperature})",
     )
     add_choice(
         group,
