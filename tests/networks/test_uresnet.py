@@ -86,8 +86,8 @@ def test_openvino_equals_keras(field: tuple[int, int], channels: int) -> None:
     expected = in_keras(described, tensors, scan)
     assert expected.std() > 0.02
     np.testing.assert_allclose(expected.sum(-1), 1, atol=1e-5)
-    # Random weights make large responses: sums in another order, as on processors with AVX2 alone, move
-    # probabilities by up to 3e-5 (elsewhere less than 1e-5).
+    # Random weights make large responses: sums in another order, as on processors with AVX2 alone,
+    # move probabilities by up to 3e-5 (elsewhere less than 1e-5).
     np.testing.assert_allclose(in_openvino(described, tensors, scan), expected, rtol=0, atol=5e-5)
 
 
