@@ -164,7 +164,7 @@ $(VENV)-tools/.made: tests/supply/requirements.txt tests/supply/release.txt
 	@touch $@
 
 package: $(VENV)-tools/.made ## wheel and source archive, looked over as registries do, in build/release
-	@mkdir -p $(OUT)/release
+	@rm -rf $(OUT)/release && mkdir -p $(OUT)/release
 	PIP_CONSTRAINT=tests/supply/release.txt $(VENV)-tools/bin/python -m build --outdir $(OUT)/release .
 	$(VENV)-tools/bin/twine check --strict $(OUT)/release/*.whl $(OUT)/release/*.tar.gz
 	$(VENV)-tools/bin/check-wheel-contents $(OUT)/release/*.whl
