@@ -24,7 +24,7 @@ GATE = mslesseg-14a mslesseg-39 openms-* tabriz-*
 # Processes that share the tests, up to 3 GB each. Each takes a whole file at a time, in order, so
 # that what a file makes for all its tests is made once.
 WORKERS ?= 2
-PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20
 # TensorFlow's log lines say nothing that a test looks at.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 

@@ -82,13 +82,15 @@ def test_random_weights_keep_what_passes_through_in_size() -> None:
 def test_openvino_equals_keras(field: tuple[int, int], channels: int) -> None:
     described = describe("uresnet", signature(field, channels), {})
     tensors = random_tensors(described)
+    # Sums of two convolutions grow from element to element. With responses of some units, as of
+    # trained weights, a float32's last digits are below 1e-5 of a probability, whatever the
+    # processor's order of sums; with hundreds they are not.
+    tensors["output/kernel"] *= 0.1
     scan = np.random.default_rng(2).normal(size=(2, *field, channels)).astype(np.float32)
     expected = in_keras(described, tensors, scan)
     assert expected.std() > 0.02
     np.testing.assert_allclose(expected.sum(-1), 1, atol=1e-5)
-    # Random weights make large responses: sums in another order, as on processors with AVX2 alone,
-    # move probabilities by up to 3e-5 (elsewhere less than 1e-5).
-    np.testing.assert_allclose(in_openvino(described, tensors, scan), expected, rtol=0, atol=5e-5)
+    np.testing.assert_allclose(in_openvino(described, tensors, scan), expected, rtol=0, atol=1e-5)
 
 
 def test_a_field_that_is_no_multiple_of_8() -> None:
