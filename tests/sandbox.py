@@ -1,10 +1,11 @@
 """Runs the commands and examples of the docs, and every command's smallest case, on small data.
 
-    python tests/sandbox.py FOLDER [--training]
+    python tests/sandbox.py FOLDER [--training | --dask]
 
 Run by the Python of an environment that was made as the docs say, it shows that the environment
 has all that the commands import; ``--training`` says that the environment was promised to have
-Keras. What needs more must be refused in one line. ``tests/test_environments.py`` does
+Keras. What needs more must be refused in one line. ``--dask`` says that all it was made for is a
+batch on a Dask cluster, and runs that alone. ``tests/test_environments.py`` does
 so in fresh environments, ``tests/container/check_image.py`` in the image; writers of docs can in
 any.
 """
@@ -396,11 +397,27 @@ def run_all(sandbox: Sandbox, root: Path = documented.ROOT) -> list[str]:
     return failed
 
 
+def run_on_dask(sandbox: Sandbox) -> list[str]:
+    """Runs a batch on a cluster of one process; returns what failed."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        words = ["wmhseg", "batch", "data/study", "--output", "on-dask"]
+        try:
+            sandbox.run([*words, "--dask", cluster.scheduler_address])
+        except FailedError as error:
+            return [str(error)]
+    done = list((sandbox.folder / "on-dask").glob("sub-*/result.nii.gz"))
+    return [] if len(done) == 2 else [f"{len(done)} results of 2"]
+
+
 def main() -> int:
     """Runs the program; returns 1 if something failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--training", action="store_true", help="Keras was promised")
+    promised = parser.add_mutually_exclusive_group()
+    promised.add_argument("--training", action="store_true", help="Keras was promised")
+    promised.add_argument("--dask", action="store_true", help="nothing but Dask was promised")
     given = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import wmhseg
@@ -412,7 +429,7 @@ def main() -> int:
     sys.path.append(str(documented.ROOT))
     folder = given.folder.resolve()
     with opened(folder, training=given.training) as sandbox:
-        failed = run_all(sandbox)
+        failed = run_on_dask(sandbox) if given.dask else run_all(sandbox)
     for name, seconds in sorted(sandbox.seconds.items(), key=lambda one: -one[1])[:8]:
         print(f"{seconds:6.1f} s  {name}")
     for text in failed:

@@ -57,6 +57,7 @@ ENVIRONMENTS = (
     Environment("openvino", "openvino,plots", promised=()),
     Environment("tensorflow", "tensorflow,plots", promised=("--training",)),
     Environment("slim", pins="requirements-slim.txt"),
+    Environment("dask", "openvino,dask", promised=("--dask",)),
 )
 
 
