@@ -24,7 +24,11 @@ NETWORKS: dict[str, Callable[..., Graph]] = {
 
 
 def describe(
-    name: str, signature: Signature, options: Mapping[str, int | float | bool | str]
+    name: str,
+    signature: Signature,
+    options: Mapping[str, int | float | bool | str],
+    *,
+    for_training: bool = False,
 ) -> Graph:
     """Describes a network for any engine; Keras is not needed.
 
@@ -32,6 +36,7 @@ def describe(
         name: Name in ``NETWORKS``.
         signature: What goes in and what comes out.
         options: Further arguments of the network.
+        for_training: Take one that tells every so many rows and columns alone.
 
     Raises:
         PresetError: If there is no such network, or it does not take these options or has other
@@ -44,7 +49,7 @@ def describe(
     try:
         _check_types(NETWORKS[name], options)
         described = NETWORKS[name](signature, **options)
-        signature.check(described)
+        signature.check(described, for_training=for_training)
     except (TypeError, ValueError) as error:
         raise PresetError(
             f"Inputs, labels and options that the network {name} takes were expected",

@@ -53,8 +53,12 @@ class Signature:
         """The layer "output": from the last maps, (row, column, map), to a probability a label."""
         return Layer(Convolution(self.labels, 1, self.activation), (maps,), "output")
 
-    def check(self, described: Graph) -> None:
+    def check(self, described: Graph, *, for_training: bool = False) -> None:
         """Checks that a network has these ends.
+
+        Args:
+            described: The network.
+            for_training: Take one that tells every so many rows and columns alone.
 
         Raises:
             ValueError: If it takes other inputs, or gives other probabilities, or if a layer bears
@@ -74,6 +78,9 @@ class Signature:
         if isinstance(last, Patchwise):
             last = last.described.output.operation
         activation = last.activation if isinstance(last, Convolution) else None
+        parts = [whole % part for whole, part in zip(self.field, end.size, strict=False)]
+        if for_training and not any(parts):
+            size = (*end.size[:2], self.labels)
         if (end.size, activation) != (size, self.activation):
             raise ValueError(
                 f"An output of {size} with {self.activation} was expected. "

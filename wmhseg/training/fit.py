@@ -207,7 +207,7 @@ def describe(plan: Plan, run: Run, field: tuple[int, int]) -> Graph:
     """
     signature = replace(model_folder.preset_of(plan, ()).signature, field=field)
     if plan.sampling is None or plan.sampling.kind == "patches":
-        return catalogue.describe(run.network, signature, run.options)
+        return catalogue.describe(run.network, signature, run.options, for_training=True)
     described = location.patch_graph(signature, run.options)
     side = next(layer.size[0] for layer in described.inputs if layer.name == SCAN)
     if side != plan.sampling.side:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from wmhseg.errors import PlanError
 from wmhseg.records import MismatchError, require
@@ -287,10 +288,17 @@ def _check_own(run: Run, where: str, plan: Plan) -> None:
 
 
 def _check_as_it_is(run: Run, where: str, earlier: tuple[Run, ...]) -> None:
-    """Weights of an earlier run that are taken as they are have to be of the same network."""
+    """Weights of an earlier run that are taken as they are have to be of the same network.
+
+    The published form of a network that was trained in a form for training is taken for the same.
+    """
+
+    def spread(options: Mapping[str, object]) -> dict[str, object]:
+        return {name: value for name, value in options.items() if name != "first"}
+
     for other in earlier:
         if run.steps == 0 and run.start_from == other.name:
-            same = (run.network, run.options) == (other.network, other.options)
+            same = (run.network, spread(run.options)) == (other.network, spread(other.options))
             wanted = f"network and options of {other.name} (steps 0)"
             require(same, where, wanted, [run.network, run.options])
 

@@ -5,7 +5,7 @@ Processes that draw import this module, so it must not load Keras.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from wmhseg.channels import location, making
 from wmhseg.channels.location import Located
+from wmhseg.errors import RegistrationError
 from wmhseg.geometry import Fit, Grid
 from wmhseg.preparation import intensity
 from wmhseg.synthesis import scan
@@ -25,6 +26,8 @@ from wmhseg.weights.preset import Preset
 
 Stacks = dict[str, making.Float]
 """Port -> (slice, row, column, channel)."""
+
+_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,30 @@ def as_shown(rng: np.random.Generator, drawing: Drawing, recipe: Recipe, shown: 
     }
     stacks = making.stacked(given, shown.inputs)
     return Shown(stacks, None if located is None else located.brain)
+
+
+def in_place(
+    rng: np.random.Generator, draw: Callable[[], Drawing], recipe: Recipe, shown: Preset
+) -> tuple[Drawing, Shown]:
+    """A scan; those whose place in the brain is not found are left out, as at inference.
+
+    Args:
+        rng: As of ``as_shown``.
+        draw: Draws a scan with it.
+        recipe: As of ``as_shown``.
+        shown: As of ``as_shown``.
+
+    Raises:
+        RegistrationError: If it is found in none of many.
+    """
+    for left in reversed(range(_TRIES)):
+        drawing = draw()
+        try:
+            return drawing, as_shown(rng, drawing, recipe, shown)
+        except RegistrationError:
+            if not left:
+                raise
+    raise AssertionError
 
 
 def numbers_of(drawing: Drawing) -> npt.NDArray[np.uint8]:

@@ -41,12 +41,21 @@ class BatchSource(Protocol):
         """Loads what is needed and returns the function from a block's number to its batches."""
 
 
-def crop(rng: np.random.Generator, image: Float, target: Any, side: int | None) -> tuple[Any, Any]:
-    """Cuts a random square of ``side`` pixels out of a slice and its target."""
+def crop(rng: np.random.Generator, image: Any, target: Any, side: int | None) -> tuple[Any, Any]:
+    """Cuts a random square of ``side`` pixels out of a slice, or one of each port, and its target.
+
+    Args:
+        rng: Source of randomness.
+        image: (row, column, channel), or such by port.
+        target: (row, column), or with channels.
+        side: Of the square; None for all.
+    """
     if side is None:
         return image, target
-    row, column = (int(rng.integers(0, size - side + 1)) for size in image.shape[:2])
+    row, column = (int(rng.integers(0, size - side + 1)) for size in target.shape[:2])
     part = np.s_[row : row + side, column : column + side]
+    if isinstance(image, dict):
+        return {port: plane[part] for port, plane in image.items()}, target[part]
     return image[part], target[part]
 
 

@@ -123,23 +123,23 @@ class SyntheticSource:
         """
         anatomies = heads.load_heads(self.labels)
         anatomical = self.shown.labels.anatomical
-        draw_scan = partial(scan.draw_scan, structures=True) if anatomical else scan.draw_scan
+        recipe = self.synthesis.recipe
         if anatomical:
             _check_sides(self.labels, anatomies)
 
         def draw(block: int) -> Iterator[TrainingBatch]:
             rng = np.random.default_rng(np.random.SeedSequence([*self.seed, block]))
+            draw_scan = partial(scan.draw_scan, rng, anatomies, recipe, structures=anatomical)
             pool = []
             for _ in range(self.synthesis.scans):
-                drawing = draw_scan(rng, anatomies, self.synthesis.recipe)
-                shown = drawn.as_shown(rng, drawing, self.synthesis.recipe, self.shown)
-                (stack,) = shown.stacks.values()
+                drawing, shown = drawn.in_place(rng, draw_scan, recipe, self.shown)
                 numbers = drawn.numbers_of(drawing)
                 told = drawing.structures if anatomical else numbers
                 target = classes.targets(told, self.shown.labels)
                 for index in slices_of_interest(rng, numbers > 0, self.synthesis.slices):
                     wanted = counted(target[index]) if self.by_lesion else target[index]
-                    pool.append(crop(rng, stack[index], wanted, self.crop))
+                    planes = {port: stack[index] for port, stack in shown.stacks.items()}
+                    pool.append(crop(rng, planes, wanted, self.crop))
             order = rng.permutation(len(pool))
             for first in range(0, self.per_block * self.batch, self.batch):
                 yield as_batch([pool[index] for index in order[first : first + self.batch]])

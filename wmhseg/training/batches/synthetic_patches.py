@@ -5,26 +5,22 @@ Processes that draw import this module, so it must not load Keras.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg.errors import RegistrationError
 from wmhseg.preparation import intensity
 from wmhseg.synthesis import heads, scan
-from wmhseg.synthesis.heads import Head
-from wmhseg.synthesis.scan import Drawing
 from wmhseg.training import classes
 from wmhseg.training.batches import drawn, patches
-from wmhseg.training.batches.drawn import Shown, Stacks
+from wmhseg.training.batches.drawn import Stacks
 from wmhseg.training.batches.stream import TrainingBatch, as_batch
 from wmhseg.training.plan import Sampling, Synthesis
 from wmhseg.weights.preset import Preset
-
-_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -55,15 +51,16 @@ class SyntheticPatches:
     def open(self) -> Callable[[int], Iterator[TrainingBatch]]:
         """Loads the label maps."""
         anatomies = heads.load_heads(self.labels)
-        count = self.synthesis.slices
+        count, how = self.synthesis.slices, self.synthesis.recipe
 
         def draw(block: int) -> Iterator[TrainingBatch]:
             rng = np.random.default_rng(np.random.SeedSequence([*self.seed, block]))
+            draw_scan = partial(scan.draw_scan, rng, anatomies, how)
             # Cut when a batch needs them: cut at once, patches would take gigabytes.
             scans: list[tuple[Stacks, npt.NDArray[np.uint8]]] = []
             places: list[tuple[int, int]] = []
             for number in range(self.synthesis.scans):
-                drawing, shown = self._drawn(rng, anatomies)
+                drawing, shown = drawn.in_place(rng, draw_scan, how, self.shown)
                 target = classes.targets(drawn.numbers_of(drawing), self.shown.labels)
                 region = shown.brain
                 if region is None:
@@ -84,18 +81,3 @@ class SyntheticPatches:
                 yield as_batch(batch)
 
         return draw
-
-    def _drawn(self, rng: np.random.Generator, anatomies: Sequence[Head]) -> tuple[Drawing, Shown]:
-        """A scan; those whose place in the brain is not found are left out, as at inference.
-
-        Raises:
-            RegistrationError: If it is found in none of many.
-        """
-        for left in reversed(range(_TRIES)):
-            drawing = scan.draw_scan(rng, anatomies, self.synthesis.recipe)
-            try:
-                return drawing, drawn.as_shown(rng, drawing, self.synthesis.recipe, self.shown)
-            except RegistrationError:
-                if not left:
-                    raise
-        raise AssertionError
