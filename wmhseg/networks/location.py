@@ -290,6 +290,14 @@ def _means(x: Layer, name: str, every: int) -> Layer:
     return _joined(found, f"{name}_means")
 
 
+Options = Mapping[str, int | float | bool | str]
+
+
+def as_published(options: Options) -> dict[str, int | float | bool | str]:
+    """Options of a network without the one that is for training alone."""
+    return {name: value for name, value in options.items() if name != "first"}
+
+
 def spread(kernel: Kernel, shape: tuple[int, ...]) -> Kernel | None:
     """The kernel of ``first="all"`` that computes what one of ``first="means"`` does.
 

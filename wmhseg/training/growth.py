@@ -206,7 +206,7 @@ def as_it_is(described: Graph, inputs: Sequence[Input], start: Start) -> variabl
         WeightsError: If they are not of this network, or of one that takes other inputs.
     """
     wanted = described.variables()
-    tensors = {path: _whole(array, wanted.get(path)) for path, array in start.tensors.items()}
+    tensors = whole(described, start.tensors)
     found = {path: array.shape for path, array in tensors.items()}
     differing = sorted(
         path for path in wanted.keys() | found.keys() if wanted.get(path) != found.get(path)
@@ -228,12 +228,21 @@ def as_it_is(described: Graph, inputs: Sequence[Input], start: Start) -> variabl
     return tensors
 
 
-def _whole(array: Float, shape: tuple[int, ...] | None) -> Float:
-    """A kernel that sees means of squares as one of their pixels, if that is wanted."""
-    if shape is None or array.ndim != 4 or array.shape == shape:
-        return array
-    made = location.spread(array, shape)
-    return array if made is None else made
+def whole(described: Graph, tensors: variables.Tensors) -> variables.Tensors:
+    """Kernels that see means of squares as those of a network that sees their pixels.
+
+    Args:
+        described: That network.
+        tensors: Weights of it, or of its form for training.
+    """
+    wanted = described.variables()
+    made = dict(tensors)
+    for path, array in tensors.items():
+        spread = None
+        if array.ndim == 4 and array.shape != wanted.get(path, array.shape):
+            spread = location.spread(array, wanted[path])
+        made[path] = array if spread is None else spread
+    return made
 
 
 def _shown(inputs: Sequence[Input]) -> list[tuple[str, str, str, int]]:

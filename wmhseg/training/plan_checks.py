@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from wmhseg.errors import PlanError
+from wmhseg.networks import location
 from wmhseg.records import MismatchError, require
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.training import classes
@@ -292,13 +292,10 @@ def _check_as_it_is(run: Run, where: str, earlier: tuple[Run, ...]) -> None:
 
     The published form of a network that was trained in a form for training is taken for the same.
     """
-
-    def spread(options: Mapping[str, object]) -> dict[str, object]:
-        return {name: value for name, value in options.items() if name != "first"}
-
     for other in earlier:
         if run.steps == 0 and run.start_from == other.name:
-            same = (run.network, spread(run.options)) == (other.network, spread(other.options))
+            ends = [(one.network, location.as_published(one.options)) for one in (run, other)]
+            same = ends[0] == ends[1]
             wanted = f"network and options of {other.name} (steps 0)"
             require(same, where, wanted, [run.network, run.options])
 

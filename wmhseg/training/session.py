@@ -111,7 +111,8 @@ def train(session: Session, running: Running, say: Callable[[str], None] = print
         backends.choose_gpu_backend()
     machine = backends.start_keras(running.device, running.threads)
     say(f"computing with {machine.backend} on {backends.hardware(machine)}")
-    model_folder.preset_of(plan, plan.runs)  # options that a network does not take are found now
+    # Options that a network does not take are found now.
+    model_folder.preset_of(plan, [run for run in plan.runs if run.member])
     for run in plan.runs:
         describe(plan, run, session.data.field(run))
     looked_at = None
