@@ -236,13 +236,13 @@ def whole(described: Graph, tensors: variables.Tensors) -> variables.Tensors:
         tensors: Weights of it, or of its form for training.
     """
     wanted = described.variables()
-    made = dict(tensors)
-    for path, array in tensors.items():
-        spread = None
-        if array.ndim == 4 and array.shape != wanted.get(path, array.shape):
-            spread = location.spread(array, wanted[path])
-        made[path] = array if spread is None else spread
-    return made
+    spread = {
+        path: location.spread(array, wanted[path])
+        for path, array in tensors.items()
+        if array.ndim == 4 and array.shape != wanted.get(path, array.shape)
+    }
+    changed = {path: array for path, array in spread.items() if array is not None}
+    return {**tensors, **changed} if changed else tensors
 
 
 def _shown(inputs: Sequence[Input]) -> list[tuple[str, str, str, int]]:
