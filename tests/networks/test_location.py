@@ -120,7 +120,9 @@ def test_means_of_squares_are_a_first_layer_like_any_other() -> None:
     """Spread out over the pixels, the weights give every voxel the same; half of them are told."""
     options = {"architecture": "SS", "place": "FFCL", "alpha": 0.5}
     field = (6, 8)
-    told = describe("location", signature("FFCL", field), options | {"first": "means"}, for_training=True)
+    told = describe(
+        "location", signature("FFCL", field), options | {"first": "means"}, for_training=True
+    )
     assert told.output.size == (3, 4, 2)
     whole = describe("location", signature("FFCL", field), options)
     few = random_tensors(told)
@@ -145,7 +147,8 @@ def test_squares_lie_within_what_the_last_convolution_leaves() -> None:
         kernel = np.zeros((1, 1, len(BOXES) * 2, 1), np.float32)
         kernel[0, 0, number * 2 + 1] = 3
         found = spread(kernel, (18, 18, 2, 1))
-        assert found is not None and not found[..., 0, 0].any()
+        assert found is not None
+        assert not found[..., 0, 0].any()
         inside = np.zeros((18, 18), bool)
         inside[row : row + side, column : column + side] = True
         assert inside.sum() == side**2

@@ -181,7 +181,6 @@ def _refine() -> Plan:
 
 BACKGROUND_AND_WMH = Labels((classes.BACKGROUND, WMH), "softmax")
 
-
 # VGG ----------------------------------------------------------------------------------------------
 
 _T1 = Input("T1", "T1", "8-bit", "error")
@@ -346,14 +345,13 @@ def _published_location() -> Plan:
 def _synthetic_location() -> Plan:
     """One scale: weights of three would be three times as large, 64 MB in every clone.
 
-    Patches were learnt by heart by the 10.7 million weights of the first fully connected layer (DSC
-    0.51 after four trainings at most), so that this sees the means of a few squares until the end.
-    Whole slices, as most of what a patch costs is shared by the next one.
+    The 10.7 million weights of the first fully connected layer learnt patches by heart (DSC 0.51 at
+    most), so it sees means of a few squares. Most of what a patch costs is the next one's too.
     """
     method, plan = METHODS["synthetic-location"], PLANS["synthetic"]
     options: dict[str, NetworkOption] = {"architecture": "SS", "place": "FFCL"}
-    run = Run("0", "location", options, steps=0, start_from="means")
     means = Run("means", "location", options | {"first": "means"}, member=False, seed=381)
+    means = replace(means, steps=2000, batch=4, rate=1e-3, final_rate=0.0, warmup=60)
     recipe = replace(REALISTIC, field=(208, 168), pixel_mm=(0.85, 1.2))
     return replace(
         plan,
@@ -372,7 +370,7 @@ def _synthetic_location() -> Plan:
         postprocessing=method.postprocessing,
         synthesis=Synthesis(recipe, scans=12, slices=16),
         fitting=replace(plan.fitting, average=0.998),
-        runs=(replace(means, steps=2000, batch=4, rate=1e-3, final_rate=0.0, warmup=60), run),
+        runs=(means, Run("0", "location", options, steps=0, start_from="means")),
     )
 
 
