@@ -12,7 +12,8 @@ from wmhseg import errors
 from wmhseg.cli.main import main
 from wmhseg.weights import known, store
 
-# Of a network whose weights do not come with the project.
+# Of networks whose weights do not come with the project.
+NAMES = known.KnownModel("names-structures", "Made up, names structures.", 4, anatomical=True)
 OTHER = known.KnownModel("marks-stroke", "Made up, marks stroke; FLAIR alone.", 3, ("stroke",))
 FOLDERS = sorted(path.parent for path in ROOT.glob("models/*/preset.json"))
 
@@ -23,7 +24,7 @@ def default_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     package = tmp_path / "package"
     package.mkdir()
     (package / store.DEFAULT_MODEL).symlink_to(ROOT / "models" / store.DEFAULT_MODEL)
-    monkeypatch.setattr(known, "KNOWN", (*known.KNOWN, OTHER))
+    monkeypatch.setattr(known, "KNOWN", (*known.KNOWN, OTHER, NAMES))
     monkeypatch.setattr(store, "search_path", lambda: [tmp_path / "own", package])
     return tmp_path / "own"
 
@@ -34,7 +35,9 @@ def test_what_is_said_of_a_model_is_so(folder: Path) -> None:
     assert told is not None, "add it to wmhseg.weights.known"
     size = sum(path.stat().st_size for path in folder.iterdir())
     assert size / 1e6 == pytest.approx(told.size_mb, rel=0.05, abs=0.6)
-    assert store.read_model(folder).preset.marked[1:] == told.others
+    preset = store.read_model(folder).preset
+    assert preset.marked[1:] == told.others
+    assert preset.labels.anatomical == told.anatomical
 
 
 def test_the_default_is_known_and_first() -> None:
@@ -66,6 +69,8 @@ def test_models_lists_what_could_be_installed(
     assert list(rows) == [model.name for model in known.KNOWN]
     assert [name for name, row in rows.items() if "folder" in row] == [store.DEFAULT_MODEL]
     assert rows["marks-stroke"]["marks"] == "WMH, stroke"
+    assert "marks" not in rows["names-structures"]
+    assert rows["names-structures"]["names"].startswith("background, head, outer-csf, left-lateral")
     assert rows[store.DEFAULT_MODEL]["marks"] == "WMH"
     assert rows[store.DEFAULT_MODEL]["input"] == "FLAIR and T1, or FLAIR alone"
     assert main(["models"]) == 0

@@ -120,11 +120,15 @@ def _missing(model: KnownModel) -> dict[str, str]:
     """What is said of a model that is known and not installed; it has no folder."""
     from wmhseg.weights import known
     from wmhseg.weights.inputs import WMH
+    from wmhseg.weights.structures import STRUCTURES
 
+    said = {"marks": ", ".join((WMH, *model.others))}
+    if model.anatomical:
+        said = {"names": ", ".join(STRUCTURES)}
     return {
         "name": model.name,
         "what": model.what,
-        "marks": ", ".join((WMH, *model.others)),
+        **said,
         "size": f"about {model.size_mb} MB to get",
         "where": known.where(model.name),
     }

@@ -17,12 +17,14 @@ class KnownModel:
         what: One sentence.
         size_mb: Of its folder, about.
         others: Labels besides WMH that it marks.
+        anatomical: Whether it names the structures of a head, and marks nothing.
     """
 
     name: str
     what: str
     size_mb: int
     others: tuple[str, ...] = ()
+    anatomical: bool = False
 
 
 KNOWN = (
