@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 from both_engines import in_keras, in_openvino
@@ -10,6 +11,7 @@ from conftest import random_tensors
 from wmhseg.errors import PresetError
 from wmhseg.networks import graph
 from wmhseg.networks.catalogue import describe
+from wmhseg.networks.keras_model import to_keras
 from wmhseg.networks.location import BOXES, LAST_SIDE, patch_graph, spread
 from wmhseg.networks.signature import Signature
 
@@ -159,6 +161,7 @@ def test_squares_lie_within_what_the_last_convolution_leaves() -> None:
 @pytest.mark.parametrize("shape", [(18, 18, 2, 2), (18, 18, 3, 1), (9, 9, 2, 1)])
 def test_other_kernels_are_not_spread(shape: tuple[int, ...]) -> None:
     assert spread(np.ones((1, 1, len(BOXES) * 2, 1), np.float32), shape) is None
+    assert spread(np.ones((1, 1, len(BOXES) * 2 + 1, 1), np.float32), (18, 18, 2, 1)) is None
     assert spread(np.ones((3, 3, len(BOXES) * 2, 1), np.float32), (18, 18, 2, 1)) is None
 
 
@@ -191,6 +194,16 @@ def test_dropout_is_behind_the_fully_connected_layers_alone() -> None:
         "fc2_dropout",
     ]
     assert {x.operation.share for x in dropped} == {0.25}
+
+
+def test_means_are_those_of_many_pixels_in_half_precision() -> None:
+    """Some backends would add 324 numbers up in bfloat16: ones would have a mean of 0.79."""
+    picture = graph.Layer(graph.InputLayer((18, 18, 1)), (), "scan")
+    mean = graph.Layer(graph.MeanPool(18, 1), (picture,), "mean")
+    output = graph.Layer(graph.Convolution(1, 1, "sigmoid"), (mean,), "output")
+    model = to_keras(graph.Graph("means", output), types="bfloat16")
+    inner = keras.Model(model.inputs[0], model.get_layer("mean").output)
+    assert float(np.asarray(inner(np.full((1, 18, 18, 1), 1.5, np.float32)))[0, 0, 0, 0]) == 1.5
 
 
 @pytest.mark.parametrize(

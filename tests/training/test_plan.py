@@ -471,6 +471,27 @@ def test_what_is_not_trained_is_a_member_with_a_start(settings: list[str], told:
         with_settings(PLANS["synthetic"], settings)
 
 
+def test_the_recipes_of_shipped_models_are_what_made_them() -> None:
+    for name in ("synthetic-vgg",):
+        text = (ROOT / "models" / PLANS[name].name / "plan.json").read_text("utf-8")
+        assert from_json(text).runs == PLANS[name].runs
+
+
+def test_a_form_for_training_is_spread_for_the_member_alone() -> None:
+    plan = PLANS["synthetic-location"]
+    wanted = "network and options of means (steps 0)"
+    for settings, told in (
+        (["runs.1.options.place=SFCL"], wanted),
+        (["runs.1.options.first=means"], "all for a member was expected at runs[1].options.first"),
+    ):
+        with pytest.raises(PlanError, match=re.escape(told)):
+            with_settings(plan, settings)
+    with pytest.raises(PlanError, match="one port for whole slices of real scans"):
+        plan_checks.validate(
+            replace(plan, synthesis=None, augmentation=PLANS["published"].augmentation)
+        )
+
+
 def test_a_member_may_be_taken_as_it_is() -> None:
     for settings in (
         ["runs.1.steps=0"],

@@ -103,6 +103,15 @@ def test_crops_of_image_and_target_are_the_same_place(
     assert (np.diff(target, axis=0) == columns).all()
 
 
+def test_crops_of_all_ports_are_the_same_place() -> None:
+    place = np.arange(80.0).reshape(8, 10)
+    image = {"scan": place[..., None], "location": np.repeat(place[..., None], 8, -1)}
+    part, target = stream.crop(np.random.default_rng(3), image, place, 5)
+    assert target.shape == (5, 5)
+    for port, channels in (("scan", 1), ("location", 8)):
+        np.testing.assert_array_equal(part[port], np.repeat(target[..., None], channels, -1))
+
+
 def test_every_corner_is_cropped() -> None:
     rng = np.random.default_rng(0)
     place = np.arange(80).reshape(8, 10)
@@ -144,7 +153,7 @@ def numbered_scan(field: tuple[int, int], slices: int, first: int) -> Drawing:
 def test_blocks_are_aligned_crops_of_mixed_scans(monkeypatch: pytest.MonkeyPatch) -> None:
     made = 0
 
-    def draw_scan(rng: np.random.Generator, heads: Any, recipe: Recipe) -> Drawing:
+    def draw_scan(rng: np.random.Generator, heads: Any, recipe: Recipe, **_: bool) -> Drawing:
         nonlocal made
         made += 1
         return numbered_scan(recipe.field, recipe.slices, 10 * made)

@@ -101,6 +101,8 @@ def _resizing(operation: graph.Operation, where: dict[str, Any]) -> keras.layers
         case graph.MaxPool():
             return layers.MaxPooling2D(2, **where)
         case graph.MeanPool(side, stride):
+            # In float32, as some backends add many pixels up in the type that they come in.
+            where |= {"dtype": "float32"} if side > 1 else {}
             return layers.AveragePooling2D(side, strides=stride, padding="valid", **where)
         case graph.Doubling():
             return layers.UpSampling2D(2, interpolation="nearest", **where)

@@ -50,6 +50,7 @@ EVERY = 2
 """With ``first="means"`` the dense form tells every second row and column, from the first on."""
 
 Form = Literal["dense", "patch"]
+Options = Mapping[str, int | float | bool | str]
 Kernel = npt.NDArray[np.float32]
 _ARCHITECTURES = {"SS": SIDES[:1], "MSEF": SIDES, "MSIW": SIDES, "MSWS": SIDES}
 _PLACES = ("none", "LCL", "FFCL", "SFCL")
@@ -132,7 +133,7 @@ def location(
     return Graph("location", Layer(graph.Inside(), (output, within), "inside"))
 
 
-def patch_graph(signature: Signature, options: Mapping[str, int | float | bool | str]) -> Graph:
+def patch_graph(signature: Signature, options: Options) -> Graph:
     """Describes the patch form, for training: the same variables.
 
     Args:
@@ -290,9 +291,6 @@ def _means(x: Layer, name: str, every: int) -> Layer:
     return _joined(found, f"{name}_means")
 
 
-Options = Mapping[str, int | float | bool | str]
-
-
 def as_published(options: Options) -> dict[str, int | float | bool | str]:
     """Options of a network without the one that is for training alone."""
     return {name: value for name, value in options.items() if name != "first"}
@@ -309,7 +307,8 @@ def spread(kernel: Kernel, shape: tuple[int, ...]) -> Kernel | None:
         It; None if these are not the shapes of such a pair.
     """
     maps = kernel.shape[-2] // len(BOXES)
-    if kernel.shape[:2] != (1, 1) or shape != (LAST_SIDE, LAST_SIDE, maps, kernel.shape[-1]):
+    of_means = (1, 1, maps * len(BOXES), kernel.shape[-1])
+    if kernel.shape != of_means or shape != (LAST_SIDE, LAST_SIDE, maps, kernel.shape[-1]):
         return None
     made = np.zeros(shape, np.float32)
     for (row, column, side), of_box in zip(

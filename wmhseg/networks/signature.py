@@ -82,7 +82,8 @@ class Signature:
         if for_training and not any(parts):
             size = (*end.size[:2], self.labels)
         if (end.size, activation) != (size, self.activation):
+            also = ", or of every so many rows and columns," if for_training else ""
             raise ValueError(
-                f"An output of {size} with {self.activation} was expected. "
+                f"An output of {size} with {self.activation}{also} was expected. "
                 f"Received: {end.size} with {activation}."
             )

@@ -83,9 +83,6 @@ def loss_of(fitting: Fitting, labels: Labels) -> Loss:
     }[fitting.loss]
 
 
-# Sigmoid ------------------------------------------------------------------------------------------
-
-
 def where_told(loss: Loss) -> Loss:
     """A loss that looks at the pixels that a network tells, where it tells every so many alone.
 
@@ -102,6 +99,9 @@ def where_told(loss: Loss) -> Loss:
         return loss(target[:, ::rows, ::columns], probability)
 
     return told
+
+
+# Sigmoid ------------------------------------------------------------------------------------------
 
 
 def dice_loss(target: Tensor, probability: Tensor) -> Tensor:

@@ -117,14 +117,21 @@ def card(plan: Plan, facts: Facts) -> str:
 
 def _as_they_are(plan: Plan) -> str:
     """Which members no step was taken for, and where they come from; nothing where none is."""
+    here = {run.name for run in plan.runs}
+    taken = [run for run in plan.runs if run.steps == 0]
+    told = "".join(
+        f"\nMember {run.name} is what run {run.start_from} has learnt.\n"
+        for run in taken
+        if run.start_from in here
+    )
     lines = [
         f"* {run.name}: taken as it is from `{run.start_from}`"
-        for run in plan.runs
-        if run.steps == 0
+        for run in taken
+        if run.start_from not in here
     ]
     if not lines:
-        return ""
-    return "\nMembers that were not trained here:\n\n" + "\n".join(lines) + "\n"
+        return told
+    return told + "\nMembers that were not trained here:\n\n" + "\n".join(lines) + "\n"
 
 
 def _differences(plan: Plan) -> str:

@@ -119,6 +119,9 @@ def _check_data(plan: Plan) -> None:
         "both" if varied else "none",
     )
     if varied is not None:
+        ports = sorted({one.port for one in plan.network_inputs})
+        single = len(ports) == 1 or plan.sampling is not None
+        require(single, "inputs", "one port for whole slices of real scans", ports)
         require(1 <= varied.copies <= 1000, "augmentation.copies", "1 to 1000", varied.copies)
         for name, most in (("rotation_deg", 180.0), ("shear_deg", 60.0)):
             value = getattr(varied, name)
@@ -315,6 +318,8 @@ def _check_run(run: Run, where: str, plan: Plan) -> None:
         "at least 1 with real scans, null with synthetic ones",
         epochs,
     )
+    first = run.options.get("first")
+    require(first != "means" or not run.member, f"{where}.options.first", "all for a member", first)
     require(1 <= run.batch <= 10_000, f"{where}.batch", "1 to 10,000", run.batch)
     if plan.synthesis is not None:
         most = plan.synthesis.scans * plan.synthesis.slices

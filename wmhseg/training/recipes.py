@@ -230,7 +230,7 @@ def _published_vgg(ending: str) -> Plan:
 def _synthetic_vgg() -> Plan:
     """One network from random weights; crops hold more than what any of its maps sees."""
     method, plan = METHODS["synthetic-vgg"], PLANS["synthetic"]
-    run = Run("0", "vgg", seed=361, steps=2000, batch=8, crop=128, rate=3e-4, final_rate=0.0)
+    run = Run("0", "vgg", seed=361, steps=2400, batch=8, crop=128, rate=3e-4, final_rate=0.0)
     return replace(
         plan,
         name="vgg-synthetic",

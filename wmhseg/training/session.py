@@ -15,7 +15,7 @@ from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import PlanError, PlotsUnavailableError, ResumeError, UsageError
 from wmhseg.io import checksums, files, stamps
-from wmhseg.networks import variables
+from wmhseg.networks import location, variables
 from wmhseg.records import MismatchError
 from wmhseg.training import curves, growth, model_folder, plan_checks, plan_files
 from wmhseg.training.batches import real_data
@@ -330,8 +330,8 @@ def _as_it_is(session: Session, run: Run) -> variables.Tensors:
     earlier = run.start_from in {one.name for one in plan.runs}
     made = None if earlier else _beside(Path(str(run.start_from)))
     if made is not None:
-        own = {"network": run.network, "options": run.options} | _kind(plan)
-        theirs = {"network": made.of.network, "options": made.of.options} | _kind(made)
+        own = _of(run) | _kind(plan)
+        theirs = _of(made.of) | _kind(made)
         for what, value in theirs.items():
             if own[what] != value:
                 where = f"runs.{run.name}.start_from"
@@ -339,6 +339,11 @@ def _as_it_is(session: Session, run: Run) -> variables.Tensors:
                 raise plan_checks.plan_error(MismatchError(where, wanted, value))
     described = describe(plan, run, session.data.field(run))
     return growth.as_it_is(described, plan.network_inputs, start)
+
+
+def _of(run: Run | Member) -> dict[str, object]:
+    """Whose weights they are, in the published form."""
+    return {"network": run.network, "options": location.as_published(run.options)}
 
 
 def _kind(made: Plan | _Beside) -> dict[str, object]:
@@ -387,6 +392,9 @@ def _draw(session: Session, say: Callable[[str], None]) -> None:
 
 
 def _facts(session: Session, machine: Runtime) -> Facts:
+    runs = session.plan.runs
+    members = {run.name: run.name for run in runs if run.member}
+    members |= {str(run.start_from): run.name for run in runs if run.steps == 0}
     logs: dict[str, dict[str, Any]] = {
         name: rows[-1] for name, rows in _logs(session, ".csv").items()
     }
@@ -397,6 +405,10 @@ def _facts(session: Session, machine: Runtime) -> Facts:
         losses={name: str(row["loss"]) for name, row in logs.items()},
         hardware=backends.hardware(machine),
         versions=machines.versions(machine.backend),
-        validation={n: by_step[max(by_step)] for n, by_step in _validation(session).items()},
+        validation={
+            members[name]: by_step[max(by_step)]
+            for name, by_step in _validation(session).items()
+            if name in members
+        },
         measured=session.measured,
     )

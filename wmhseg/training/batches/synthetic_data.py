@@ -138,7 +138,7 @@ class SyntheticSource:
                 target = classes.targets(told, self.shown.labels)
                 for index in slices_of_interest(rng, numbers > 0, self.synthesis.slices):
                     wanted = counted(target[index]) if self.by_lesion else target[index]
-                    planes = {port: stack[index] for port, stack in shown.stacks.items()}
+                    planes = {port: stack[index].copy() for port, stack in shown.stacks.items()}
                     pool.append(crop(rng, planes, wanted, self.crop))
             order = rng.permutation(len(pool))
             for first in range(0, self.per_block * self.batch, self.batch):
