@@ -190,7 +190,7 @@ def test_lesions_are_told_apart_before_a_slice_is_cropped(
 ) -> None:
     """A crop shows parts of rows that are 20 pixels long in the slice, and draws as without."""
     monkeypatch.setattr(
-        scan, "draw_scan", lambda rng, heads, recipe: numbered_scan(recipe.field, 5, 10)
+        scan, "draw_scan", lambda rng, heads, recipe, **_: numbered_scan(recipe.field, 5, 10)
     )
     monkeypatch.setattr(
         drawn,
