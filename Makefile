@@ -103,8 +103,9 @@ slurm: ## SLURM for the tests of jobs: in CI on Debian it is installed
 # What computes, on a processor held to what nearly all have. Libraries read this at their start, but
 # ask the processor itself whether it has bfloat16, so that is left out.
 test-avx2: $(VENV)/.dev ## the tests of engines and networks with AVX2 at most
-	ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) tests/engines tests/networks \
-		-m "not asks_the_processor and not any_processor"
+	@if grep -qw avx512f /proc/cpuinfo; then ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) tests/engines tests/networks \
+		-m "not asks_the_processor and not any_processor"; \
+	else echo "with AVX2 at most: skipped, as all tests of this processor without AVX-512 are such"; fi
 
 evaluate: $(VENV)/.dev ## segment and score the cases of DATA=DIR (default: the synthetic case)
 	$(BIN)/python -m evaluation.run $(if $(DATA),--data $(DATA)) --output $(OUT)/evaluation \

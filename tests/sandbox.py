@@ -1,13 +1,13 @@
 """Runs the commands and examples of the docs, and every command's smallest case, on small data.
 
-    python tests/sandbox.py FOLDER [--training | --dask]
+    python tests/sandbox.py FOLDER [--training | --smallest | --dask]
 
 Run by the Python of an environment that was made as the docs say, it shows that the environment
 has all that the commands import; ``--training`` says that the environment was promised to have
-Keras. What needs more must be refused in one line. ``--dask`` says that all it was made for is a
-batch on a Dask cluster, and runs that alone. ``tests/test_environments.py`` does
-so in fresh environments, ``tests/container/check_image.py`` in the image; writers of docs can in
-any.
+Keras. What needs more must be refused in one line. ``--smallest`` leaves the pages out; ``--dask``
+says that all it was made for is a batch on a Dask cluster, and runs that alone.
+``tests/test_environments.py`` does so in fresh environments, ``tests/container/check_image.py`` in
+the image; writers of docs can in any.
 """
 
 from __future__ import annotations
@@ -376,12 +376,12 @@ def helps(root: Path) -> list[list[str]]:
     return found + [["python", "-m", module, "--help"] for module in modules]
 
 
-def run_all(sandbox: Sandbox, root: Path = documented.ROOT) -> list[str]:
-    """Runs everything; returns what failed."""
+def run_all(sandbox: Sandbox, root: Path = documented.ROOT, *, pages: bool = True) -> list[str]:
+    """Runs everything, or all but what pages show; returns what failed."""
     work: list[tuple[str, Callable[[], object]]] = []
     for words in [*helps(root), *(line.split() for line in SMALLEST)]:
         work.append((" ".join(words), partial(sandbox.run, words)))
-    for page in documented.pages(root):
+    for page in documented.pages(root) if pages else ():
         work.append(("a new page", sandbox.begin_page))
         for example in documented.examples(page, root):
             work.append((example.page, partial(sandbox.example, example.code)))
@@ -417,6 +417,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     promised = parser.add_mutually_exclusive_group()
     promised.add_argument("--training", action="store_true", help="Keras was promised")
+    promised.add_argument("--smallest", action="store_true", help="leave the pages out")
     promised.add_argument("--dask", action="store_true", help="nothing but Dask was promised")
     given = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -429,7 +430,8 @@ def main() -> int:
     sys.path.append(str(documented.ROOT))
     folder = given.folder.resolve()
     with opened(folder, training=given.training) as sandbox:
-        failed = run_on_dask(sandbox) if given.dask else run_all(sandbox)
+        pages = not given.smallest
+        failed = run_on_dask(sandbox) if given.dask else run_all(sandbox, pages=pages)
     for name, seconds in sorted(sandbox.seconds.items(), key=lambda one: -one[1])[:8]:
         print(f"{seconds:6.1f} s  {name}")
     for text in failed:

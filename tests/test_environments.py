@@ -56,7 +56,8 @@ class Environment:
 ENVIRONMENTS = (
     Environment("openvino", "openvino,plots", promised=()),
     Environment("tensorflow", "tensorflow,plots", promised=("--training",)),
-    Environment("slim", pins="requirements-slim.txt"),
+    # Of the same packages as "openvino", and looked into as the image.
+    Environment("slim", pins="requirements-slim.txt", promised=("--smallest",)),
     Environment("dask", "openvino,dask", promised=("--dask",)),
 )
 

@@ -39,13 +39,13 @@ def _fuzz(*words: str | Path, code: str = "") -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.slow
-def test_a_minute_of_fuzzing(tmp_path: Path) -> None:
+def test_some_seconds_of_fuzzing(tmp_path: Path) -> None:
     """Every reader, from a corpus that reaches its branches; the number is fixed, not the time."""
     report = tmp_path / "report.json"
-    done = _fuzz("--inputs", 24_000, "--seed", 2026, "--report", report, "--keep", tmp_path)
+    done = _fuzz("--inputs", 10_000, "--seed", 2026, "--report", report, "--keep", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(report.read_text())
-    assert (told["inputs"], told["failed"], told["next"]) == (24_000, 0, 24_000)
+    assert (told["inputs"], told["failed"], told["next"]) == (10_000, 0, 10_000)
     for name, count in told["counts"].items():
         assert count["ends"]["read"] >= 20, f"{name}: too few inputs are good"
         refused = sum(count["ends"].values()) - count["ends"]["read"]
