@@ -286,14 +286,13 @@ def _write_missing(folder: Path) -> None:
 
     model = store.find(folder / store.DEFAULT_MODEL)
     (member,) = model.preset.members
-    anatomy = known.KnownModel("anatomy-synthetic", "Names structures.", 17)
-    for missing in (*known.KNOWN, anatomy):
+    for missing in known.KNOWN:
         if (folder / missing.name).exists():
             continue
         tensors = dict(store.load(model, member))
         made = replace(model.preset, name=missing.name)
         names, place = ("background", "WMH", *missing.others), 1
-        if missing is anatomy:
+        if missing.anatomical:
             names, place = STRUCTURES, NUMBER["white-matter"]
             made = replace(made, readers=(), postprocessing=Postprocessing(end_slices=0.0))
         if len(names) > 2:  # what says WMH, and between labels that are never said

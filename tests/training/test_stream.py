@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wmhseg.channels import network_input
-from wmhseg.errors import MissingFileError, TrainingFailedError
+from wmhseg.errors import MissingFileError, RegistrationError, TrainingFailedError
 from wmhseg.geometry import Grid
 from wmhseg.io.images import Scan
 from wmhseg.synthesis import heads, scan
@@ -183,6 +183,38 @@ def test_blocks_are_aligned_crops_of_mixed_scans(monkeypatch: pytest.MonkeyPatch
         mixed += len({number // 10 for number in ids}) > 1
     assert len(seen) == 18
     assert mixed >= 4
+
+
+def test_slices_of_two_ports_lie_at_the_same_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a scan that cannot be placed in the brain gives way to the next one."""
+    made = 0
+
+    def draw_scan(rng: np.random.Generator, heads: Any, recipe: Recipe, **_: bool) -> Drawing:
+        nonlocal made
+        made += 1
+        return numbered_scan(recipe.field, recipe.slices, 10 * made)
+
+    def as_drawn(rng: Any, drawing: Drawing, recipe: Any, shown: Any) -> drawn.Shown:
+        if made == 2:
+            raise RegistrationError("A head was expected", received="none")
+        scan = np.stack([drawing.flair, drawing.t1], -1)
+        return drawn.Shown({"scan": scan, "location": np.repeat(scan[..., :1], 8, -1)})
+
+    monkeypatch.setattr(scan, "draw_scan", draw_scan)
+    monkeypatch.setattr(drawn, "as_shown", as_drawn)
+    monkeypatch.setattr(heads, "load_heads", lambda folder: [])
+    drawing = Synthesis(Recipe(field=(24, 20), slices=5), scans=2, slices=5)
+    source = SyntheticSource(Path(), drawing, batch=5, crop=16, shown=SHOWN, seed=(0, 0))
+    seen: set[int] = set()
+    for inputs, targets in source.open()(0):
+        assert isinstance(inputs, dict)
+        assert inputs["location"].shape == (5, 16, 16, 8)
+        flair = inputs["scan"][..., 0]
+        np.testing.assert_array_equal(inputs["location"][..., 5], flair)
+        np.testing.assert_array_equal(flair // 100 % 2, targets[..., 0])
+        seen |= set((flair[:, 0, 0] // 100_000).astype(int).tolist())
+    assert made == 3
+    assert seen == {1, 3}
 
 
 def test_lesions_are_told_apart_before_a_slice_is_cropped(
