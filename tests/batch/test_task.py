@@ -28,7 +28,7 @@ from wmhseg.batch.summary import (
 from wmhseg.batch.task import SegmenterAhead, Task, done_before, segment_one
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import images
-from wmhseg.segmentation import pipeline
+from wmhseg.segmentation import anatomy, pipeline
 from wmhseg.segmentation.loading import Loaded
 from wmhseg.segmentation.options import Options
 from wmhseg.weights.structures import NUMBER
@@ -141,8 +141,10 @@ def test_measures_belong_to_the_result(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     flair = write_scan(tmp_path / "f.nii.gz", phantom.flair, phantom.spacing_mm)
-    options = answers.options_for(Options(), measures=True, page=False)
-    assert options == Options(members=True)  # no model of structures is installed
+    with monkeypatch.context() as without:
+        without.setattr(anatomy, "installed", lambda: None)
+        options = answers.options_for(Options(), measures=True, page=False)
+    assert options == Options(members=True)
     plain = Task(Subject("s", flair), tmp_path / "s", "bright", Options(), "1f")
     measured = replace(plain, options=options, measures=True)
     assert segment_one(plain).status == "done"

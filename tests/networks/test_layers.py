@@ -138,3 +138,13 @@ def test_random_weights_have_the_spread_that_was_asked_for() -> None:
         model = to_keras(single(graph.Convolution(20, 3, start=start), (4, 4, 40)))
         kernel = np.asarray(model.get_layer("one").kernel)
         assert kernel.var() == pytest.approx(variance, rel=0.1)
+
+
+def test_means_of_many_pixels_in_half_precision() -> None:
+    """Some backends would add 324 numbers up in bfloat16: those of ones came to 256."""
+    scan = Layer(graph.InputLayer((18, 18, 1)), (), "scan")
+    mean = Layer(graph.MeanPool(18, 1), (scan,), "mean")
+    output = Layer(graph.Convolution(1, 1, "sigmoid"), (mean,), "output")
+    model = to_keras(Graph("means", output), types="bfloat16")
+    inner = keras.Model(model.inputs[0], model.get_layer("mean").output)
+    assert float(np.asarray(inner(np.full((1, 18, 18, 1), 1.5, np.float32)))[0, 0, 0, 0]) == 1.5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 from both_engines import in_keras, in_openvino
@@ -11,8 +10,7 @@ from conftest import random_tensors
 from wmhseg.errors import PresetError
 from wmhseg.networks import graph
 from wmhseg.networks.catalogue import describe
-from wmhseg.networks.keras_model import to_keras
-from wmhseg.networks.location import BOXES, LAST_SIDE, patch_graph, spread
+from wmhseg.networks.location import LAST_SIDE, patch_graph
 from wmhseg.networks.signature import Signature
 
 CONVOLVED = (49 * 2 * 20 + 20) + (25 * 20 * 40 + 40) + (9 * 40 * 80 + 80) + (9 * 80 * 110 + 110)
@@ -118,61 +116,6 @@ def test_every_voxel_gets_what_its_patch_gives(architecture: str, place: str) ->
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5, err_msg=engine.__name__)
 
 
-def test_means_of_squares_are_a_first_layer_like_any_other() -> None:
-    """Spread out over the pixels, the weights give every voxel the same; half of them are told."""
-    options = {"architecture": "SS", "place": "FFCL", "alpha": 0.5}
-    field = (6, 8)
-    told = describe(
-        "location", signature("FFCL", field), options | {"first": "means"}, for_training=True
-    )
-    assert told.output.size == (3, 4, 2)
-    whole = describe("location", signature("FFCL", field), options)
-    few = random_tensors(told)
-    first = "scale32_fc1/kernel"
-    assert few[first].shape == (1, 1, len(BOXES) * 110, 300)
-    many = few | {first: spread(few[first], (18, 18, 110, 300))}
-    assert {path: array.shape for path, array in many.items()} == whole.variables()
-    rng = np.random.default_rng(7)
-    scan = rng.uniform(0.1, 1, (1, *field, 2)).astype(np.float32)
-    where = rng.uniform(0.1, 1, (1, *field, 8)).astype(np.float32)
-    where[0, 2, 4] = 0
-    expected = in_keras(whole, many, scan, where)
-    found = in_keras(told, few, scan, where)
-    assert expected[..., 1].std() > 0.01
-    np.testing.assert_array_equal(found[0, 1, 2], (1, 0))
-    np.testing.assert_allclose(found, expected[:, ::2, ::2], rtol=0, atol=1e-5)
-
-
-def test_squares_lie_within_what_the_last_convolution_leaves() -> None:
-    """And each mean is one: the weights of a square add up to what its mean was given."""
-    for number, (row, column, side) in enumerate(BOXES):
-        kernel = np.zeros((1, 1, len(BOXES) * 2, 1), np.float32)
-        kernel[0, 0, number * 2 + 1] = 3
-        found = spread(kernel, (18, 18, 2, 1))
-        assert found is not None
-        assert not found[..., 0, 0].any()
-        inside = np.zeros((18, 18), bool)
-        inside[row : row + side, column : column + side] = True
-        assert inside.sum() == side**2
-        np.testing.assert_array_equal(found[..., 1, 0] != 0, inside)
-        np.testing.assert_allclose(found[..., 1, 0].sum(), 3, rtol=1e-5)
-
-
-@pytest.mark.parametrize("shape", [(18, 18, 2, 2), (18, 18, 3, 1), (9, 9, 2, 1)])
-def test_other_kernels_are_not_spread(shape: tuple[int, ...]) -> None:
-    assert spread(np.ones((1, 1, len(BOXES) * 2, 1), np.float32), shape) is None
-    assert spread(np.ones((1, 1, len(BOXES) * 2 + 1, 1), np.float32), (18, 18, 2, 1)) is None
-    assert spread(np.ones((3, 3, len(BOXES) * 2, 1), np.float32), (18, 18, 2, 1)) is None
-
-
-def test_every_second_pixel_is_for_training_alone() -> None:
-    options = {"architecture": "SS", "first": "means"}
-    with pytest.raises(PresetError, match=r"\(4, 6, 2\) with softmax was expected"):
-        describe("location", signature("none", (4, 6)), options)
-    with pytest.raises(PresetError, match="was expected"):  # 5 rows are no two times any
-        describe("location", signature("none", (5, 6)), options, for_training=True)
-
-
 def test_alpha_and_the_location_count() -> None:
     options = {"architecture": "SS", "place": "FFCL"}
     scan = np.full((1, 32, 32, 2), 0.5, np.float32)
@@ -196,24 +139,12 @@ def test_dropout_is_behind_the_fully_connected_layers_alone() -> None:
     assert {x.operation.share for x in dropped} == {0.25}
 
 
-def test_means_are_those_of_many_pixels_in_half_precision() -> None:
-    """Some backends would add 324 numbers up in bfloat16: ones would have a mean of 0.79."""
-    picture = graph.Layer(graph.InputLayer((18, 18, 1)), (), "scan")
-    mean = graph.Layer(graph.MeanPool(18, 1), (picture,), "mean")
-    output = graph.Layer(graph.Convolution(1, 1, "sigmoid"), (mean,), "output")
-    model = to_keras(graph.Graph("means", output), types="bfloat16")
-    inner = keras.Model(model.inputs[0], model.get_layer("mean").output)
-    assert float(np.asarray(inner(np.full((1, 18, 18, 1), 1.5, np.float32)))[0, 0, 0, 0]) == 1.5
-
-
 @pytest.mark.parametrize(
     ("place", "options", "message"),
     [
         ("none", {"architecture": "MS"}, "architecture out of SS, MSEF, MSIW, MSWS was expected"),
         ("none", {"place": "first"}, "place out of none, LCL, FFCL, SFCL was expected"),
         ("none", {"alpha": 0.0}, "alpha above 0"),
-        ("none", {"first": "some"}, "first layer out of all, means was expected"),
-        ("none", {"first": "means"}, "architecture SS was expected with means"),
         ("none", {"dropout": 1.0}, "dropout from 0 to below 1"),
         ("none", {"place": "FFCL"}, 'the port "location" of 8 channels was expected'),
         ("FFCL", {"place": "none"}, 'the port "scan" alone was expected'),

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from both_engines import in_keras
 from conftest import ROOT
 
 from wmhseg.engines import backends
@@ -23,7 +22,7 @@ from wmhseg.networks import variables
 from wmhseg.networks.catalogue import NETWORKS
 from wmhseg.networks.graph import Dropout, Graph, Layer
 from wmhseg.networks.signature import Signature
-from wmhseg.training import checkpoint, fit, growth, validation
+from wmhseg.training import checkpoint, fit
 from wmhseg.training.batches.counted import counted
 from wmhseg.training.batches.stream import TrainingBatch
 from wmhseg.training.fit import Running, TrainingJob
@@ -483,47 +482,3 @@ def test_the_epoch_with_the_largest_area_is_taken(
     # Gone on with, it is over already.
     assert_equal(go(job), seen[1])
     assert len(seen) == 4
-
-
-# Forms for training -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Batches of two ports; bright pixels are lesions."""
-
-    seed: tuple[int, ...]
-    per_block: int = 2
-
-    def open(self) -> Callable[[int], Iterator[TrainingBatch]]:
-        def draw(block: int) -> Iterator[TrainingBatch]:
-            rng = np.random.default_rng([*self.seed, block])
-            for _ in range(self.per_block):
-                scan = rng.normal(size=(1, 6, 8, 2)).astype(np.float32)
-                where = rng.uniform(0.1, 1, (1, 6, 8, 8)).astype(np.float32)
-                yield {"scan": scan, "location": where}, (scan[..., :1] > 1).astype(np.float32)
-
-        return draw
-
-
-def test_a_first_layer_of_means_learns_and_is_spread_for_the_member(tmp_path: Path) -> None:
-    """What is written is the published network, and says what the form for training says."""
-    plan = PLANS["synthetic-location"]
-    run, member = plan.runs
-    run = replace(run, steps=2, batch=1)
-    plan = replace(plan, fitting=replace(plan.fitting, precision="float32"), runs=(run, member))
-    job = task(tmp_path, plan, run=run, source=Placed, field=(6, 8))
-    learnt = go(job)
-    assert learnt["scale32_fc1/kernel"].shape == (1, 1, 880, 300)
-    told, whole = (fit.describe(plan, one, (6, 8)) for one in plan.runs)
-    taken = growth.as_it_is(whole, plan.network_inputs, Start("means", learnt))
-    assert taken["scale32_fc1/kernel"].shape == (18, 18, 110, 300)
-    batch, _ = next(Placed((1, 0)).open()(0))
-    assert isinstance(batch, dict)
-    few = in_keras(told, learnt, batch["scan"], batch["location"])
-    many = in_keras(whole, taken, batch["scan"], batch["location"])
-    np.testing.assert_allclose(few, many[:, ::2, ::2], rtol=0, atol=1e-5)
-    with validation.unfinished(plan, run, learnt) as shown:
-        (one,) = shown.preset.members
-        assert one.options == member.options
-        assert one.parameters == whole.parameter_count()

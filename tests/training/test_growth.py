@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wmhseg.errors import PlanError, WeightsError
-from wmhseg.networks import catalogue, location
+from wmhseg.networks import catalogue
 from wmhseg.training import growth, plan_files, session
 from wmhseg.training.recipes import PLANS
 from wmhseg.weights import preset
@@ -200,18 +200,6 @@ def test_what_does_not_fit_stays(own: tuple[int, ...], start: tuple[int, ...]) -
     made, told = growth.grow(mine, {"a_conv1/kernel": np.zeros(start, np.float32)}, {})
     assert told == ""
     np.testing.assert_array_equal(made["a_conv1/kernel"], mine["a_conv1/kernel"])
-
-
-def test_a_layer_of_means_grows_into_one_of_pixels() -> None:
-    """Its own kernel is what spreads it out; the rest is taken as it is."""
-    boxes = len(location.BOXES)
-    start = {"fc1/kernel": np.full((1, 1, boxes * 2, 3), 2, np.float32)}
-    start["fc1/bias"] = np.ones(3, np.float32)
-    own = {"fc1/kernel": np.zeros((18, 18, 2, 3), np.float32), "fc1/bias": np.zeros(3, np.float32)}
-    made, told = growth.grow(own, start, {})
-    assert told == "1 of 2 arrays taken, 1 cut or extended"
-    np.testing.assert_allclose(made["fc1/kernel"].sum((0, 1)), 2 * boxes, rtol=1e-5)
-    assert made["fc1/bias"].all()
 
 
 def test_a_network_without_that_stack_gives_none() -> None:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from keras import ops
 
 from wmhseg.training import losses
 from wmhseg.training.batches.counted import counted
@@ -137,14 +136,6 @@ def test_the_sum_is_over_a_slice_and_the_mean_over_slices() -> None:
     loss = losses.loss_of(Fitting(loss="summed-cross-entropy"), THREE)
     twice = float(loss(np.concatenate([PLACES] * 2), np.concatenate([SAID] * 2)))
     assert twice == pytest.approx(sum(LOST), rel=1e-5)
-
-
-def test_a_loss_of_the_pixels_that_are_told() -> None:
-    """Of every second row and third column, from the first on; of all where all are told."""
-    target = np.arange(24, dtype=np.float32).reshape(1, 4, 6, 1)
-    told = losses.where_told(lambda target, probability: ops.sum(target * probability))
-    assert float(told(target, np.ones((1, 2, 2, 1), np.float32))) == 0 + 3 + 12 + 15
-    assert float(told(target, np.ones((1, 4, 6, 1), np.float32))) == target.sum()
 
 
 def test_dices_of_labels_by_hand() -> None:

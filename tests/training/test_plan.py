@@ -477,19 +477,12 @@ def test_the_recipes_of_shipped_models_are_what_made_them() -> None:
         assert from_json(text).runs == PLANS[name].runs
 
 
-def test_a_form_for_training_is_spread_for_the_member_alone() -> None:
-    plan = PLANS["synthetic-location"]
-    wanted = "network and options of means (steps 0)"
-    for settings, told in (
-        (["runs.1.options.place=SFCL"], wanted),
-        (["runs.1.options.first=means"], "all for a member was expected at runs[1].options.first"),
-    ):
-        with pytest.raises(PlanError, match=re.escape(told)):
-            with_settings(plan, settings)
+def test_whole_slices_of_real_scans_have_one_port() -> None:
+    """Where voxels lie in the brain is shown with patches, or with synthetic scans."""
+    plan, real = PLANS["synthetic-location"], PLANS["published"].augmentation
+    plan = replace(plan, synthesis=None, augmentation=real, sampling=None)
     with pytest.raises(PlanError, match="one port for whole slices of real scans"):
-        plan_checks.validate(
-            replace(plan, synthesis=None, augmentation=PLANS["published"].augmentation)
-        )
+        plan_checks.validate(plan)
 
 
 def test_a_member_may_be_taken_as_it_is() -> None:

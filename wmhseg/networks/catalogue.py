@@ -24,11 +24,7 @@ NETWORKS: dict[str, Callable[..., Graph]] = {
 
 
 def describe(
-    name: str,
-    signature: Signature,
-    options: Mapping[str, int | float | bool | str],
-    *,
-    for_training: bool = False,
+    name: str, signature: Signature, options: Mapping[str, int | float | bool | str]
 ) -> Graph:
     """Describes a network for any engine; Keras is not needed.
 
@@ -36,7 +32,6 @@ def describe(
         name: Name in ``NETWORKS``.
         signature: What goes in and what comes out.
         options: Further arguments of the network.
-        for_training: Take one that tells every so many rows and columns alone.
 
     Raises:
         PresetError: If there is no such network, or it does not take these options or has other
@@ -49,7 +44,7 @@ def describe(
     try:
         _check_types(NETWORKS[name], options)
         described = NETWORKS[name](signature, **options)
-        signature.check(described, for_training=for_training)
+        signature.check(described)
     except (TypeError, ValueError) as error:
         raise PresetError(
             f"Inputs, labels and options that the network {name} takes were expected",

@@ -19,9 +19,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from wmhseg.networks import graph
 from wmhseg.networks.graph import Graph, Layer
 from wmhseg.networks.signature import SCAN, Signature
@@ -39,22 +36,9 @@ CONVOLUTIONS = ((20, 7), (40, 5), (80, 3), (110, 3))
 LAST_SIDE = 18
 FIRST_UNITS, SECOND_UNITS = 300, 200
 
-BOXES = (
-    *((0, 0, LAST_SIDE), (3, 3, 12), (6, 6, 6), (8, 8, 2)),
-    *((0, 0, 9), (0, 9, 9), (9, 0, 9), (9, 9, 9)),
-)
-"""First row, first column and side of the squares of the 18 x 18 whose means ``first="means"``
-takes: four around the voxel, then four quarters."""
-
-EVERY = 2
-"""With ``first="means"`` the dense form tells every second row and column, from the first on."""
-
 Form = Literal["dense", "patch"]
-Options = Mapping[str, int | float | bool | str]
-Kernel = npt.NDArray[np.float32]
 _ARCHITECTURES = {"SS": SIDES[:1], "MSEF": SIDES, "MSIW": SIDES, "MSWS": SIDES}
 _PLACES = ("none", "LCL", "FFCL", "SFCL")
-_FIRSTS = ("all", "means")
 
 
 @dataclass(frozen=True)
@@ -65,7 +49,6 @@ class _Wanted:
     place: str
     alpha: float
     dropout: float
-    first: str
 
 
 def location(
@@ -75,7 +58,6 @@ def location(
     place: str = "none",
     alpha: float = 1.0,
     dropout: float = 0.3,
-    first: str = "all",
 ) -> Graph:
     """Describes the dense form.
 
@@ -98,10 +80,6 @@ def location(
             see it; "SFCL", the second one, so that the output sees it.
         alpha: What features of location are multiplied by.
         dropout: Share of a fully connected layer's responses that training drops.
-        first: What the 300 see of a map: "all" its 324 pixels, as published, or "means", those of
-            ``BOXES``. The second is for training alone: it has a fortieth of the weights, which
-            are not learnt by heart, and whole slices of it can be computed, every second row and
-            column as neighbours say the same. ``spread`` makes the published network of it.
 
     Returns:
         The graph from (row, column, channel) to probabilities (row, column, label). As published,
@@ -115,7 +93,7 @@ def location(
         neural networks for segmentation of white matter hyperintensities. Scientific Reports 7
         (2017) 5110.
     """
-    wanted = _checked(signature, architecture, place, alpha, dropout, first)
+    wanted = _checked(signature, architecture, place, alpha, dropout)
     scan = signature.input_layer(SCAN)
     features = None if place == "none" else signature.input_layer(LOCATION)
     within = scan if features is None else features
@@ -126,14 +104,11 @@ def location(
             "location", Layer(graph.Inside(), (Layer(patches, taken, "patches"), within), "inside")
         )
     pictures = [_dense_picture(scan, side) for side in _ARCHITECTURES[architecture]]
-    if first == "means":
-        within = Layer(graph.MeanPool(1, EVERY), (within,), "inside_every")
-        features = features and within
     output = _streams(signature, wanted, pictures, features, dense=True)
     return Graph("location", Layer(graph.Inside(), (output, within), "inside"))
 
 
-def patch_graph(signature: Signature, options: Options) -> Graph:
+def patch_graph(signature: Signature, options: Mapping[str, int | float | bool | str]) -> Graph:
     """Describes the patch form, for training: the same variables.
 
     Args:
@@ -175,18 +150,15 @@ def _of_patches(signature: Signature, wanted: _Wanted) -> Graph:
 
 
 def _checked(
-    signature: Signature, architecture: str, place: str, alpha: float, dropout: float, first: str
+    signature: Signature, architecture: str, place: str, alpha: float, dropout: float
 ) -> _Wanted:
     """Raises ValueError for options or ports that there are not."""
     for what, given, known in (
         ("An architecture", architecture, tuple(_ARCHITECTURES)),
         ("A place", place, _PLACES),
-        ("A first layer", first, _FIRSTS),
     ):
         if given not in known:
             raise ValueError(f"{what} out of {', '.join(known)} was expected. Received: {given}.")
-    if first == "means" and architecture != "SS":
-        raise ValueError(f"The architecture SS was expected with means. Received: {architecture}.")
     if not 0 < alpha <= 1000:
         raise ValueError(f"An alpha above 0 and up to 1000 was expected. Received: {alpha}.")
     if not 0 <= dropout < 1:
@@ -200,7 +172,7 @@ def _checked(
             else " alone"
         )
         raise ValueError(f"{wants} was expected with the place {place}. Received: {ports}.")
-    return _Wanted(architecture, place, alpha, dropout, first)
+    return _Wanted(architecture, place, alpha, dropout)
 
 
 def _dense_picture(scan: Layer, side: int) -> Layer:
@@ -251,7 +223,7 @@ def _streams(
             x = Layer(operation, (x,), f"{name}_conv{number}", shares)
             x = Layer(graph.Relu(), (x,), f"{name}_conv{number}_relu")
         at_once = features if wanted.place == "LCL" else None
-        responses.append(_first(x, step, name, wanted, at_once, dense=dense))
+        responses.append(_first(x, step, name, wanted.dropout, at_once))
     if wanted.place == "FFCL" and features is not None:
         responses.append(features)
     x = _joined(responses, "joined")
@@ -261,16 +233,11 @@ def _streams(
     return signature.output_layer(x)
 
 
-def _first(
-    x: Layer, step: int, name: str, wanted: _Wanted, features: Layer | None, *, dense: bool
-) -> Layer:
+def _first(x: Layer, step: int, name: str, dropout: float, features: Layer | None) -> Layer:
     """The 300 units of a stream, which see all 35,640 responses and maybe the location."""
-    dropout = wanted.dropout
     operation = graph.Convolution(
         FIRST_UNITS, LAST_SIDE, padding="valid", dilation=step, start="glorot"
     )
-    if wanted.first == "means":
-        x, operation = _means(x, name, EVERY if dense else 1), _fully(FIRST_UNITS)
     if features is None:
         return _connected(Layer(operation, (x,), f"{name}_fc1"), dropout)
     # The same as a layer that takes both, one after the other.
@@ -278,44 +245,6 @@ def _first(
     where = graph.Convolution(FIRST_UNITS, 1, bias=False, start="glorot")
     placed = Layer(where, (features,), f"{name}_fc1_location")
     return _connected(Layer(graph.Addition(), (seen, placed), f"{name}_fc1_sum"), dropout)
-
-
-def _means(x: Layer, name: str, every: int) -> Layer:
-    """The means of each map over the squares of ``BOXES``, box by box."""
-    found = []
-    for number, (row, column, side) in enumerate(BOXES):
-        below, right = LAST_SIDE - side - row, LAST_SIDE - side - column
-        sides = ((row, below), (column, right))
-        cut = Layer(graph.Crop(sides), (x,), f"{name}_box{number}_crop") if side < LAST_SIDE else x
-        found.append(Layer(graph.MeanPool(side, every), (cut,), f"{name}_box{number}"))
-    return _joined(found, f"{name}_means")
-
-
-def as_published(options: Options) -> dict[str, int | float | bool | str]:
-    """Options of a network without the one that is for training alone."""
-    return {name: value for name, value in options.items() if name != "first"}
-
-
-def spread(kernel: Kernel, shape: tuple[int, ...]) -> Kernel | None:
-    """The kernel of ``first="all"`` that computes what one of ``first="means"`` does.
-
-    Args:
-        kernel: (1, 1, map of each box, unit).
-        shape: That is wanted, (18, 18, map, unit).
-
-    Returns:
-        It; None if these are not the shapes of such a pair.
-    """
-    maps = kernel.shape[-2] // len(BOXES)
-    of_means = (1, 1, maps * len(BOXES), kernel.shape[-1])
-    if kernel.shape != of_means or shape != (LAST_SIDE, LAST_SIDE, maps, kernel.shape[-1]):
-        return None
-    made = np.zeros(shape, np.float32)
-    for (row, column, side), of_box in zip(
-        BOXES, kernel[0, 0].reshape(len(BOXES), maps, -1), strict=True
-    ):
-        made[row : row + side, column : column + side] += of_box / np.float32(side**2)
-    return made
 
 
 def _fully(units: int) -> graph.Convolution:

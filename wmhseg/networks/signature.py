@@ -53,12 +53,8 @@ class Signature:
         """The layer "output": from the last maps, (row, column, map), to a probability a label."""
         return Layer(Convolution(self.labels, 1, self.activation), (maps,), "output")
 
-    def check(self, described: Graph, *, for_training: bool = False) -> None:
+    def check(self, described: Graph) -> None:
         """Checks that a network has these ends.
-
-        Args:
-            described: The network.
-            for_training: Take one that tells every so many rows and columns alone.
 
         Raises:
             ValueError: If it takes other inputs, or gives other probabilities, or if a layer bears
@@ -78,12 +74,8 @@ class Signature:
         if isinstance(last, Patchwise):
             last = last.described.output.operation
         activation = last.activation if isinstance(last, Convolution) else None
-        parts = [whole % part for whole, part in zip(self.field, end.size, strict=False)]
-        if for_training and not any(parts):
-            size = (*end.size[:2], self.labels)
         if (end.size, activation) != (size, self.activation):
-            also = ", or of every so many rows and columns," if for_training else ""
             raise ValueError(
-                f"An output of {size} with {self.activation}{also} was expected. "
+                f"An output of {size} with {self.activation} was expected. "
                 f"Received: {end.size} with {activation}."
             )

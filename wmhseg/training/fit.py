@@ -196,8 +196,6 @@ def seed_of(run: Run, attempt: int) -> int:
 def describe(plan: Plan, run: Run, field: tuple[int, int]) -> Graph:
     """The network that a run trains; of one that tells single voxels, the form for patches.
 
-    On whole slices it may tell every so many rows and columns alone.
-
     Args:
         plan: What the run belongs to.
         run: Names the network.
@@ -209,8 +207,7 @@ def describe(plan: Plan, run: Run, field: tuple[int, int]) -> Graph:
     """
     signature = replace(model_folder.preset_of(plan, ()).signature, field=field)
     if plan.sampling is None or plan.sampling.kind == "patches":
-        return catalogue.describe(run.network, signature, run.options, for_training=True)
-    catalogue.describe(run.network, signature, run.options, for_training=True)
+        return catalogue.describe(run.network, signature, run.options)
     described = location.patch_graph(signature, run.options)
     side = next(layer.size[0] for layer in described.inputs if layer.name == SCAN)
     if side != plan.sampling.side:

@@ -6,8 +6,7 @@ that a deeper stack has on top starts as one that passes its input on (the input
 so the ReLU behind it changes nothing). A U-Net with 5x5 kernels in its first stage therefore gives
 a Stack-Net with 5x5 kernels that computes the same before its first step. An output of other labels
 begins at 0: what a trained network hands to it is large, and random sums of that would be so sure
-of anything that they hardly learn. And a fully connected layer that sees means of squares gives one
-that sees their pixels (``networks.location.spread``).
+of anything that they hardly learn.
 
 Source of the idea: T. Chen, I. Goodfellow, J. Shlens. Net2Net: accelerating learning via knowledge
 transfer. ICLR 2016.
@@ -24,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.errors import WeightsError
-from wmhseg.networks import graph, location, variables
+from wmhseg.networks import graph, variables
 from wmhseg.networks.graph import Graph
 from wmhseg.records import MismatchError
 from wmhseg.weights.inputs import Input, inputs_of_channels
@@ -135,8 +134,6 @@ def grow(
             kernels += given.ndim > 1
         else:
             changed = _resized(kept, array.shape)
-            if changed is None and array.ndim == kept.ndim == 4:
-                changed = location.spread(kept, array.shape)
             if changed is not None:
                 made[path], resized = changed, resized + 1
                 kernels += 1
@@ -195,7 +192,7 @@ def _passing_on(path: str, array: Float, start: Mapping[str, Float]) -> Float | 
 
 
 def as_it_is(described: Graph, inputs: Sequence[Input], start: Start) -> variables.Tensors:
-    """Weights of exactly this network, or of its form for training; what they compute stays.
+    """Weights of exactly this network, not changed.
 
     Args:
         described: The network.
@@ -206,8 +203,7 @@ def as_it_is(described: Graph, inputs: Sequence[Input], start: Start) -> variabl
         WeightsError: If they are not of this network, or of one that takes other inputs.
     """
     wanted = described.variables()
-    tensors = whole(described, start.tensors)
-    found = {path: array.shape for path, array in tensors.items()}
+    found = {path: array.shape for path, array in start.tensors.items()}
     differing = sorted(
         path for path in wanted.keys() | found.keys() if wanted.get(path) != found.get(path)
     )
@@ -225,24 +221,7 @@ def as_it_is(described: Graph, inputs: Sequence[Input], start: Start) -> variabl
             "(steps 0)",
             received=f"{start.name}, of {_told(start.inputs)}, not {_told(inputs)}",
         )
-    return tensors
-
-
-def whole(described: Graph, tensors: variables.Tensors) -> variables.Tensors:
-    """Kernels that see means of squares as those of a network that sees their pixels.
-
-    Args:
-        described: That network.
-        tensors: Weights of it, or of its form for training.
-    """
-    wanted = described.variables()
-    spread = {
-        path: location.spread(array, wanted[path])
-        for path, array in tensors.items()
-        if array.ndim == 4 and array.shape != wanted.get(path, array.shape)
-    }
-    changed = {path: array for path, array in spread.items() if array is not None}
-    return {**tensors, **changed} if changed else tensors
+    return start.tensors
 
 
 def _shown(inputs: Sequence[Input]) -> list[tuple[str, str, str, int]]:

@@ -83,24 +83,6 @@ def loss_of(fitting: Fitting, labels: Labels) -> Loss:
     }[fitting.loss]
 
 
-def where_told(loss: Loss) -> Loss:
-    """A loss that looks at the pixels that a network tells, where it tells every so many alone.
-
-    Args:
-        loss: Of targets and probabilities of the same pixels.
-
-    Returns:
-        The same of targets with a whole number of times as many rows and columns, of which the
-        first, and every so many from there, are those of the probabilities.
-    """
-
-    def told(target: Tensor, probability: Tensor) -> Tensor:
-        rows, columns = (int(target.shape[i]) // int(probability.shape[i]) for i in (1, 2))
-        return loss(target[:, ::rows, ::columns], probability)
-
-    return told
-
-
 # Sigmoid ------------------------------------------------------------------------------------------
 
 

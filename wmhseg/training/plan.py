@@ -126,8 +126,8 @@ class Run:
             ``wmhseg.training.growth``; null for random weights.
         seed: Seeds the first weights, and the order and content of the data.
         steps: Number of batches; null where epochs are given. 0, for a member with ``start_from``,
-            takes those weights as they are; they have to be of this network, complete (or of its
-            form for training), and the numbers below mean nothing then.
+            takes those weights as they are; they have to be of this network, complete, and the
+            numbers below mean nothing then.
         epochs: Passes through the varied data; null where steps are given.
         batch: Slices a batch.
         crop: Side in pixels of a random square taken from each slice; null for whole slices.

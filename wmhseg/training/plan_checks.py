@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from wmhseg.errors import PlanError
-from wmhseg.networks import location
 from wmhseg.records import MismatchError, require
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.training import classes
@@ -291,14 +290,10 @@ def _check_own(run: Run, where: str, plan: Plan) -> None:
 
 
 def _check_as_it_is(run: Run, where: str, earlier: tuple[Run, ...]) -> None:
-    """Weights of an earlier run that are taken as they are have to be of the same network.
-
-    The published form of a network that was trained in a form for training is taken for the same.
-    """
+    """Weights of an earlier run that are taken as they are have to be of the same network."""
     for other in earlier:
         if run.steps == 0 and run.start_from == other.name:
-            ends = [(one.network, location.as_published(one.options)) for one in (run, other)]
-            same = ends[0] == ends[1]
+            same = (run.network, run.options) == (other.network, other.options)
             wanted = f"network and options of {other.name} (steps 0)"
             require(same, where, wanted, [run.network, run.options])
 
@@ -318,8 +313,6 @@ def _check_run(run: Run, where: str, plan: Plan) -> None:
         "at least 1 with real scans, null with synthetic ones",
         epochs,
     )
-    first = run.options.get("first")
-    require(first != "means" or not run.member, f"{where}.options.first", "all for a member", first)
     require(1 <= run.batch <= 10_000, f"{where}.batch", "1 to 10,000", run.batch)
     if plan.synthesis is not None:
         most = plan.synthesis.scans * plan.synthesis.slices

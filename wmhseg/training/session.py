@@ -15,7 +15,7 @@ from wmhseg.engines import runtime as machines
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import PlanError, PlotsUnavailableError, ResumeError, UsageError
 from wmhseg.io import checksums, files, stamps
-from wmhseg.networks import location, variables
+from wmhseg.networks import variables
 from wmhseg.records import MismatchError
 from wmhseg.training import curves, growth, model_folder, plan_checks, plan_files
 from wmhseg.training.batches import real_data
@@ -111,8 +111,7 @@ def train(session: Session, running: Running, say: Callable[[str], None] = print
         backends.choose_gpu_backend()
     machine = backends.start_keras(running.device, running.threads)
     say(f"computing with {machine.backend} on {backends.hardware(machine)}")
-    # Options that a network does not take are found now.
-    model_folder.preset_of(plan, [run for run in plan.runs if run.member])
+    model_folder.preset_of(plan, plan.runs)  # options that a network does not take are found now
     for run in plan.runs:
         describe(plan, run, session.data.field(run))
     looked_at = None
@@ -330,8 +329,8 @@ def _as_it_is(session: Session, run: Run) -> variables.Tensors:
     earlier = run.start_from in {one.name for one in plan.runs}
     made = None if earlier else _beside(Path(str(run.start_from)))
     if made is not None:
-        own = _of(run) | _kind(plan)
-        theirs = _of(made.of) | _kind(made)
+        own = {"network": run.network, "options": run.options} | _kind(plan)
+        theirs = {"network": made.of.network, "options": made.of.options} | _kind(made)
         for what, value in theirs.items():
             if own[what] != value:
                 where = f"runs.{run.name}.start_from"
@@ -339,11 +338,6 @@ def _as_it_is(session: Session, run: Run) -> variables.Tensors:
                 raise plan_checks.plan_error(MismatchError(where, wanted, value))
     described = describe(plan, run, session.data.field(run))
     return growth.as_it_is(described, plan.network_inputs, start)
-
-
-def _of(run: Run | Member) -> dict[str, object]:
-    """Whose weights they are, in the published form."""
-    return {"network": run.network, "options": location.as_published(run.options)}
 
 
 def _kind(made: Plan | _Beside) -> dict[str, object]:

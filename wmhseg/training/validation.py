@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from wmhseg.datasets import cases
@@ -17,10 +16,10 @@ from wmhseg.datasets.cases import Case
 from wmhseg.engines import keras_engine
 from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import InputError
-from wmhseg.networks import catalogue, location, variables
+from wmhseg.networks import variables
 from wmhseg.scoring import masks, metrics
 from wmhseg.segmentation import prediction
-from wmhseg.training import growth, model_folder
+from wmhseg.training import model_folder
 from wmhseg.training.batches import labelled_input
 from wmhseg.training.batches.labelled_input import LabelledInput
 from wmhseg.training.plan import Plan, Run
@@ -92,10 +91,6 @@ def unfinished(plan: Plan, run: Run, tensors: variables.Tensors) -> Iterator[Mod
         run: The run that the network is trained in.
         tensors: Its weights.
     """
-    run = replace(run, options=location.as_published(run.options))
-    signature = model_folder.preset_of(plan, ()).signature
-    described = catalogue.describe(run.network, signature, run.options)
-    tensors = growth.whole(described, tensors)
     with tempfile.TemporaryDirectory() as folder:
         yield store.save_model(
             Path(folder) / plan.name,
