@@ -244,7 +244,7 @@ def test_members_are_taken_as_they_are(
     assert [path.name for path in out.glob("*.csv")] == ["0.csv"]
     card = (model / "MODEL_CARD.md").read_text()
     assert f"* taken: taken as it is from `{source}`" in card
-    assert "* again: taken as it is from `0`" in card
+    assert "Member again is what run 0 has learnt." in card
     assert "* 0: taken" not in card
     assert "* taken: loss" not in card  # which it was not trained by
 
