@@ -18,6 +18,7 @@ from wmhseg.batch import run as batch_run
 from wmhseg.batch.run import BatchOptions
 from wmhseg.batch.shards import Shard
 from wmhseg.batch.summary import Row
+from wmhseg.batch.task import Task
 from wmhseg.datasets.subjects import Subject
 from wmhseg.segmentation.options import Options
 
@@ -163,6 +164,25 @@ def test_collect_names_what_is_of_other_scans_or_options(
     rows = {r.subject: r for r in collect.collect(data, out, other).rows}
     assert {row.status for name, row in rows.items() if name[0] == "s"} == {"outdated"}
     assert "other options" in rows["s1"].error
+
+
+def test_what_of_the_method_was_another_is_named(tmp_path: Path) -> None:
+    """As far as a result says it: older versions did not write the reader."""
+    task = Task(
+        Subject("s", tmp_path / "f.nii"), tmp_path / "s", str(tmp_path / "bright"),
+        Options(reader="sparing"), "m",
+    )  # fmt: skip
+    for told, why in (
+        ({"model": "dark"}, "with model dark, not with model bright"),
+        ({"model": "bright", "reader": "balanced"}, "with reader balanced, not with reader spar"),
+        (
+            {"model": "dark", "reader": "generous"},
+            "with model dark and reader generous, not with m",
+        ),
+        ({"model": "bright", "reader": "sparing"}, "with other options or another version"),
+        ({}, "with other options or another version"),
+    ):
+        assert collect._other_method(task, told).startswith(f"the result was made {why}")
 
 
 def test_a_shard_without_subjects(data: list[Subject], tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ made from today's scans by today's method. Parts of shards say why others failed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from wmhseg.batch import parts, run
 from wmhseg.batch.run import BatchOptions
@@ -27,7 +28,8 @@ from wmhseg.batch.task import Task, of_method
 from wmhseg.datasets.subjects import Subject
 
 _SCANS = "the result was made from other scans"
-_METHOD = "the result was made with another model, other options or another version"
+_METHOD = "the result was made with {}, not with {}"
+_OTHERWISE = "the result was made with other options or another version"
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,19 @@ def _without(task: Task, told: dict[str, Row]) -> Row:
     """The row of a subject that has no result of today's scans and method."""
     content = task.stamp.content()
     if content is not None and row_of(content) is not None:
-        return task.row(status=OUTDATED, error=_SCANS if of_method(task, content) else _METHOD)
+        why = _SCANS if of_method(task, content) else _other_method(task, content)
+        return task.row(status=OUTDATED, error=why)
     row = told.get(task.subject.name)
     if row is None or row.status != FAILED:
         return task.row()
     return task.row(status=FAILED, exit_code=row.exit_code, error=row.error)
+
+
+def _other_method(task: Task, content: Mapping[str, Any]) -> str:
+    """What of the method was another, as far as a result says it."""
+    now = {"model": Path(task.model).name, "reader": task.options.reader}
+    other = [what for what, value in now.items() if (content.get(what) or value) != value]
+    if not other:
+        return _OTHERWISE
+    then = (f"{what} {content[what]}" for what in other)
+    return _METHOD.format(" and ".join(then), " and ".join(f"{what} {now[what]}" for what in other))
