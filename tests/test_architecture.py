@@ -55,6 +55,7 @@ ROOMS: dict[str, set[str]] = {
     "safetensors": {"weights.tensor_files"},
     "matplotlib": {"scoring.figures"},
     "distributed": {"clusters.dask_workers"},
+    "dask_jobqueue": {"clusters.dask_workers"},
     "rich": {"io.progress"},
     "PIL": {"io.pictures", "reporting.lettering", "reporting.sheet"},
     "skimage": {"channels.making"},

@@ -346,6 +346,7 @@ EXTRAS = {
     "jax": "jax",
     "matplotlib": "plots",
     "distributed": "dask",
+    "dask_jobqueue": "dask",
     "sklearn": "baselines",
 }
 

@@ -157,3 +157,21 @@ def test_a_cluster_that_is_not_there(
     assert len(told) == 1
     assert address in told[0]
     assert main([*words, "--dask", address, "--jobs", "2"]) == errors.UsageError.exit_code
+
+
+def test_slurm_without_sbatch_or_settings(
+    use_models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "a_FLAIR.nii").write_bytes(b"x")
+    words = ["batch", str(tmp_path / "study"), "--output", str(tmp_path / "out")]
+    words += ["--model", "bright", "--dask", "slurm", "--jobs", "2"]
+    for found, said in ((None, "sbatch was expected on PATH"), ("/bin/true", "must specify how")):
+        monkeypatch.setattr(dask_workers.shutil, "which", lambda name, found=found: found)
+        assert main(words) == errors.ClusterError.exit_code
+        told = [line for line in capsys.readouterr().err.splitlines() if "wmhseg: error" in line]
+        assert len(told) == 1
+        assert said in told[0]

@@ -230,3 +230,27 @@ def test_a_node_that_is_lost_costs_nothing(
     node.resume()
     array.until_collected()
     array.check(40)
+
+
+def test_workers_of_dask_are_jobs(
+    node: slurm_node.Node, phantom: Phantom, use_models: Path, tmp_path: Path
+) -> None:
+    """Two jobs of SLURM do it, and are gone when it is done."""
+    import dask
+
+    study, out = study_of(12, tmp_path, phantom), tmp_path / "out"
+    site = {"cores": 1, "memory": "1GB", "walltime": "00:20:00", "log-directory": str(tmp_path)}
+    with dask.config.set({f"jobqueue.slurm.{name}": value for name, value in site.items()}):
+        words = ["batch", str(study), "--output", str(out), "--on-unsuitable", "warn"]
+        words += ["--model", "bright-flair", "--dask", "slurm", "--jobs", "2"]
+        assert main(words) == 0
+    with (out / "summary.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert [row["status"] for row in rows] == [DONE] * 12
+    for row in rows:
+        assert float(row["volume_ml"]) == pytest.approx(volume_ml(row["subject"]), abs=5e-4)
+    node.until(lambda: not node("squeue", "-h", "-n", "dask-worker"), PATIENCE_S, "no more workers")
+    logs = [path.read_text() for path in tmp_path.glob("dask-worker-*.err")]
+    assert any(
+        "Starting established connection" in text or "Registered to" in text for text in logs
+    )

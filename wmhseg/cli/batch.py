@@ -65,7 +65,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dask",
         metavar="ADDRESS",
         help="work on the workers of a Dask cluster, in place of processes here: tcp://… of its "
-        "scheduler, or its file (docs/slurm.md)",
+        "scheduler, or its file; slurm: of --jobs jobs of SLURM that it starts (docs/slurm.md)",
     )
     parser.add_argument(
         "--shard",
@@ -148,13 +148,13 @@ def _elsewhere(arguments: argparse.Namespace) -> Elsewhere | None:
     """What runs the work in place of processes of this machine, None for these."""
     if arguments.dask is None:
         return None
-    if arguments.jobs != 1:
+    from wmhseg.clusters.dask_workers import SLURM, Cluster
+
+    if arguments.jobs != 1 and arguments.dask != SLURM:
         raise errors.UsageError(
             "--dask was expected without --jobs", advice="There are as many as there are workers."
         )
-    from wmhseg.clusters.dask_workers import Cluster
-
-    return Cluster(arguments.dask, Path(arguments.output)).run
+    return Cluster(arguments.dask, Path(arguments.output), arguments.jobs).run
 
 
 def _shard_of(arguments: argparse.Namespace) -> Shard | None:

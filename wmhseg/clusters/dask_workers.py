@@ -1,4 +1,4 @@
-"""Subjects on the workers of a Dask cluster that somebody else has started.
+"""Subjects on the workers of a Dask cluster that somebody else has started, or SLURM starts.
 
 Workers must have the same wmhseg, and see the same files at the same paths. Each keeps one engine
 and works on one subject at a time, whatever its number of threads, which are the engine's. When a
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -22,8 +23,12 @@ from wmhseg.batch.turns import Held, Turn, take
 from wmhseg.batch.workers import Crash
 from wmhseg.version import __version__
 
+SLURM = "slurm"
+"""In place of an address: a scheduler here, and workers that are jobs of SLURM."""
+
 _CONNECT_S = 30
 _WORKERS_S = 60
+_QUEUE_S = 7 * 86_400  # jobs may wait for days
 _NO_WORKER_S = 600
 _LOOK_S = 5
 _KILLED = 137
@@ -37,12 +42,19 @@ class Cluster:
 
     Attributes:
         address: Of its scheduler, such as ``tcp://10.0.0.1:8786``; or the file that it has written
-            with ``--scheduler-file``.
+            with ``--scheduler-file``; or ``SLURM``.
         output: Folder of the results.
+        jobs: Jobs of SLURM to start.
     """
 
     address: str
     output: Path
+    jobs: int = 1
+
+    @property
+    def patience_s(self) -> float:
+        """How long it may have no worker."""
+        return _QUEUE_S if self.address == SLURM else _NO_WORKER_S
 
     def run(self, turns: Sequence[Turn]) -> Generator[tuple[int, Row | Held | Crash], None, None]:
         """Works on all turns.
@@ -62,19 +74,47 @@ class Cluster:
             return
         with self._client() as client:
             folders = {str(self.output.absolute()), *(_elsewhere(t).task.model for t in turns)}
-            _check(client, sorted(folders))
-            yield from _spread(client, turns)
+            _check(client, sorted(folders), _QUEUE_S if self.address == SLURM else _WORKERS_S)
+            yield from _spread(client, turns, self.patience_s)
+
+    @contextlib.contextmanager
+    def _scheduler(self) -> Iterator[dict[str, Any]]:
+        """Where the scheduler is, in words of ``Client``; one of our own ends with the work."""
+        file = Path(self.address)
+        if self.address != SLURM:
+            yield {"scheduler_file": str(file)} if file.is_file() else {"address": self.address}
+            return
+        if shutil.which("sbatch") is None:
+            raise errors.ClusterError(
+                "--dask slurm: SLURM's sbatch was expected on PATH",
+                received="none",
+                advice="Run it where jobs are submitted, or give the address of a cluster.",
+            )
+        from dask_jobqueue.slurm import SLURMCluster
+
+        try:
+            cluster: Any = SLURMCluster()
+        except (ValueError, TypeError, OSError, RuntimeError) as error:
+            raise errors.ClusterError(
+                "--dask slurm: Dask's settings of this site were expected, such as jobqueue.slurm."
+                "cores, .memory and .walltime",
+                received=" ".join(str(error).split()),
+                advice="Write them to ~/.config/dask/jobqueue.yaml (docs/slurm.md).",
+            ) from None
+        with cluster:
+            cluster.scale(jobs=self.jobs)
+            yield {"address": cluster.scheduler_address}
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[Any]:
         from distributed import Client
 
-        file = Path(self.address)
-        where: dict[str, Any] = (
-            {"scheduler_file": str(file)} if file.is_file() else {"address": self.address}
-        )
+        with self._scheduler() as where:
+            yield from self._connected(Client, where)
+
+    def _connected(self, kind: Any, where: dict[str, Any]) -> Iterator[Any]:
         try:
-            client = Client(**where, timeout=_CONNECT_S, set_as_default=False)
+            client = kind(**where, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             raise errors.ClusterError(
                 f"--dask: a scheduler of Dask was expected at {self.address}",
@@ -88,14 +128,14 @@ class Cluster:
                 client.close(timeout=10)
 
 
-def _check(client: Any, folders: list[str]) -> None:
+def _check(client: Any, folders: list[str], patience_s: float) -> None:
     """Makes sure that there are workers who can do it."""
     try:
-        client.wait_for_workers(1, timeout=_WORKERS_S)
+        client.wait_for_workers(1, timeout=patience_s)
     except TimeoutError:
         raise errors.ClusterError(
             "A worker of the Dask cluster was expected",
-            received=f"none in {_WORKERS_S} s",
+            received=f"none in {patience_s} s",
             advice="Start workers, and run again.",
         ) from None
 
@@ -126,7 +166,9 @@ def _check(client: Any, folders: list[str]) -> None:
             )
 
 
-def _spread(client: Any, turns: Sequence[Turn]) -> Iterator[tuple[int, Row | Held | Crash]]:
+def _spread(
+    client: Any, turns: Sequence[Turn], patience_s: float
+) -> Iterator[tuple[int, Row | Held | Crash]]:
     """One turn a worker at a time, so that none waits at one worker while another has nothing."""
     from distributed import wait
 
@@ -147,10 +189,10 @@ def _spread(client: Any, turns: Sequence[Turn]) -> Iterator[tuple[int, Row | Hel
             )
             running[future] = index, worker
         seen = time.monotonic() if client.nthreads() else seen
-        if time.monotonic() - seen > _NO_WORKER_S:
+        if time.monotonic() - seen > patience_s:
             raise errors.ClusterError(
                 "Workers of the Dask cluster were expected to stay",
-                received=f"none for {_NO_WORKER_S} s",
+                received=f"none for {patience_s} s",
                 advice="Run again when there are some: what is done is kept.",
             )
         with client.as_current(), contextlib.suppress(TimeoutError):
