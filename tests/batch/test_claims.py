@@ -259,11 +259,15 @@ def test_a_worker_that_is_killed_gives_its_subject_to_the_next(
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
     assert claim.exists()
+    (out / "forever").mkdir(exist_ok=True)
+    left = out / "forever" / ".wmhseg-0123456789abcdef.part"  # as of one that was writing
+    left.touch()
     began = time.monotonic()
     again = start(script, tmp_path, out, 1, 1, 1, "forever")
     assert again.communicate(timeout=200)[0].strip() == "1"
     assert time.monotonic() - began < claims.LEASE_S / 4
     assert not claim.exists()
+    assert not left.exists()
 
 
 def test_sigterm_gives_the_subject_back(tmp_path: Path, use_models: Path) -> None:

@@ -13,6 +13,7 @@ from wmhseg import errors
 from wmhseg.batch import claims
 from wmhseg.batch.summary import FAILED, Row
 from wmhseg.batch.task import Task, done_before, renew
+from wmhseg.io import files
 
 
 @dataclass(frozen=True)
@@ -74,4 +75,5 @@ def _claimed(turn: Turn, task: Task) -> Row:
     if row is not None:
         renew(task)
         return row
+    files.clear_parts(task.folder)
     return turn.work(task)

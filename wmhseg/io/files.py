@@ -31,6 +31,7 @@ from wmhseg.errors import (
 PathLike = str | os.PathLike[str]
 
 _PATIENCE_S = 10.0
+_PART = ".wmhseg-*.part"  # of a file that is being written
 _GET_ANNEXED = "Get it with git-annex: datalad get FILE, or git annex get FILE."
 _POINTERS = (
     (rb"/annex/objects/", "a git-annex pointer instead of the file itself", _GET_ANNEXED),
@@ -333,10 +334,21 @@ def without_empty_folders(*folders: Path) -> Iterator[None]:
         raise
 
 
+def clear_parts(folder: Path) -> None:
+    """Removes what programs that were killed have left beside their outputs.
+
+    Args:
+        folder: One that nobody else writes to now; it may be missing.
+    """
+    for path in folder.glob(_PART):
+        with contextlib.suppress(OSError):  # not ours to remove, or gone
+            path.unlink()
+
+
 @contextlib.contextmanager
 def _temporary(folder: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
     """A complete file of a new name in a folder; what is left of it at the end is removed."""
-    name = folder / f".wmhseg-{secrets.token_hex(8)}.part"
+    name = folder / _PART.replace("*", secrets.token_hex(8))
     try:
         with open(name, "xb") as file:
             write(file)
