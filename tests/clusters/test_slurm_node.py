@@ -12,6 +12,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -117,6 +118,11 @@ class Array:
     def state(self, task: int) -> str:
         return self.node.states(self.job).get(str(task), "")
 
+    def now(self, task: int) -> None:
+        """Lets a task that was put back begin: SLURM has it wait two minutes."""
+        words = ["scontrol", "update", f"jobid={self.job}_{task}", "StartTime=now"]
+        subprocess.run(words, capture_output=True)  # refused if it runs already
+
     def until_state(self, task: int, *states: str) -> None:
         self.node.until(lambda: self.state(task) in states, PATIENCE_S, f"task {task} {states}")
 
@@ -183,17 +189,21 @@ def test_whatever_happens_to_tasks_every_subject_is_done_once(
     array.until_state(1, "CANCELLED")
     assert "terminated" in array.log(1) or "CANCELLED" in array.log(1)
     node("scontrol", "requeue", f"{array.job}_1")
+    array.now(1)
 
     # Killed without a word, as for want of memory.
     array.working(2)
     os.kill(node.process(array.job, "2"), signal.SIGKILL)
     array.until_state(2, "FAILED")
     node("scontrol", "requeue", f"{array.job}_2")
+    array.now(2)
 
     # The time is nearly over: what --signal has SLURM send the script, which puts the task back.
     array.working(3)
     os.kill(node.script(array.job, "3"), signal.SIGUSR1)
     node.until(lambda: "goes back into the queue" in array.log(3), PATIENCE_S, "going back")
+    array.until_state(3, "PENDING", "RUNNING", "COMPLETED")
+    array.now(3)
 
     # The node is drained: nothing new begins.
     array.working(4)
@@ -208,17 +218,6 @@ def test_whatever_happens_to_tasks_every_subject_is_done_once(
     array.check(SUBJECTS)
 
 
-def test_slurm_tells_of_the_time_and_the_task_goes_on(
-    node: slurm_node.Node, short: tuple[str, Path]
-) -> None:
-    """Its own minute has told it while the others ran, or tells it now."""
-    job, log = short
-    node.until(lambda: node.states(job) == {"1": "COMPLETED"}, PATIENCE_S, "the short task")
-    told = log.read_text()
-    assert told.count("told to end") == told.count("goes back into the queue") == 1
-    assert told.rstrip().endswith("went on")
-
-
 def test_a_node_that_is_lost_costs_nothing(
     node: slurm_node.Node, phantom: Phantom, use_models: Path, tmp_path: Path
 ) -> None:
@@ -228,6 +227,7 @@ def test_a_node_that_is_lost_costs_nothing(
     node("scontrol", "update", f"node={node.name}", "state=down", "reason=test")
     array.until_state(1, "PENDING")
     node.resume()
+    array.now(1)
     array.until_collected()
     array.check(40)
 
@@ -254,3 +254,14 @@ def test_workers_of_dask_are_jobs(
     assert any(
         "Starting established connection" in text or "Registered to" in text for text in logs
     )
+
+
+def test_slurm_tells_of_the_time_and_the_task_goes_on(
+    node: slurm_node.Node, short: tuple[str, Path]
+) -> None:
+    """Its own minute has told it while the others ran, or tells it now: the last of the file."""
+    job, log = short
+    node.until(lambda: node.states(job) == {"1": "COMPLETED"}, PATIENCE_S, "the short task")
+    told = log.read_text()
+    assert told.count("told to end") == told.count("goes back into the queue") == 1
+    assert told.rstrip().endswith("went on")
