@@ -1,13 +1,13 @@
 """Runs the commands and examples of the docs, and every command's smallest case, on small data.
 
-    python tests/sandbox.py FOLDER [--training | --smallest | --dask]
+    python tests/sandbox.py FOLDER [--training | --smallest | --dask] [--only PAGE ...]
 
 Run by the Python of an environment that was made as the docs say, it shows that the environment
 has all that the commands import; ``--training`` says that the environment was promised to have
-Keras. What needs more must be refused in one line. ``--smallest`` leaves the pages out; ``--dask``
-says that all it was made for is a batch on a Dask cluster, and runs that alone.
-``tests/test_environments.py`` does so in fresh environments, ``tests/container/check_image.py`` in
-the image; writers of docs can in any.
+Keras. What needs more must be refused in one line. ``--smallest`` leaves the pages out,
+``--only`` all but some; ``--dask`` says that all it was made for is a batch on a Dask cluster, and
+runs that alone. ``tests/test_environments.py`` does so in fresh environments,
+``tests/container/check_image.py`` in the image; writers of docs can in any.
 """
 
 from __future__ import annotations
@@ -375,12 +375,14 @@ def helps(root: Path) -> list[list[str]]:
     return found + [["python", "-m", module, "--help"] for module in modules]
 
 
-def run_all(sandbox: Sandbox, root: Path = documented.ROOT, *, pages: bool = True) -> list[str]:
-    """Runs everything, or all but what pages show; returns what failed."""
+def run_all(
+    sandbox: Sandbox, root: Path = documented.ROOT, pages: Sequence[Path] | None = None
+) -> list[str]:
+    """Runs everything, of pages what some show or all (None); returns what failed."""
     work: list[tuple[str, Callable[[], object]]] = []
     for words in [*helps(root), *(line.split() for line in SMALLEST)]:
         work.append((" ".join(words), partial(sandbox.run, words)))
-    for page in documented.pages(root) if pages else ():
+    for page in documented.pages(root) if pages is None else pages:
         work.append(("a new page", sandbox.begin_page))
         for example in documented.examples(page, root):
             work.append((example.page, partial(sandbox.example, example.code)))
@@ -414,6 +416,9 @@ def main() -> int:
     """Runs the program; returns 1 if something failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="PAGE", help="again for more"
+    )
     promised = parser.add_mutually_exclusive_group()
     promised.add_argument("--training", action="store_true", help="Keras was promised")
     promised.add_argument("--smallest", action="store_true", help="leave the pages out")
@@ -429,7 +434,8 @@ def main() -> int:
     sys.path.append(str(documented.ROOT))
     folder = given.folder.resolve()
     with opened(folder, training=given.training) as sandbox:
-        pages = not given.smallest
+        only = [documented.ROOT / page for page in given.only]
+        pages = only if only or given.smallest else None
         failed = run_on_dask(sandbox) if given.dask else run_all(sandbox, pages=pages)
     for name, seconds in sorted(sandbox.seconds.items(), key=lambda one: -one[1])[:8]:
         print(f"{seconds:6.1f} s  {name}")

@@ -53,9 +53,12 @@ class Environment:
     promised: tuple[str, ...] = ()
 
 
+ONLY = tuple(f"--only={page}" for page in ("README.md", "docs/training.md", "docs/refine.md"))
+
 ENVIRONMENTS = (
     Environment("openvino", "openvino,plots", promised=()),
-    Environment("tensorflow", "tensorflow,plots", promised=("--training",)),
+    # All pages with TensorFlow are run in the image: tests/container/check_image.py.
+    Environment("tensorflow", "tensorflow,plots", promised=("--training", *ONLY)),
     # Of the same packages as "openvino", and looked into as the image.
     Environment("slim", pins="requirements-slim.txt", promised=("--smallest",)),
     Environment("dask", "openvino,dask", promised=("--dask",)),
