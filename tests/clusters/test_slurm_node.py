@@ -218,6 +218,17 @@ def test_whatever_happens_to_tasks_every_subject_is_done_once(
     array.check(SUBJECTS)
 
 
+def test_slurm_tells_of_the_time_and_the_task_goes_on(
+    node: slurm_node.Node, short: tuple[str, Path]
+) -> None:
+    """Its own minute has told it while the others ran, or tells it now: before the node is lost."""
+    job, log = short
+    node.until(lambda: node.states(job) == {"1": "COMPLETED"}, PATIENCE_S, "the short task")
+    told = log.read_text()
+    assert told.count("told to end") == told.count("goes back into the queue") == 1
+    assert told.rstrip().endswith("went on")
+
+
 def test_a_node_that_is_lost_costs_nothing(
     node: slurm_node.Node, phantom: Phantom, use_models: Path, tmp_path: Path
 ) -> None:
@@ -227,7 +238,6 @@ def test_a_node_that_is_lost_costs_nothing(
     node("scontrol", "update", f"node={node.name}", "state=down", "reason=test")
     array.until_state(1, "PENDING")
     node.resume()
-    array.now(1)
     array.until_collected()
     array.check(40)
 
@@ -254,14 +264,3 @@ def test_workers_of_dask_are_jobs(
     assert any(
         "Starting established connection" in text or "Registered to" in text for text in logs
     )
-
-
-def test_slurm_tells_of_the_time_and_the_task_goes_on(
-    node: slurm_node.Node, short: tuple[str, Path]
-) -> None:
-    """Its own minute has told it while the others ran, or tells it now: the last of the file."""
-    job, log = short
-    node.until(lambda: node.states(job) == {"1": "COMPLETED"}, PATIENCE_S, "the short task")
-    told = log.read_text()
-    assert told.count("told to end") == told.count("goes back into the queue") == 1
-    assert told.rstrip().endswith("went on")
