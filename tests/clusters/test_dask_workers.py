@@ -175,3 +175,40 @@ def test_slurm_without_sbatch_or_settings(
         told = [line for line in capsys.readouterr().err.splitlines() if "wmhseg: error" in line]
         assert len(told) == 1
         assert said in told[0]
+
+
+@pytest.mark.parametrize(
+    ("sbatch", "said"),
+    [
+        ("echo 'sbatch: error: invalid partition' >&2; exit 1", "take 2 jobs. Received: 0 taken"),
+        ("echo 'Submitted batch job 7'", "A worker of the Dask cluster was expected"),
+    ],
+    ids=["refused", "ended at once"],
+)
+def test_jobs_that_bring_no_worker(
+    sbatch: str,
+    said: str,
+    use_models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is not waited for what cannot come: the second job is in no queue."""
+    import dask
+
+    (tmp_path / "bin").mkdir()
+    for name, script in (("sbatch", sbatch), ("squeue", "exit 0"), ("scancel", "exit 0")):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setattr(dask_workers, "_SUBMIT_S", 3)
+    monkeypatch.setattr(dask_workers, "_WORKERS_S", 2)
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "a_FLAIR.nii").write_bytes(b"x")
+    words = ["batch", str(tmp_path / "study"), "--output", str(tmp_path / "out")]
+    with dask.config.set({"jobqueue.slurm.cores": 1, "jobqueue.slurm.memory": "1GB"}):
+        code = main([*words, "--model", "bright", "--dask", "slurm", "--jobs", "2"])
+    assert code == errors.ClusterError.exit_code
+    told = [line for line in capsys.readouterr().err.splitlines() if "wmhseg: error" in line]
+    assert len(told) == 1
+    assert said in told[0]

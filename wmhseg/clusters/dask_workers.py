@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,13 @@ from wmhseg.version import __version__
 SLURM = "slurm"
 """In place of an address: a scheduler here, and workers that are jobs of SLURM."""
 
+Queued = Callable[[], bool]
+"""Whether workers may still come by themselves."""
+
 _CONNECT_S = 30
+_SUBMIT_S = 120
+_ANSWER_S = 60
 _WORKERS_S = 60
-_QUEUE_S = 7 * 86_400  # jobs may wait for days
 _NO_WORKER_S = 600
 _LOOK_S = 5
 _KILLED = 137
@@ -51,11 +56,6 @@ class Cluster:
     output: Path
     jobs: int = 1
 
-    @property
-    def patience_s(self) -> float:
-        """How long it may have no worker."""
-        return _QUEUE_S if self.address == SLURM else _NO_WORKER_S
-
     def run(self, turns: Sequence[Turn]) -> Generator[tuple[int, Row | Held | Crash], None, None]:
         """Works on all turns.
 
@@ -72,49 +72,34 @@ class Cluster:
         """
         if not turns:
             return
-        with self._client() as client:
+        with self._scheduler() as (where, queued), self._client(where) as client:
             folders = {str(self.output.absolute()), *(_elsewhere(t).task.model for t in turns)}
-            _check(client, sorted(folders), _QUEUE_S if self.address == SLURM else _WORKERS_S)
-            yield from _spread(client, turns, self.patience_s)
+            _check(client, sorted(folders), queued)
+            yield from _spread(client, turns, queued)
 
     @contextlib.contextmanager
-    def _scheduler(self) -> Iterator[dict[str, Any]]:
+    def _scheduler(self) -> Iterator[tuple[dict[str, Any], Queued]]:
         """Where the scheduler is, in words of ``Client``; one of our own ends with the work."""
         file = Path(self.address)
         if self.address != SLURM:
-            yield {"scheduler_file": str(file)} if file.is_file() else {"address": self.address}
+            by_file = file.is_file()
+            where = {"scheduler_file": str(file)} if by_file else {"address": self.address}
+            yield where, lambda: False
             return
-        if shutil.which("sbatch") is None:
-            raise errors.ClusterError(
-                "--dask slurm: SLURM's sbatch was expected on PATH",
-                received="none",
-                advice="Run it where jobs are submitted, or give the address of a cluster.",
-            )
-        from dask_jobqueue.slurm import SLURMCluster
-
+        cluster = _slurm_cluster()
         try:
-            cluster: Any = SLURMCluster()
-        except (ValueError, TypeError, OSError, RuntimeError) as error:
-            raise errors.ClusterError(
-                "--dask slurm: Dask's settings of this site were expected, such as jobqueue.slurm."
-                "cores, .memory and .walltime",
-                received=" ".join(str(error).split()),
-                advice="Write them to ~/.config/dask/jobqueue.yaml (docs/slurm.md).",
-            ) from None
-        with cluster:
-            cluster.scale(jobs=self.jobs)
-            yield {"address": cluster.scheduler_address}
+            jobs = _submitted(cluster, self.jobs)
+            yield {"address": cluster.scheduler_address}, lambda: _in_queue(jobs)
+        finally:
+            with contextlib.suppress(Exception):  # of jobs that SLURM has refused, for one
+                cluster.close(timeout=10)
 
     @contextlib.contextmanager
-    def _client(self) -> Iterator[Any]:
+    def _client(self, where: dict[str, Any]) -> Iterator[Any]:
         from distributed import Client
 
-        with self._scheduler() as where:
-            yield from self._connected(Client, where)
-
-    def _connected(self, kind: Any, where: dict[str, Any]) -> Iterator[Any]:
         try:
-            client = kind(**where, timeout=_CONNECT_S, set_as_default=False)
+            client = Client(**where, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             raise errors.ClusterError(
                 f"--dask: a scheduler of Dask was expected at {self.address}",
@@ -128,16 +113,70 @@ class Cluster:
                 client.close(timeout=10)
 
 
-def _check(client: Any, folders: list[str], patience_s: float) -> None:
-    """Makes sure that there are workers who can do it."""
-    try:
-        client.wait_for_workers(1, timeout=patience_s)
-    except TimeoutError:
+def _slurm_cluster() -> Any:
+    """A scheduler here whose workers will be jobs of SLURM."""
+    if shutil.which("sbatch") is None:
         raise errors.ClusterError(
-            "A worker of the Dask cluster was expected",
-            received=f"none in {patience_s} s",
-            advice="Start workers, and run again.",
+            "--dask slurm: SLURM's sbatch was expected on PATH",
+            received="none",
+            advice="Run it where jobs are submitted, or give the address of a cluster.",
+        )
+    from dask_jobqueue.slurm import SLURMCluster
+
+    try:
+        return SLURMCluster()
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        raise errors.ClusterError(
+            "--dask slurm: Dask's settings of this site were expected, such as jobqueue.slurm."
+            "cores, .memory and .walltime",
+            received=" ".join(str(error).split()),
+            advice="Write them to ~/.config/dask/jobqueue.yaml (docs/slurm.md).",
         ) from None
+
+
+def _submitted(cluster: Any, jobs: int) -> list[str]:
+    """Submits jobs; returns their numbers. Dask would wait for ever for those that are refused."""
+    cluster.scale(jobs=jobs)
+    end = time.monotonic() + _SUBMIT_S
+    while True:
+        taken = [str(one.job_id) for one in cluster.workers.values() if one.job_id]
+        if len(taken) >= jobs:
+            return taken
+        if time.monotonic() > end:
+            raise errors.ClusterError(
+                f"--dask slurm: SLURM was expected to take {jobs} jobs",
+                received=f"{len(taken)} taken in {_SUBMIT_S} s",
+                advice="Hand this script to sbatch to see why not: python -c 'from dask_jobqueue "
+                "import SLURMCluster; print(SLURMCluster().job_script())'.",
+            )
+        time.sleep(0.2)
+
+
+def _in_queue(jobs: list[str]) -> bool:
+    """Whether one of the jobs waits or runs; also where SLURM does not answer."""
+    words = ["squeue", "--noheader", "--jobs", ",".join(jobs)]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_ANSWER_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return True
+    gone = not done.stdout.strip() if done.returncode == 0 else "nvalid job" in done.stderr
+    return not gone
+
+
+def _check(client: Any, folders: list[str], queued: Queued) -> None:
+    """Makes sure that there are workers who can do it, or waits while they may come."""
+    while True:
+        try:
+            client.wait_for_workers(1, timeout=_WORKERS_S)
+            break
+        except TimeoutError:
+            if not queued():
+                raise errors.ClusterError(
+                    "A worker of the Dask cluster was expected",
+                    received=f"none in {_WORKERS_S} s",
+                    advice="Start workers, or see in the logs of the jobs why they ended, and run "
+                    "again.",
+                ) from None
 
     def look() -> tuple[str, list[str]]:
         from wmhseg.version import __version__ as version
@@ -167,7 +206,7 @@ def _check(client: Any, folders: list[str], patience_s: float) -> None:
 
 
 def _spread(
-    client: Any, turns: Sequence[Turn], patience_s: float
+    client: Any, turns: Sequence[Turn], queued: Queued
 ) -> Iterator[tuple[int, Row | Held | Crash]]:
     """One turn a worker at a time, so that none waits at one worker while another has nothing."""
     from distributed import wait
@@ -189,10 +228,10 @@ def _spread(
             )
             running[future] = index, worker
         seen = time.monotonic() if client.nthreads() else seen
-        if time.monotonic() - seen > patience_s:
+        if time.monotonic() - seen > _NO_WORKER_S and not queued():
             raise errors.ClusterError(
                 "Workers of the Dask cluster were expected to stay",
-                received=f"none for {patience_s} s",
+                received=f"none for {_NO_WORKER_S} s",
                 advice="Run again when there are some: what is done is kept.",
             )
         with client.as_current(), contextlib.suppress(TimeoutError):

@@ -388,7 +388,9 @@ def _draw(session: Session, say: Callable[[str], None]) -> None:
 def _facts(session: Session, machine: Runtime) -> Facts:
     runs = session.plan.runs
     members = {run.name: run.name for run in runs if run.member}
-    members |= {str(run.start_from): run.name for run in runs if run.steps == 0}
+    for run in runs:
+        if run.steps == 0:  # what it says was measured while the run that it takes learnt
+            members.setdefault(str(run.start_from), run.name)
     logs: dict[str, dict[str, Any]] = {
         name: rows[-1] for name, rows in _logs(session, ".csv").items()
     }
