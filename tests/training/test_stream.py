@@ -150,20 +150,27 @@ def numbered_scan(field: tuple[int, int], slices: int, first: int) -> Drawing:
     return Drawing(flair, -flair, target, nothing, (1.0, 1.0, 1.0), nothing)
 
 
-def test_blocks_are_aligned_crops_of_mixed_scans(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = 0
+@pytest.fixture
+def numbered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Scans are numbered in place of drawn, 10, 20 ...; the numbers so far."""
+    made: list[int] = []
 
     def draw_scan(rng: np.random.Generator, heads: Any, recipe: Recipe, **_: bool) -> Drawing:
-        nonlocal made
-        made += 1
-        return numbered_scan(recipe.field, recipe.slices, 10 * made)
+        made.append(10 * (len(made) + 1))
+        return numbered_scan(recipe.field, recipe.slices, made[-1])
 
+    monkeypatch.setattr(scan, "draw_scan", draw_scan)
+    monkeypatch.setattr(heads, "load_heads", lambda folder: [])
+    return made
+
+
+def test_blocks_are_aligned_crops_of_mixed_scans(
+    numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def as_drawn(rng: Any, drawing: Drawing, recipe: Any, shown: Any) -> drawn.Shown:
         return drawn.Shown({"scan": np.stack([drawing.flair, drawing.t1], -1)})
 
-    monkeypatch.setattr(scan, "draw_scan", draw_scan)
     monkeypatch.setattr(drawn, "as_shown", as_drawn)
-    monkeypatch.setattr(heads, "load_heads", lambda folder: [])
     drawing = Synthesis(Recipe(field=(24, 20), slices=5), scans=4, slices=5)
     source = SyntheticSource(Path(), drawing, batch=3, crop=16, shown=SHOWN, seed=(0, 0))
     assert source.per_block == 6  # 20 slices, the last two dropped
@@ -185,24 +192,18 @@ def test_blocks_are_aligned_crops_of_mixed_scans(monkeypatch: pytest.MonkeyPatch
     assert mixed >= 4
 
 
-def test_slices_of_two_ports_lie_at_the_same_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_of_two_ports_lie_at_the_same_place(
+    numbered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And a scan that cannot be placed in the brain gives way to the next one."""
-    made = 0
-
-    def draw_scan(rng: np.random.Generator, heads: Any, recipe: Recipe, **_: bool) -> Drawing:
-        nonlocal made
-        made += 1
-        return numbered_scan(recipe.field, recipe.slices, 10 * made)
 
     def as_drawn(rng: Any, drawing: Drawing, recipe: Any, shown: Any) -> drawn.Shown:
-        if made == 2:
+        if numbered == [10, 20]:
             raise RegistrationError("A head was expected", received="none")
         scan = np.stack([drawing.flair, drawing.t1], -1)
         return drawn.Shown({"scan": scan, "location": np.repeat(scan[..., :1], 8, -1)})
 
-    monkeypatch.setattr(scan, "draw_scan", draw_scan)
     monkeypatch.setattr(drawn, "as_shown", as_drawn)
-    monkeypatch.setattr(heads, "load_heads", lambda folder: [])
     drawing = Synthesis(Recipe(field=(24, 20), slices=5), scans=2, slices=5)
     source = SyntheticSource(Path(), drawing, batch=5, crop=16, shown=SHOWN, seed=(0, 0))
     seen: set[int] = set()
@@ -213,7 +214,7 @@ def test_slices_of_two_ports_lie_at_the_same_place(monkeypatch: pytest.MonkeyPat
         np.testing.assert_array_equal(inputs["location"][..., 5], flair)
         np.testing.assert_array_equal(flair // 100 % 2, targets[..., 0])
         seen |= set((flair[:, 0, 0] // 100_000).astype(int).tolist())
-    assert made == 3
+    assert numbered == [10, 20, 30]
     assert seen == {1, 3}
 
 
