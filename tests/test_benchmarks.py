@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Phantom, write_scan
 
-from benchmarks import code, equality, gpu, house, machine, results
+from benchmarks import code, end_to_end, equality, gpu, house, machine, results
 from benchmarks.throughput import __main__ as throughput
 from benchmarks.throughput import constant
 from wmhseg import processors
@@ -54,6 +55,18 @@ def test_the_gpu_benchmark_runs_on_the_cpu() -> None:
         assert float(share.strip("% ")) == pytest.approx(100 * found / most, abs=room)
         assert float(reached) > 0
         assert not memory.strip()
+
+
+@pytest.mark.parametrize("model", ["uresnet-synthetic", "anatomy-synthetic"])
+def test_a_model_is_timed_by_what_it_does(model: str, phantom: Phantom, tmp_path: Path) -> None:
+    """One that names structures segments nothing."""
+    flair = write_scan(tmp_path / "f.nii.gz", phantom.flair, phantom.spacing_mm)
+    t1 = write_scan(tmp_path / "t.nii.gz", phantom.t1, phantom.spacing_mm)
+    run = end_to_end.one_run(model, flair, t1, tmp_path)
+    assert 0 < run.stages["predict"] < run.seconds
+    assert 0.05 < run.peak_gb < 4
+    assert f"| `{model}` |" in end_to_end.table({model: [run]})
+    assert (tmp_path / "result.nii.gz").exists() == (model == "uresnet-synthetic")
 
 
 def test_a_precision_that_fails_costs_its_own_rows_only(monkeypatch: pytest.MonkeyPatch) -> None:
