@@ -1,6 +1,6 @@
 """Time and memory of the location-sensitive networks over a whole scan, with random weights.
 
-    python -m benchmarks.dense [--slices 48] [--architecture MSWS] [--threads N]
+    python -m benchmarks.dense [--slices 48] [--architecture MSWS] [--first pixels] [--threads N]
 
 A scan of 240 x 240 x 48 voxels with a brain of 1.4 litres (an ellipsoid, 0.96 x 0.96 x 3 mm) in a
 fresh process: loading (the frequencies of the weights included), then slice by slice. With fewer
@@ -36,7 +36,7 @@ def brain(slices: int) -> Any:
     return (z**2 + y**2 + x**2 < 1)[first : first + slices]
 
 
-def worker(slices: int, architecture: str, threads: int) -> None:
+def worker(slices: int, architecture: str, first: str, threads: int) -> None:
     """Computes a scan in this process and prints what it took, as JSON."""
     import resource
 
@@ -48,7 +48,7 @@ def worker(slices: int, architecture: str, threads: int) -> None:
     from wmhseg.networks.signature import Signature
 
     signature = Signature(FIELD, (("scan", 2), ("location", 8)), 2, "softmax")
-    options = {"architecture": architecture, "place": "FFCL"}
+    options = {"architecture": architecture, "place": "FFCL", "first": first}
     described = catalogue.describe("location", signature, options)
     rng = np.random.default_rng(0)
     tensors = {
@@ -64,7 +64,8 @@ def worker(slices: int, architecture: str, threads: int) -> None:
     started, busy = time.perf_counter(), time.process_time()
     for one in inside:
         scan = rng.random((1, *FIELD, 2), np.float32) * one[None, :, :, None]
-        compiled({"scan": scan, "location": rng.random((1, *FIELD, 8), np.float32)})
+        where = rng.random((1, *FIELD, 8), np.float32) * one[None, :, :, None]
+        compiled({"scan": scan, "location": where})
     told |= {"scan": time.perf_counter() - started, "scan_cpu": time.process_time() - busy}
     told |= {"voxels": int(inside.sum())}
     told |= {"peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
@@ -74,21 +75,23 @@ def worker(slices: int, architecture: str, threads: int) -> None:
 def main() -> None:
     """Runs the command."""
     if sys.argv[1:2] == ["--worker"]:
-        worker(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+        worker(int(sys.argv[2]), sys.argv[3], sys.argv[4], int(sys.argv[5]))
         return
     from wmhseg import processors
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--slices", type=int, default=48)
     parser.add_argument("--architecture", default="MSWS", choices=("SS", "MSIW", "MSWS"))
+    parser.add_argument("--first", default="pixels", choices=("pixels", "means"))
     parser.add_argument("--threads", type=int, default=processors.available_processors())
     given = parser.parse_args()
     expect_packages("openvino")
-    words = [str(given.slices), given.architecture, str(given.threads)]
+    words = [str(given.slices), given.architecture, given.first, str(given.threads)]
     command = [sys.executable, "-m", "benchmarks.dense", "--worker", *words]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     told = json.loads(done.stdout)
-    print(f"{given.architecture}, {given.threads} threads ({processors.processor_name()})")
+    print(f"{given.architecture}, {given.first}, {given.threads} threads")
+    print(processors.processor_name())
     print(f"240 x 240 x {given.slices} voxels, {told['voxels']:,} of them inside the brain\n")
     print("| | s | processor s |")
     print("|---|---|---|")

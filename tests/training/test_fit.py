@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from both_engines import in_keras
 from conftest import ROOT
 
 from wmhseg.engines import backends
@@ -482,3 +483,45 @@ def test_the_epoch_with_the_largest_area_is_taken(
     # Gone on with, it is over already.
     assert_equal(go(job), seen[1])
     assert len(seen) == 4
+
+
+# Windows ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Batches of two ports; of 40 x 40 pixels the 9 x 9 that are told have bright lesions."""
+
+    seed: tuple[int, ...]
+    per_block: int = 2
+
+    def open(self) -> Callable[[int], Iterator[TrainingBatch]]:
+        def draw(block: int) -> Iterator[TrainingBatch]:
+            rng = np.random.default_rng([*self.seed, block])
+            for _ in range(self.per_block):
+                scan = rng.normal(size=(2, 40, 40, 2)).astype(np.float32)
+                where = rng.uniform(0.1, 1, (2, 40, 40, 8)).astype(np.float32)
+                told = np.zeros((2, 40, 40, 1), np.float32)
+                told[:, 16:25, 16:25] = scan[:, 16:25, 16:25, :1] > 0.5
+                yield {"scan": scan, "location": where}, told
+
+        return draw
+
+
+def test_windows_of_a_location_sensitive_network_learn(tmp_path: Path) -> None:
+    """What is learnt are the weights of the form that segments; the frame is not looked at."""
+    plan = PLANS["synthetic-location"]
+    run = replace(plan.runs[0], steps=30, batch=2, warmup=1)
+    fitting = replace(plan.fitting, precision="float32", average=None)
+    plan = replace(plan, fitting=fitting, runs=(run,))
+    job = task(tmp_path, plan, run=run, source=Placed, field=(40, 40))
+    learnt = go(job)
+    dense = fit.describe(replace(plan, sampling=None), run, (40, 40))
+    assert {path: array.shape for path, array in learnt.items()} == dense.variables()
+    losses = [float(row["loss"]) for row in rows(tmp_path / f"{run.name}.csv")]
+    assert losses[-1] < 0.8 * losses[0]
+    batch, told = next(Placed((1, 0)).open()(0))
+    assert isinstance(batch, dict)
+    said = in_keras(dense, learnt, batch["scan"], batch["location"])[:, 16:25, 16:25, 1]
+    lesion = told[:, 16:25, 16:25, 0] > 0
+    assert said[lesion].mean() > said[~lesion].mean() + 0.2

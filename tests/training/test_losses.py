@@ -47,6 +47,25 @@ def test_dice_without_lesions() -> None:
     assert float(losses.dice_loss(nothing, maps(0.5, 0.5, 0, 0))) == pytest.approx(1 - 1 / 2)
 
 
+@pytest.mark.parametrize("told", [4, 3, 2, 1])
+def test_the_middle_is_looked_at_where_a_network_tells_no_more(told: int) -> None:
+    """Of 4 pixels, 3 are told from the second on, 2 too, and 1 is the third."""
+    target = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
+    first = {4: 0, 3: 1, 2: 1, 1: 2}[told]
+    seen = []
+
+    def loss(target: np.ndarray, probability: np.ndarray) -> float:
+        seen.append(target)
+        return float(target.sum() + probability.sum())
+
+    shown = np.ones((1, told, 4, 1), np.float32)
+    expected = target[:, first : first + told]
+    assert losses.where_told(loss)(target, shown) == expected.sum() + shown.sum()
+    np.testing.assert_array_equal(seen[0], expected)
+    turned = losses.where_told(loss)(target.transpose(0, 2, 1, 3), shown.transpose(0, 2, 1, 3))
+    assert turned == expected.sum() + shown.sum()
+
+
 def test_dice_is_of_the_whole_batch() -> None:
     """Not the mean over slices, which would be (0 + 2/3) / 2."""
     target = np.concatenate([maps(1, 1), maps(1, 1)])

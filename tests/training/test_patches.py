@@ -97,7 +97,7 @@ def test_the_voxel_stays_in_the_patch(
         assert 0 <= place < 16
     # What is cut there holds the voxel where it is said to be.
     number = np.arange(np.prod(shape)).reshape(shape)
-    assert patches.cut(number, found, sampling)[above, left] == voxel
+    assert patches.cut(number, found, sampling, False)[above, left] == voxel
 
 
 def test_half_a_patch_puts_the_voxel_anywhere() -> None:
@@ -106,18 +106,18 @@ def test_half_a_patch_puts_the_voxel_anywhere() -> None:
     assert len(places) == 16 * 16
 
 
-@pytest.mark.parametrize(("kind", "beyond"), [("patches", 1.0), ("voxels", 0.0)])
-def test_beyond_the_borders(kind: str, beyond: float) -> None:
+@pytest.mark.parametrize(("blank", "beyond"), [(False, 1.0), (True, 0.0)])
+def test_beyond_the_borders(blank: bool, beyond: float) -> None:
     image = np.ones((1, 20, 20, 2), np.float32)
     image[:, 5, 5] = 7
-    sampling = Sampling(kind, 16)  # type: ignore[arg-type]
-    patch = patches.cut(image, (0, -3, 10), sampling)
+    sampling = Sampling("patches", 16)
+    patch = patches.cut(image, (0, -3, 10), sampling, blank)
     assert patch.shape == (16, 16, 2)
     expected = np.ones((16, 16, 2), np.float32)
     expected[:3], expected[:, 10:] = beyond, beyond
     np.testing.assert_array_equal(patch, expected)
     assert (image[:, 5, 5] == 7).all()
-    assert patches.cut(image, (0, -3, 0), sampling)[8, 5].tolist() == [7, 7]
+    assert patches.cut(image, (0, -3, 0), sampling, blank)[8, 5].tolist() == [7, 7]
 
 
 def test_around_a_voxel_is_its_patch_or_its_place() -> None:
@@ -135,3 +135,21 @@ def test_around_a_voxel_is_its_patch_or_its_place() -> None:
     shown, told = patches.around(rng, {"scan": stack}, target, voxel, Sampling("patches", 16))
     np.testing.assert_array_equal(shown["scan"], stack[1, 12:28, 17:33])
     np.testing.assert_array_equal(told, target[1, 12:28, 17:33])
+    shown, told = patches.around(rng, stacks, target, voxel, Sampling("patches", 16))
+    np.testing.assert_array_equal(shown["location"], features[1, 12:28, 17:33])
+    np.testing.assert_array_equal(told, target[1, 12:28, 17:33])
+
+
+def test_around_a_window_told_by_its_place_is_nothing() -> None:
+    """As around the brain; around other patches the border's values go on."""
+    rng, target = np.random.default_rng(0), np.ones((1, 8, 8), np.uint8)
+    stacks = {"scan": np.ones((1, 8, 8, 2), np.float32)}
+    shown, told = patches.around(rng, stacks, target, 0, Sampling("patches", 16))
+    assert shown["scan"].all()
+    assert told.all()
+    placed = stacks | {"location": np.ones((1, 8, 8, 8), np.float32)}
+    shown, told = patches.around(rng, placed, target, 0, Sampling("patches", 16))
+    inside = np.zeros((16, 16), bool)
+    inside[8:, 8:] = True
+    for array in (shown["scan"][..., 0], shown["location"][..., 7], told):
+        np.testing.assert_array_equal(array, inside)

@@ -304,7 +304,11 @@ def test_numbers_of_the_three_papers() -> None:
         ("published-uresnet", "sampling.elsewhere", 1.0, "0 to below 1"),
         ("published-uresnet", "sampling.kind", "voxels", "0 (voxels)"),
         ("published-uresnet", "runs.0.crop", 32, "null (sampling)"),
-        ("published-uresnet", "runs.0.network", "location", "location"),
+        ("published-uresnet", "runs.0.network", "location", '"SS" (patches)'),
+        ("synthetic-location", "runs.0.options.architecture", "MSWS", '"SS" (patches)'),
+        ("synthetic-location", "sampling.side", 24, "32 at least (location)"),
+        ("synthetic-location", "sampling.shift", 0.3, "0 to 0.25 (location)"),
+        ("synthetic-location", "sampling.side", 48, "0 to 0.166667 (location)"),
         ("published-location", "runs.0.network", "unet", "location"),
         ("published-location", "augmentation.flip", 0.5, "flip 0"),
         ("published-location", "preprocessing.orientation", "stored", "LPS"),
@@ -317,6 +321,17 @@ def test_what_is_wrong_with_the_three_systems_is_named(
     with pytest.raises(PlanError) as error:
         from_json(changed(path, value, name))
     assert told in str(error.value)
+
+
+def test_real_scans_can_be_shown_in_windows() -> None:
+    """Not turned or flipped: where voxels lie would be another place."""
+    settings = ["sampling.kind=patches", "sampling.side=64", "fitting.stopping=null"]
+    settings.append("runs.0.options.architecture=SS")
+    plan = with_settings(PLANS["published-location"], settings)
+    described = fit.describe(plan, plan.runs[0], (64, 64))
+    assert described.output.size == (33, 33, 2)
+    with pytest.raises(PlanError, match="flip 0"):
+        with_settings(plan, ["augmentation.flip=0.5"])
 
 
 def test_inputs_take_the_place_of_channels_and_the_reverse() -> None:

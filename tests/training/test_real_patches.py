@@ -109,14 +109,32 @@ def test_a_shift_moves_image_and_mask_alike_and_a_flip_turns_both(source: RealPa
     assert len(seen) > 10
 
 
-def test_voxels_and_their_place(tmp_path: Path, source: RealPatches) -> None:
-    plan = PLANS["published-location"]
+def placed(source: RealPatches, sampling: Sampling) -> RealPatches:
+    """The same cases with the places of their voxels, which say their numbers too."""
     for folder in source.folders:
         scan = np.load(folder / "inputs-scan.npy")
         np.save(folder / "inputs-scan.npy", np.repeat(scan, 2, -1))
         np.save(folder / "inputs-location.npy", np.repeat(scan, 8, -1))
-    how = (Sampling("voxels", 16, wmh=1.0, stroke=0.0, elsewhere=0.5), STILL)
-    voxels = replace(source, how=how, inputs=plan.network_inputs)
+    inputs = PLANS["published-location"].network_inputs
+    return replace(source, how=(sampling, STILL), inputs=inputs)
+
+
+def test_windows_and_the_places_of_their_voxels(source: RealPatches) -> None:
+    windows = placed(source, Sampling("patches", 16, wmh=1.0, stroke=0.0, elsewhere=0.5))
+    case = opened(source.folders[0], windows.inputs)
+    for batch in range(windows.per_epoch):
+        inputs, targets = next(windows.open()(batch))
+        assert isinstance(inputs, dict)
+        assert inputs["location"].shape == (4, 16, 16, 8)
+        np.testing.assert_array_equal(inputs["location"][..., 3], inputs["scan"][..., 0])
+        numbers = inputs["scan"][..., 0].astype(int)
+        of_first = (numbers > 0) & (numbers < 10_000)  # 0 is beyond the borders, or a voxel
+        told = targets[..., 0][of_first]
+        np.testing.assert_array_equal(told, case.target.ravel()[numbers[of_first]])
+
+
+def test_voxels_and_their_place(source: RealPatches) -> None:
+    voxels = placed(source, Sampling("voxels", 16, wmh=1.0, stroke=0.0, elsewhere=0.5))
     assert voxels.per_epoch == 30  # 60 voxels of WMH and as many others
     labels = []
     for batch in range(voxels.per_epoch):

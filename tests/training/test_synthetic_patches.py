@@ -101,6 +101,17 @@ def test_voxels_with_their_place(numbered: list[int]) -> None:
     assert (targets[:, 0, 0, 0] <= wmh).all()
 
 
+def test_windows_with_the_places_of_all_their_voxels(numbered: list[int]) -> None:
+    sampling = Sampling("patches", 16, wmh=1.0, stroke=0.0, elsewhere=0.5)
+    inputs, targets = next(source(sampling, "synthetic-location").open()(0))
+    assert isinstance(inputs, dict)
+    np.testing.assert_array_equal(inputs["location"][..., 7], inputs["scan"][..., 0])
+    assert targets.shape == (8, 16, 16, 1)
+    slices = inputs["scan"][..., 0].astype(int) % 10_000 // (24 * 28)
+    assert (targets[..., 0] <= (slices == 1)).all()
+    assert targets.any()
+
+
 def test_a_placement_that_never_succeeds_is_told(
     numbered: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,9 @@
 """Networks of few places and much to say about each: computed for the pixels that matter alone.
 
-A network whose last part looks at every pixel for itself, behind large valid convolutions, is cut
-there: OpenVINO computes what comes before, ``spectral`` the large convolutions at the pixels inside
-the brain, and OpenVINO the rest for lists of pixels. It is an exact rewriting, up to float32's
-rounding.
+A network whose last part looks at every pixel for itself is cut where that begins: OpenVINO
+computes what comes before, and the rest for lists of the pixels inside the brain. Of large valid
+convolutions that it begins with, ``spectral`` computes the same pixels alone. It is an exact
+rewriting, up to float32's rounding.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ class Cut:
 
     Attributes:
         large: The convolutions that are computed by frequencies.
-        last: What follows them, for lists of pixels: (1, PIXELS, channel) of each large
-            convolution and each input layer that it takes, under their names.
+        whole: Other layers that are computed at all pixels.
+        last: What follows them, for lists of pixels: (1, PIXELS, channel) of each of these and
+            each input layer that it takes, under their names.
         within: Name of the input layer that is 0 outside the brain.
     """
 
     large: tuple[Layer, ...]
+    whole: tuple[Layer, ...]
     last: Graph
     within: str
 
@@ -52,12 +54,15 @@ def cut(described: Graph) -> Cut | None:
     end = described.output
     if not isinstance(end.operation, graph.Inside):
         return None
-    large = tuple(layer for layer in described.layers if _is_large(layer))
     made: dict[str, Layer] = {}
-    if not large or not _on_pixels(end.inputs[0], made):
+    if not _on_pixels(end.inputs[0], made):
         return None
     last = Graph(f"{described.name}-pixels", made[end.inputs[0].name])
-    return Cut(large, last, end.inputs[1].name)
+    taken = {layer.name for layer in last.inputs}
+    before = [layer for layer in described.layers if layer.name in taken and layer.inputs]
+    large = tuple(layer for layer in before if _is_large(layer))
+    whole = tuple(layer for layer in before if not _is_large(layer))
+    return Cut(large, whole, last, end.inputs[1].name) if before else None
 
 
 def _is_large(layer: Layer) -> bool:
@@ -71,37 +76,72 @@ def _is_large(layer: Layer) -> bool:
 
 
 def _on_pixels(layer: Layer, made: dict[str, Layer]) -> bool:
-    """Describes a layer for lists of pixels; False where it looks at a pixel's neighbours."""
+    """Describes a layer for lists of pixels; False where it looks at a pixel's neighbours.
+
+    A layer that takes what does is where the lists begin.
+    """
     if layer.name in made:
         return True
+    listed = Layer(graph.InputLayer((1, PIXELS, layer.size[2])), (), layer.name)
     if _is_large(layer) or isinstance(layer.operation, graph.InputLayer):
-        size = (1, PIXELS, layer.size[2])
-        made[layer.name] = Layer(graph.InputLayer(size), (), layer.name)
+        made[layer.name] = listed
         return True
     one = isinstance(layer.operation, graph.Convolution) and layer.operation.kernel == 1
     if not (one or isinstance(layer.operation, _PIXELWISE)):
         return False
     if not all(_on_pixels(taken, made) for taken in layer.inputs):
-        return False
+        made[layer.name] = listed
+        return True
     made[layer.name] = replace(layer, inputs=tuple(made[x.name] for x in layer.inputs))
     return True
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What comes before lists of pixels, compiled.
+
+    Attributes:
+        layer: Where the lists begin.
+        request: Computes it, or what it takes.
+        ports: Names of the input layers that are needed.
+    """
+
+    layer: Layer
+    request: Any
+    ports: tuple[str, ...]
+
+    def __call__(self, taken: dict[str, Float]) -> Float:
+        """(row, column, map) of port -> (row, column, channel); valid until the next call."""
+        arrays = [
+            np.ascontiguousarray(np.moveaxis(taken[port], 2, 0)[None], np.float32)
+            for port in self.ports
+        ]
+        maps: Float = self.request.infer(arrays, share_inputs=True, share_outputs=True)[0][0]
+        return maps
+
+
+def _before(layer: Layer, end: Layer, tensors: Tensors, compiled: Callable[[Any], Any]) -> _Before:
+    from wmhseg.engines.openvino_graph import to_openvino
+
+    part = Graph(f"{layer.name}-before", end)
+    request = compiled(to_openvino(part, tensors, 1, maps_last=True))
+    return _Before(layer, request, tuple(x.name for x in part.inputs))
 
 
 @dataclass(frozen=True)
 class _Large:
     """A large convolution, ready."""
 
-    layer: Layer
-    request: Any
-    ports: tuple[str, ...]
+    before: _Before
     weights: Float
     bias: Float
     multiply: spectral.Multiply
 
     @property
     def dilation(self) -> int:
-        assert isinstance(self.layer.operation, graph.Convolution)
-        return self.layer.operation.dilation
+        operation = self.before.layer.operation
+        assert isinstance(operation, graph.Convolution)
+        return operation.dilation
 
 
 class CompiledByPixels:
@@ -126,6 +166,7 @@ class CompiledByPixels:
         from wmhseg.engines.openvino_spectral import Multiplications
 
         self._parts = parts
+        self._whole = [_before(layer, layer, tensors, compiled) for layer in parts.whole]
         self._last = compiled(to_openvino(parts.last, tensors, 1))
         multiply: dict[tuple[int, int, int], spectral.Multiply] = {}
         self._large: list[_Large] = []
@@ -134,13 +175,10 @@ class CompiledByPixels:
             size = (kernel.shape[0], kernel.shape[2], kernel.shape[3])
             if size not in multiply:
                 multiply[size] = Multiplications(*size, exactly)
-            before = Graph(f"{layer.name}-before", layer.inputs[0])
             bias = tensors.get(layer.variable("bias"), np.zeros(kernel.shape[3], np.float32))
             self._large.append(
                 _Large(
-                    layer,
-                    compiled(to_openvino(before, tensors, 1, maps_last=True)),
-                    tuple(x.name for x in before.inputs),
+                    _before(layer, layer.inputs[0], tensors, compiled),
                     spectral.frequencies(kernel),
                     bias,
                     multiply[size],
@@ -162,14 +200,10 @@ class CompiledByPixels:
 
     def _pixels(self, taken: dict[str, Float], inside: spectral.Bool) -> Float:
         """Probabilities of the pixels inside, (pixel, label)."""
-        known: dict[str, Float] = {}
+        known: dict[str, Float] = {one.layer.name: one(taken)[inside] for one in self._whole}
         for large in self._large:
-            arrays = [
-                np.ascontiguousarray(np.moveaxis(taken[port], 2, 0)[None], np.float32)
-                for port in large.ports
-            ]
-            maps = large.request.infer(arrays, share_inputs=True, share_outputs=True)[0][0]
-            known[large.layer.name] = large.bias + spectral.correlate(
+            maps = large.before(taken)
+            known[large.before.layer.name] = large.bias + spectral.correlate(
                 maps, large.weights, inside, large.dilation, large.multiply
             )
         names = [layer.name for layer in self._parts.last.inputs]

@@ -89,8 +89,10 @@ def _resized(layer: Layer, taken: Any) -> Any:
             # The later version has a second output, the indices.
             return opset1.max_pool(taken, [2, 2], [0, 0], [0, 0], [2, 2])
         case graph.MeanPool(side, stride):
-            sides, none = [side, side], [0, 0]
-            return opset13.avg_pool(taken, [stride, stride], none, none, sides, True)
+            # Means of rows, then of columns: the same, of 2 numbers a side and not of its square.
+            for sides, steps in (([side, 1], [stride, 1]), ([1, side], [1, stride])):
+                taken = opset13.avg_pool(taken, steps, [0, 0], [0, 0], sides, True)
+            return taken
         case graph.Doubling():
             return _enlarged(taken, 2, "nearest")
         case graph.Enlarging(factor):

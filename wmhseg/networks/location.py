@@ -1,10 +1,11 @@
-"""The location-sensitive networks that label a voxel by the patches around it, in two forms.
+"""The location-sensitive networks that label a voxel by the patches around it, in three forms.
 
 The patch form, for training, takes a patch of each voxel and says one thing about it. The dense
 form takes a whole slice and says of every voxel what the patch form would: the same variables, the
-fully connected layers as convolutions. A patch of side 64 or 128 is reduced to 32 x 32 by means of
-2 x 2 or 4 x 4 pixels; over all voxels these are means at every pixel, of which a convolution takes
-every second or fourth (its dilation).
+fully connected layers as convolutions. The window form, for training too, is the dense form of a
+piece of a slice: it tells the voxels whose patches lie in it. A patch of side 64 or 128 is reduced
+to 32 x 32 by means of 2 x 2 or 4 x 4 pixels; over all voxels these are means at every pixel, of
+which a convolution takes every second or fourth (its dilation).
 
 That needs convolutions of its own for each scale. Early fusion (MSEF) has no such form: its first
 convolution adds up, over the scales s, what lies at v + i s for pixel i of voxel v's patches, and
@@ -36,9 +37,18 @@ CONVOLUTIONS = ((20, 7), (40, 5), (80, 3), (110, 3))
 LAST_SIDE = 18
 FIRST_UNITS, SECOND_UNITS = 300, 200
 
+SQUARES = (
+    *((9, 9, 1), (7, 7, 5), (4, 4, 11), (0, 0, LAST_SIDE)),
+    *((0, 0, 9), (0, 9, 9), (9, 0, 9), (9, 9, 9)),
+)
+"""First row, first column and side of the squares of the 18 x 18 whose means ``first="means"``
+sees: four around the voxel, whose place is (9, 9), and the four quarters."""
+
+Options = Mapping[str, int | float | bool | str]
 Form = Literal["dense", "patch"]
 _ARCHITECTURES = {"SS": SIDES[:1], "MSEF": SIDES, "MSIW": SIDES, "MSWS": SIDES}
 _PLACES = ("none", "LCL", "FFCL", "SFCL")
+_FIRSTS = ("pixels", "means")
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,12 @@ class _Wanted:
     place: str
     alpha: float
     dropout: float
+    first: str
+
+    @property
+    def start(self) -> graph.Start:
+        """How weights are drawn: as published, or for ReLUs, which then learn sooner."""
+        return "he" if self.first == "means" else "glorot"
 
 
 def location(
@@ -58,6 +74,7 @@ def location(
     place: str = "none",
     alpha: float = 1.0,
     dropout: float = 0.3,
+    first: str = "pixels",
 ) -> Graph:
     """Describes the dense form.
 
@@ -80,6 +97,10 @@ def location(
             see it; "SFCL", the second one, so that the output sees it.
         alpha: What features of location are multiplied by.
         dropout: Share of a fully connected layer's responses that training drops.
+        first: What the 300 see of each of the 110 maps of a stream: "pixels", all 324, as
+            published; "means", those of the 8 ``SQUARES``. The second is the first with weights
+            that are equal within squares and add up where they overlap. It has a fortieth of the
+            weights of that layer, drawn as He says, as all of such a network; SS alone can.
 
     Returns:
         The graph from (row, column, channel) to probabilities (row, column, label). As published,
@@ -93,7 +114,7 @@ def location(
         neural networks for segmentation of white matter hyperintensities. Scientific Reports 7
         (2017) 5110.
     """
-    wanted = _checked(signature, architecture, place, alpha, dropout)
+    wanted = _checked(signature, architecture, place, alpha, dropout, first)
     scan = signature.input_layer(SCAN)
     features = None if place == "none" else signature.input_layer(LOCATION)
     within = scan if features is None else features
@@ -108,7 +129,7 @@ def location(
     return Graph("location", Layer(graph.Inside(), (output, within), "inside"))
 
 
-def patch_graph(signature: Signature, options: Mapping[str, int | float | bool | str]) -> Graph:
+def patch_graph(signature: Signature, options: Options) -> Graph:
     """Describes the patch form, for training: the same variables.
 
     Args:
@@ -123,6 +144,39 @@ def patch_graph(signature: Signature, options: Mapping[str, int | float | bool |
     Raises:
         ValueError: If an option is not known or out of range, or the ports are others.
     """
+    return _of_patches(signature, _wanted(signature, options))
+
+
+def window_graph(signature: Signature, options: Options) -> Graph:
+    """Describes the window form, for training: the same variables.
+
+    Args:
+        signature: That of the dense form, its field the window.
+        options: Those of ``location``; of the architectures SS alone has this form.
+
+    Returns:
+        The graph from (row, column, channel) of each port to (row, column, label), with 31 rows
+        and columns less: the first is said of row and column 16.
+
+    Raises:
+        ValueError: As of ``patch_graph``, or if no patch has room in the window.
+    """
+    wanted, side = _wanted(signature, options), SIDES[0]
+    if wanted.architecture != "SS":
+        raise ValueError(f"The architecture SS was expected. Received: {wanted.architecture}.")
+    if min(signature.field) < side:
+        raise ValueError(f"At least {side} x {side} were expected. Received: {signature.field}.")
+    features = None
+    if wanted.place != "none":
+        beside = (side // 2, side // 2 - 1)
+        told = graph.Crop((beside, beside))
+        features = Layer(told, (signature.input_layer(LOCATION),), "location_told")
+    scan = signature.input_layer(SCAN)
+    return Graph("location-window", _streams(signature, wanted, [scan], features, dense=True))
+
+
+def _wanted(signature: Signature, options: Options) -> _Wanted:
+    """The options of ``location``, defaults filled in and checked."""
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(location).parameters.items()
@@ -133,8 +187,7 @@ def patch_graph(signature: Signature, options: Mapping[str, int | float | bool |
         raise ValueError(
             f"Options out of {', '.join(defaults)} were expected. Received: {unknown}."
         )
-    values = defaults | dict(options)
-    return _of_patches(signature, _checked(signature, **values))
+    return _checked(signature, **(defaults | dict(options)))
 
 
 def _of_patches(signature: Signature, wanted: _Wanted) -> Graph:
@@ -150,15 +203,18 @@ def _of_patches(signature: Signature, wanted: _Wanted) -> Graph:
 
 
 def _checked(
-    signature: Signature, architecture: str, place: str, alpha: float, dropout: float
+    signature: Signature, architecture: str, place: str, alpha: float, dropout: float, first: str
 ) -> _Wanted:
     """Raises ValueError for options or ports that there are not."""
     for what, given, known in (
         ("An architecture", architecture, tuple(_ARCHITECTURES)),
         ("A place", place, _PLACES),
+        ("A first layer", first, _FIRSTS),
     ):
         if given not in known:
             raise ValueError(f"{what} out of {', '.join(known)} was expected. Received: {given}.")
+    if first == "means" and architecture != "SS":
+        raise ValueError(f"The architecture SS was expected with means. Received: {architecture}.")
     if not 0 < alpha <= 1000:
         raise ValueError(f"An alpha above 0 and up to 1000 was expected. Received: {alpha}.")
     if not 0 <= dropout < 1:
@@ -172,7 +228,7 @@ def _checked(
             else " alone"
         )
         raise ValueError(f"{wants} was expected with the place {place}. Received: {ports}.")
-    return _Wanted(architecture, place, alpha, dropout)
+    return _Wanted(architecture, place, alpha, dropout, first)
 
 
 def _dense_picture(scan: Layer, side: int) -> Layer:
@@ -217,38 +273,54 @@ def _streams(
         shared = names[0] if wanted.architecture == "MSWS" and name != names[0] else None
         for number, (filters, kernel) in enumerate(CONVOLUTIONS, start=1):
             operation = graph.Convolution(
-                filters, kernel, padding="valid", dilation=step, start="glorot"
+                filters, kernel, padding="valid", dilation=step, start=wanted.start
             )
             shares = f"{shared}_conv{number}" if shared else None
             x = Layer(operation, (x,), f"{name}_conv{number}", shares)
             x = Layer(graph.Relu(), (x,), f"{name}_conv{number}_relu")
         at_once = features if wanted.place == "LCL" else None
-        responses.append(_first(x, step, name, wanted.dropout, at_once))
+        responses.append(_first(x, step, name, wanted, at_once))
     if wanted.place == "FFCL" and features is not None:
         responses.append(features)
     x = _joined(responses, "joined")
-    x = _connected(Layer(_fully(SECOND_UNITS), (x,), "fc2"), wanted.dropout)
+    x = _connected(Layer(_fully(SECOND_UNITS, wanted), (x,), "fc2"), wanted.dropout)
     if wanted.place == "SFCL" and features is not None:
         x = _joined([x, features], "joined_location")
     return signature.output_layer(x)
 
 
-def _first(x: Layer, step: int, name: str, dropout: float, features: Layer | None) -> Layer:
-    """The 300 units of a stream, which see all 35,640 responses and maybe the location."""
+def _first(x: Layer, step: int, name: str, wanted: _Wanted, features: Layer | None) -> Layer:
+    """The 300 units of a stream: they see its responses, or means of them, and maybe location."""
+    dropout = wanted.dropout
     operation = graph.Convolution(
-        FIRST_UNITS, LAST_SIDE, padding="valid", dilation=step, start="glorot"
+        FIRST_UNITS, LAST_SIDE, padding="valid", dilation=step, start=wanted.start
     )
+    if wanted.first == "means":
+        x, operation = _means(x, name), _fully(FIRST_UNITS, wanted)
     if features is None:
         return _connected(Layer(operation, (x,), f"{name}_fc1"), dropout)
     # The same as a layer that takes both, one after the other.
     seen = Layer(operation, (x,), f"{name}_fc1")
-    where = graph.Convolution(FIRST_UNITS, 1, bias=False, start="glorot")
+    where = graph.Convolution(FIRST_UNITS, 1, bias=False, start=wanted.start)
     placed = Layer(where, (features,), f"{name}_fc1_location")
     return _connected(Layer(graph.Addition(), (seen, placed), f"{name}_fc1_sum"), dropout)
 
 
-def _fully(units: int) -> graph.Convolution:
-    return graph.Convolution(units, 1, start="glorot")
+def _means(x: Layer, name: str) -> Layer:
+    """The means of each map over ``SQUARES``, square by square."""
+    means, found = {1: x}, []
+    for number, (row, column, side) in enumerate(SQUARES):
+        if side not in means:
+            means[side] = Layer(graph.MeanPool(side, 1), (x,), f"{name}_mean{side}")
+        rest = LAST_SIDE - side
+        sides = ((row, rest - row), (column, rest - column))
+        cut = Layer(graph.Crop(sides), (means[side],), f"{name}_square{number}")
+        found.append(cut if rest else means[side])
+    return _joined(found, f"{name}_means")
+
+
+def _fully(units: int, wanted: _Wanted) -> graph.Convolution:
+    return graph.Convolution(units, 1, start=wanted.start)
 
 
 def _connected(x: Layer, dropout: float) -> Layer:

@@ -194,7 +194,7 @@ def seed_of(run: Run, attempt: int) -> int:
 
 
 def describe(plan: Plan, run: Run, field: tuple[int, int]) -> Graph:
-    """The network that a run trains; of one that tells single voxels, the form for patches.
+    """The network that a run trains; of a location-sensitive one, a form for training.
 
     Args:
         plan: What the run belongs to.
@@ -206,6 +206,10 @@ def describe(plan: Plan, run: Run, field: tuple[int, int]) -> Graph:
         PlanError: If the patches are not of the size that it takes.
     """
     signature = replace(model_folder.preset_of(plan, ()).signature, field=field)
+    if plan.sampling is not None and run.network == location.LOCATION:
+        catalogue.describe(run.network, signature, run.options)  # says what is wrong with them
+        if plan.sampling.kind == "patches":
+            return location.window_graph(signature, run.options)
     if plan.sampling is None or plan.sampling.kind == "patches":
         return catalogue.describe(run.network, signature, run.options)
     described = location.patch_graph(signature, run.options)

@@ -32,7 +32,7 @@ def compile_model(
     from wmhseg.training import losses
 
     fitting = fitting_of(plan, run)
-    loss = losses.loss_of(fitting, plan.network_labels)
+    loss = losses.where_told(losses.loss_of(fitting, plan.network_labels))
     # XLA on a CPU is slower than TensorFlow's own kernels; JAX knows nothing else.
     plain = machine.backend == "tensorflow" and machine.device == "cpu"
     model.compile(_optimizer(run, fitting, slow), loss=loss, jit_compile=False if plain else "auto")

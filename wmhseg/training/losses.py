@@ -83,6 +83,26 @@ def loss_of(fitting: Fitting, labels: Labels) -> Loss:
     }[fitting.loss]
 
 
+def where_told(loss: Loss) -> Loss:
+    """A loss of the pixels that a network tells, where these are the middle of what it is shown.
+
+    Args:
+        loss: Of targets and probabilities of the same pixels.
+
+    Returns:
+        The same of targets that have more rows and columns: as many before the probabilities' as
+        behind them, or one more.
+    """
+
+    def told(target: Tensor, probability: Tensor) -> Tensor:
+        rows, columns = (int(probability.shape[axis]) for axis in (1, 2))
+        top = (int(target.shape[1]) - rows + 1) // 2
+        left = (int(target.shape[2]) - columns + 1) // 2
+        return loss(target[:, top : top + rows, left : left + columns], probability)
+
+    return told
+
+
 # Sigmoid ------------------------------------------------------------------------------------------
 
 

@@ -55,8 +55,8 @@ class Sampling:
         stroke: The same of those labelled stroke.
         shift: Largest shift of a patch in rows and columns, as a share of its side; 0.5 puts the
             voxel anywhere in the patch.
-        elsewhere: Share of all patches that are cut around other voxels: of the head for "patches",
-            of the brain for "voxels".
+        elsewhere: Share of all patches that are cut around other voxels: of the brain where a
+            network is told of places in it, else of the head.
         bright: Share of these that are cut around the brightest twentieth of these voxels.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wmhseg.errors import PlanError
+from wmhseg.networks.location import LOCATION, SIDES
 from wmhseg.records import MismatchError, require
 from wmhseg.synthesis.recipe import Recipe
 from wmhseg.training import classes
@@ -16,6 +17,7 @@ from wmhseg.training.plan import (
     Plan,
     Refinement,
     Run,
+    Sampling,
 )
 from wmhseg.weights import inputs as ends
 from wmhseg.weights import preset as presets
@@ -243,14 +245,26 @@ def _check_sampling(plan: Plan) -> None:
     for number, run in enumerate(plan.runs):
         require(run.crop is None, f"runs[{number}].crop", "null (sampling)", run.crop)
         # It alone has a form for patches of which one voxel is told.
-        fits = (run.network == "location") == alone
-        wanted = '"location" (voxels)' if alone else 'another than "location" (patches)'
-        require(fits, f"runs[{number}].network", wanted, run.network)
-    if alone and plan.augmentation is not None:
-        varied = plan.augmentation
+        fits = run.network == LOCATION or not alone
+        require(fits, f"runs[{number}].network", '"location" (voxels)', run.network)
+        _check_window(run, f"runs[{number}].options.architecture", sampling)
+    varied = plan.augmentation
+    placed = any(one.port == LOCATION for one in plan.network_inputs)
+    if (alone or placed) and varied is not None:
         moved = (varied.rotation_deg, varied.shear_deg, *varied.zoom, varied.flip)
         still = moved == (0, 0, 1, 1, 0)
         require(still, "augmentation", "rotation_deg, shear_deg and flip 0, zoom 1", moved)
+
+
+def _check_window(run: Run, where: str, sampling: Sampling) -> None:
+    """Of the location-sensitive networks, that of one scale alone tells many voxels at once."""
+    if run.network == LOCATION and sampling.kind == "patches":
+        one, side, around = run.options.get("architecture"), sampling.side, SIDES[0] // 2
+        require(one == "SS", where, '"SS" (patches)', one)
+        require(side >= SIDES[0], "sampling.side", f"{SIDES[0]} at least (location)", side)
+        most = side // 2 - around  # else the voxel would not be among those that are told
+        fits = round(sampling.shift * side) <= most
+        require(fits, "sampling.shift", f"0 to {most / side:g} (location)", sampling.shift)
 
 
 def _check_loss(plan: Plan) -> None:

@@ -144,29 +144,31 @@ def around(
         sampling: Which patches.
 
     Returns:
-        Port -> patch (side, side, channel); the port of location features -> those of the voxel,
-        (1, 1, channel). And the target of the patch, (side, side); of "voxels", (1, 1).
+        Port -> patch (side, side, channel), and the target of the patch, (side, side). Of "voxels"
+        the location features and the target of the voxel alone, (1, 1, channel) and (1, 1).
     """
     where = corner(rng, voxel, target.shape, sampling)
+    blank = sampling.kind == "voxels" or LOCATION in stacks
     if sampling.kind == "patches":
-        (port,) = stacks
-        return {port: cut(stacks[port], where, sampling)}, cut(target, where, sampling)
+        shown = {port: cut(stack, where, sampling, blank) for port, stack in stacks.items()}
+        return shown, cut(target, where, sampling, blank)
     own = np.unravel_index(voxel, target.shape)
     shown = {
-        port: stack[own][None, None] if port == LOCATION else cut(stack, where, sampling)
+        port: stack[own][None, None] if port == LOCATION else cut(stack, where, sampling, blank)
         for port, stack in stacks.items()
     }
     return shown, target[own].reshape(1, 1)
 
 
-def cut(array: Any, where: tuple[int, int, int], sampling: Sampling) -> Any:
+def cut(array: Any, where: tuple[int, int, int], sampling: Sampling, blank: bool) -> Any:
     """Cuts a patch out of a scan.
 
     Args:
         array: (slice, row, column) or (slice, row, column, channel).
         where: See ``corner``.
-        sampling: Its side. Beyond the borders the border's values go on, with the kind "voxels"
-            zeros, as around the brain.
+        sampling: Its side.
+        blank: Whether beyond the borders are zeros, as around the brain; else the border's values
+            go on.
 
     Returns:
         (side, side) or (side, side, channel).
@@ -177,7 +179,7 @@ def cut(array: Any, where: tuple[int, int, int], sampling: Sampling) -> Any:
         np.clip(n, 0, size - 1) for n, size in zip((rows, columns), array.shape[1:], strict=False)
     ]
     patch = array[plane][inner[0][:, None], inner[1]]
-    if sampling.kind == "voxels":
+    if blank:
         patch[rows != inner[0]] = 0
         patch[:, columns != inner[1]] = 0
     return patch

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wmhseg.networks.location import LOCATION
 from wmhseg.training.batches import augment, patches
 from wmhseg.training.batches.patches import PatchCase, Pool
 from wmhseg.training.batches.stream import TrainingBatch, as_batch
@@ -127,7 +128,7 @@ class RealPatches:
         sampling, augmentation = self.how
         inputs, target = patches.around(rng, case.stacks, case.target, voxel, sampling)
         variation = augment.draw(rng, augmentation)
-        if sampling.kind == "voxels":  # told of by its place: nothing is moved
+        if sampling.kind == "voxels" or LOCATION in inputs:  # told of places: nothing is moved
             return inputs, target
         (port,) = inputs
         image, target = augment.apply(inputs[port], target, variation, self.inputs)
