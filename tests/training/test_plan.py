@@ -487,7 +487,7 @@ def test_what_is_not_trained_is_a_member_with_a_start(settings: list[str], told:
 
 
 def test_the_recipes_of_shipped_models_are_what_made_them() -> None:
-    for name in ("synthetic-vgg", "synthetic-anatomy"):
+    for name in ("synthetic-vgg", "synthetic-location", "synthetic-anatomy"):
         text = (ROOT / "models" / PLANS[name].name / "plan.json").read_text("utf-8")
         assert from_json(text).runs == PLANS[name].runs
 

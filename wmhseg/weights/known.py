@@ -33,6 +33,7 @@ KNOWN = (
     KnownModel("stacknet-synthetic", "Two Stack-Nets; FLAIR and T1, or FLAIR alone.", 38),
     KnownModel("vgg-synthetic", "VGG top-hat network; FLAIR and T1, or FLAIR alone.", 16),
     KnownModel("uresnet-synthetic", "uResNet for WMH and stroke; FLAIR alone.", 2, ("stroke",)),
+    KnownModel("location-synthetic", "Network told of places; FLAIR and T1, or FLAIR alone.", 1),
     KnownModel("anatomy-synthetic", "U-Net that names structures of a head.", 18, anatomical=True),
 )
 

@@ -105,9 +105,10 @@ METHODS: dict[str, Method] = {
         Postprocessing(end_slices=0.0),
         _LOCATION_PAPER,
     ),
+    # Our own training of it. Threshold and smallest lesion were chosen as those of the VGG network.
     "synthetic-location": Method(
         Preprocessing(field=None, orientation="LPS", ceiling=2.5, centre="head"),
-        Postprocessing(end_slices_of="head"),
+        Postprocessing(threshold=0.85, min_lesion_mm3=10.0, end_slices_of="head"),
         _LOCATION_PAPER,
     ),
 }
