@@ -344,7 +344,7 @@ def _synthetic_location() -> Plan:
     """One scale, and means of squares for the first fully connected layer.
 
     10.7 million weights of single pixels learnt the patches by heart (DSC 0.51 at most). Windows
-    tell a thousand voxels at the cost of some ten patches.
+    tell a thousand voxels at the cost of 15 patches.
     """
     method, plan = METHODS["synthetic-location"], PLANS["synthetic"]
     options: dict[str, NetworkOption] = {"architecture": "SS", "place": "FFCL", "first": "means"}
