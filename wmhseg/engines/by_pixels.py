@@ -58,6 +58,8 @@ def cut(described: Graph) -> Cut | None:
     if not _on_pixels(end.inputs[0], made):
         return None
     last = Graph(f"{described.name}-pixels", made[end.inputs[0].name])
+    if not last.output.inputs:  # nothing is left for lists
+        return None
     taken = {layer.name for layer in last.inputs}
     before = [layer for layer in described.layers if layer.name in taken and layer.inputs]
     large = tuple(layer for layer in before if _is_large(layer))
