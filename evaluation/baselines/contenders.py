@@ -104,7 +104,7 @@ class _Baselines:
         learned = self.learned
         chosen = (
             f"chosen on {learned.held_out} synthetic scans of other label maps "
-            f"(mean DSC there {{:.2f}}), never on real ones"
+            f"(DSC of their voxels together {{:.2f}}), never on real ones"
         )
         if name == "forest":
             return (

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from wmhseg import geometry
-from wmhseg.channels import placement
+from wmhseg.channels import location, placement
 from wmhseg.channels.brain_maps import BrainMaps, Float, Mask
 from wmhseg.channels.placement import Placement
 from wmhseg.datasets.cases import Case
@@ -48,7 +48,7 @@ class PlacedScan:
 
 
 def prepare(flair: Float, t1: Float, spacing_mm: Triple, maps: BrainMaps) -> PlacedScan:
-    """Registers a scan, finds its brain and standardises its intensities.
+    """Finds the place of a scan as a segmentation does, its brain, and standardises intensities.
 
     Args:
         flair: (slice, row, column), any scale.
@@ -57,9 +57,10 @@ def prepare(flair: Float, t1: Float, spacing_mm: Triple, maps: BrainMaps) -> Pla
         maps: Of the average brain.
 
     Raises:
+        RegistrationError: If its place is not found beyond doubt.
         EmptyMaskError: If less than 200 ml of brain are found.
     """
-    placed = placement.place(t1, spacing_mm, maps)
+    placed = location.find_place({"T1": t1, "FLAIR": flair}, spacing_mm)
     inside = placement.mapped(maps.brain.astype(np.float32), maps, placed, t1.shape, spacing_mm)
     brain = (inside > 0.5) & placement.core(t1, spacing_mm)
     brain_ml = float(brain.sum() * np.prod(spacing_mm)) / 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -250,15 +251,23 @@ def test_best_threshold_by_hand() -> None:
     scored = np.array([0.2, 0.4, 0.6, 0.8], np.float32)
     target = np.array([False, False, True, True])
     thresholds = np.array([0.3, 0.5, 0.7])
-    curve = learning.dsc_curve(scored, target, thresholds)
-    np.testing.assert_allclose(curve, [0.8, 1, 2 / 3])
-    nothing = learning.dsc_curve(scored, target & False, thresholds)
-    assert np.isnan(nothing).all()
-    other = np.array([0.9, 0.2, 0.0])
-    chosen, mean = learning.best([curve, other, nothing], thresholds)
-    assert (chosen, mean) == (0.3, pytest.approx(0.85))
+    one = learning.overlaps(scored, target, thresholds)
+    assert one.tolist() == [[4, 4, 2], [5, 4, 3]]
+    assert learning.best([one], thresholds) == (0.5, 1.0)
+    nothing = learning.overlaps(scored, target & False, thresholds)
+    assert nothing.tolist() == [[0, 0, 0], [3, 2, 1]]
+    # (4, 4, 2) of (5 + 3 * 3, 4 + 3 * 2, 3 + 3 * 1): what has no lesion counts by what is marked.
+    chosen, dsc = learning.best([one, 3 * nothing], thresholds)
+    assert (chosen, dsc) == (0.5, pytest.approx(0.4))
     missed = np.array([0.2, 0.4, 0.6, -np.inf], np.float32)  # a lesion outside the brain
-    np.testing.assert_allclose(learning.dsc_curve(missed, target, thresholds), [0.5, 2 / 3, 0])
+    assert learning.overlaps(missed, target, thresholds).tolist() == [[2, 2, 0], [4, 3, 2]]
+
+
+def test_scans_of_next_to_nothing_do_not_choose() -> None:
+    """Three voxels found at a high threshold weigh less than the 300 that it misses."""
+    thresholds = np.array([1.0, 5.0])
+    small, large = np.array([[0, 4], [500, 6]]), np.array([[500, 0], [700, 300]])
+    assert learning.best([small, small, large], thresholds)[0] == 1.0
 
 
 # What is kept -------------------------------------------------------------------------------------
@@ -340,6 +349,12 @@ def test_a_whole_run(
 ) -> None:
     """Both end in masks on the file's grid, the same however it is stored, and learn once."""
     pytest.importorskip("sklearn")
+
+    def place(volumes: dict[str, np.ndarray], spacing_mm: tuple[float, float, float]) -> Placement:
+        """A head of ellipsoids looks the same upside down: its place is always in doubt."""
+        return placement.place(volumes["T1"], spacing_mm, brain_maps.load())
+
+    monkeypatch.setattr(location, "find_place", place)
     recipe = Recipe(slices=12, without_lesions=0, thickness_mm=(3.0,))
     people = heads.load_heads(sources.labels)
     drawn = scan.draw_scan(np.random.default_rng(11), people, recipe)
@@ -389,6 +404,28 @@ def test_options_belong_together(tmp_path: Path, capsys: pytest.CaptureFixture[s
     words = ["--output", str(tmp_path), "--baselines", "threshold"]
     assert run.main([*words, "--no-plots", "-q"]) == errors.UsageError.exit_code
     assert "--labels" in capsys.readouterr().err
+
+
+def test_a_place_in_doubt_is_refused_as_in_a_segmentation(
+    maps: BrainMaps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where T1 leaves doubt FLAIR is asked; drawn scans in doubt are left out."""
+    asked: list[list[str]] = []
+
+    def find_place(volumes: dict[str, np.ndarray], spacing_mm: object) -> Placement:
+        asked.append(list(volumes))
+        raise errors.RegistrationError("A head was expected", received="doubt")
+
+    monkeypatch.setattr(location, "find_place", find_place)
+    volume = np.ones((4, 8, 8), np.float32)
+    with pytest.raises(errors.RegistrationError):
+        placed_scan.prepare(volume, volume, SPACING, maps)
+    assert asked == [["T1", "FLAIR"]]
+    drawing = SimpleNamespace(flair=volume, t1=volume, spacing_mm=SPACING, target=volume > 0)
+    monkeypatch.setattr(learning, "draw_scan", lambda *_: drawing)
+    with pytest.raises(errors.RegistrationError):
+        next(learning.synthetic([], maps, 2, learning.LearningSettings(), 0))
+    assert len(asked) == 4  # more often than not
 
 
 def test_a_case_without_t1(maps: BrainMaps, tmp_path: Path) -> None:
