@@ -1,4 +1,4 @@
-"""How many processors may be used, and what they are called."""
+"""How many processors may be used, what they are called, and what they compute in."""
 
 from __future__ import annotations
 
@@ -37,10 +37,29 @@ def _quota(cgroup: Path) -> int | None:
         return None
 
 
-def processor_name() -> str:
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def processor_name(told: Path = _CPUINFO) -> str:
     """Model of the processor, as Linux tells it; elsewhere its architecture."""
+    return _told(told, "model name") or platform.machine() or "an unknown processor"
+
+
+def has_bfloat16(told: Path = _CPUINFO) -> bool:
+    """Whether the processor has instructions for bfloat16, as Linux tells it; elsewhere no.
+
+    Args:
+        told: What Linux says: "flags" of x86, "Features" of ARM.
+    """
+    able = f"{_told(told, 'flags')} {_told(told, 'Features')}".split()
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & {*able})
+
+
+def _told(path: Path, name: str) -> str:
+    """The first line of a name; "" if there is none."""
     with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.machine() or "an unknown processor"
+        for line in path.read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == name:
+                return value.strip()
+    return ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from wmhseg import geometry
 from wmhseg.channels import location, placement
@@ -109,17 +110,24 @@ def read(case: Case, maps: BrainMaps) -> tuple[PlacedScan, Turn]:
     return prepare(flair, t1, turn.target.spacing_mm, maps), turn
 
 
-def write(target: Path, scores: Float, threshold: float, turn: Turn) -> None:
-    """Thresholds scores, empties the end slices as the networks do, and writes the mask.
+def mask_of(scores: Float, threshold: float, turn: Turn) -> npt.NDArray[np.uint8]:
+    """Thresholds scores and empties the end slices as the networks do.
 
     Small lesions stay: the size below which the networks' are removed was chosen on real scans.
 
     Args:
-        target: File to write.
         scores: (slice, row, column) as ``read`` gave the scan.
         threshold: Voxels above it are WMH.
         turn: As ``read`` gave it.
+
+    Returns:
+        (slice, row, column) of the file's own axes, 0 or 1.
     """
     post = Postprocessing(0.5, METHODS["synthetic"].postprocessing.end_slices)
     mask = postprocessing.to_mask((scores > threshold).astype(np.float32), post)
-    images.write_mask(target, turn.restore(mask), turn.source)
+    return turn.restore(mask)
+
+
+def write(target: Path, scores: Float, threshold: float, turn: Turn) -> None:
+    """Writes what ``mask_of`` makes of scores."""
+    images.write_mask(target, mask_of(scores, threshold, turn), turn.source)

@@ -254,6 +254,32 @@ def test_helpers(device: str, threads: int, expected: int, monkeypatch: pytest.M
     assert runtime.helpers(runtime.Runtime("torch", device, threads)) == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "able"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16 amx_tile", True),
+        ("flags\t\t: fpu amx_bf16", True),
+        ("Features\t: fp asimd bf16 i8mm", True),
+        ("flags\t\t: fpu avx2 avx512f bmi1", False),
+        ("model name\t: Of bf16 and avx512_bf16", False),
+    ],
+)
+def test_bfloat16_of_processors(line: str, able: bool, tmp_path: Path) -> None:
+    told = tmp_path / "cpuinfo"
+    told.write_text(f"processor\t: 0\nmodel name\t: One: of many\n{line}\n\nprocessor\t: 1\n")
+    assert processors.has_bfloat16(told) is able
+    assert processors.processor_name(told) == "One: of many"
+    assert not processors.has_bfloat16(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(("capability", "able"), [((7, 5), False), ((8, 0), True), (None, False)])
+def test_bfloat16_of_gpus(
+    capability: tuple[int, int] | None, able: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "_compute_capability", lambda _: capability)
+    assert backends.has_bfloat16(runtime.Runtime("torch", "gpu", 1)) is able
+
+
 def test_hardware_names_the_processor() -> None:
     text = backends.hardware(runtime.Runtime("tensorflow", "cpu", 3))
     assert text.startswith("3 threads of ")

@@ -18,12 +18,13 @@ from both_engines import in_keras
 from conftest import ROOT
 
 from wmhseg.engines import backends
+from wmhseg.engines.runtime import Runtime
 from wmhseg.errors import ResumeError, TrainingFailedError, WeightsError
 from wmhseg.networks import variables
 from wmhseg.networks.catalogue import NETWORKS
 from wmhseg.networks.graph import Dropout, Graph, Layer
 from wmhseg.networks.signature import Signature
-from wmhseg.training import checkpoint, fit
+from wmhseg.training import checkpoint, fit, keras_setup
 from wmhseg.training.batches.counted import counted
 from wmhseg.training.batches.stream import TrainingBatch
 from wmhseg.training.fit import Running, TrainingJob
@@ -179,6 +180,53 @@ def test_mixed_precision_keeps_single_weights(
     kernel = go(task(tmp_path, plan))["output/kernel"]
     # Not rounded to the 8 bits of bfloat16, whose lower 16 bits are 0.
     assert (kernel.view(np.uint32) & 0xFFFF).any()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "able", "types"),
+    [
+        ("float32", True, "float32"),
+        ("auto", True, "bfloat16"),
+        ("auto", False, "float32"),
+        ("bfloat16", True, "bfloat16"),
+        ("bfloat16", False, "bfloat16"),
+    ],
+)
+def test_what_a_network_is_computed_in(
+    wanted: Any, able: bool, types: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As asked for; where bfloat16 has no instructions it is very slow, and a line says so."""
+    monkeypatch.setattr(backends, "has_bfloat16", lambda _: able)
+    lines: list[str] = []
+    fitting = replace(PLAN.fitting, precision=wanted)
+    assert keras_setup.types_of(fitting, Runtime("tensorflow", "cpu", 1), lines.append) == types
+    assert [("precision=auto" in line) for line in lines] == [True] * (wanted == types and not able)
+
+
+def test_presets_compute_in_what_the_machine_has() -> None:
+    """In bfloat16 a processor without it takes at least five times as long as in float32."""
+    assert {plan.fitting.precision for plan in PLANS.values()} == {"auto", "float32"}
+
+
+def test_without_bfloat16_a_network_is_built_in_float32(
+    tmp_path: Path, tiny_network: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wmhseg.networks import keras_model
+
+    built: list[str] = []
+
+    real = keras_model.to_keras
+
+    def to_keras(described: Any, *, types: Any) -> Any:
+        built.append(types)
+        return real(described, types=types)
+
+    monkeypatch.setattr(keras_model, "to_keras", to_keras)
+    for number, able in enumerate((True, False)):
+        monkeypatch.setattr(backends, "has_bfloat16", lambda _, able=able: able)
+        plan = replace(PLAN, fitting=replace(PLAN.fitting, precision="auto"))
+        go(task(tmp_path / str(number), plan, steps=1))
+    assert built == ["bfloat16", "float32"]
 
 
 # Starting from other weights ----------------------------------------------------------------------

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from wmhseg import processors
 from wmhseg.engines.runtime import Device, Precision, Runtime, check_choice
 from wmhseg.errors import DeviceError
 from wmhseg.io.locks import ProcessLock
@@ -233,6 +234,17 @@ def check_gpu_precision(backend: str, precision: Precision) -> None:
             received=known,
             advice="Use --precision f32.",
         )
+
+
+def has_bfloat16(machine: Runtime) -> bool:
+    """Whether what Keras computes on has instructions for bfloat16."""
+    if machine.device != "gpu":
+        return processors.has_bfloat16()
+    try:
+        check_gpu_precision(machine.backend, "bf16")
+    except DeviceError:
+        return False
+    return True
 
 
 def _compute_capability(backend: str) -> tuple[int, int] | None:

@@ -230,7 +230,7 @@ def _build(job: TrainingJob, machine: Runtime, attempt: int, say: Callable[[str]
     run, fitting = job.run, job.plan.fitting
     keras.utils.set_random_seed(seed_of(run, attempt))
     described = describe(job.plan, run, job.field)
-    model = to_keras(described, types=fitting.precision)
+    model = to_keras(described, types=keras_setup.types_of(fitting, machine, say))
     slow = first_weights.wide_kernels(described, job.plan.network_inputs)
     if job.start is not None:
         taken = growth.take_start(model, described, job.plan.network_inputs, job.start)
@@ -313,7 +313,7 @@ class _Loop:
             raise TrainingFailedError(
                 f"{job.run.name}: a finite loss was expected at step {state.step + 1}",
                 received=loss,
-                advice="Choose a smaller rate, fitting.clip_norm or precision float32.",
+                advice="Choose a smaller rate, fitting.clip_norm or precision=float32.",
             )
         state.losses.append(loss)
         # Waiting for batches is counted; checkpoints and validation are not.

@@ -7,12 +7,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from wmhseg.engines import backends
 from wmhseg.engines.runtime import Runtime
 from wmhseg.networks import variables
 from wmhseg.training.first_weights import WIDTH
 from wmhseg.training.plan import Fitting, Plan, Run, fitting_of
+
+if TYPE_CHECKING:
+    from wmhseg.networks.keras_model import Types
+
+
+def types_of(fitting: Fitting, machine: Runtime, say: Callable[[str], None]) -> Types:
+    """What a network is computed in where it is trained.
+
+    Args:
+        fitting: What is wanted.
+        machine: What it will be trained on.
+        say: Receives a line if bfloat16 is wanted of what has no instructions for it, and emulates
+            it at a fifth of the speed of float32 or less.
+    """
+    if fitting.precision == "float32":
+        return "float32"
+    able = backends.has_bfloat16(machine)
+    if fitting.precision == "auto":
+        return "bfloat16" if able else "float32"
+    if not able:
+        say(
+            f"bfloat16 is asked for, and {backends.hardware(machine)} have no instructions for it: "
+            "this is many times slower than float32. --set fitting.precision=auto takes what suits."
+        )
+    return "bfloat16"
 
 
 def compile_model(

@@ -182,7 +182,8 @@ class Fitting:
         weight_decay: Of adamw and sgd; 0 with others.
         clip_norm: Largest norm of the gradient; null for no limit.
         rare_start: Start random networks near probability 0, as lesions are rare.
-        precision: "float32", or "bfloat16" to compute in; weights stay float32.
+        precision: What to compute in: "float32", "bfloat16", or "auto", which is bfloat16 where
+            processor or GPU have it; weights stay float32.
         average: Decay of an exponential moving average of the weights, which then is the result;
             null for the last weights.
         restart: When to start again; null for never.
@@ -202,7 +203,7 @@ class Fitting:
     weight_decay: float = 0.0
     clip_norm: float | None = None
     rare_start: bool = False
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
     average: float | None = None
     restart: Restart | None = None
     momentum: float = added(0.0)

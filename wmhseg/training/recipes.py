@@ -96,7 +96,7 @@ def _synthetic(name: str, method_of: str, what: str, runs: tuple[Run, ...]) -> P
             weight_decay=1e-5,
             clip_norm=1.0,
             rare_start=True,
-            precision="bfloat16",
+            precision="auto",
         ),
         runs=runs,
     )

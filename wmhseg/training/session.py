@@ -17,7 +17,7 @@ from wmhseg.errors import PlanError, PlotsUnavailableError, ResumeError, UsageEr
 from wmhseg.io import checksums, files, stamps
 from wmhseg.networks import variables
 from wmhseg.records import MismatchError
-from wmhseg.training import curves, growth, model_folder, plan_checks, plan_files
+from wmhseg.training import curves, growth, keras_setup, model_folder, plan_checks, plan_files
 from wmhseg.training.batches import real_data
 from wmhseg.training.batches.patches import PatchCase
 from wmhseg.training.batches.stream import BatchSource
@@ -385,6 +385,10 @@ def _draw(session: Session, say: Callable[[str], None]) -> None:
     files.write_bytes(session.output / "training.png", picture)
 
 
+def _types(session: Session, machine: Runtime) -> str:
+    return keras_setup.types_of(session.plan.fitting, machine, lambda _: None)
+
+
 def _facts(session: Session, machine: Runtime) -> Facts:
     runs = session.plan.runs
     members = {run.name: run.name for run in runs if run.member}
@@ -399,7 +403,7 @@ def _facts(session: Session, machine: Runtime) -> Facts:
         data=session.data.describe(),
         hours={name: float(row["seconds"]) / 3600 for name, row in logs.items()},
         losses={name: str(row["loss"]) for name, row in logs.items()},
-        hardware=backends.hardware(machine),
+        hardware=f"{backends.hardware(machine)}, in {_types(session, machine)}",
         versions=machines.versions(machine.backend),
         validation={
             members[name]: by_step[max(by_step)]
