@@ -17,10 +17,11 @@ from evaluation.baselines import (
     forest,
     learning,
     placed_scan,
+    sweep,
     threshold,
 )
 from evaluation.baselines.placed_scan import PlacedScan
-from wmhseg import errors
+from wmhseg import errors, geometry
 from wmhseg.channels import brain_maps, location, placement
 from wmhseg.channels.brain_maps import BrainMaps
 from wmhseg.channels.placement import Placement
@@ -426,6 +427,31 @@ def test_a_place_in_doubt_is_refused_as_in_a_segmentation(
     with pytest.raises(errors.RegistrationError):
         next(learning.synthetic([], maps, 2, learning.LearningSettings(), 0))
     assert len(asked) == 4  # more often than not
+
+
+def test_every_k_by_hand(
+    maps: BrainMaps,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Four voxels of 6 deviations, two of them WMH, and one of 3 that is: DSC 6/8, then 4/7, 0."""
+    flair = np.zeros((20, 30, 30), np.float32)
+    flair[10, 12:16, 12] = 6
+    flair[10, 20, 20] = 3
+    labels = np.zeros(flair.shape, np.uint8)
+    labels[10, 12:14, 12] = labels[10, 20, 20] = 1
+    for name, array in (("pre/FLAIR", flair + np.indices(flair.shape)[2]), ("wmh", labels)):
+        save(tmp_path / "one" / f"{name}.nii.gz", array)
+    turn = geometry.turn_to(geometry.Grid(flair.shape, (1.0, 1.0, 1.0)), "LPS")
+    monkeypatch.setattr(placed_scan, "read", lambda *_: (None, turn))
+    monkeypatch.setattr(threshold, "scores", lambda _: turn.forward(flair))
+    assert sweep.main(["--data", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = {line.split(" | ")[0][2:]: line.split(" | ")[1] for line in lines[2:]}
+    assert (found["2.5"], found["3"], found["5.5"], found["6"]) == (
+        "0.750", "0.571", "0.571", "0.000",
+    )  # fmt: skip
 
 
 def test_a_case_without_t1(maps: BrainMaps, tmp_path: Path) -> None:
