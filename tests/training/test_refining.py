@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from wmhseg.training.batches.own_scans import OwnScan
 from wmhseg.training.plan import Refinement
 from wmhseg.training.recipes import PLANS
 from wmhseg.training.refining import adapting, measuring, rules, verdict
+from wmhseg.training.refining.left_out import LeftOut
 from wmhseg.training.refining.measuring import Row
 from wmhseg.training.refining.rules import Choice, Kept, Score
 from wmhseg.weights import store
@@ -120,6 +122,21 @@ def test_visits_are_left_out_together_and_everybody_once() -> None:
     assert len(parts) == 5
     assert sorted(patient for part in parts for patient in part) == list("12345678")
     assert [len(part) for part in adapting.groups(scans[:3], 5)] == [1, 1]
+
+
+def test_the_whole_model_is_what_is_refined_and_what_stays(tmp_path: Path) -> None:
+    """Refined networks and those that stay: each counts once; what no rule looks at is 0."""
+    maps = {"0-6": (0.9, 0.0), "1-6": (0.6, 0.3), "staying": (0.3, 0.03)}
+    for name, values in maps.items():
+        one = np.array(values, np.float32).reshape(1, 1, 2)
+        Kept.of(one, rules.LEAST_OF_A_PART).write(tmp_path / f"scan0-{name}.npz")
+    nobody: Any = SimpleNamespace()
+    left = LeftOut([nobody], PLANS["refine"], nobody, tmp_path, 1)
+    found = left.kept(0, ["0", "1"], 6).probability
+    np.testing.assert_allclose(found.ravel(), [(0.9 + 0.6 + 0.3) / 3, 0.33 / 3], rtol=1e-6)
+    left.staying = 2  # two of them, whose mean was written
+    found = left.kept(0, ["0"], 6).probability
+    np.testing.assert_allclose(found.ravel(), [(0.9 + 2 * 0.3) / 3, 0], rtol=1e-6)
 
 
 def test_looks_are_spread_over_the_steps() -> None:
@@ -263,8 +280,8 @@ def test_a_model_is_adapted_and_measured_on_patients_left_out(
     figures = json.loads((out / "refinement.json").read_text())
     assert figures["better"] is True
     assert figures["groups"] == [["p1"], ["p2"], ["p3"]] or len(figures["groups"]) == 3
-    # One member a group, another one in turn.
-    assert figures["runs"] == [["0"], ["1"], ["0"]]
+    # The first member of each group; the other one stays as it is.
+    assert figures["runs"] == [["0"]] * 3
     assert len(figures["rows"]) == 3
     for one in figures["rows"]:
         assert one["after"]["dsc"] > one["before"]["dsc"]
@@ -274,7 +291,14 @@ def test_a_model_is_adapted_and_measured_on_patients_left_out(
     made = store.read_model(out / "mine").preset
     assert made.postprocessing.threshold == figures["chosen"]["rules"]["threshold"] < 0.999
     plan = plan_files.from_json((out / "mine" / "plan.json").read_text())
-    assert [run.steps for run in plan.runs] == [figures["chosen"]["step"]] * 2
+    assert [run.steps for run in plan.runs] == [figures["chosen"]["step"], 0]
+    before, after = (store.read_model(path) for path in (model, out / "mine"))
+    kernels = [
+        [store.load(held, member)["output/kernel"] for member in held.preset.members]
+        for held in (before, after)
+    ]
+    assert (kernels[0][0] != kernels[1][0]).any()
+    np.testing.assert_array_equal(kernels[0][1], kernels[1][1])
     assert plan.refinement is not None
     card = (out / "mine" / "MODEL_CARD.md").read_text()
     assert "3 scans of 3 patients" in card

@@ -242,8 +242,8 @@ class Refinement:
         real: Share of the slices of a batch that are real; 1: no synthetic ones are needed.
         implanting: Lesions that are put into real scans; null for none.
         folds: Groups that the patients are parted into, at most: each group is left out once.
-        fold_members: Members that are refined without a group; null for all. With fewer, each
-            group has other ones.
+        refined: Members that are refined, the first ones; null for all. The others stay in the
+            model as they are: what one network learns of a few scans is steadied by them.
         looks: How often, evenly spread over the steps of a run, what is left out is segmented: the
             final runs take as many steps as one of these looks.
         thresholds: That are tried, beside the model's own.
@@ -256,7 +256,7 @@ class Refinement:
     real: float = 0.5
     implanting: Implanting | None = field(default_factory=Implanting)
     folds: int = 5
-    fold_members: int | None = 1
+    refined: int | None = 1
     looks: int = 2
     thresholds: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
     min_lesions_mm3: tuple[float, ...] = (0.0, 10.0)

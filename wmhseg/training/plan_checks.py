@@ -161,10 +161,8 @@ def _check_refinement(plan: Plan) -> None:
     require(loss in losses, "fitting.loss", f"{' or '.join(losses)} (refinement)", loss)
     require(0 < how.real <= 1, f"{where}.real", "above 0, to 1", how.real)
     require(2 <= how.folds <= 100, f"{where}.folds", "2 to 100", how.folds)
-    most = sum(run.member for run in plan.runs)
-    members = how.fold_members
-    few = members is None or 1 <= members <= most
-    require(few, f"{where}.fold_members", f"1 to {most}, or null", members)
+    few = how.refined is None or 1 <= how.refined <= len(plan.runs)
+    require(few, f"{where}.refined", f"1 to {len(plan.runs)}, or null", how.refined)
     require(1 <= how.looks <= 20, f"{where}.looks", "1 to 20", how.looks)
     require(0 <= how.gain < 1, f"{where}.gain", "0 to below 1", how.gain)
     for name, most_of in _TRIED.items():
@@ -175,7 +173,9 @@ def _check_refinement(plan: Plan) -> None:
         at = f"runs[{number}]"
         require(run.member, f"{at}.member", "true (refinement)", run.member)
         even = run.steps is not None and run.steps > 0 and run.steps % how.looks == 0
-        require(even, f"{at}.steps", f"a multiple of refinement.looks, {how.looks},", run.steps)
+        stays = run.steps == 0 and how.refined is not None and number >= how.refined
+        expected = f"a multiple of refinement.looks, {how.looks},"
+        require(even or stays, f"{at}.steps", expected, run.steps)
         cut = run.crop is not None or plan.preprocessing.field is not None
         require(cut, f"{at}.crop", "a number (refinement of whole slices)", run.crop)
         same = run.rate == run.final_rate and run.drop_at is None

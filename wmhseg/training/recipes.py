@@ -160,7 +160,7 @@ def _refine() -> Plan:
     is the beginning of a longer one, and the number of steps can be chosen afterwards.
     """
     plan = PLANS["synthetic"]
-    run = Run("0", seed=401, steps=240, batch=8, crop=112, rate=3e-4, final_rate=3e-4, warmup=10)
+    run = Run("0", seed=401, steps=120, batch=8, crop=96, rate=3e-4, final_rate=3e-4, warmup=10)
     return replace(
         plan,
         name="refined",

@@ -11,7 +11,7 @@ from wmhseg.training import plan_checks
 from wmhseg.training.batches import split
 from wmhseg.training.batches.own_scans import OwnScan, OwnScans
 from wmhseg.training.batches.split import PatientCase
-from wmhseg.training.plan import Plan
+from wmhseg.training.plan import Plan, Run
 from wmhseg.weights import store
 from wmhseg.weights.inputs import WMH_ALONE
 from wmhseg.weights.preset import Preset
@@ -45,7 +45,7 @@ def check_model(preset: Preset) -> None:
 
 
 def plan_of(template: Plan, model: Model) -> Plan:
-    """The plan that adapts a model: each of its members goes on from its weights.
+    """The plan that adapts a model: a run for each of its members, from its weights.
 
     Args:
         template: What all such plans share; its first run tells how members are trained.
@@ -99,6 +99,12 @@ def plan_of(template: Plan, model: Model) -> Plan:
     )
     plan_checks.validate(plan)
     return plan
+
+
+def refined(plan: Plan) -> tuple[Run, ...]:
+    """The runs of the members that are refined; the model's other members stay as they are."""
+    assert plan.refinement is not None
+    return plan.runs[: plan.refinement.refined]
 
 
 def check_scans(own: OwnScans) -> None:

@@ -7,7 +7,7 @@ a run that was stopped goes on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from wmhseg.training.batches.labelled_input import LabelledInput, read_case
 from wmhseg.training.batches.own_scans import OwnScan
 from wmhseg.training.plan import Plan, Run
 from wmhseg.training.refining import rules
-from wmhseg.training.refining.rules import Choice, Kept, Score
+from wmhseg.training.refining.rules import LEAST_OF_A_PART, Choice, Kept, Score
 from wmhseg.training.validation import Scores, unfinished
 from wmhseg.weights.store import Model
 
@@ -44,22 +44,22 @@ class Place:
         """Of the whole model before it was refined."""
         return self.folder / f"scan{self.number}-before.npz"
 
+    @property
+    def staying(self) -> Path:
+        """Of the members alone that stay as they are."""
+        return self.folder / f"scan{self.number}-staying.npz"
+
     def look(self, run: str, step: int) -> Path:
         """Of a run after some steps; step 0 is its start."""
         return self.folder / f"scan{self.number}-{run}-{step}.npz"
-
-    def kept(self, runs: Sequence[str], step: int) -> Kept:
-        """The mean of some runs after some steps."""
-        if len(runs) == 1:
-            return Kept.read(self.look(runs[0], step))
-        total = sum(Kept.read(self.look(run, step)).probability for run in runs)
-        return Kept.of(np.asarray(total / np.float32(len(runs)), np.float32))
 
 
 class LeftOut:
     """Scans of a group of patients, segmented while a network is trained on the others."""
 
-    def __init__(self, scans: Sequence[OwnScan], plan: Plan, engine: Engine, folder: Path) -> None:
+    def __init__(
+        self, scans: Sequence[OwnScan], plan: Plan, engine: Engine, folder: Path, staying: int = 0
+    ) -> None:
         """Notes what to look at; scans are read when they are needed.
 
         Args:
@@ -67,8 +67,9 @@ class LeftOut:
             plan: Their preparation and post-processing.
             engine: What computes.
             folder: Where what networks say is written.
+            staying: Members of the model, the last ones, that stay as they are.
         """
-        self.scans = tuple(scans)
+        self.scans, self.staying = tuple(scans), staying
         self.places = [Place(folder, number) for number in range(len(self.scans))]
         self._plan, self._engine = plan, engine
         self._read: dict[int, LabelledInput] = {}
@@ -98,9 +99,15 @@ class LeftOut:
     def before(self, model: Model) -> list[Score]:
         """What a model makes of the scans as it is, with its own rules; written down once."""
         made = []
+        last = model.preset.members[len(model.preset.members) - self.staying :]
+        others = Model(model.folder, replace(model.preset, members=last))
         for number, place in enumerate(self.places):
-            found = prediction.predict(self.case(number).inputs, model, self._engine)
+            inputs = self.case(number).inputs
+            found = prediction.predict(inputs, model, self._engine)
             Kept.of(found.probability).write(place.as_it_was)
+            if last:
+                beside = prediction.predict(inputs, others, self._engine)
+                Kept.of(beside.probability, LEAST_OF_A_PART).write(place.staying)
             labels, voxel_ml = self.truth(number)
             made.append(rules.scored(labels, found.mask, voxel_ml))
         return made
@@ -111,14 +118,25 @@ class LeftOut:
 
     def refined(self, number: int, runs: Sequence[str], choice: Choice) -> Score:
         """A scan by some runs after some steps, with the rules chosen."""
-        return self._cut(number, self.places[number].kept(runs, choice.step), choice.rules)
+        return self._cut(number, self.kept(number, runs, choice.step), choice.rules)
+
+    def kept(self, number: int, runs: Sequence[str], step: int) -> Kept:
+        """A scan by the whole model: some runs after some steps, and the members that stay."""
+        place = self.places[number]
+        maps = [Kept.read(place.look(run, step)).probability for run in runs]
+        if self.staying:
+            maps.append(np.float32(self.staying) * Kept.read(place.staying).probability)
+        total = np.sum(maps, axis=0, dtype=np.float32)
+        return Kept.of(np.asarray(total / np.float32(len(runs) + self.staying), np.float32))
 
     def _cut(self, number: int, kept: Kept, by: Rules) -> Score:
         labels, voxel_ml = self.truth(number)
         return rules.scored(labels, rules.cut(kept, by, voxel_ml), voxel_ml)
 
     def scores(self, run: Run, tensors: variables.Tensors, step: int) -> Scores:
-        """Segments all scans with one network, and scores them by the plan's rules.
+        """Segments all scans with one network; scores it and the members that stay.
+
+        The rules are the plan's.
 
         Args:
             run: The run that the network is trained in.
@@ -129,8 +147,8 @@ class LeftOut:
             told = []
             for number, place in enumerate(self.places):
                 found = prediction.predict(self.case(number).inputs, model, self._engine)
-                Kept.of(found.probability).write(place.look(run.name, step))
-                labels, voxel_ml = self.truth(number)
-                one = rules.scored(labels, found.mask, voxel_ml)
+                Kept.of(found.probability, LEAST_OF_A_PART).write(place.look(run.name, step))
+                kept = self.kept(number, [run.name], step)
+                one = self._cut(number, kept, Rules.of(self._plan.postprocessing))
                 told.append((self.scans[number].name, one.dsc, one.f1))
         return told

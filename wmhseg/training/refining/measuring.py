@@ -99,16 +99,12 @@ def _refinement(plan: Plan) -> Refinement:
 
 
 def groups_of(data: MixedData, folder: Path) -> list[Group]:
-    """The groups, and which members are refined without each: others in turn."""
-    plan, how = data.plan, _refinement(data.plan)
-    made = []
-    for number, patients in enumerate(adapting.groups(data.own.labelled, how.folds)):
-        count = how.fold_members or len(plan.runs)
-        first = number * count
-        runs = [plan.runs[(first + place) % len(plan.runs)] for place in range(count)]
+    """The groups; the same members are refined without each, those that the result will have."""
+    plan, made = data.plan, []
+    parts = adapting.groups(data.own.labelled, _refinement(plan).folds)
+    for number, patients in enumerate(parts, 1):
         scans = tuple(scan for scan in data.own.labelled if scan.patient in set(patients))
-        own = tuple(sorted(runs, key=lambda run: run.name))
-        made.append(Group(number + 1, scans, own, folder / f"{number + 1}"))
+        made.append(Group(number, scans, adapting.refined(plan), folder / f"{number}"))
     return made
 
 
@@ -159,7 +155,8 @@ class Measuring:
         return self._found(groups)
 
     def _left(self, group: Group) -> LeftOut:
-        return LeftOut(group.scans, self.plan, self.engine, group.folder)
+        staying = self.model.preset.members[len(group.runs) :]
+        return LeftOut(group.scans, self.plan, self.engine, group.folder, len(staying))
 
     def _without(self, group: Group, count: int, say: Say) -> None:
         done = group.folder / "done.json"
@@ -225,7 +222,7 @@ class Measuring:
                 by_scan[scan.name] = _Tried(
                     rules.scores(labels, Kept.read(place.as_it_was), tried, voxel_ml),
                     [
-                        rules.scores(labels, place.kept(names, step), tried, voxel_ml)
+                        rules.scores(labels, left.kept(number, names, step), tried, voxel_ml)
                         for step in steps
                     ],
                 )

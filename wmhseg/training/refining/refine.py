@@ -115,11 +115,12 @@ def refine(what: Refining, running: Running, say: Callable[[str], None] = print)
 
 
 def final_plan(plan: Plan, choice: Choice) -> Plan:
-    """The plan of the final runs: as many steps as chosen, and the rules chosen."""
+    """The plan of the final runs: as many steps as chosen, none of what stays; the rules chosen."""
+    trained = adapting.refined(plan)
     return replace(
         plan,
         postprocessing=choice.rules.put_into(plan.postprocessing),
-        runs=tuple(replace(run, steps=choice.step) for run in plan.runs),
+        runs=tuple(replace(run, steps=choice.step if run in trained else 0) for run in plan.runs),
     )
 
 

@@ -28,6 +28,9 @@ Float = npt.NDArray[np.float32]
 LEAST = 0.05
 """Lower probabilities are not kept, and no lower threshold is tried."""
 
+LEAST_OF_A_PART = 0.002
+"""Lower ones of a map that others will be added to are not kept."""
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -36,7 +39,7 @@ class Kept:
     Attributes:
         shape: Slices, rows and columns.
         places: (n,) in the flat map, rising.
-        values: (n,) probabilities there, above ``LEAST``; all others count as 0.
+        values: (n,) probabilities there; all others count as 0.
     """
 
     shape: tuple[int, int, int]
@@ -44,9 +47,9 @@ class Kept:
     values: Float
 
     @classmethod
-    def of(cls, probability: Float) -> Kept:
-        """Keeps what is above ``LEAST``."""
-        places = np.flatnonzero(probability > LEAST)
+    def of(cls, probability: Float, least: float = LEAST) -> Kept:
+        """Keeps what is above ``least``."""
+        places = np.flatnonzero(probability > least)
         slices, rows, columns = probability.shape
         return cls((slices, rows, columns), places, probability.ravel()[places])
 

@@ -11,6 +11,7 @@ import numpy as np
 from wmhseg import records
 from wmhseg.scoring.statistics import bootstrap_interval
 from wmhseg.training.plan import Plan
+from wmhseg.training.refining import adapting
 from wmhseg.training.refining.measuring import Measured, Row
 from wmhseg.training.refining.rules import Choice, Score
 
@@ -134,13 +135,10 @@ def table(measured: Measured, model: str, plan: Plan, *, better: bool) -> str:
     patients = len({row.patient for row in rows})
     means = "\n".join(_mean_line(figure, paired(rows, figure), patients) for figure in _FIGURES)
     lines = "\n".join(_line(row) for row in rows)
-    trained = sorted({len(runs) for runs in measured.runs})
-    members = " and ".join(str(count) for count in trained)
-    whole = trained == [len(plan.runs)]
     return f"""{len(rows)} scans of {patients} patients, in {len(measured.groups)} groups: each group
 was left out once, visits of a patient always together. {model} as it is, with its own rules, against
-{members} of its {len(plan.runs)} members refined on the other groups; the number of steps and the
-rules of a group were chosen on the others too. {_alone(whole)}
+the same model with {_refined(plan)} refined on the other groups; the number of
+steps and the rules of a group were chosen on the others too.
 
 Chosen on all for the final weights: {words(measured.choice)}.
 
@@ -159,10 +157,11 @@ Called better, as mean DSC and mean lesion F1 over patients are not lower and on
 {lines}"""  # noqa: E501
 
 
-def _alone(whole: bool) -> str:
-    if whole:
-        return ""
-    return "The refined ensemble of all members was not measured itself."
+def _refined(plan: Plan) -> str:
+    count, members = len(adapting.refined(plan)), len(plan.runs)
+    if count == members:
+        return "all its members" if members > 1 else "its network"
+    return f"{count} of its {members} members"
 
 
 def _gain(plan: Plan) -> float:
