@@ -173,9 +173,8 @@ def best(
 ) -> tuple[float, float]:
     """The lowest threshold of the highest DSC of all scans together, and that DSC.
 
-    Not the mean over scans: many hold less than a hundred voxels of WMH, of which neither baseline
-    finds any at a threshold that is of use, and their mean DSC has a peak at the threshold that
-    marks next to nothing.
+    Not the mean over scans: half of them hold less than a hundred voxels of WMH, and a few voxels
+    more or less of these would choose.
 
     Args:
         scans: What ``overlaps`` gives of each, in a common unit of volume.

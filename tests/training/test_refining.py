@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,18 +17,20 @@ from conftest import Phantom, make_preset, write_case
 from hypothesis import given
 from hypothesis import strategies as st
 
+import wmhseg
 from wmhseg import errors
 from wmhseg.cli.main import main
 from wmhseg.datasets.cases import Case
 from wmhseg.scoring.rules import Rules
 from wmhseg.segmentation import postprocessing
-from wmhseg.training import plan_files
+from wmhseg.training import plan_checks, plan_files
 from wmhseg.training.batches.own_scans import OwnScan
 from wmhseg.training.plan import Refinement
 from wmhseg.training.recipes import PLANS
 from wmhseg.training.refining import adapting, measuring, rules, verdict
 from wmhseg.training.refining.left_out import LeftOut
 from wmhseg.training.refining.measuring import Row
+from wmhseg.training.refining.refine import final_plan
 from wmhseg.training.refining.rules import Choice, Kept, Score
 from wmhseg.weights import store
 from wmhseg.weights.inputs import Input, Labels, inputs_of_channels
@@ -241,10 +244,23 @@ def model(tiny_network: Callable[..., Any], tmp_path: Path) -> Path:
         postprocessing=Postprocessing(threshold=0.999, end_slices=0.1),
         members=tuple(Member(f"{n}.safetensors", "0" * 64, "tiny", {}, 3) for n in "01"),
     )
-    kernel = np.array([0.5, 0.0], np.float32).reshape(1, 1, 2, 1)
+    # Not numbers of float16, so that it shows if what stays is not as it was.
+    kernel = np.array([0.5001, 0.0], np.float32).reshape(1, 1, 2, 1)
     weights = {"output/kernel": kernel, "output/bias": np.array([-4.0], np.float32)}
     store.save_model(tmp_path / "blind", preset, [weights] * 2, "# blind\n", dtype="float32")
     return tmp_path / "blind"
+
+
+def with_blind_member(model: Path, *, first: bool = False) -> Path:
+    """The same, but one of the members says 0.02 of everything."""
+    held = store.read_model(model)
+    sees = store.load(held, held.preset.members[0])
+    members = [sees, {**sees, "output/kernel": np.zeros((1, 1, 2, 1), np.float32)}]
+    members = members[::-1] if first else members
+    other = model.with_name("half-blind")
+    preset = replace(held.preset, name="half-blind")
+    store.save_model(other, preset, members, "# half\n", dtype="float32")
+    return other
 
 
 @pytest.fixture
@@ -318,6 +334,75 @@ def test_a_model_is_adapted_and_measured_on_patients_left_out(
     assert refine(out, *words) == 0
     assert "complete already" in capsys.readouterr().err
     assert refine(out, *words, "--set", "refinement.gain=0.02") == errors.ResumeError.exit_code
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize(("threshold", "marks"), [(0.4, True), (0.5, False)])
+def test_what_stays_counts_where_it_is_measured(
+    first: bool, threshold: float, marks: bool, model: Path, data: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Members that say 0.88 and 0.02 say 0.45 together, whichever of them is refined."""
+    tried = [f"refinement.thresholds=[{threshold}]", "refinement.real=1"]
+    tried += ["refinement.min_lesions_mm3=[]", "refinement.lesion_peaks=[]"]
+    chosen = [part for one in tried for part in ("--set", one)]
+    words = ["--model", with_blind_member(model, first=first), "--data", data, *chosen]
+    code = refine(tmp_path / "out", *words)
+    assert code == (0 if marks else errors.NotBetterError.exit_code)
+    figures = json.loads((tmp_path / "out" / "refinement.json").read_text())
+    assert [one["after"]["dsc"] > 0 for one in figures["rows"]] == [marks] * 3
+    # The model that is made marks what was measured; the rate is next to nothing.
+    if marks:
+        scan = data / "p1" / "pre"
+        made = tmp_path / "out" / "half-blind-refined"
+        options = wmhseg.Options(device="cpu", on_unsuitable="warn")
+        found = wmhseg.segment(
+            scan / "FLAIR.nii.gz", scan / "T1.nii.gz", model=made, options=options
+        )
+        ml = figures["rows"][0]["after"]["result_ml"]
+        assert found.report.lesions.volume_ml == pytest.approx(ml, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("runs.1.start_from=null", "runs[1]"),
+        ("flips=true", "flips"),
+        ("postprocessing.end_slices=0.2", "postprocessing.end_slices"),
+        ("preprocessing.ceiling=2", "preprocessing"),
+        ("refinement.thresholds=[0.01]", "0.05 to below 1"),
+        ("refinement.refined=3", "1 to 2, or null"),
+    ],
+)
+def test_a_plan_of_another_model_is_refused_before_anything_is_read(
+    settings: str, told: str, model: Path, data: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """What is measured would not be what is made."""
+    words = ["--model", model, "--data", data, "--set", "refinement.real=1", "--set", settings]
+    assert refine(tmp_path / "out", *words) == errors.PlanError.exit_code
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_refined_members_take_the_same_steps(model: Path) -> None:
+    plan = adapting.plan_of(PLANS["refine"], store.read_model(model))
+    runs = (plan.runs[0], replace(plan.runs[1], steps=240))
+    for refined, fits in ((1, True), (2, False), (None, False)):
+        how = replace(Refinement(), refined=refined)
+        with nullcontext() if fits else pytest.raises(errors.PlanError, match="same number"):
+            plan_checks.validate(replace(plan, runs=runs, refinement=how))
+
+
+def test_a_final_plan_can_be_read_again(model: Path) -> None:
+    """Half of an odd number of steps, one member that stays, whose weights are kept whole."""
+    held = store.read_model(model)
+    plan = adapting.plan_of(PLANS["refine"], held)
+    plan = replace(plan, runs=tuple(replace(run, steps=90) for run in plan.runs))
+    final = final_plan(plan, Choice(45, Rules(0.5, 0.0, 0.0)), held)
+    assert plan_files.from_json(plan_files.to_json(final)) == final
+    assert [run.steps for run in final.runs] == [45, 0]
+    assert (plan.weights, final.weights) == ("float16", "float32")
 
 
 def test_what_is_not_better_is_not_written_unless_asked(

@@ -213,7 +213,8 @@ def _refine(arguments: argparse.Namespace, plan: Plan, running: Running, console
     from wmhseg.training.refining import adapting
     from wmhseg.training.refining.refine import Refining, refine
 
-    output = Path(arguments.output)
+    output, model = Path(arguments.output), _model(arguments)
+    adapting.check_plan(plan, model)
     files.check_writable(output)
     labelled = _cases(arguments)
     if not arguments.patients:
@@ -235,7 +236,7 @@ def _refine(arguments: argparse.Namespace, plan: Plan, running: Running, console
         else:
             extras = {"split.json": adapting.split_json(own, plan)}
             what = Refining(
-                _model(arguments),
+                model,
                 data,
                 output,
                 command_line(arguments),

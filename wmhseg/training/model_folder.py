@@ -125,7 +125,7 @@ def _as_they_are(plan: Plan) -> str:
         if run.start_from in here
     )
     lines = [
-        f"* {run.name}: taken as it is from `{run.start_from}`"
+        f"* {run.name}: taken as it is from `{'/'.join(Path(str(run.start_from)).parts[-2:])}`"
         for run in taken
         if run.start_from not in here
     ]

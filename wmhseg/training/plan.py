@@ -1,9 +1,10 @@
 """What a training is: frozen records.
 
 The steps, not the clock, decide when training ends, so the same plan on the same data means the
-same training on any machine. ``wmhseg.training.recipes`` holds the plans that come with the
-program, ``wmhseg.training.plan_files`` reads and writes them, ``wmhseg.training.plan_checks`` finds
-what their types alone do not say.
+same training on any machine (with precision "auto": on any with bfloat16, or on any without).
+``wmhseg.training.recipes`` holds the plans that come with the program,
+``wmhseg.training.plan_files`` reads and writes them, ``wmhseg.training.plan_checks`` finds what
+their types alone do not say.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from wmhseg.weights import processing
 MAX_STEPS = 10_000_000
 
 # Rules that a refinement tries, and what all of their numbers are below.
+_LEAST_TRIED = 0.05  # lower probabilities of patients left out are not kept
 _TRIED = {
     "thresholds": 1.0,
     "min_lesions_mm3": processing.MAX_MIN_LESION_MM3,
@@ -167,8 +168,9 @@ def _check_refinement(plan: Plan) -> None:
     require(0 <= how.gain < 1, f"{where}.gain", "0 to below 1", how.gain)
     for name, most_of in _TRIED.items():
         values = getattr(how, name)
-        fits = all(0 <= value < most_of for value in values)
-        require(fits, f"{where}.{name}", f"0 to below {most_of:g}", values)
+        least = _LEAST_TRIED if name == "thresholds" else 0.0
+        fits = all(least <= value < most_of for value in values)
+        require(fits, f"{where}.{name}", f"{least:g} to below {most_of:g}", values)
     for number, run in enumerate(plan.runs):
         at = f"runs[{number}]"
         require(run.member, f"{at}.member", "true (refinement)", run.member)
@@ -180,6 +182,8 @@ def _check_refinement(plan: Plan) -> None:
         require(cut, f"{at}.crop", "a number (refinement of whole slices)", run.crop)
         same = run.rate == run.final_rate and run.drop_at is None
         require(same, f"{at}.final_rate", "the rate (refinement)", run.final_rate)
+    steps = [run.steps for run in plan.runs[: how.refined]]
+    require(len({*steps}) == 1, "runs.*.steps", "the same number for all (refinement)", steps)
     _check_implanting(how)
 
 

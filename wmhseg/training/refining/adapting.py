@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 from wmhseg import records
 from wmhseg.errors import LabelsError, NoCasesError, UsageError
+from wmhseg.records import MismatchError, require
 from wmhseg.training import plan_checks
 from wmhseg.training.batches import split
 from wmhseg.training.batches.own_scans import OwnScan, OwnScans
@@ -99,6 +100,40 @@ def plan_of(template: Plan, model: Model) -> Plan:
     )
     plan_checks.validate(plan)
     return plan
+
+
+def check_plan(plan: Plan, model: Model) -> None:
+    """Makes sure that a plan adapts this model: what is measured has to be what is made.
+
+    Args:
+        plan: From a preset or a file, with the user's settings.
+        model: That is to be adapted.
+
+    Raises:
+        PlanError: If members, inputs or preparation are those of another model.
+    """
+    try:
+        _check_same(plan, model)
+    except MismatchError as error:
+        raise plan_checks.plan_error(error) from None
+
+
+def _check_same(plan: Plan, model: Model) -> None:
+    preset, of = model.preset, f"of {model.preset.name}, as --print-plan --model shows it"
+    members = [
+        (str(model.folder / one.file), one.network, dict(one.options)) for one in preset.members
+    ]
+    runs = [(run.start_from, run.network, dict(run.options)) for run in plan.runs]
+    require(len(runs) == len(members), "runs", f"{len(members)} ({of})", len(runs))
+    for number, (run, member) in enumerate(zip(runs, members, strict=True)):
+        require(run == member, f"runs[{number}]", f"a member {of}", run)
+    for name in ("preprocessing", "flips", "others"):
+        wanted, got = getattr(preset, name), getattr(plan, name)
+        require(wanted == got, name, f"that {of}", got)
+    require(plan.network_inputs == preset.inputs, "inputs", f"those {of}", plan.inputs)
+    for name in ("end_slices", "end_slices_of"):
+        wanted, got = (getattr(one.postprocessing, name) for one in (preset, plan))
+        require(wanted == got, f"postprocessing.{name}", f"that {of}", got)
 
 
 def refined(plan: Plan) -> tuple[Run, ...]:

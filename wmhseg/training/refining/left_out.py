@@ -7,7 +7,7 @@ a run that was stopped goes on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -97,17 +97,19 @@ class LeftOut:
         return all(place.look(run, step).exists() for place in self.places for step in steps)
 
     def before(self, model: Model) -> list[Score]:
-        """What a model makes of the scans as it is, with its own rules; written down once."""
+        """What a model makes of the scans as it is, with its own rules.
+
+        That is written down, and what the members say that stay.
+        """
         made = []
-        last = model.preset.members[len(model.preset.members) - self.staying :]
-        others = Model(model.folder, replace(model.preset, members=last))
         for number, place in enumerate(self.places):
             inputs = self.case(number).inputs
-            found = prediction.predict(inputs, model, self._engine)
+            found = prediction.predict(inputs, model, self._engine, members=self.staying > 0)
             Kept.of(found.probability).write(place.as_it_was)
-            if last:
-                beside = prediction.predict(inputs, others, self._engine)
-                Kept.of(beside.probability, LEAST_OF_A_PART).write(place.staying)
+            if self.staying:
+                last = list(found.members.values())[-self.staying :]
+                mean = np.asarray(np.mean(last, axis=0, dtype=np.float32), np.float32)
+                Kept.of(mean, LEAST_OF_A_PART).write(place.staying)
             labels, voxel_ml = self.truth(number)
             made.append(rules.scored(labels, found.mask, voxel_ml))
         return made
@@ -134,9 +136,9 @@ class LeftOut:
         return rules.scored(labels, rules.cut(kept, by, voxel_ml), voxel_ml)
 
     def scores(self, run: Run, tensors: variables.Tensors, step: int) -> Scores:
-        """Segments all scans with one network; scores it and the members that stay.
+        """Segments all scans with one network; scores its mean with the members that stay.
 
-        The rules are the plan's.
+        The rules are the plan's. Where more than one is refined, that is not yet the whole model.
 
         Args:
             run: The run that the network is trained in.

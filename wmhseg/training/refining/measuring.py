@@ -306,5 +306,5 @@ def _mean(visits: list[list[list[Score]]]) -> list[list[float]]:
 
 
 def _looking(running: Running, every: int) -> Running:
-    values: dict[str, Any] = {**vars(running), "look_every": every}
+    values: dict[str, Any] = {**vars(running), "look_every": every, "checkpoint_every": every}
     return Running(**values)

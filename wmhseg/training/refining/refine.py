@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from wmhseg import records
 from wmhseg.engines import backends
 from wmhseg.engines.start import start_engine
@@ -69,9 +71,11 @@ def refine(what: Refining, running: Running, say: Callable[[str], None] = print)
         NotBetterError: If it is not better; the report is written.
         ResumeError: If the folder holds another training.
         TrainingFailedError: If a run fails.
+        PlanError: If the plan is of another model.
         WmhsegError: If data, weights or the folder cannot be used.
     """
     plan, data = what.data.plan, what.data
+    adapting.check_plan(plan, what.model)
     adapting.check_scans(data.own)
     _begin(what)
     complete = what.output / plan.name
@@ -98,7 +102,7 @@ def refine(what: Refining, running: Running, say: Callable[[str], None] = print)
             advice=f"{what.output / REPORT} has all figures. To have it all the same: "
             "--keep-anyway, in the same folder.",
         )
-    final = final_plan(plan, measured.choice)
+    final = final_plan(plan, measured.choice, what.model)
     session = Session(
         plan=final,
         data=replace(data, plan=final),
@@ -114,14 +118,30 @@ def refine(what: Refining, running: Running, say: Callable[[str], None] = print)
     return made
 
 
-def final_plan(plan: Plan, choice: Choice) -> Plan:
-    """The plan of the final runs: as many steps as chosen, none of what stays; the rules chosen."""
+def final_plan(plan: Plan, choice: Choice, model: Model) -> Plan:
+    """The plan of the final runs: as many steps as chosen, none of what stays; the rules chosen.
+
+    There are no looks any more, and what stays is stored with all its digits.
+    """
+    assert plan.refinement is not None
     trained = adapting.refined(plan)
     return replace(
         plan,
         postprocessing=choice.rules.put_into(plan.postprocessing),
+        weights=plan.weights if _fit_half(model, len(trained)) else "float32",
+        refinement=replace(plan.refinement, looks=1),
         runs=tuple(replace(run, steps=choice.step if run in trained else 0) for run in plan.runs),
     )
+
+
+def _fit_half(model: Model, first: int) -> bool:
+    """Whether the weights of all members from one on are the same as float16."""
+    with np.errstate(over="ignore"):
+        return all(
+            np.array_equal(array, array.astype(np.float16).astype(np.float32))
+            for member in model.preset.members[first:]
+            for array in store.load(model, member).values()
+        )
 
 
 def _line(measured: Measured) -> str:
