@@ -112,6 +112,16 @@ def test_the_best_is_best_over_patients_and_the_first_of_equals() -> None:
     assert rules.best(table, ["a", "b"]) == (0, 0)
 
 
+def test_other_rules_than_the_models_own_have_to_be_clearly_better() -> None:
+    """Own rules: 0.60 at the second look; the best of all is 0.62, at the first."""
+    table = {"a": [[0.5, 0.62], [0.60, 0.1]]}
+    assert rules.best(table, ["a"]) == (0, 1)
+    assert rules.best(table, ["a"], 0.02) == (0, 1)
+    assert rules.best(table, ["a"], 0.021) == (1, 0)
+    # Where the model's own are the best they are taken, whatever is asked for.
+    assert rules.best({"a": [[0.5, 0.4]]}, ["a"], 0.1) == (0, 0)
+
+
 # Groups and looks ---------------------------------------------------------------------------------
 
 

@@ -252,6 +252,8 @@ class Refinement:
         lesion_peaks: That are tried, beside the model's own.
         gain: Mean DSC or mean lesion F1 of the patients left out has to rise by as much, and
             neither may fall, for the refined model to be called better.
+        rules_gain: Other rules than the model's own are taken only if the mean of DSC and lesion F1
+            rises by as much: what suits a handful of patients best suits the next one less.
     """
 
     real: float = 0.5
@@ -263,6 +265,7 @@ class Refinement:
     min_lesions_mm3: tuple[float, ...] = (0.0, 10.0)
     lesion_peaks: tuple[float, ...] = (0.0, 0.9, 0.98)
     gain: float = 0.01
+    rules_gain: float = added(0.02)
 
 
 @dataclass(frozen=True, kw_only=True)

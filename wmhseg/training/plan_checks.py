@@ -165,7 +165,9 @@ def _check_refinement(plan: Plan) -> None:
     few = how.refined is None or 1 <= how.refined <= len(plan.runs)
     require(few, f"{where}.refined", f"1 to {len(plan.runs)}, or null", how.refined)
     require(1 <= how.looks <= 20, f"{where}.looks", "1 to 20", how.looks)
-    require(0 <= how.gain < 1, f"{where}.gain", "0 to below 1", how.gain)
+    for name in ("gain", "rules_gain"):
+        least = getattr(how, name)
+        require(0 <= least < 1, f"{where}.{name}", "0 to below 1", least)
     for name, most_of in _TRIED.items():
         values = getattr(how, name)
         least = _LEAST_TRIED if name == "thresholds" else 0.0

@@ -233,13 +233,13 @@ class Measuring:
         for group, left in zip(groups, lefts, strict=True):
             own = {scan.patient for scan in group.scans}
             others = [patient for patient in refined if patient not in own]
-            look, number = rules.best(refined, others)
-            _, alone = rules.best(as_it_was, others)
+            look, number = rules.best(refined, others, how.rules_gain)
+            _, alone = rules.best(as_it_was, others, how.rules_gain)
             choice = Choice(steps[look], tried[number])
             done = json.loads((group.folder / "done.json").read_text("utf-8"))
             seconds += float(done["seconds"])
             rows += _rows(group, left, choice, tried[alone], done["before"])
-        look, number = rules.best(refined, list(refined))
+        look, number = rules.best(refined, list(refined), how.rules_gain)
         return Measured(
             tuple(rows),
             Choice(steps[look], tried[number]),

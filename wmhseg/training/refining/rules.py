@@ -179,10 +179,19 @@ Table = Mapping[str, Sequence[Sequence[float]]]
 """Patient -> look -> a number of each of the rules, as high as they suit."""
 
 
-def best(table: Table, patients: Sequence[str]) -> tuple[int, int]:
-    """The look and the rules with the highest mean over some patients; of equal ones the first."""
+def best(table: Table, patients: Sequence[str], gain: float = 0.0) -> tuple[int, int]:
+    """The look and the rules with the highest mean over some patients; of equal ones the first.
+
+    Args:
+        table: The first rules are the model's own.
+        patients: Who counts.
+        gain: Other rules than the first are taken only if the mean is higher by as much.
+    """
     mean = np.mean([np.asarray(table[patient], float) for patient in patients], 0).round(6)
     look, number = np.unravel_index(int(np.argmax(mean)), mean.shape)
+    own = int(np.argmax(mean[:, 0]))
+    if mean[look, number] - mean[own, 0] < gain:
+        return own, 0
     return int(look), int(number)
 
 
