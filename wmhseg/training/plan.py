@@ -258,7 +258,7 @@ class Refinement:
 
     real: float = 0.5
     implanting: Implanting | None = field(default_factory=Implanting)
-    folds: int = 5
+    folds: int = 3
     refined: int | None = 1
     looks: int = 2
     thresholds: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
