@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Phantom, write_case
 
 from evaluation.refinement import __main__ as program
+from evaluation.refinement import shares
 from wmhseg.datasets import cases
-from wmhseg.training.refining.rules import Score
+from wmhseg.training import plan_files
+from wmhseg.training.recipes import PLANS
+from wmhseg.training.refining.left_out import Place
+from wmhseg.training.refining.rules import LEAST_OF_A_PART, Kept, Score
 
 
 def test_cases_of_a_source_are_copied_once(phantom: Phantom, tmp_path: Path) -> None:
@@ -72,3 +78,48 @@ def test_everything_is_measured_once_on_what_was_not_refined_on(
     path.write_text(json.dumps(values | {"dsc": 0.125}))
     assert program.main(words) == 0
     assert "| 0.125 |" in capsys.readouterr().out
+
+
+def test_shares_of_a_refined_network_by_hand(
+    phantom: Phantom, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says 0.9 of the lesions, the others 0.3 of all of two slices; a voxel counts above 0.5.
+
+    Half of each say 0.6 of the lesions and 0.15 elsewhere; a third of it 0.5, which is too little.
+    """
+    data, out = tmp_path / "data", tmp_path / "out"
+    for name in ("a", "b"):
+        write_case(data / name, phantom)
+    plan = replace(
+        PLANS["refine"],
+        postprocessing=replace(PLANS["refine"].postprocessing, threshold=0.5, lesion_peak=0.0),
+    )
+    (out / "left-out").mkdir(parents=True)
+    (out / "left-out" / "plan.json").write_text(plan_files.to_json(plan))
+    rows = [{"case": "a", "group": 2}, {"case": "b", "group": 2}]
+    (out / "refinement.json").write_text(json.dumps({"rows": rows}))
+    refined = np.where(phantom.lesions, np.float32(0.9), np.float32(0))
+    staying = np.zeros(phantom.lesions.shape, np.float32)
+    staying[8:10] = 0.3
+    for number in range(2):
+        place = Place(out / "left-out" / "2", number)
+        place.folder.mkdir(exist_ok=True)
+        Kept.of(staying, LEAST_OF_A_PART).write(place.staying)
+        for step in (60, 120):
+            Kept.of(refined, LEAST_OF_A_PART).write(place.look("0", step))
+    words = ["--data", str(data), "--refined", str(out)]
+    assert shares.main(words) == 0
+    rows_told = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    found = {(row[0][2:], row[1]): float(row[2]) for row in rows_told}
+    # Lesions: 48 voxels in slices 8 and 9, 6 in slice 12 and 16 in slice 0, of 70.
+    assert found == {
+        (step, share): pytest.approx(dsc, abs=5e-4)
+        for step in ("60", "120")
+        for share, dsc in (
+            *(("0.00", 0), ("0.33", 0), ("0.50", 2 * 48 / (48 + 70))),
+            *(("0.67", 1), ("1.00", 1)),
+        )
+    }
+    place.staying.unlink()
+    assert shares.main(words) == 80
+    assert "none of b" in capsys.readouterr().err
