@@ -346,8 +346,7 @@ def test_a_model_is_adapted_and_measured_on_patients_left_out(
     assert refine(out, *words, "--set", "refinement.gain=0.02") == errors.ResumeError.exit_code
 
 
-@pytest.mark.parametrize("first", [False, True])
-@pytest.mark.parametrize(("threshold", "marks"), [(0.4, True), (0.5, False)])
+@pytest.mark.parametrize(("first", "threshold", "marks"), [(False, 0.5, False), (True, 0.4, True)])
 def test_what_stays_counts_where_it_is_measured(
     first: bool, threshold: float, marks: bool, model: Path, data: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
