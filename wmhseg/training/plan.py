@@ -235,6 +235,10 @@ class Implanting:
     marked: float = 0.45
 
 
+LEAST_TRIED = 0.05
+"""Lower probabilities of patients left out are not kept, so no lower threshold is tried."""
+
+
 @dataclass(frozen=True)
 class Refinement:
     """How a model is adapted to a user's scans; see ``wmhseg.training.refining``.

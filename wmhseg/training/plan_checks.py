@@ -11,6 +11,7 @@ from wmhseg.synthesis.recipe import Recipe
 from wmhseg.training import classes
 from wmhseg.training.plan import (
     FORMAT,
+    LEAST_TRIED,
     LESION_LOSSES,
     Fitting,
     Loss,
@@ -27,7 +28,6 @@ from wmhseg.weights import processing
 MAX_STEPS = 10_000_000
 
 # Rules that a refinement tries, and what all of their numbers are below.
-_LEAST_TRIED = 0.05  # lower probabilities of patients left out are not kept
 _TRIED = {
     "thresholds": 1.0,
     "min_lesions_mm3": processing.MAX_MIN_LESION_MM3,
@@ -170,7 +170,7 @@ def _check_refinement(plan: Plan) -> None:
         require(0 <= least < 1, f"{where}.{name}", "0 to below 1", least)
     for name, most_of in _TRIED.items():
         values = getattr(how, name)
-        least = _LEAST_TRIED if name == "thresholds" else 0.0
+        least = LEAST_TRIED if name == "thresholds" else 0.0
         fits = all(least <= value < most_of for value in values)
         require(fits, f"{where}.{name}", f"{least:g} to below {most_of:g}", values)
     for number, run in enumerate(plan.runs):

@@ -20,13 +20,10 @@ from wmhseg.scoring import masks, metrics
 from wmhseg.scoring import rules as scoring_rules
 from wmhseg.scoring.rules import Rules
 from wmhseg.segmentation import postprocessing
-from wmhseg.training.plan import Refinement
+from wmhseg.training.plan import LEAST_TRIED, Refinement
 from wmhseg.weights.processing import Postprocessing
 
 Float = npt.NDArray[np.float32]
-
-LEAST = 0.05
-"""Lower probabilities are not kept, and no lower threshold is tried."""
 
 LEAST_OF_A_PART = 0.002
 """Lower ones of a map that others will be added to are not kept."""
@@ -47,7 +44,7 @@ class Kept:
     values: Float
 
     @classmethod
-    def of(cls, probability: Float, least: float = LEAST) -> Kept:
+    def of(cls, probability: Float, least: float = LEAST_TRIED) -> Kept:
         """Keeps what is above ``least``."""
         places = np.flatnonzero(probability > least)
         slices, rows, columns = probability.shape
@@ -168,7 +165,7 @@ def scores(
         voxel_ml: Volume of a voxel.
     """
     probability = kept.probability
-    box = _box(probability > LEAST, labels > 0)
+    box = _box(probability > LEAST_TRIED, labels > 0)
     labels, probability = labels[box], probability[box]
     found = scoring_rules.found(probability, labels.astype(np.uint8), rules, voxel_ml)
     figures = (found[one] for one in rules)
