@@ -1,0 +1,237 @@
+"""Scores ensembles of any networks on cases of several sources, each network computed once.
+
+    python -m evaluation.ensembles --data CASES --models mixed-synthetic --tuned tuned=DIR
+        --ensemble unet-sharp+tuned --ensemble unet-sharp+unet-thick+tuned --output OUT
+
+Networks are the members of the models, by the names of their files, and tuned ones
+(``python -m evaluation.ensembles.tune``): a case is shown to the one that has not seen its source.
+What a network says of a case is kept in OUT, so that the networks of ``tune`` need not be.
+Printed for each ensemble: figures by the first model's own rules, and by rules that the other
+sources chose. A source is what stands before the hyphen of a case's name. Figures are those of
+validation data where any of the cases had a part in anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.ensembles import members
+from evaluation.ensembles.members import Alone
+from evaluation.ensembles.tune import NAME
+from evaluation.rules import choosing
+from evaluation.rules.choosing import Judged
+from wmhseg.datasets.cases import Case, find_cases
+from wmhseg.errors import UsageError, WmhsegError
+from wmhseg.io import files
+from wmhseg.io.progress import Bar
+from wmhseg.scoring import rules
+from wmhseg.scoring.metrics import SIZE_LIMITS_VOX
+from wmhseg.scoring.rules import Found, Rules
+from wmhseg.training.plan import LEAST_TRIED
+from wmhseg.training.refining.rules import Kept
+from wmhseg.weights import store
+
+SEPARATOR = "+"
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+PEAKS = (0.0, 0.9, 0.95, 0.98)
+_SMALL = next(iter(SIZE_LIMITS_VOX))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be scored.
+
+    Attributes:
+        cases: With FLAIR, T1 and references.
+        networks: Name -> a network that has seen none of the cases.
+        tuned: Name -> folder of what ``tune`` made.
+        ensembles: Names of the members of each.
+        output: Folder.
+        own: Rules that figures are by.
+        flair_only: Withhold T1.
+        low: Cases of a low load, whose mean is told apart.
+    """
+
+    cases: tuple[Case, ...]
+    networks: Mapping[str, Alone]
+    tuned: Mapping[str, Path]
+    ensembles: tuple[tuple[str, ...], ...]
+    output: Path
+    own: Rules
+    flair_only: bool
+    low: tuple[str, ...]
+
+    @property
+    def rules(self) -> list[Rules]:
+        """The own rules, then all that other sources may choose."""
+        tried = [Rules(t, 0.0, p) for t in THRESHOLDS for p in PEAKS if not p or p > t]
+        return [self.own, *(rule for rule in tried if rule != self.own)]
+
+    @property
+    def names(self) -> list[str]:
+        """All networks of the ensembles."""
+        return list(dict.fromkeys(name for one in self.ensembles for name in one))
+
+
+def said(asked: Asked, name: str, case: Case) -> Kept:
+    """What a network says of a case."""
+    folder = asked.output / "maps"
+    if name in asked.networks:
+        return members.kept(asked.networks[name], case, folder, flair_only=asked.flair_only)
+    fold = asked.tuned[name] / choosing.source_of(case.name) / NAME
+    if not (fold / "preset.json").exists():
+        path = members.path_of(name, case, folder, flair_only=asked.flair_only)
+        if path.exists():
+            return Kept.read(path)
+    (network,) = members.of_model(str(fold))
+    alone = Alone(name, network.model)
+    return members.kept(alone, case, folder, flair_only=asked.flair_only)
+
+
+def judged(asked: Asked) -> dict[tuple[str, ...], list[Judged]]:
+    """Ensemble -> its cases, scored by all rules."""
+    made: dict[tuple[str, ...], list[Judged]] = {one: [] for one in asked.ensembles}
+    with Bar("scoring", "cases") as show:
+        for done, case in enumerate(asked.cases, 1):
+            truth = members.truth(case)
+            maps = {name: said(asked, name, case) for name in asked.names}
+            for ensemble, scans in made.items():
+                mean = members.mean([maps[name] for name in ensemble])
+                box = members.boxed(mean, truth.labels, LEAST_TRIED)
+                scores = rules.found(mean[box], truth.labels[box], asked.rules, truth.voxel_ml)
+                source, patient = choosing.source_of(case.name), choosing.patient_of(case.name)
+                scans.append(Judged(case.name, source, patient, scores))
+            show(done, len(asked.cases))
+    return made
+
+
+def _mean(found: Sequence[Found], figure: str) -> tuple[float, float]:
+    values = [getattr(one, figure) for one in found]
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return math.nan, math.nan
+    return float(np.mean(known)), float(np.std(known, ddof=1)) if len(known) > 1 else math.nan
+
+
+def table(asked: Asked, scored: Mapping[tuple[str, ...], Sequence[Judged]]) -> str:
+    """Figures of every ensemble, in Markdown."""
+    sources = list(dict.fromkeys(choosing.source_of(case.name) for case in asked.cases))
+    low = f"DSC of {len(asked.low)} of low load | " if asked.low else ""
+    head = (
+        f"| members | DSC (SD) | lesion F1 (SD) | {low}recall {_SMALL} voxels | "
+        + " | ".join(f"DSC {source}" for source in sources)
+        + " | DSC, rules of other sources | F1, rules of other sources |"
+    )
+    lines = [head, "|---" * (head.count("|") - 1) + "|"]
+    for ensemble, scans in scored.items():
+        own = [one.scores[asked.own] for one in scans]
+        cells = ["{:.3f} ({:.3f})".format(*_mean(own, figure)) for figure in ("dsc", "f1")]
+        if asked.low:
+            some = [one.scores[asked.own] for one in scans if one.name in asked.low]
+            cells.append(f"{_mean(some, 'dsc')[0]:.3f}")
+        hit, there = (sum(one.sizes[_SMALL][place] for one in own) for place in (0, 1))
+        cells.append(f"{hit / there if there else math.nan:.2f} ({hit} of {there})")
+        for source in sources:
+            some = [one.scores[asked.own] for one in scans if one.source == source]
+            cells.append(f"{_mean(some, 'dsc')[0]:.3f}")
+        others = choosing.left_out(scans, asked.rules)
+        cells += [f"{others.plain_mean(figure):.3f}" for figure in ("dsc", "f1")]
+        lines.append(f"| {SEPARATOR.join(ensemble)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def parse(words: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluation.ensembles",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", type=Path, required=True, help="cases of two sources or more")
+    parser.add_argument("--models", nargs="+", required=True, help="the first one's rules count")
+    parser.add_argument(
+        "--tuned", nargs="*", default=[], metavar="NAME=DIR", help="what tune has made"
+    )
+    parser.add_argument(
+        "--ensemble", action="append", help=f"names joined by {SEPARATOR}; default: all models"
+    )
+    parser.add_argument("--low", nargs="*", default=[], help="cases whose mean is told apart")
+    parser.add_argument("--flair-only", action="store_true", help="withhold T1")
+    parser.add_argument("--output", type=Path, required=True)
+    return parser.parse_args(words)
+
+
+def understood(given: argparse.Namespace) -> Asked:
+    """What a command line asks for.
+
+    Raises:
+        UsageError: If something is named that is not there.
+        WmhsegError: If a model or the cases cannot be read.
+    """
+    networks: dict[str, Alone] = {}
+    ensembles: list[tuple[str, ...]] = []
+    for model in given.models:
+        own = members.of_model(model)
+        ensembles.append(tuple(one.name for one in own))
+        for one in own:
+            known = networks.get(one.name)
+            if known is not None and known.sha256 != one.sha256:
+                raise UsageError(
+                    "Members with names of their own were expected",
+                    received=f"another {one.name} in {model}",
+                )
+            networks[one.name] = one
+    tuned: dict[str, Path] = {}
+    for pair in given.tuned:
+        name, equals, folder = pair.partition("=")
+        if not (name and equals and folder) or name in networks:
+            raise UsageError("--tuned NAME=DIR, with a new name, was expected", received=pair)
+        tuned[name] = Path(folder)
+    if given.ensemble:
+        ensembles = [tuple(one.split(SEPARATOR)) for one in given.ensemble]
+    unknown = sorted({name for one in ensembles for name in one} - {*networks, *tuned})
+    if unknown:
+        known_names = ", ".join([*networks, *tuned])
+        raise UsageError(f"Some of {known_names} were expected", received=", ".join(unknown))
+    cases = tuple(find_cases(given.data))
+    missing = sorted({*given.low} - {case.name for case in cases})
+    if missing:
+        raise UsageError("--low was expected to name cases", received=", ".join(missing))
+    post = store.find(given.models[0]).preset.postprocessing
+    return Asked(
+        cases,
+        networks,
+        tuned,
+        tuple(dict.fromkeys(ensembles)),
+        given.output,
+        Rules.of(post),
+        given.flair_only,
+        tuple(given.low),
+    )
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit code."""
+    try:
+        asked = understood(parse(words))
+        files.check_writable(asked.output)
+        text = table(asked, judged(asked))
+        name = "ensembles-flair-only.md" if asked.flair_only else "ensembles.md"
+        told = f"n = {len(asked.cases)} scans; own rules: {asked.own}"
+        files.write_text(asked.output / name, f"{told}\n\n{text}\n")
+    except WmhsegError as error:
+        print(f"wmhseg: error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"{told}\n\n{text}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
