@@ -22,7 +22,7 @@ SHARED ?= $(or $(WMHSEG_SHARED),../shared)
 CASES := $(wildcard $(SHARED)/data/cases)
 # All scans with thick slices, and one of each set with thin ones, which take 90 s each on a slow
 # machine: more would make the gate longer and not sharper.
-GATE = mslesseg-14a openms-07 tabriz-*
+GATE = openms-07 tabriz-*
 # Processes that share the tests, up to 3 GB each. Each takes a whole file at a time, in order, so
 # that what a file makes for all its tests is made once.
 WORKERS ?= 2

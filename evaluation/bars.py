@@ -1,10 +1,10 @@
-"""Checks the scores of the default model on five validation scans against the project's bars.
+"""Checks the scores of the default model on four scans, so that a release is not worse by mistake.
 
 python -m evaluation.bars SCORES.csv
 
-All scans with thick slices and one of each set with thin ones (the gate has no time for more). The
-scans were looked at while the training was made, so these are validation figures. Exit code 1 if a
-bar is missed.
+All scans with thick slices and one with thin ones (the gate has no time for more). One network of
+the default model was trained on them: they say that an image computes what it should, and nothing
+of how good the model is (models/mixed-tuned/MODEL_CARD.md does). Exit code 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ from statistics import mean
 
 from wmhseg.scoring.table import read_table
 
-LOW_LOAD = ("openms-07", "tabriz-1", "tabriz-2", "tabriz-3")
+THICK = ("tabriz-1", "tabriz-2", "tabriz-3")
 
 # What -> metric, case names (None: all), lowest mean that a release may have.
 BARS: dict[str, tuple[str, tuple[str, ...] | None, float]] = {
     "DSC, all": ("dsc", None, 0.66),
-    "DSC, low load": ("dsc", LOW_LOAD, 0.60),
-    "DSC, mslesseg-14a": ("dsc", ("mslesseg-14a",), 0.78),
+    "DSC, thick slices": ("dsc", THICK, 0.74),
     "lesion F1, all": ("f1", None, 0.60),
 }
-CASES = 5
+CASES = 4
 
 
 def main(table: Path) -> int:

@@ -41,7 +41,7 @@ def report(path: Path, voxels: np.ndarray, voxel_ml: float) -> dict[str, object]
     assert abs(told["volume_ml"] - voxels.sum() * voxel_ml) < 0.01, path
     assert VOLUME_ML[0] < told["volume_ml"] < VOLUME_ML[1], told["volume_ml"]
     assert told["lesion_count"] > 0
-    assert told["model"] == "unet-synthetic"
+    assert told["model"] == "mixed-tuned"
     return dict(told)
 
 
@@ -93,7 +93,7 @@ def main(folder: Path) -> None:
     assert "DSC" in (folder / "scores.txt").read_text("utf-8")
     assert (folder / "rank.txt").read_text("utf-8").strip()
     models = (folder / "models.txt").read_text("utf-8")
-    assert "unet-synthetic  (default)" in models
+    assert "mixed-tuned  (default)" in models
     assert "stacknet-synthetic" in models
     assert json.loads((folder / "check.json").read_text("utf-8"))
     assert "FLAIR" in (folder / "check.txt").read_text("utf-8")

@@ -125,9 +125,9 @@ def demo_case(
     for name in ("FLAIR.nii.gz", "T1.nii.gz"):
         scan = sitk.ReadImage(str(case / "pre" / name))
         sitk.WriteImage(scan[:, :, 12:36], str(tmp_path / name))
-    model = shutil.copytree(models_folder / "bright", tmp_path / "models" / "unet-synthetic")
+    model = shutil.copytree(models_folder / "bright", tmp_path / "models" / "mixed-tuned")
     preset = json.loads((model / "preset.json").read_text(encoding="utf-8"))
-    preset |= {"name": "unet-synthetic", "members": preset["members"][:1]}
+    preset |= {"name": "mixed-tuned", "members": preset["members"][:1]}
     (model / "preset.json").write_text(json.dumps(preset), encoding="utf-8")
     shutil.copytree(anatomy_model, tmp_path / "models" / anatomy_model.name)
     monkeypatch.setenv("WMHSEG_MODELS", str(tmp_path / "models"))

@@ -7,8 +7,9 @@ Networks are the members of the models, by the names of their files, and tuned o
 (``python -m evaluation.ensembles.tune``): a case is shown to the one that has not seen its source.
 What a network says of a case is kept in OUT, so that the networks of ``tune`` need not be.
 Printed for each ensemble: figures by the first model's own rules, and by rules that the other
-sources chose. A source is what stands before the hyphen of a case's name. Figures are those of
-validation data where any of the cases had a part in anything.
+sources chose. ``--masks`` writes the masks by its own rules, for ``wmhseg evaluate``. A source is
+what stands before the hyphen of a case's name. Figures are those of validation data where any of
+the cases had a part in anything.
 """
 
 from __future__ import annotations
@@ -23,18 +24,19 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.ensembles import members
-from evaluation.ensembles.members import Alone
+from evaluation.ensembles.members import Alone, Truth
 from evaluation.ensembles.tune import NAME
 from evaluation.rules import choosing
 from evaluation.rules.choosing import Judged
 from wmhseg.datasets.cases import Case, find_cases
 from wmhseg.errors import UsageError, WmhsegError
-from wmhseg.io import files
+from wmhseg.io import files, images
 from wmhseg.io.progress import Bar
 from wmhseg.scoring import rules
 from wmhseg.scoring.metrics import SIZE_LIMITS_VOX
 from wmhseg.scoring.rules import Found, Rules
 from wmhseg.training.plan import LEAST_TRIED
+from wmhseg.training.refining import rules as refining_rules
 from wmhseg.training.refining.rules import Kept
 from wmhseg.weights import store
 
@@ -57,6 +59,7 @@ class Asked:
         own: Rules that figures are by.
         flair_only: Withhold T1.
         low: Cases of a low load, whose mean is told apart.
+        masks: Whether masks are written, to ENSEMBLE/CASE/result.nii.gz in the folder.
     """
 
     cases: tuple[Case, ...]
@@ -67,6 +70,7 @@ class Asked:
     own: Rules
     flair_only: bool
     low: tuple[str, ...]
+    masks: bool
 
     @property
     def rules(self) -> list[Rules]:
@@ -104,12 +108,22 @@ def judged(asked: Asked) -> dict[tuple[str, ...], list[Judged]]:
             maps = {name: said(asked, name, case) for name in asked.names}
             for ensemble, scans in made.items():
                 mean = members.mean([maps[name] for name in ensemble])
+                if asked.masks:
+                    place = asked.output / SEPARATOR.join(ensemble) / case.name
+                    _write(mean, asked.own, truth, place)
                 box = members.boxed(mean, truth.labels, LEAST_TRIED)
-                scores = rules.found(mean[box], truth.labels[box], asked.rules, truth.voxel_ml)
+                scores = rules.found(mean[box], truth.labels[box], asked.rules, truth.grid.voxel_ml)
                 source, patient = choosing.source_of(case.name), choosing.patient_of(case.name)
                 scans.append(Judged(case.name, source, patient, scores))
             show(done, len(asked.cases))
     return made
+
+
+def _write(mean: members.Float, own: Rules, truth: Truth, folder: Path) -> None:
+    """Writes the mask that the own rules make of a map."""
+    files.check_writable(folder)
+    mask = refining_rules.cut(Kept.of(mean), own, truth.grid.voxel_ml)
+    images.write_mask(folder / "result.nii.gz", mask, truth.grid)
 
 
 def _mean(found: Sequence[Found], figure: str) -> tuple[float, float]:
@@ -125,7 +139,7 @@ def table(asked: Asked, scored: Mapping[tuple[str, ...], Sequence[Judged]]) -> s
     sources = list(dict.fromkeys(choosing.source_of(case.name) for case in asked.cases))
     low = f"DSC of {len(asked.low)} of low load | " if asked.low else ""
     head = (
-        f"| members | DSC (SD) | lesion F1 (SD) | {low}recall {_SMALL} voxels | "
+        f"| members | DSC (SD) | lesion F1 (SD) | {low}recall of {_SMALL} lesions | "
         + " | ".join(f"DSC {source}" for source in sources)
         + " | DSC, rules of other sources | F1, rules of other sources |"
     )
@@ -164,6 +178,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--low", nargs="*", default=[], help="cases whose mean is told apart")
     parser.add_argument("--flair-only", action="store_true", help="withhold T1")
+    parser.add_argument("--masks", action="store_true", help="write the masks as well")
     parser.add_argument("--output", type=Path, required=True)
     return parser.parse_args(words)
 
@@ -214,6 +229,7 @@ def understood(given: argparse.Namespace) -> Asked:
         Rules.of(post),
         given.flair_only,
         tuple(given.low),
+        given.masks,
     )
 
 

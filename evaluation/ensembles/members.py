@@ -14,6 +14,7 @@ import wmhseg
 from evaluation.rules import maps
 from wmhseg import errors
 from wmhseg.datasets.cases import Case
+from wmhseg.geometry import Grid
 from wmhseg.io import files
 from wmhseg.io.stamps import Stamp, fingerprint
 from wmhseg.preparation.labelled import read_labelled
@@ -103,17 +104,17 @@ class Truth:
 
     Attributes:
         labels: (slice, row, column) of 0, 1 and 2, in the order of the FLAIR scan.
-        voxel_ml: Volume of a voxel.
+        grid: Where its voxels lie.
     """
 
     labels: npt.NDArray[np.uint8]
-    voxel_ml: float
+    grid: Grid
 
 
 def truth(case: Case) -> Truth:
     """Reads the reference of a case."""
     held = read_labelled(case, with_t1=False)
-    return Truth(held.labels.astype(np.uint8), held.flair.grid.voxel_ml)
+    return Truth(held.labels.astype(np.uint8), held.flair.grid)
 
 
 def boxed(probability: Float, labels: npt.NDArray[np.uint8], least: float) -> tuple[slice, ...]:

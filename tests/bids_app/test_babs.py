@@ -147,9 +147,9 @@ def test_what_it_makes_runs(
     before = {path: path.lstat().st_mtime_ns for path in data.rglob("*")}
 
     (tmp_path / "bin").mkdir()
-    models = shutil.copytree(models_folder / "bright", tmp_path / "models" / "unet-synthetic")
+    models = shutil.copytree(models_folder / "bright", tmp_path / "models" / "mixed-tuned")
     preset = json.loads((models / "preset.json").read_text())
-    (models / "preset.json").write_text(json.dumps(preset | {"name": "unet-synthetic"}))
+    (models / "preset.json").write_text(json.dumps(preset | {"name": "mixed-tuned"}))
     values = {
         "python": sys.executable,
         "image": IMAGE,

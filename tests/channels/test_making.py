@@ -186,7 +186,7 @@ def test_what_is_no_brain_is_not_located(phantom: Phantom) -> None:
     """One line that offers a model without location; other models take the scan."""
     flair = images.scan_from_array(phantom.flair, phantom.spacing_mm, name="FLAIR")
     made = make_preset(inputs=LOCATED, preprocessing=WITH_CEILING)
-    with pytest.raises(RegistrationError, match="--model unet-synthetic"):
+    with pytest.raises(RegistrationError, match="--model mixed-tuned"):
         network_input.prepare(flair, None, made)
     alone = network_input.prepare(flair, None, replace(made, inputs=LOCATED[:1]))
     assert alone.within is None

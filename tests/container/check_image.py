@@ -285,7 +285,7 @@ def check_models(bench: Bench, all_models: bool) -> None:
     expect(listed.returncode == 0, f"models: {listed.stderr}")
     held = {row["name"] for row in json.loads(listed.stdout) if "folder" in row}
     wanted = {path.parent.name for path in ROOT.glob("models/*/preset.json")}
-    expect(held == (wanted if all_models else {"unet-synthetic"}), f"models: {held}")
+    expect(held == (wanted if all_models else {"mixed-tuned"}), f"models: {held}")
 
 
 def check_entry_point(bench: Bench) -> None:

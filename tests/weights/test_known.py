@@ -75,7 +75,7 @@ def test_models_lists_what_could_be_installed(
     assert rows[store.DEFAULT_MODEL]["input"] == "FLAIR and T1, or FLAIR alone"
     assert main(["models"]) == 0
     printed = capsys.readouterr().out
-    assert "unet-synthetic  (default)\n" in printed
+    assert "mixed-tuned  (default)\n" in printed
     assert "marks-stroke  (not installed)\n    what          Made up" in printed
     # Once its folder is there it is as any other.
     default_alone.mkdir()

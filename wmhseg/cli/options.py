@@ -53,7 +53,7 @@ def add_running(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
     model = group.add_argument(
         "--model",
         metavar="NAME|PATH",
-        help='name from "wmhseg models", or a model folder (default: unet-synthetic)',
+        help='name from "wmhseg models", or a model folder (default: mixed-tuned)',
     )
     model.completer = _model_names  # type: ignore[attr-defined]  # what argcomplete looks for
     group.add_argument("--json", action="store_true", help="print the report as JSON")

@@ -15,7 +15,7 @@ from wmhseg.weights.preset import Preset
 
 _LOOKS = 8
 _LEAST_MIN, _LEAST_GB = 30, 3
-_MEMBERS = 3  # of the default model
+_MEMBERS = 4  # of the default model
 _UNKNOWN = (200, 11.5)  # a scan of 1 mm, where none can be read
 
 

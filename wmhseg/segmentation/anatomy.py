@@ -111,7 +111,7 @@ class Anatomist(Loader):
     same, as those of ours do that are made of U-Nets.
 
     >>> import wmhseg
-    >>> segmenter = wmhseg.Segmenter("unet-synthetic", wmhseg.Options(device="cpu"))
+    >>> segmenter = wmhseg.Segmenter("mixed-tuned", wmhseg.Options(device="cpu"))
     >>> loaded = segmenter.load("FLAIR.nii.gz")
     >>> anatomist = wmhseg.Anatomist(engine=segmenter.start())
     >>> anatomist.takes_from(segmenter)

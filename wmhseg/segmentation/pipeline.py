@@ -37,7 +37,7 @@ class Segmenter(Loader):
     another process (pickled) it carries model and options, and starts an engine of its own there.
 
     >>> import wmhseg
-    >>> segmenter = wmhseg.Segmenter("unet-synthetic", wmhseg.Options(device="cpu"))
+    >>> segmenter = wmhseg.Segmenter("mixed-tuned", wmhseg.Options(device="cpu"))
     >>> pairs = [("FLAIR.nii.gz", "T1.nii.gz"), ("FLAIR.nii.gz", None)]  # T1 or not
     >>> results = [segmenter.segment(flair, t1) for flair, t1 in pairs]
     >>> [result.report.lesions.volume_ml > 0 for result in results]

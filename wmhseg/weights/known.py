@@ -28,6 +28,7 @@ class KnownModel:
 
 
 KNOWN = (
+    KnownModel("mixed-tuned", "U-Nets and a Stack-Net, four; FLAIR and T1, or FLAIR alone.", 71),
     KnownModel("unet-synthetic", "Three U-Nets; FLAIR and T1, or FLAIR alone.", 52),
     KnownModel("mixed-synthetic", "U-Nets and Stack-Nets, five; FLAIR and T1, or FLAIR alone.", 90),
     KnownModel("stacknet-synthetic", "Two Stack-Nets; FLAIR and T1, or FLAIR alone.", 38),

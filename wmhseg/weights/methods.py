@@ -52,6 +52,9 @@ _LOCATION_PAPER = (
 )
 
 
+_OURS = Preprocessing(orientation="LPS", ceiling=1.8, clip=(-6.0, 12.0), centre="head")
+
+
 METHODS: dict[str, Method] = {
     # The U-Net ensemble as the paper describes it.
     "published": Method(Preprocessing(), Postprocessing(), _UNET_PAPER),
@@ -73,9 +76,13 @@ METHODS: dict[str, Method] = {
     # This project's own training: the published steps on turned scans, extremes cut.
     # Ceiling, thresholds and smallest lesion were chosen on the validation scans of the model card.
     "synthetic": Method(
-        Preprocessing(orientation="LPS", ceiling=1.8, clip=(-6.0, 12.0), centre="head"),
+        _OURS,
         Postprocessing(threshold=0.7, lesion_peak=0.98, end_slices_of="head"),
         _UNET_PAPER,
+    ),
+    # The same for an ensemble with a network that was tuned on real scans, which is less sure.
+    "tuned": Method(
+        _OURS, Postprocessing(threshold=0.6, lesion_peak=0.98, end_slices_of="head"), _UNET_PAPER
     ),
     # The VGG network on pictures of 8 bit: whole slices, nothing removed afterwards.
     "published-vgg": Method(Preprocessing(field=None), Postprocessing(end_slices=0.0), _VGG_PAPER),

@@ -29,7 +29,7 @@ from wmhseg.weights import preset as presets
 from wmhseg.weights.preset import Member, Preset
 from wmhseg.weights.tensor_files import GET_AGAIN, parse_tensors, read_content, write_tensors
 
-DEFAULT_MODEL = "unet-synthetic"
+DEFAULT_MODEL = "mixed-tuned"
 # A preset is a page of text.
 _MAX_PRESET_BYTES = 1_000_000
 
