@@ -59,7 +59,8 @@ class Asked:
         own: Rules that figures are by.
         flair_only: Withhold T1.
         low: Cases of a low load, whose mean is told apart.
-        masks: Whether masks are written, to ENSEMBLE/CASE/result.nii.gz in the folder.
+        masks: Whether masks are written, to masks/ENSEMBLE/CASE/result.nii.gz in the folder, or
+            to masks-flair-only.
     """
 
     cases: tuple[Case, ...]
@@ -109,7 +110,8 @@ def judged(asked: Asked) -> dict[tuple[str, ...], list[Judged]]:
             for ensemble, scans in made.items():
                 mean = members.mean([maps[name] for name in ensemble])
                 if asked.masks:
-                    place = asked.output / SEPARATOR.join(ensemble) / case.name
+                    place = asked.output / ("masks-flair-only" if asked.flair_only else "masks")
+                    place = place / SEPARATOR.join(ensemble) / case.name
                     _write(mean, asked.own, truth, place)
                 box = members.boxed(mean, truth.labels, LEAST_TRIED)
                 scores = rules.found(mean[box], truth.labels[box], asked.rules, truth.grid.voxel_ml)

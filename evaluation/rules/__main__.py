@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import wmhseg
-from evaluation.bars import LOW_LOAD
 from evaluation.rules import candidates, choosing, maps, synthetic, tables
 from evaluation.rules.choosing import Judged
 from evaluation.rules.synthetic import Source
@@ -54,7 +53,7 @@ class Asked:
     with_lesions: tuple[Source, int] | None
     without: tuple[Source, int] | None
     maps: Path
-    small: tuple[str, ...] = LOW_LOAD
+    small: tuple[str, ...] = choosing.LOW_LOAD
 
 
 def report(asked: Asked, segmenter: wmhseg.Segmenter, console: Console) -> list[str]:
@@ -150,7 +149,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lesion-free", type=int, default=20, help="synthetic scans without any")
     parser.add_argument("--healthy", type=Path, help="scans of people without lesions")
     parser.add_argument(
-        "--small", nargs="+", default=LOW_LOAD, metavar="CASE", help="cases with small loads"
+        "--small",
+        nargs="+",
+        default=choosing.LOW_LOAD,
+        metavar="CASE",
+        help="cases with small loads",
     )
     parser.add_argument(
         "--precision", choices=list(PRECISIONS), default="f32", help="f32 is exact; bf16 is faster"

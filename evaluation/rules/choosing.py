@@ -18,6 +18,9 @@ from wmhseg.errors import UsageError
 from wmhseg.scoring.metrics import SIZE_LIMITS_VOX
 from wmhseg.scoring.rules import Found, Rules
 
+LOW_LOAD = ("openms-07", "tabriz-1", "tabriz-2", "tabriz-3")
+"""Validation cases with small loads."""
+
 
 @dataclass(frozen=True)
 class Judged:

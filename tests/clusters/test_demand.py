@@ -30,7 +30,7 @@ def test_the_largest_scan_that_is_looked_at_counts(scans: list[Subject]) -> None
     assert (time, memory) == ("30", "3G")  # never less
     many = [scans[0], *scans[1:2] * 399]
     time, _ = demand.limits(many, 1, None, options)
-    expected = needs(40, 3, 2, "f32", 40 * 8 * 9 / 1e6).limits(400)[0]
+    expected = needs(40, 4, 2, "f32", 40 * 8 * 9 / 1e6).limits(400)[0]
     assert int(time) == -(-expected // 60)
 
 

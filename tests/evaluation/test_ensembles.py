@@ -16,6 +16,7 @@ from evaluation.ensembles import __main__ as program
 from evaluation.ensembles import members, tune
 from wmhseg.datasets import cases
 from wmhseg.errors import PlanError
+from wmhseg.io import images
 from wmhseg.scoring import metrics
 from wmhseg.training import plan_checks, session
 from wmhseg.training.refining.rules import Kept
@@ -61,6 +62,11 @@ def test_a_model_is_the_mean_of_its_members(
     assert small.endswith(")")
     assert of_sources[:2] == [f"{dsc:.3f}"] * 2
     assert "n = 3 scans" in text
+    assert program.main([*words, "--masks", "--flair-only"]) == 0
+    assert program.main([*words, "--masks"]) == 0
+    (found,) = (tmp_path / "out").glob("masks/*/b-1/result.nii.gz")
+    assert found.parent.parent.name == "0+1"
+    assert np.array_equal(images.read_labels(found)[0], mask)
 
 
 def test_a_tuned_network_is_shown_what_it_has_not_seen_and_may_be_deleted_then(

@@ -132,7 +132,7 @@ def test_command(
     assert small_lesions.main([*words, "--output", str(tmp_path)]) == 0
     assert asked == [(number, 1, "generous") for number in range(3)]
     said = capsys.readouterr().out
-    assert "unet-synthetic, 3 synthetic scans" in said
+    assert f"{store.DEFAULT_MODEL}, 3 synthetic scans" in said
     assert "bar: recall <10 >= 0.5: all rules" in said
     assert len((tmp_path / "small_lesions.csv").read_text().splitlines()) == 7
     monkeypatch.setattr(small_lesions, "BAR", 0.6)

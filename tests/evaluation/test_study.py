@@ -68,7 +68,7 @@ def test_cases_that_would_be_prepared_otherwise_are_refused(tmp_path: Path) -> N
 
 
 def test_an_ensemble_averages_what_its_members_said(tmp_path: Path) -> None:
-    model = store.find(store.DEFAULT_MODEL)
+    model = store.find("unet-synthetic")
     grid = Grid((10, 4, 5), (3.0, 2.0, 2.0))
     alone = [one for one in study.other_seeds(model)]
     for one, level in zip(alone, (0.9, 0.3), strict=True):
