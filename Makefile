@@ -20,11 +20,11 @@ OUT ?= build
 # Real scans for validation; not part of the project. Without them the checks that need them skip.
 SHARED ?= $(or $(WMHSEG_SHARED),../shared)
 CASES := $(wildcard $(SHARED)/data/cases)
-# All scans with thick slices, and one of each set with thin ones, which take 90 s each on a slow
-# machine: more would make the gate longer and not sharper.
+# All scans with thick slices, and one with thin ones, which takes two minutes on a slow machine: more
+# would make the gate longer and not sharper.
 GATE = openms-07 tabriz-*
-# Processes that share the tests, up to 3 GB each; one more than processors, as some tests wait. Each takes a whole file at a time, in order, so
-# that what a file makes for all its tests is made once.
+# Processes that share the tests, up to 3 GB each; one more than processors, as some tests wait. Each
+# takes a whole file at a time, in order, so that what a file makes for its tests is made once.
 WORKERS ?= 3
 PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20
 # TensorFlow's log lines say nothing that a test looks at.

@@ -121,7 +121,7 @@ def worker(slices: int, members: int, threads: int, precision: str) -> None:
     from wmhseg.weights import store
     from wmhseg.weights.store import Model
 
-    found = store.find(store.DEFAULT_MODEL)
+    found = store.find("unet-synthetic")  # members of one kind
     chosen = found.preset
     repeated = tuple(chosen.members[i % len(chosen.members)] for i in range(members))
     object.__setattr__(chosen, "members", repeated)

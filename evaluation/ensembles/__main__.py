@@ -5,7 +5,9 @@
 
 Networks are the members of the models, by the names of their files, and tuned ones
 (``python -m evaluation.ensembles.tune``): a case is shown to the one that has not seen its source.
-What a network says of a case is kept in OUT, so that the networks of ``tune`` need not be.
+That the members of the models have not seen the cases, whoever names them has to know.
+What a network says of a case is kept in OUT; with ``--kept-maps`` the maps of tuned networks that
+are not there any more are taken, and nobody checks that they are of these scans.
 Printed for each ensemble: figures by the first model's own rules, and by rules that the other
 sources chose. ``--masks`` writes the masks by its own rules, for ``wmhseg evaluate``. A source is
 what stands before the hyphen of a case's name. Figures are those of validation data where any of
@@ -29,7 +31,7 @@ from evaluation.ensembles.tune import NAME
 from evaluation.rules import choosing
 from evaluation.rules.choosing import Judged
 from wmhseg.datasets.cases import Case, find_cases
-from wmhseg.errors import UsageError, WmhsegError
+from wmhseg.errors import MissingFileError, UsageError, WmhsegError
 from wmhseg.io import files, images
 from wmhseg.io.progress import Bar
 from wmhseg.scoring import rules
@@ -52,7 +54,7 @@ class Asked:
 
     Attributes:
         cases: With FLAIR, T1 and references.
-        networks: Name -> a network that has seen none of the cases.
+        networks: Name -> a member of a model.
         tuned: Name -> folder of what ``tune`` made.
         ensembles: Names of the members of each.
         output: Folder.
@@ -61,6 +63,7 @@ class Asked:
         low: Cases of a low load, whose mean is told apart.
         masks: Whether masks are written, to masks/ENSEMBLE/CASE/result.nii.gz in the folder, or
             to masks-flair-only.
+        kept_maps: Whether maps of tuned networks are taken that are not there any more.
     """
 
     cases: tuple[Case, ...]
@@ -72,6 +75,7 @@ class Asked:
     flair_only: bool
     low: tuple[str, ...]
     masks: bool
+    kept_maps: bool
 
     @property
     def rules(self) -> list[Rules]:
@@ -86,15 +90,24 @@ class Asked:
 
 
 def said(asked: Asked, name: str, case: Case) -> Kept:
-    """What a network says of a case."""
+    """What a network says of a case.
+
+    Raises:
+        MissingFileError: If the tuned network that has not seen the case is not there.
+    """
     folder = asked.output / "maps"
     if name in asked.networks:
         return members.kept(asked.networks[name], case, folder, flair_only=asked.flair_only)
     fold = asked.tuned[name] / choosing.source_of(case.name) / NAME
     if not (fold / "preset.json").exists():
         path = members.path_of(name, case, folder, flair_only=asked.flair_only)
-        if path.exists():
+        if asked.kept_maps and path.exists():
             return Kept.read(path)
+        raise MissingFileError(
+            f"The network {name} that has not seen {choosing.source_of(case.name)} was expected",
+            received=f"no {fold}",
+            advice="--kept-maps takes what it has said, if OUT holds that.",
+        )
     (network,) = members.of_model(str(fold))
     alone = Alone(name, network.model)
     return members.kept(alone, case, folder, flair_only=asked.flair_only)
@@ -171,7 +184,13 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--data", type=Path, required=True, help="cases of two sources or more")
-    parser.add_argument("--models", nargs="+", required=True, help="the first one's rules count")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        required=True,
+        help="whose members may take part, if they have not seen the cases; the first one's rules "
+        "count",
+    )
     parser.add_argument(
         "--tuned", nargs="*", default=[], metavar="NAME=DIR", help="what tune has made"
     )
@@ -181,6 +200,9 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--low", nargs="*", default=[], help="cases whose mean is told apart")
     parser.add_argument("--flair-only", action="store_true", help="withhold T1")
     parser.add_argument("--masks", action="store_true", help="write the masks as well")
+    parser.add_argument(
+        "--kept-maps", action="store_true", help="take kept maps of tuned networks that are gone"
+    )
     parser.add_argument("--output", type=Path, required=True)
     return parser.parse_args(words)
 
@@ -199,7 +221,7 @@ def understood(given: argparse.Namespace) -> Asked:
         ensembles.append(tuple(one.name for one in own))
         for one in own:
             known = networks.get(one.name)
-            if known is not None and known.sha256 != one.sha256:
+            if known is not None and known.identity != one.identity:
                 raise UsageError(
                     "Members with names of their own were expected",
                     received=f"another {one.name} in {model}",
@@ -218,6 +240,9 @@ def understood(given: argparse.Namespace) -> Asked:
         known_names = ", ".join([*networks, *tuned])
         raise UsageError(f"Some of {known_names} were expected", received=", ".join(unknown))
     cases = tuple(find_cases(given.data))
+    sources = sorted({choosing.source_of(case.name) for case in cases})
+    if len(sources) < 2:
+        raise UsageError(choosing.TWO_SOURCES, received=", ".join(sources) or "none")
     missing = sorted({*given.low} - {case.name for case in cases})
     if missing:
         raise UsageError("--low was expected to name cases", received=", ".join(missing))
@@ -232,6 +257,7 @@ def understood(given: argparse.Namespace) -> Asked:
         given.flair_only,
         tuple(given.low),
         given.masks,
+        given.kept_maps,
     )
 
 

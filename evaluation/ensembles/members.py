@@ -38,9 +38,14 @@ class Alone:
     model: Model
 
     @property
-    def sha256(self) -> str:
-        """Of its weights."""
-        return self.model.preset.members[0].sha256
+    def segmenter(self) -> wmhseg.Segmenter:
+        """What computes it."""
+        return wmhseg.Segmenter(self.model, wmhseg.Options(device="cpu"))
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever its maps could change."""
+        return maps.identity(self.segmenter)
 
 
 def of_model(name: str) -> list[Alone]:
@@ -74,15 +79,14 @@ def kept(alone: Alone, case: Case, folder: Path, *, flair_only: bool) -> Kept:
         raise errors.MissingFileError("A FLAIR scan was expected", received=case.name)
     t1 = None if flair_only else case.t1
     path = path_of(alone.name, case, folder, flair_only=flair_only)
-    segmenter = wmhseg.Segmenter(alone.model, wmhseg.Options(device="cpu"))
     stamp = Stamp(path.with_suffix(".json"), (path,))
     given = [one for one in (case.flair, t1) if one is not None]
-    today = fingerprint(maps.identity(segmenter), *given)
+    today = fingerprint(alone.identity, *given)
     if stamp.read(today) is None:
         stamp.clear()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", errors.WmhsegWarning)
-            found = segmenter.segment(case.flair, t1).probability
+            found = alone.segmenter.segment(case.flair, t1).probability
         files.check_writable(path.parent)
         Kept.of(found, LEAST_OF_A_PART).write(path)
         stamp.write(today)

@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evaluation.rules.choosing import patient_of, source_of
+from evaluation.rules.choosing import TWO_SOURCES, patient_of, source_of
 from wmhseg.cli.console import Console
-from wmhseg.datasets.cases import find_cases
+from wmhseg.datasets.cases import Case, find_cases
 from wmhseg.errors import UsageError, WmhsegError
 from wmhseg.training import plan_checks, recipes, session
 from wmhseg.training.batches import own_scans
@@ -105,24 +105,18 @@ def plan_of(how: Tuning) -> Plan:
     return made
 
 
-def prepared(data: Path, plan: Plan, folder: Path) -> OwnScans:
-    """Prepares all cases of a folder; a patient's visits belong together."""
-    found = [PatientCase(case, patient_of(case.name)) for case in find_cases(data)]
-    return own_scans.prepare(found, [], plan, folder)
-
-
-def sources_of(own: OwnScans) -> list[str]:
-    """The sources of the scans, in order.
+def sources_of(cases: Sequence[Case]) -> list[str]:
+    """The sources of cases, in order.
 
     Raises:
-        UsageError: If all are of one source.
+        UsageError: If all are of one source, or one has the name of a folder made here.
     """
-    sources = list(dict.fromkeys(source_of(scan.name) for scan in own.scans))
+    sources = list(dict.fromkeys(source_of(case.name) for case in cases))
     if len(sources) < 2:
-        raise UsageError(
-            "Cases of two sources or more were expected (what stands before the hyphen of a name)",
-            received=", ".join(sources),
-        )
+        raise UsageError(TWO_SOURCES, received=", ".join(sources) or "none")
+    taken = sorted({ALL, SCANS} & {*sources})
+    if taken:
+        raise UsageError(f"Sources not called {ALL} or {SCANS} were expected", received=taken[0])
     return sources
 
 
@@ -188,12 +182,15 @@ def main(words: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         plan = plan_of(Tuning(**{name: getattr(given, name) for name in names}))
-        own = prepared(given.data, plan, given.output / SCANS)
-        data = MixedData(own, SyntheticData(given.labels, plan), plan)
-        known = [*sources_of(own), ALL]
+        found = find_cases(given.data)
+        known = [*sources_of(found), ALL]
         wrong = sorted(set(given.left_out or ()) - set(known))
         if wrong:
-            raise UsageError(f"Some of {', '.join(known)} were expected", received=wrong)
+            expected = f"Some of {', '.join(known)} were expected"
+            raise UsageError(expected, received=", ".join(wrong))
+        patients = [PatientCase(case, patient_of(case.name)) for case in found]
+        own = own_scans.prepare(patients, [], plan, given.output / SCANS)
+        data = MixedData(own, SyntheticData(given.labels, plan), plan)
         for left_out in given.left_out or known:
             tune(data, given.output, left_out, Running(producers=given.producers), console.say)
     except WmhsegError as error:

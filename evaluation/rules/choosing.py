@@ -18,6 +18,8 @@ from wmhseg.errors import UsageError
 from wmhseg.scoring.metrics import SIZE_LIMITS_VOX
 from wmhseg.scoring.rules import Found, Rules
 
+TWO_SOURCES = "Cases of two sources or more were expected (what stands before the hyphen of a name)"
+
 LOW_LOAD = ("openms-07", "tabriz-1", "tabriz-2", "tabriz-3")
 """Validation cases with small loads."""
 
@@ -137,10 +139,7 @@ def left_out(scans: Sequence[Judged], rules: Sequence[Rules]) -> Applied:
     """
     sources = sorted({one.source for one in scans})
     if len(sources) < 2:
-        raise UsageError(
-            "Cases of two sources or more were expected (what stands before the hyphen of a name)",
-            received=", ".join(sources) or "none",
-        )
+        raise UsageError(TWO_SOURCES, received=", ".join(sources) or "none")
     chosen = {
         source: best([one for one in scans if one.source != source], rules) for source in sources
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from wmhseg.batch.needs import needs
 from wmhseg.clusters import demand
 from wmhseg.datasets.subjects import Subject
 from wmhseg.segmentation.options import Options
+from wmhseg.weights import store
 
 
 @pytest.fixture
@@ -30,8 +32,13 @@ def test_the_largest_scan_that_is_looked_at_counts(scans: list[Subject]) -> None
     assert (time, memory) == ("30", "3G")  # never less
     many = [scans[0], *scans[1:2] * 399]
     time, _ = demand.limits(many, 1, None, options)
-    expected = needs(40, 4, 2, "f32", 40 * 8 * 9 / 1e6).limits(400)[0]
+    expected = needs(40, 5, 2, "f32", 40 * 8 * 9 / 1e6).limits(400)[0]
     assert int(time) == -(-expected // 60)
+    default = store.find(store.DEFAULT_MODEL).preset
+    assert demand.limits(many, 1, default, options)[0] == time  # 3 U-Nets and a Stack-Net of 1.5
+    with_structures, _ = demand.limits(many, 1, default, replace(options, anatomy=True))
+    expected = needs(40, 7, 2, "f32", 40 * 8 * 9 / 1e6).limits(400)[0]
+    assert int(with_structures) == -(-expected // 60)
 
 
 def test_what_makes_it_more_and_less(scans: list[Subject]) -> None:

@@ -87,7 +87,8 @@ def test_a_tuned_network_is_shown_what_it_has_not_seen_and_may_be_deleted_then(
     assert _cells(text, "mine")[3] == _cells(text, "0")[3] != "0.000"  # source a
     assert _cells(text, "mine")[4] == "0.000"
     shutil.rmtree(folds)
-    assert program.main(words) == 0
+    assert program.main(words) == 80  # not silently what a network of this name once said
+    assert program.main([*words, "--kept-maps"]) == 0
     assert (out / "ensembles.md").read_text() == text
 
 
@@ -131,6 +132,11 @@ def test_each_source_is_left_out_once(
     assert tune.main([*words, "--left-out", "b"]) == 0
     assert list(trained) == ["b"]
     assert tune.main([*words, "--left-out", "c"]) == 2
+    (data / "b-1").rename(data / "all-1")
+    assert tune.main(words) == 2  # it would be taken for none left out
+    (data / "all-1").rename(data / "a-3")
+    assert tune.main(words) == 2  # one source
+    assert list(trained) == ["b"]
 
 
 def test_numbers_that_make_no_plan_are_refused(

@@ -11,11 +11,15 @@ from wmhseg.batch.needs import needs
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import images
 from wmhseg.segmentation.options import Options
-from wmhseg.weights.preset import Preset
+from wmhseg.weights.preset import NetworkOption, Preset
 
 _LOOKS = 8
 _LEAST_MIN, _LEAST_GB = 30, 3
-_MEMBERS = 4  # of the default model
+# What networks take, in U-Nets (docs/speed.md): Stack-Nets by their kernels, and the one that names
+# structures.
+_STACKNETS: dict[NetworkOption, float] = {3: 1.5, 5: 2.5}
+_STRUCTURES = 2
+_DEFAULT = 5  # the default model
 _UNKNOWN = (200, 11.5)  # a scan of 1 mm, where none can be read
 
 
@@ -31,12 +35,21 @@ def limits(
         options: Of the segmentation, with the threads of a task.
     """
     slices, megavoxels = _largest(subjects)
-    members = _MEMBERS if preset is None else len(preset.members)
+    members = _in_unets(preset) + _STRUCTURES * options.anatomy
     each = needs(slices, members, options.threads or 1, options.precision, megavoxels)
     twice = 2 if options.flips == "on" else 1
     seconds, memory_gb = each.limits(twice * math.ceil(len(subjects) / tasks))
     minutes = max(_LEAST_MIN, math.ceil(seconds / 60))
     return str(minutes), f"{max(_LEAST_GB, math.ceil(memory_gb))}G"
+
+
+def _in_unets(preset: Preset | None) -> int:
+    """How many U-Nets take as long as a model, at most."""
+    if preset is None:
+        return _DEFAULT
+    stacks = [one.options.get("kernel") for one in preset.members if one.network == "stacknet"]
+    others = len(preset.members) - len(stacks)
+    return others + math.ceil(sum(_STACKNETS.get(kernel or 3, 2.5) for kernel in stacks))
 
 
 def _largest(subjects: Sequence[Subject]) -> tuple[int, float]:
