@@ -11,7 +11,7 @@ ARG BASE=python:3.11-slim
 FROM ${BASE} AS dependencies
 ARG REQUIREMENTS=requirements.txt
 COPY ${REQUIREMENTS} /opt/wmhseg/requirements.txt
-# TensorFlow's C++ headers are 290 MB that nothing reads at run time, the packages' own tests 50 MB,
+# TensorFlow's C++ headers are 290 MB that nothing reads at run time, the packages' own tests 60 MB,
 # OpenVINO's readers of other formats and other devices than the CPU 85 MB, and Pillow's formats of
 # pictures for the web 7 MB. The list is complete, and --no-deps keeps out what it leaves out on purpose.
 RUN python3 -m venv --without-pip /opt/wmhseg \
@@ -33,7 +33,7 @@ RUN python3 -m venv --without-pip /opt/wmhseg \
         /opt/wmhseg/lib/python3.*/site-packages/pillow.libs/libwebp* \
         /opt/wmhseg/lib/python3.*/site-packages/pillow.libs/libsharpyuv-* \
     && find /opt/wmhseg/lib/python3.*/site-packages/numpy /opt/wmhseg/lib/python3.*/site-packages/scipy \
-        -type d -name tests -prune -exec rm -rf {} +
+        /opt/wmhseg/lib/python3.*/site-packages/networkx -type d -name tests -prune -exec rm -rf {} +
 
 FROM dependencies AS package
 WORKDIR /build
