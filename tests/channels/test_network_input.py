@@ -153,7 +153,7 @@ def test_a_head_that_does_not_fit_is_cut_alike_at_both_sides() -> None:
 
 def test_faults_of_coverage_and_field(shared: Path) -> None:
     """What users saw: T1 over half the head, padding below, a head at the side."""
-    segmenter = wmhseg.Segmenter()
+    segmenter = wmhseg.Segmenter("unet-synthetic")  # whose volumes are known
     found = {}
     for folder in ("08-T1-covers-part", "10-padding-empties-more-brain", "11-head-off-centre"):
         case = shared / "faults" / folder

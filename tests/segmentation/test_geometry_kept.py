@@ -96,7 +96,7 @@ def fault(shared: Path, number: str) -> tuple[Path, Path]:
 
 def test_moved_scans_give_their_volume_and_carry_both_forms(shared: Path, tmp_path: Path) -> None:
     flair, t1 = fault(shared, "01")
-    result = wmhseg.segment(flair, t1)
+    result = wmhseg.segment(flair, t1, model="unet-synthetic")
     assert result.report.lesions.volume_ml == pytest.approx(8.11, abs=0.005)
     assert sum("40 mm apart; the sform is believed" in w for w in result.report.warnings) == 2
     result.save(tmp_path / "m.nii.gz", tmp_path / "p.nii.gz", t1_mask=tmp_path / "t.nii.gz")
