@@ -333,7 +333,7 @@ def test_unknown_model_lists_the_installed(phantom: Phantom) -> None:
 
 def test_default_model_is_installed() -> None:
     found = store.find(store.DEFAULT_MODEL)
-    assert len(found.preset.members) == 3
+    assert len(found.preset.members) == 4
     for member in found.preset.members:
         store.load(found, member)
 
