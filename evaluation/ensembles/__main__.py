@@ -126,7 +126,7 @@ def judged(asked: Asked) -> dict[tuple[str, ...], list[Judged]]:
                     place = asked.output / ("masks-flair-only" if asked.flair_only else "masks")
                     place = place / SEPARATOR.join(ensemble) / case.name
                     _write(mean, asked.own, truth, place)
-                box = members.boxed(mean, truth.labels, LEAST_TRIED)
+                box = refining_rules.box(mean > LEAST_TRIED, truth.labels > 0)
                 scores = rules.found(mean[box], truth.labels[box], asked.rules, truth.grid.voxel_ml)
                 source, patient = choosing.source_of(case.name), choosing.patient_of(case.name)
                 scans.append(Judged(case.name, source, patient, scores))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import wmhseg
+from evaluation import contender
 from evaluation.rules import maps
 from wmhseg import errors
 from wmhseg.datasets.cases import Case
@@ -19,7 +20,7 @@ from wmhseg.io import files
 from wmhseg.io.stamps import Stamp, fingerprint
 from wmhseg.preparation.labelled import read_labelled
 from wmhseg.training.refining.rules import LEAST_OF_A_PART, Kept
-from wmhseg.weights import preset, store
+from wmhseg.weights import store
 from wmhseg.weights.store import Model
 
 Float = npt.NDArray[np.float32]
@@ -51,11 +52,9 @@ class Alone:
 def of_model(name: str) -> list[Alone]:
     """Each member of a model as a network on its own, called as its file."""
     model = store.find(name)
-    made = []
-    for member in model.preset.members:
-        own = preset.with_changes(model.preset, name=Path(member.file).stem, members=(member,))
-        made.append(Alone(own.name, Model(model.folder, own)))
-    return made
+    files_of = [member.file for member in model.preset.members]
+    alone = contender.member_models(model) or [model]
+    return [Alone(Path(file).stem, one) for file, one in zip(files_of, alone, strict=True)]
 
 
 def path_of(name: str, case: Case, folder: Path, *, flair_only: bool) -> Path:
@@ -119,13 +118,3 @@ def truth(case: Case) -> Truth:
     """Reads the reference of a case."""
     held = read_labelled(case, with_t1=False)
     return Truth(held.labels.astype(np.uint8), held.flair.grid)
-
-
-def boxed(probability: Float, labels: npt.NDArray[np.uint8], least: float) -> tuple[slice, ...]:
-    """The smallest box that holds what is probable and what is marked; a voxel if nothing is."""
-    held = (probability > least) | (labels > 0)
-    spans = []
-    for axis in range(3):
-        there = np.flatnonzero(held.any(tuple({0, 1, 2} - {axis})))
-        spans.append(slice(int(there[0]), int(there[-1]) + 1) if there.size else slice(0, 1))
-    return tuple(spans)

@@ -18,7 +18,7 @@ from wmhseg.datasets import cases
 from wmhseg.errors import PlanError
 from wmhseg.io import images
 from wmhseg.scoring import metrics
-from wmhseg.training import plan_checks, session
+from wmhseg.training import plan_checks, plan_files, session
 from wmhseg.training.refining.rules import Kept
 from wmhseg.weights import preset, store
 
@@ -146,6 +146,12 @@ def test_numbers_that_make_no_plan_are_refused(
     assert tune.main([*words, "--output", str(tmp_path / "out"), "--real", "1.5"]) != 0
     assert "refinement.real" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_plan_that_is_shipped_is_that_of_the_command() -> None:
+    folder = store.find("mixed-tuned").folder
+    how = tune.Tuning(Path("models/unet-synthetic/2.safetensors"), implanted=0.5)
+    assert plan_files.from_json((folder / "plan.json").read_text()) == tune.plan_of(how)
 
 
 def test_the_rate_may_fall_where_nothing_is_chosen_afterwards() -> None:

@@ -140,7 +140,7 @@ def scored(labels: npt.NDArray[Any], mask: npt.NDArray[np.uint8], voxel_ml: floa
     return Score(metrics.dsc(truth, result), match.f1, match.recall, *volumes)
 
 
-def _box(*masks_of: npt.NDArray[np.bool_]) -> tuple[slice, ...]:
+def box(*masks_of: npt.NDArray[np.bool_]) -> tuple[slice, ...]:
     """The smallest box that holds all masks; one voxel if they are empty."""
     spans = []
     for axis in range(3):
@@ -165,8 +165,8 @@ def scores(
         voxel_ml: Volume of a voxel.
     """
     probability = kept.probability
-    box = _box(probability > LEAST_TRIED, labels > 0)
-    labels, probability = labels[box], probability[box]
+    inside = box(probability > LEAST_TRIED, labels > 0)
+    labels, probability = labels[inside], probability[inside]
     found = scoring_rules.found(probability, labels.astype(np.uint8), rules, voxel_ml)
     figures = (found[one] for one in rules)
     return [Score(f.dsc, f.f1, f.recall, f.reference_ml, f.result_ml) for f in figures]
