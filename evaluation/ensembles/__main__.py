@@ -8,10 +8,11 @@ Networks are the members of the models, by the names of their files, and tuned o
 That the members of the models have not seen the cases, whoever names them has to know.
 What a network says of a case is kept in OUT; with ``--kept-maps`` the maps of tuned networks that
 are not there any more are taken, and nobody checks that they are of these scans.
-Printed for each ensemble: figures by the first model's own rules, and by rules that the other
-sources chose. ``--masks`` writes the masks by its own rules, for ``wmhseg evaluate``. A source is
-what stands before the hyphen of a case's name. Figures are those of validation data where any of
-the cases had a part in anything.
+Printed for each ensemble: figures by the first model's own rules (``--reader``: those of another of
+its readers; ``--threshold`` and ``--lesion-peak``: any), and by rules that the other sources chose.
+``--masks`` writes the masks by its own rules, for ``wmhseg evaluate``. A source is what stands
+before the hyphen of a case's name. Figures are those of validation data where any of the cases had
+a part in anything.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -40,7 +42,8 @@ from wmhseg.scoring.rules import Found, Rules
 from wmhseg.training.plan import LEAST_TRIED
 from wmhseg.training.refining import rules as refining_rules
 from wmhseg.training.refining.rules import Kept
-from wmhseg.weights import store
+from wmhseg.weights import preset, store
+from wmhseg.weights.processing import ReaderName
 
 SEPARATOR = "+"
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -199,6 +202,11 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--low", nargs="*", default=[], help="cases whose mean is told apart")
     parser.add_argument("--flair-only", action="store_true", help="withhold T1")
+    parser.add_argument(
+        "--reader", choices=get_args(ReaderName), default="balanced", help="whose rules count"
+    )
+    parser.add_argument("--threshold", type=float, help="another one")
+    parser.add_argument("--lesion-peak", type=float, help="another one")
     parser.add_argument("--masks", action="store_true", help="write the masks as well")
     parser.add_argument(
         "--kept-maps", action="store_true", help="take kept maps of tuned networks that are gone"
@@ -246,14 +254,19 @@ def understood(given: argparse.Namespace) -> Asked:
     missing = sorted({*given.low} - {case.name for case in cases})
     if missing:
         raise UsageError("--low was expected to name cases", received=", ".join(missing))
-    post = store.find(given.models[0]).preset.postprocessing
+    first = preset.with_postprocessing(
+        store.find(given.models[0]).preset,
+        reader=given.reader,
+        threshold=given.threshold,
+        lesion_peak=given.lesion_peak,
+    )
     return Asked(
         cases,
         networks,
         tuned,
         tuple(dict.fromkeys(ensembles)),
         given.output,
-        Rules.of(post),
+        Rules.of(first.postprocessing),
         given.flair_only,
         tuple(given.low),
         given.masks,
@@ -263,13 +276,17 @@ def understood(given: argparse.Namespace) -> Asked:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
+    given = parse(words)
     try:
-        asked = understood(parse(words))
+        asked = understood(given)
         files.check_writable(asked.output)
         text = table(asked, judged(asked))
-        name = "ensembles-flair-only.md" if asked.flair_only else "ensembles.md"
+        usual = Rules.of(store.find(given.models[0]).preset.postprocessing)
+        name = "ensembles" + "-flair-only" * asked.flair_only
+        if asked.own != usual:
+            name += f"-{asked.own}".replace(", ", "-").replace(" ", "-")
         told = f"n = {len(asked.cases)} scans; own rules: {asked.own}"
-        files.write_text(asked.output / name, f"{told}\n\n{text}\n")
+        files.write_text(asked.output / f"{name}.md", f"{told}\n\n{text}\n")
     except WmhsegError as error:
         print(f"wmhseg: error: {error}", file=sys.stderr)
         return error.exit_code

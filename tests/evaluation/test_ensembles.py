@@ -13,7 +13,7 @@ from conftest import Phantom, write_case
 
 import wmhseg
 from evaluation.ensembles import __main__ as program
-from evaluation.ensembles import members, tune
+from evaluation.ensembles import exchange, members, tune
 from wmhseg.datasets import cases
 from wmhseg.errors import PlanError
 from wmhseg.io import images
@@ -62,7 +62,12 @@ def test_a_model_is_the_mean_of_its_members(
     assert small.endswith(")")
     assert of_sources[:2] == [f"{dsc:.3f}"] * 2
     assert "n = 3 scans" in text
+    assert program.main([*words, "--reader", "sparing"]) == 2  # it has none
+    assert program.main([*words, "--threshold", "0.2", "--lesion-peak", "0.4"]) == 0
+    assert "own rules: 0.2, peak 0.4" in (tmp_path / "out/ensembles-0.2-peak-0.4.md").read_text()
+    assert (tmp_path / "out" / "ensembles.md").read_text() == text
     assert program.main([*words, "--masks", "--flair-only"]) == 0
+    assert (tmp_path / "out" / "ensembles-flair-only.md").exists()
     assert program.main([*words, "--masks"]) == 0
     (found,) = (tmp_path / "out").glob("masks/*/b-1/result.nii.gz")
     assert found.parent.parent.name == "0+1"
@@ -137,6 +142,50 @@ def test_each_source_is_left_out_once(
     (data / "all-1").rename(data / "a-3")
     assert tune.main(words) == 2  # one source
     assert list(trained) == ["b"]
+
+
+def test_a_member_is_exchanged_and_all_else_stays(use_models: Path, tmp_path: Path) -> None:
+    model = store.read_model(use_models / "bright")
+    first, second = (store.load(model, one) for one in model.preset.members)
+    other = {name: array + 0.25 for name, array in first.items()}
+    alone = preset.with_changes(model.preset, name="tuned", members=model.preset.members[:1])
+    store.save_model(tmp_path / "tuned", alone, [other], "# tuned\n", dtype="float32")
+    words = ["--model", "bright", "--by", str(tmp_path / "tuned")]
+    out = tmp_path / "mixed-without-a"
+    assert exchange.main([*words, "--member", "1", "--output", str(out)]) == 0
+    made = store.read_model(out)
+    for tensors, wanted in zip(
+        (store.load(made, one) for one in made.preset.members), (first, other), strict=True
+    ):
+        assert tensors.keys() == wanted.keys()
+        assert all(np.array_equal(tensors[name], wanted[name]) for name in wanted)
+    digests = [one.sha256 for one in made.preset.members]
+    old = preset.with_changes(made.preset, name="bright", members=model.preset.members)
+    assert old == model.preset
+    assert len({*digests, model.preset.members[1].sha256}) == 3
+    assert second.keys() == first.keys()
+
+
+@pytest.mark.parametrize(
+    ("member", "by", "said"),
+    [
+        ("9", "bright-flair", "A member of bright was expected (0, 1). Received: 9"),
+        ("0", "bright", "A model of one network was expected. Received: 2"),
+        ("0", "bright-flair", "A network with the inputs of 0 was expected"),
+    ],
+)
+def test_what_cannot_be_exchanged(
+    use_models: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    member: str,
+    by: str,
+    said: str,
+) -> None:
+    words = ["--model", "bright", "--member", member, "--by", by]
+    assert exchange.main([*words, "--output", str(tmp_path / "made")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "made").exists()
 
 
 def test_numbers_that_make_no_plan_are_refused(
