@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 
 from evaluation.small_lesions import __main__ as small_lesions
-from evaluation.small_lesions import scans
-from evaluation.small_lesions.__main__ import Judged
+from evaluation.small_lesions import scans, visible
+from evaluation.small_lesions.__main__ import Judged, Lesion, Scan
 from wmhseg import errors
 from wmhseg.engines.interface import Batch
 from wmhseg.synthesis.heads import Head, load_head
@@ -65,14 +66,19 @@ def test_the_least_peak_is_of_one_rule_only(
     model = store.find(store.DEFAULT_MODEL)
     recipe = replace(small_lesions.RECIPE, off_centre_mm=0.0)
     doubtful: Any = Square(0.8)
-    ruled, plain = small_lesions.measure(1, people, model, doubtful, recipe)
+    scan = small_lesions.measure(1, people, model, doubtful, recipe)
+    ruled, plain = scan.rules
+    assert len(scan.lesions) == sum(plain.lesions)
+    assert sum(one.found[1] for one in scan.lesions) == sum(plain.found)
+    assert not any(one.found[0] for one in scan.lesions)
+    assert {round(one.peak, 3) for one in scan.lesions} == {0.0, 0.8}
     assert ruled.lesions == plain.lesions
     assert sum(ruled.lesions) > 2
     assert (ruled.found, ruled.false, ruled.dsc) == ((0, 0, 0), 0, 0.0)
     assert plain.false + sum(plain.found) > 0
     sure: Any = Square(0.99)
     both = small_lesions.measure(1, people, model, sure, recipe)
-    assert both[0] == both[1] == plain
+    assert both.rules[0] == both.rules[1] == plain
 
 
 def test_scans_are_those_of_their_number_and_hold_lesions(people: list[Head]) -> None:
@@ -97,18 +103,48 @@ def test_another_pre_processing_is_refused(people: list[Head]) -> None:
         small_lesions.measure(0, people, other, engine, small_lesions.RECIPE)
 
 
+def test_how_clearly_lesions_stand_out_by_hand() -> None:
+    """Surroundings of 3 and 5 in turns have a median of 4 and 1 * 1.4826 as their spread."""
+    flair = 3.0 + 2 * (np.indices((3, 40, 40)).sum(0) % 2)
+    lesions, apart = (np.zeros(flair.shape, bool) for _ in range(2))
+    lesions[1, 10:12, 10:12] = True  # 4 voxels
+    flair[1, 10:12, 10:12] = 10
+    lesions[1, 30, 10] = True  # darker, and beside something that is no surroundings
+    flair[1, 30, 10] = 1
+    flair[1, 26:28], apart[1, 26:28] = 1000, True
+    lesions[2, 20, 30] = True  # nothing around it
+    apart[2, 10:30, 20:40] = True
+    one, two, three = visible.rose(flair, lesions, apart)
+    assert one == pytest.approx((10 - 4) / 1.4826 * 2)
+    assert two == pytest.approx((1 - 4) / 1.4826)
+    assert np.isnan(three)
+    assert visible.rose(flair, np.zeros_like(lesions), apart).size == 0
+
+
+def test_the_clear_ones_are_told_apart() -> None:
+    kinds = ((9, -1.0, (True, True)), (9, 2.9, (False, True)), (9, 3.0, (False, False)))
+    more = ((9, 5.0, (True, True)), (10, 5.0, (False, False)), (2, math.nan, (False, False)))
+    lesions = tuple(Lesion(size, clear, 0.5, found) for size, clear, found in (*kinds, *more))
+    scan = Scan((Judged((0, 0, 0), (0, 0, 0), 0, 0.5),) * 2, lesions)
+    rows = small_lesions.clearness([scan])
+    assert rows[0] == "| <10 voxels, contrast to noise | below 3 | 3 to 5 | 5 and more |"
+    assert rows[2] == "| all rules | 0.500 (1 of 2) | 0.000 (0 of 1) | 1.000 (1 of 1) |"
+    assert rows[3] == "| threshold alone | 1.000 (2 of 2) | 0.000 (0 of 1) | 1.000 (1 of 1) |"
+
+
 def test_what_is_told_by_hand() -> None:
     """Recall is of all lesions together, not the mean over scans."""
     one = Judged((1, 2, 0), (1, 1, 0), 3, 0.5), Judged((1, 2, 0), (1, 2, 0), 6, 0.4)
     two = Judged((3, 0, 1), (0, 0, 1), 1, 0.7), Judged((3, 0, 1), (1, 0, 1), 2, 0.8)
-    told = small_lesions.lines([one, two])
+    first, second = Scan(one, ()), Scan(two, ())
+    told = small_lesions.lines([first, second])
     assert told[2] == (
         "| all rules | 0.250 (1 of 4) | 0.500 (1 of 2) | 1.000 (1 of 1) | 2.0 | 0.600 (0.141) |"
     )
     assert told[3].startswith("| threshold alone | 0.500 (2 of 4) | 1.000 (2 of 2) |")
     assert told[4] == "bar: recall <10 >= 0.5: threshold alone"
-    assert small_lesions.lines([(two[0], two[0])])[4].endswith("MISSED")
-    assert small_lesions.table([one]) == (
+    assert small_lesions.lines([Scan((two[0], two[0]), ())])[4].endswith("MISSED")
+    assert small_lesions.table([first]) == (
         "scan,rules,lesions <10,found <10,lesions 10-20,found 10-20,lesions >20,found >20,"
         "false,dsc\n0,all rules,1,1,2,1,0,0,3,0.5000\n0,threshold alone,1,1,2,2,0,0,6,0.4000\n"
     )
@@ -124,7 +160,8 @@ def test_command(
 
     def measure(number: int, people: Any, model: Any, engine: Any, recipe: Any) -> Any:
         asked.append((number, len(people), recipe.reader))
-        return Judged((2, 0, 0), (1, 0, 0), 0, 0.5), Judged((2, 0, 0), (0, 0, 0), 0, 0.5)
+        rules = Judged((2, 0, 0), (1, 0, 0), 0, 0.5), Judged((2, 0, 0), (0, 0, 0), 0, 0.5)
+        return Scan(rules, (Lesion(4, 2.5, 0.9, (True, False)), Lesion(30, 9.0, 0.9, (True, True))))
 
     monkeypatch.setattr(small_lesions, "measure", measure)
     monkeypatch.setattr(small_lesions, "start_engine", object)
@@ -135,6 +172,10 @@ def test_command(
     assert f"{store.DEFAULT_MODEL}, 3 synthetic scans" in said
     assert "bar: recall <10 >= 0.5: all rules" in said
     assert len((tmp_path / "small_lesions.csv").read_text().splitlines()) == 7
+    rows = (tmp_path / "lesions.csv").read_text().splitlines()
+    assert rows[0] == "scan,voxels,clear,peak,found by all rules,found by threshold alone"
+    assert rows[1:3] == ["0,4,2.50,0.9000,1,0", "0,30,9.00,0.9000,1,1"]
+    assert len(rows) == 7
     monkeypatch.setattr(small_lesions, "BAR", 0.6)
     assert small_lesions.main(words) == 1
     assert small_lesions.main(["--heads", str(tmp_path / "nothing")]) > 1
