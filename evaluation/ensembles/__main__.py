@@ -12,7 +12,8 @@ Printed for each ensemble: figures by the first model's own rules (``--reader``:
 its readers; ``--threshold`` and ``--lesion-peak``: any), and by rules that the other sources chose.
 ``--masks`` writes the masks by its own rules, for ``wmhseg evaluate``. A source is what stands
 before the hyphen of a case's name. Figures are those of validation data where any of the cases had
-a part in anything.
+a part in anything. The expected calibration error is over voxels above 0.01
+(``evaluation.calibration``).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import get_args
 
 import numpy as np
 
+from evaluation.calibration import tally
 from evaluation.ensembles import members
 from evaluation.ensembles.members import Alone, Truth
 from evaluation.ensembles.tune import NAME
@@ -38,8 +40,7 @@ from wmhseg.io import files, images
 from wmhseg.io.progress import Bar
 from wmhseg.scoring import rules
 from wmhseg.scoring.metrics import SIZE_LIMITS_VOX
-from wmhseg.scoring.rules import Found, Rules
-from wmhseg.training.plan import LEAST_TRIED
+from wmhseg.scoring.rules import Rules
 from wmhseg.training.refining import rules as refining_rules
 from wmhseg.training.refining.rules import Kept
 from wmhseg.weights import preset, store
@@ -116,23 +117,38 @@ def said(asked: Asked, name: str, case: Case) -> Kept:
     return members.kept(alone, case, folder, flair_only=asked.flair_only)
 
 
-def judged(asked: Asked) -> dict[tuple[str, ...], list[Judged]]:
-    """Ensemble -> its cases, scored by all rules."""
-    made: dict[tuple[str, ...], list[Judged]] = {one: [] for one in asked.ensembles}
+@dataclass(frozen=True)
+class Scored:
+    """What an ensemble does.
+
+    Attributes:
+        scans: Scored by all rules.
+        errors: Expected calibration error of each scan, over voxels above ``tally.LEAST``.
+    """
+
+    scans: list[Judged]
+    errors: list[float]
+
+
+def judged(asked: Asked) -> dict[tuple[str, ...], Scored]:
+    """Ensemble -> what it does to each case."""
+    made = {one: Scored([], []) for one in asked.ensembles}
     with Bar("scoring", "cases") as show:
         for done, case in enumerate(asked.cases, 1):
             truth = members.truth(case)
             maps = {name: said(asked, name, case) for name in asked.names}
-            for ensemble, scans in made.items():
+            for ensemble, scored in made.items():
                 mean = members.mean([maps[name] for name in ensemble])
                 if asked.masks:
                     place = asked.output / ("masks-flair-only" if asked.flair_only else "masks")
                     place = place / SEPARATOR.join(ensemble) / case.name
                     _write(mean, asked.own, truth, place)
-                box = refining_rules.box(mean > LEAST_TRIED, truth.labels > 0)
+                box = refining_rules.box(mean > tally.LEAST, truth.labels > 0)
                 scores = rules.found(mean[box], truth.labels[box], asked.rules, truth.grid.voxel_ml)
                 source, patient = choosing.source_of(case.name), choosing.patient_of(case.name)
-                scans.append(Judged(case.name, source, patient, scores))
+                scored.scans.append(Judged(case.name, source, patient, scores))
+                known = tally.of(mean[box], truth.labels[box] == 1).above(tally.LEAST)
+                scored.errors.append(tally.calibration_error(known) if known.count else math.nan)
             show(done, len(asked.cases))
     return made
 
@@ -144,37 +160,41 @@ def _write(mean: members.Float, own: Rules, truth: Truth, folder: Path) -> None:
     images.write_mask(folder / "result.nii.gz", mask, truth.grid)
 
 
-def _mean(found: Sequence[Found], figure: str) -> tuple[float, float]:
-    values = [getattr(one, figure) for one in found]
+def _mean(values: Sequence[float]) -> tuple[float, float]:
+    """The mean and the standard deviation of those that are defined."""
     known = [value for value in values if not math.isnan(value)]
     if not known:
         return math.nan, math.nan
     return float(np.mean(known)), float(np.std(known, ddof=1)) if len(known) > 1 else math.nan
 
 
-def table(asked: Asked, scored: Mapping[tuple[str, ...], Sequence[Judged]]) -> str:
+def table(asked: Asked, made: Mapping[tuple[str, ...], Scored]) -> str:
     """Figures of every ensemble, in Markdown."""
     sources = list(dict.fromkeys(choosing.source_of(case.name) for case in asked.cases))
     low = f"DSC of {len(asked.low)} of low load | " if asked.low else ""
     head = (
         f"| members | DSC (SD) | lesion F1 (SD) | {low}recall of {_SMALL} lesions | "
         + " | ".join(f"DSC {source}" for source in sources)
-        + " | DSC, rules of other sources | F1, rules of other sources |"
+        + " | DSC, rules of other sources | F1, rules of other sources"
+        + f" | ECE above {tally.LEAST:g} (SD) |"
     )
     lines = [head, "|---" * (head.count("|") - 1) + "|"]
-    for ensemble, scans in scored.items():
+    for ensemble, scored in made.items():
+        scans = scored.scans
         own = [one.scores[asked.own] for one in scans]
-        cells = ["{:.3f} ({:.3f})".format(*_mean(own, figure)) for figure in ("dsc", "f1")]
+        figures = ([one.dsc for one in own], [one.f1 for one in own])
+        cells = ["{:.3f} ({:.3f})".format(*_mean(values)) for values in figures]
         if asked.low:
-            some = [one.scores[asked.own] for one in scans if one.name in asked.low]
-            cells.append(f"{_mean(some, 'dsc')[0]:.3f}")
+            some = [one.scores[asked.own].dsc for one in scans if one.name in asked.low]
+            cells.append(f"{_mean(some)[0]:.3f}")
         hit, there = (sum(one.sizes[_SMALL][place] for one in own) for place in (0, 1))
         cells.append(f"{hit / there if there else math.nan:.2f} ({hit} of {there})")
         for source in sources:
-            some = [one.scores[asked.own] for one in scans if one.source == source]
-            cells.append(f"{_mean(some, 'dsc')[0]:.3f}")
+            some = [one.scores[asked.own].dsc for one in scans if one.source == source]
+            cells.append(f"{_mean(some)[0]:.3f}")
         others = choosing.left_out(scans, asked.rules)
         cells += [f"{others.plain_mean(figure):.3f}" for figure in ("dsc", "f1")]
+        cells.append("{:.4f} ({:.4f})".format(*_mean(scored.errors)))
         lines.append(f"| {SEPARATOR.join(ensemble)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from conftest import Phantom, write_case
 
 import wmhseg
@@ -72,6 +73,27 @@ def test_a_model_is_the_mean_of_its_members(
     (found,) = (tmp_path / "out").glob("masks/*/b-1/result.nii.gz")
     assert found.parent.parent.name == "0+1"
     assert np.array_equal(images.read_labels(found)[0], mask)
+
+
+def test_a_sure_network_is_wrong_as_often_as_readers_differ(
+    data: Path, use_models: Path, no_doubts: None, tmp_path: Path, phantom: Phantom
+) -> None:
+    """Of one case a reader marks every other slice only: half of what is said is wrong."""
+    case = next(one for one in cases.find_cases(data) if one.name == "b-1")
+    assert case.reference is not None
+    image = sitk.ReadImage(str(case.reference))
+    labels = sitk.GetArrayFromImage(image)
+    labels[::2] = 0
+    fewer = sitk.GetImageFromArray(labels)
+    fewer.CopyInformation(image)
+    sitk.WriteImage(fewer, str(case.reference))
+    said = wmhseg.segment(str(case.flair), str(case.t1), model="bright").mask > 0
+    wrong = 1 - labels[said].mean()
+    assert 0.3 < wrong < 0.7
+    words = ["--data", str(data), "--models", "bright", "--output", str(tmp_path / "out")]
+    assert program.main([*words, "--ensemble", "0"]) == 0
+    error = _cells((tmp_path / "out" / "ensembles.md").read_text(), "0")[-1]
+    assert error == f"{wrong / 3:.4f} ({wrong / 3**0.5:.4f})"  # of 0, 0 and this
 
 
 def test_a_tuned_network_is_shown_what_it_has_not_seen_and_may_be_deleted_then(
