@@ -62,6 +62,14 @@ def test_codes_are_those_of_the_draft(
     assert "Received: no such file." in told
 
 
+def test_a_participant_without_flair_is_named(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touch(study, "sub-04/anat/sub-04_T1w.nii.gz")
+    assert ended(study, "participant", "--participant-label", "04") == 18
+    assert "Received: sub-04 has no FLAIR scan." in capsys.readouterr().err
+
+
 def test_a_dry_run_shows_what_would_be_used(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,3 +77,25 @@ def test_wrong_arguments_are_answered_in_words(
 ) -> None:
     assert main(words.split()) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            "bids out participant",
+            'participant|group was expected. Received: out participant. See "',
+        ),
+        ("segment", '--flair, --output were expected. Received: nothing. See "'),
+        ("segment --output o", '--flair was expected. Received: --output o. See "'),
+        ("segment --flair", 'A value after --flair was expected. Received: --flair. See "'),
+    ],
+)
+def test_what_is_missing_is_told_without_a_guess(
+    words: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no word that could be near to another one."""
+    assert main(words.split()) in (2, 64)  # "bids" has codes of its own
+    line = capsys.readouterr().err
+    assert told in line
+    assert "Did you mean" not in line

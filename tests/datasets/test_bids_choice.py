@@ -159,14 +159,27 @@ def test_who_has_no_scan_is_told_and_is_a_failure_if_asked_for(tmp_path: Path) -
 
 def test_no_flair_anywhere_is_one_error_and_nothing_asked_for_another(tmp_path: Path) -> None:
     scans(tmp_path, "sub-01_T1w")
-    assert "1 T1w" in failing(errors.NoCasesError, chosen, tmp_path)
+    line = failing(errors.NoCasesError, chosen, tmp_path)
+    assert "Received: none for 1 participant, and 1 T1w scan." in line
     scans(tmp_path, "sub-01_FLAIR", "sub-02_ses-a_FLAIR")
     query = {"flair": {"acq": ("3D",)}}
     line = failing(errors.NothingSelectedError, lambda: chosen(tmp_path, queries=query))
-    assert "none of the 2" in line
+    assert "Received: none; the data set has 2 FLAIR scans." in line
     for wanted in ({"subjects": ("01", "99")}, {"sessions": ("99",)}):
         line = failing(errors.NothingSelectedError, lambda w=wanted: chosen(tmp_path, **w))
         assert "Received: 99." in line
+
+
+def test_who_is_asked_for_and_has_no_flair_is_named(tmp_path: Path) -> None:
+    scans(tmp_path, "sub-01_FLAIR", "sub-04_T1w", "sub-05_T1w")
+    for wanted, told in (
+        ({"subjects": ("04",)}, "Received: sub-04 has no FLAIR scan."),
+        ({"subjects": ("04", "05")}, "Received: sub-04, sub-05 have no FLAIR scan."),
+        ({"subjects": ("01", "04"), "queries": {"flair": {"acq": ("3D",)}}},
+         "Received: none; the data set has 1 FLAIR scan, but none of sub-04."),
+    ):  # fmt: skip
+        line = failing(errors.NothingSelectedError, lambda w=wanted: chosen(tmp_path, **w))
+        assert told in line
 
 
 # T1w --------------------------------------------------------------------------------------------

@@ -64,11 +64,13 @@ class Parser(argparse.ArgumentParser):
         for pattern, expected in _SENTENCES:
             found = re.fullmatch(pattern, message, re.DOTALL)
             if found:
-                parts = {"received": "", "choices": "", **found.groupdict()}
-                choices = [name.strip(" '") for name in parts["choices"].split(",")]
+                parts = {"choices": "", "received": "", **found.groupdict()}
+                words = [name.strip(" '") for name in parts["choices"].split(",")]
+                choices = [word for word in words if word]
+                were = "were" if ", " in parts.get("name", "") else "was"
                 raise UsageError(
-                    expected.format(**parts | {"choices": ", ".join(choices)}),
-                    received=parts["received"],
+                    expected.format(**parts | {"choices": ", ".join(choices), "were": were}),
+                    received=parts["received"] or " ".join(self._words) or "nothing",
                     advice=_nearest(parts["received"], choices) + see,
                 )
         raise UsageError(message[:1].upper() + message[1:], advice=see)
@@ -96,13 +98,13 @@ _SENTENCES = (
         "{name}: {kind} was expected",
     ),
     (r"argument (?P<name>\S+): expected one argument", "A value after {name} was expected"),
-    (r"the following arguments are required: (?P<name>.*)", "{name} was expected"),
+    (r"the following arguments are required: (?P<name>.*)", "{name} {were} expected"),
     (r"unrecognized arguments: (?P<received>.*)", "Nothing more was expected"),
 )
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
-    """A question, if a known word is near."""
+    """A question, if a known word is near to one that was given."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"Did you mean {near[0]}? " if near else ""
 

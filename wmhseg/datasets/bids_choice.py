@@ -30,6 +30,7 @@ FLAIR, T1W = "flair", "t1w"
 # Entities that say what was made of a scan, not which scan it is.
 _MADE = ("space", "desc", "res", "den", "label")
 _CHOOSE = "choose with --bids-filter-file"
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -109,20 +110,39 @@ def _check_labels(people: Sequence[Person], filters: Filters) -> None:
 
 
 def _nothing(people: Sequence[Person], filters: Filters) -> NoCasesError | NothingSelectedError:
-    flair = sum(len(p.of(session, FLAIR)) for p in people for session in p.sessions)
+    flair = _count(people, FLAIR)
+    lacking = [f"sub-{p.label}" for p in people
+               if p.label in filters.subjects and not _count([p], FLAIR)]  # fmt: skip
     expected = "FLAIR scans, sub-<label>/[ses-<label>/]anat/sub-…_FLAIR.nii.gz, were expected"
+    names = ", ".join(lacking[:_MOST_NAMED]) + ", …" * (len(lacking) > _MOST_NAMED)
+    if flair and lacking and len(lacking) == len(filters.subjects):
+        return NothingSelectedError(
+            f"{expected} of those asked for",
+            received=f"{names} {'has' if len(lacking) == 1 else 'have'} no FLAIR scan",
+            advice="Ask for other participants; --dry-run without labels shows who has one.",
+        )
     if filters.any and flair:
         return NothingSelectedError(
             f"{expected} among those asked for",
-            received=f"none of the {flair} that the data set has",
+            received=f"none; the data set has {_many(flair, 'FLAIR scan')}"
+            + f", but none of {names}" * bool(lacking),
             advice="Look at the labels and at the file of filters.",
         )
-    t1w = sum(len(p.of(session, T1W)) for p in people for session in p.sessions)
+    who, t1w = _many(len(people), "participant"), _many(_count(people, T1W), "T1w scan")
     return NoCasesError(
         expected,
-        received=f"none for {len(people)} participants, and {t1w} T1w scans",
+        received=f"none for {who}, and {t1w}",
         advice="A FLAIR scan is needed; derivatives and sourcedata are not looked into.",
     )
+
+
+def _count(people: Sequence[Person], suffix: str) -> int:
+    """How many scans of a kind some people have."""
+    return sum(len(p.of(session, suffix)) for p in people for session in p.sessions)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _flair(person: Person, session: str, filters: Filters) -> dict[str, list[BidsScan]]:
