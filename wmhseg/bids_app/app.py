@@ -25,6 +25,7 @@ from wmhseg.html_report import group as group_page
 from wmhseg.html_report import results
 from wmhseg.io import files
 from wmhseg.reporting import provenance
+from wmhseg.segmentation import anatomy
 from wmhseg.version import __version__
 from wmhseg.weights import store
 
@@ -111,11 +112,12 @@ def participants(
     batch = replace(batch, task=DerivativesTask, measures=True)
     run.check(subjects, batch)
     preset = store.find(batch.model).preset
-    description.write(request.data, request.output, source, preset, batch.others)
+    anatomist = anatomy.installed()
+    cited = citation.made(preset, batch.options, None if anatomist is None else anatomist.preset)
+    description.write(request.data, request.output, source, cited.references, batch.others)
     logs = request.output / LOGS
     files.check_writable(logs)
-    cited = citation.boilerplate(preset, batch.options.reader, batch.options.threshold)
-    files.write_text(logs / "CITATION.md", cited)
+    files.write_text(logs / "CITATION.md", cited.markdown())
     log = _Log(logs, batch)
 
     def told(done: int, total: int, row: Row) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wmhseg import records
-from wmhseg.bids_app import citation, tables
+from wmhseg.bids_app import tables
 from wmhseg.bids_app.names import DESC, GROUP_PAGE, LOGS, STRUCTURES_DESC, plain_label
 from wmhseg.bids_app.sidecars import RAW
 from wmhseg.datasets.bids_dataset import DESCRIPTION
@@ -17,7 +17,6 @@ from wmhseg.errors import InputError, OutputNotWritableError, UsageError
 from wmhseg.io import files
 from wmhseg.reporting import provenance
 from wmhseg.version import __version__
-from wmhseg.weights.preset import Preset
 
 BIDS_VERSION = "1.11.1"
 """The version of BIDS whose rules the derivatives follow."""
@@ -97,7 +96,11 @@ def _stored(path: Path) -> dict[str, Any] | None:
 
 
 def write(
-    data: Path, output: Path, source: Mapping[str, Any], preset: Preset, others: Iterable[str]
+    data: Path,
+    output: Path,
+    source: Mapping[str, Any],
+    references: Sequence[str],
+    others: Iterable[str],
 ) -> None:
     """Writes all but the images and tables: all files or none.
 
@@ -105,7 +108,7 @@ def write(
         data: Folder of the data set.
         output: Folder of the derivatives.
         source: The data set's own description.
-        preset: Of the model.
+        references: What to cite.
         others: Labels besides WMH whose masks are written.
 
     Raises:
@@ -125,7 +128,7 @@ def write(
     for label in others:
         text = f"{label.capitalize()}, as a model of {_NAME} marks it besides WMH."
         rows.append({"desc_id": f"desc-{plain_label(label)}", "description": text})
-    content = _description(data, output, source, preset)
+    content = _description(data, output, source, references)
     with files.together():
         files.write_text(output / DESCRIPTION, records.json_text(content))
         tables.write_table(output / "descriptions.tsv", ["desc_id", "description"], rows)
@@ -136,7 +139,7 @@ def write(
 
 
 def _description(
-    data: Path, output: Path, source: Mapping[str, Any], preset: Preset
+    data: Path, output: Path, source: Mapping[str, Any], references: Sequence[str]
 ) -> dict[str, Any]:
     link = _link(data, output)
     name = source.get("Name") or data.resolve().name
@@ -155,7 +158,7 @@ def _description(
         "SourceDatasets": [origin],
         "DatasetLinks": {RAW: link},
         "HowToAcknowledge": f"See {LOGS}/CITATION.md.",
-        "ReferencesAndLinks": citation.references(preset),
+        "ReferencesAndLinks": list(references),
     }
 
 

@@ -18,7 +18,7 @@ from wmhseg.errors import InputError
 from wmhseg.io import files
 from wmhseg.io.images import Scan
 from wmhseg.measures.lesions import summarise
-from wmhseg.measuring import measure
+from wmhseg.measuring import measure, saving
 from wmhseg.measuring.measure import Measures
 from wmhseg.measuring.scene import OtherScan, Scene
 from wmhseg.preparation import registration
@@ -28,6 +28,7 @@ from wmhseg.reporting.report import path_beside
 Float = npt.NDArray[np.float32]
 
 _MAX_BYTES = 1 << 24
+_OF_MODEL = "model "  # begins the source of an anatomy that a model has named
 NO_REPORT = (
     "no report (.json) of wmhseg lies beside the mask: model, checksums and what was done to the "
     "scans are not known"
@@ -63,6 +64,18 @@ class Facts:
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     mask_sha256: str | None = None
+
+    @property
+    def anatomy_model(self) -> Mapping[str, object] | None:
+        """Name and checksum of the model that has named structures; None if none has."""
+        told = saving.report(self.measures, self.provenance)
+        model, source = told.get("anatomy_model"), told.get("anatomy")
+        if isinstance(model, dict) and model.get("name"):
+            return model
+        # Without a checksum of its own the anatomy says at least which model it is of.
+        if isinstance(source, str) and source.startswith(_OF_MODEL):
+            return {"name": source.removeprefix(_OF_MODEL), "sha256": None}
+        return None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,11 @@ _RULES = {
     "10mm": "Within 10 mm of it",
     "2mm": "Comes within 2 mm of it",
 }
+_BEFORE = (
+    "Ranges, and all that networks and thresholds mark by themselves, are counted before the rules "
+    "that remove small or doubtful lesions: they may lie above the volume and the lesions of the "
+    "result."
+)
 _FEW = 60  # rows of lesions that are shown at once
 
 
@@ -49,6 +54,8 @@ def summary(facts: Facts) -> str:
         for name, value in cards
     )
     inside = element("dl", shown, class_="cards")
+    if unsure["thresholds"] is not None or unsure["members"] is not None:
+        inside += element("p", text(_BEFORE), class_="hint")
     told = _sentences(facts)
     if told:
         inside += element("h3", f"Warnings ({len(told)})") + listed(told, class_="warnings")
@@ -71,7 +78,8 @@ def lesions(facts: Facts) -> str:
     if not rows:
         return part("lesions", "Lesions", element("p", "Nothing is marked."))
     columns = {
-        "volume_ml": "Volume, ml", "diameter_mm": "Diameter, mm", "place_continuity": "Place",
+        "volume_ml": "Volume, ml", "diameter_mm": "Diameter, mm",
+        "place_continuity": "Place (continuity)",
         "distance_to_ventricle_mm": "To ventricle, mm", "mean_probability": "Mean probability",
         "peak_probability": "Peak probability", "agreement_of_members": "Agreement",
         "structural_disagreement": "Disagreement",
@@ -218,8 +226,9 @@ def uncertainty(facts: Facts) -> str:
             [name, one["volume_ml"], one["lesion_count"]] for name, one in members["each"].items()
         ]
         inside += table(
-            ["Network", "Volume, ml", "Lesions"], rows, caption="What each network marks by itself"
-        )
+            ["Network", "Volume, ml", "Lesions"], rows,
+            caption="What each network marks by itself, before any lesion is removed",
+        )  # fmt: skip
         mean = members["mean_structural_disagreement"]
         if mean is not None:
             inside += element(
@@ -268,6 +277,10 @@ def origin(facts: Facts) -> str:
                 if isinstance(one, dict)
             ]
             inside += table(["File", "Network", "SHA-256"], rows, caption="Weights")
+    model = facts.anatomy_model
+    if model is not None:
+        inside += element("h3", "Structures of the head")
+        inside += described({"Model": model["name"], "SHA-256": model.get("sha256")})
     ours = facts.provenance.to_dict()
     rows = [[name, one["path"], one["sha256"]] for name, one in ours["inputs"].items()]
     inside += element("h3", "This report")
@@ -293,12 +306,17 @@ def _made(told: Mapping[str, Any]) -> dict[str, object]:
     """What the report of the mask says, in words."""
     names = {
         "model": "Model", "preset": "Method", "reader": "Reader", "threshold": "Threshold",
-        "min_lesion_mm3": "Smallest lesion, mm3", "flips": "With flips", "t1_used": "T1 was used",
+        "lesion_peak": "Lesions reach a probability above",
+        "min_lesion_mm3": "Smallest lesion, mm3",
+        "end_slices": "Slices left empty at either end, share", "flips": "With flips",
+        "t1_used": "T1 was used",
         "training_data": "Trained on", "date": "Segmented", "command": "Command",
         "container": "Container", "versions": "Versions", "engine": "Engine",
         "seconds": "Seconds", "steps": "Steps", "intensity_scale": "Intensities", "grid": "Grid",
     }  # fmt: skip
-    return {shown: told[name] for name, shown in names.items() if name in told}
+    # A rule of 0 removes nothing.
+    idle = {name for name in ("lesion_peak", "min_lesion_mm3", "end_slices") if told.get(name) == 0}
+    return {shown: told[name] for name, shown in names.items() if name in told and name not in idle}
 
 
 def methods(facts: Facts) -> str:

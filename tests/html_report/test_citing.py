@@ -1,0 +1,136 @@
+"""What pages and citations say about how results are made, and whom they cite for it."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import replace
+
+import pytest
+from conftest import ROOT
+from report_facts import facts_of
+
+from wmhseg.html_report import citing, sections, single, words
+from wmhseg.html_report.facts import Facts
+from wmhseg.measures import anatomy, fazekas, uncertainty
+from wmhseg.measuring import measure, saving
+from wmhseg.weights.structures import STRUCTURES
+
+
+@pytest.fixture(scope="module")
+def full() -> Facts:
+    with pytest.MonkeyPatch.context() as patch:
+        return facts_of(patch)
+
+
+def shown(page: str) -> str:
+    """The words of a page, without its scripts and its style."""
+    words = re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.S)
+    return html.unescape(re.sub(r"<[^>]*>", " ", words))
+
+
+def told_methods(full: Facts, **told: object) -> str:
+    return shown(sections.methods(replace(full, told={**(full.told or {}), **told})))
+
+
+def test_every_rule_that_removes_lesions_is_told(full: Facts) -> None:
+    rules = {"lesion_peak": 0.98, "min_lesion_mm3": 10.0, "end_slices": 0.125}
+    words = told_methods(full, **rules)
+    for sentence in (
+        "exceeded 0.5 were marked",
+        "Lesions without a voxel above 0.98 and lesions smaller than 10 mm3 were removed.",
+        "The outermost 12.5 % of the slices at either end were left empty.",
+    ):
+        assert sentence in words
+    origin = shown(sections.origin(replace(full, told={**(full.told or {}), **rules})))
+    for name in ("Lesions reach a probability above", "Smallest lesion, mm3", "Slices left empty"):
+        assert name in origin
+    # What removes nothing is not spoken of.
+    idle = dict.fromkeys(rules, 0.0)
+    words = told_methods(full, **idle)
+    words += shown(sections.origin(replace(full, told={**(full.told or {}), **idle})))
+    for word in ("were removed", "Lesions reach", "Smallest lesion", "left empty"):
+        assert word not in words
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_all_that_is_shown_is_cited_and_all_that_is_cited_listed(
+    bare: bool, full: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = facts_of(monkeypatch, bare=True) if bare else full
+    paragraph, references = words.methods(there)
+    cited = [int(n) for group in re.findall(r"\[([\d, ]+)\]", paragraph) for n in group.split(", ")]
+    assert set(cited) == set(range(1, len(references) + 1))
+    assert list(dict.fromkeys(cited)) == sorted(set(cited))  # numbered as they come
+    assert len(set(references)) == len(references)
+    page = shown(single.made(there)).partition("Methods and references")[0]
+    everything = " ".join(references)
+    rules = {
+        fazekas.RULE: "Noh", fazekas.VOLUME_RULE: "Joo", fazekas.RANGES_RULE: "TP208",
+        "WMH as STRIVE counts": "Wardlaw", "Continuity with the ventricle": "Kim",
+        "Within 10 mm": "DeCarli", "within 2 mm": "SHiVAi", "Fazekas": "Fazekas",
+        "disagreement of the networks": "Molchanova",
+    }  # fmt: skip
+    found = {name for name in rules if name in page}
+    assert len(found) == (3 if bare else len(rules))
+    for name in found:
+        assert rules[name] in everything, name
+    assert "NiiVue" in everything
+
+
+def test_rules_have_the_sources_that_the_documentation_names() -> None:
+    page = (ROOT / "docs" / "measures.md").read_text("utf-8")
+    listed = dict(re.findall(r"^(\d+)\. (\w+)", page.partition("## References")[2], re.M))
+    for rule, (_, sources) in citing.PLACES.items():
+        (row,) = re.findall(rf"^\| `{rule}` \|.*\|(.*)\|$", page, re.M)
+        names = [listed[number] for number in re.findall(r"\[(\d+)\]", row)]
+        assert len(names) == len(sources)
+        for name in names:
+            assert any(name in source for source in sources), (rule, name)
+
+
+def test_rules_of_our_own_are_told_with_their_numbers() -> None:
+    """Those that have no publication: none may change, or come, without the documentation."""
+    page = (ROOT / "docs" / "measures.md").read_text("utf-8")
+    ours = page.partition("### Rules of our own")[2].partition("\n## ")[0]
+    low, high = uncertainty.around(0.5)
+    assert f"{high - 0.5:g} below and above" in ours
+    assert low == pytest.approx(0.5 - (high - 0.5))
+    first, second, *_, last = uncertainty.THRESHOLDS
+    assert f"{first} to {last} in steps of {second - first:g}" in ours
+    numbers = [STRUCTURES.index(name) for name in anatomy.INTRACRANIAL]
+    assert f"{min(numbers)} to {max(numbers)} of the anatomy" in ours
+    assert f"more than {measure._MOST_UNLIKELY:.0%}".replace("%", " %") in ours
+    for what in ("infratentorial", "deep_grey", "agreement_of_members", "MNI", "atlas", "diameter"):
+        assert what in ours
+    # Every number in brackets is in the list, and every entry is used.
+    text, _, listed = re.sub(r"```.*?```", "", page, flags=re.S).partition("## References")
+    used = {int(n) for group in re.findall(r"\[(\d+(?:, \d+)*)\]", text) for n in group.split(", ")}
+    assert used == {int(n) for n in re.findall(r"^(\d+)\.", listed, re.M)}
+
+
+def test_the_model_of_structures_is_named(full: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As measures say; none is invented where they say nothing."""
+    real = saving.report
+
+    def told(more: object) -> str:
+        monkeypatch.setattr(saving, "report", lambda *a: {**real(*a), "anatomy_model": more})
+        return shown(sections.origin(full) + sections.methods(full))
+
+    words = told({"name": "anatomy-x", "sha256": "12" * 32})
+    assert words.count("anatomy-x") == 2
+    assert "12" * 32 in words
+    assert "named by the model anatomy-x" in words
+    for nothing in (None, {}, "odd"):
+        words = told(nothing)
+        assert "Structures of the head were named" not in words
+        assert "name where the anatomy is from" in words
+
+
+def test_ranges_say_that_they_are_counted_before_lesions_are_removed(full: Facts) -> None:
+    assert "counted before the rules" in shown(sections.summary(full))
+    assert "before any lesion is removed" in shown(sections.uncertainty(full))
+
+
+def test_the_place_of_a_lesion_names_its_rule(full: Facts) -> None:
+    assert "Place (continuity)" in shown(sections.lesions(full))
