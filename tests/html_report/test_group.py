@@ -15,6 +15,7 @@ from wmhseg.batch.summary import Row, write_summary
 from wmhseg.cli.main import main
 from wmhseg.html_report import group, results
 from wmhseg.io import checksums
+from wmhseg.measures import places
 
 ICON = "data:image/jpeg;base64," + "A" * 2600
 
@@ -99,6 +100,21 @@ def test_measures_have_columns_where_there_are_any(tmp_path: Path) -> None:
     assert "Networks from, ml" in page
     assert "1.25" in page
     assert "% of TIV" not in page
+    assert "counted before any lesion is removed" in page
+
+
+def test_columns_of_places_name_their_rule(tmp_path: Path) -> None:
+    more = {"periventricular_continuity_ml": 1.25, "deep_continuity_ml": 0.5}
+    filled(tmp_path, 9)
+    write_summary(tmp_path / "summary.tsv", [Row("s0001", "done", 2.0, 1, measures=more)])
+    page = group.made(results.read(tmp_path), "t")
+    assert "Periventricular (continuity), ml" in page
+    assert "Deep (continuity), ml" in page
+    assert "juxtacortical ones are in neither column" in page
+    # Of every measure whose name has a rule, today's and those to come.
+    for column in results.SHOWN:
+        rule = next((one for one in places.RULES if f"_{one}_" in column), "")
+        assert rule in group.headed(column)
 
 
 def test_links_lead_from_where_the_page_is(tmp_path: Path) -> None:
@@ -160,3 +176,30 @@ def test_it_sorts_in_a_browser(tmp_path: Path) -> None:
         assert opened.value(last) == "s0011"
         assert opened.complaints == []
         assert len(opened.requests) == 1
+
+
+@pytest.mark.skipif(browser.found() is None, reason="no Chromium here (apt install chromium)")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_one_failure_does_not_fill_a_screen(width: int, tmp_path: Path) -> None:
+    """Words and numbers stay whole, the row of a failure is low, and the table scrolls."""
+    filled(tmp_path, 9)
+    figures = {"wmh_percent_of_tiv": 0.8186, "periventricular_continuity_ml": 18.95,
+               "deep_continuity_ml": 2.292, "members_lowest_ml": 9.168}  # fmt: skip
+    error = "A FLAIR image of three axes was expected in " + "/folder" * 12 + ". Received: 4 axes."
+    rows = [Row("s0001", "done", 11.46, 62, measures=figures), Row("s0002", "failed", error=error)]
+    write_summary(tmp_path / "summary.tsv", rows)
+    group.write(tmp_path / "group.html", results.read(tmp_path), "some")
+    with browser.running(tmp_path, webgl=False) as opened:
+        opened.open((tmp_path / "group.html").as_uri(), width, 800)
+        failed = "document.querySelector('tr.failed')"
+        assert opened.value(f"{failed}.getBoundingClientRect().height") < 300
+        told = f"{failed}.querySelector('td.told').getBoundingClientRect().width"
+        assert opened.value(told) >= 288
+        lines = (
+            "Math.max(...[...document.querySelectorAll('td.number')].map(cell => "
+            "{ const all = document.createRange(); all.selectNodeContents(cell); "
+            "return all.getClientRects().length; }))"
+        )
+        assert opened.value(lines) == 1
+        # The page itself is never wider than the window.
+        assert opened.value("document.documentElement.scrollWidth") <= width

@@ -11,11 +11,17 @@ from urllib.parse import quote
 from wmhseg.html_report.markup import Page, Raw, element, stored, table, text
 from wmhseg.html_report.results import SHOWN, Result
 from wmhseg.io import files
+from wmhseg.measures.places import RULES
 from wmhseg.reporting.report import NOT_A_DEVICE
 from wmhseg.version import __version__
 
 _WIDE, _HIGH, _BARS = 640, 190, 20
 _RATED = {"good": "good", "correct": "to correct", "exclude": "exclude"}
+_BY_RULE = (
+    "Periventricular and deep lesions are told apart by continuity with a lateral ventricle; "
+    "juxtacortical ones are in neither column."
+)
+_BEFORE = "What networks mark by themselves is counted before any lesion is removed."
 _FEWEST = 8  # results by which "unusual" means something
 
 
@@ -76,15 +82,16 @@ def made(results: Sequence[Result], title: str) -> str:
         rows.append(
             [
                 Raw(name), Raw(picture), one.status, one.volume_ml, one.lesions,
+                _or_empty(", ".join(told)), _long(one.error or one.warnings),
                 *(one.measures.get(column) for column in measured),
-                _or_empty(", ".join(told)), _or_empty(_RATED.get(rating["rating"], "")),
-                _or_empty(rating["comment"]), _or_empty(one.error or one.warnings),
+                _or_empty(_RATED.get(rating["rating"], "")), _long(rating["comment"]),
             ]
         )  # fmt: skip
         kinds.append({"class_": "failed" if one.volume_ml is None else "flagged" if told else None})
+    # What is to be looked at, and why, stands where no screen is too narrow for it.
     head = (
-        "Subject", "Slice", "Status", "Volume, ml", "Lesions", *(SHOWN[name] for name in measured),
-        "Look at", "Rating", "Comment", "Told",
+        "Subject", "Slice", "Status", "Volume, ml", "Lesions", "Look at", "Told",
+        *map(headed, measured), "Rating", "Comment",
     )  # fmt: skip
     counts = Counter(flag for told in flagged for flag in told)
     done = sum(one.volume_ml is not None for one in results)
@@ -98,7 +105,7 @@ def made(results: Sequence[Result], title: str) -> str:
         + element("section", element("h2", "Volumes and flags")
                   + element("div", _volumes(results) + _counts(counts), class_="plots"))
         + element("section", element("h2", "Scans")
-                  + element("p", "A click on the name of a column sorts by it.", class_="hint")
+                  + element("p", text(_hints(measured)), class_="hint")
                   + element("label", 'Show names with <input type="search" id="filter">',
                             class_="filters")
                   + table(head, rows, caption="One row a scan", attributes=kinds, id="scans"))
@@ -108,9 +115,32 @@ def made(results: Sequence[Result], title: str) -> str:
     return Page(f"WMH: {title}", body, scripts=(stored("group.js"),)).html()
 
 
-def _or_empty(words: str) -> Raw:
+def headed(column: str) -> str:
+    """What stands above a measure: lesions that were placed are told with the rule that did."""
+    name, rule = SHOWN[column], next((one for one in RULES if f"_{one}_" in column), None)
+    if rule is None or rule in name:
+        return name
+    place, _, unit = name.partition(", ")
+    return f"{place} ({rule}), {unit}"
+
+
+def _hints(measured: Sequence[str]) -> str:
+    told = ["A click on the name of a column sorts by it."]
+    if "deep_continuity_ml" in measured:
+        told.append(_BY_RULE)
+    if "members_lowest_ml" in measured:
+        told.append(_BEFORE)
+    return " ".join(told)
+
+
+def _or_empty(words: str, kind: str | None = None) -> Raw:
     """Words in a cell that is empty without them."""
-    return Raw(text(words) if words else "")
+    return Raw(text(words) if words else "", kind)
+
+
+def _long(words: str) -> Raw:
+    """Sentences, which need a wide cell; one without any may be narrow."""
+    return _or_empty(words, "told" if words else None)
 
 
 def _volumes(results: Sequence[Result]) -> str:

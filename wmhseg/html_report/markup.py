@@ -99,9 +99,15 @@ def table(
 
 @dataclass(frozen=True)
 class Raw:
-    """HTML that is made here."""
+    """HTML that is made here.
+
+    Attributes:
+        html: As it goes into the page.
+        kind: What its cell is for the style, if anything.
+    """
 
     html: str
+    kind: str | None = None
 
 
 def _cell(value: object) -> str:
@@ -109,6 +115,8 @@ def _cell(value: object) -> str:
 
 
 def _kind(value: object) -> str | None:
+    if isinstance(value, Raw):
+        return value.kind
     return "number" if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
