@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -139,6 +140,12 @@ def test_the_files_are_called_as_bids_says(done: Done) -> None:
     logs = {name for name in files if name.endswith("_participant.log")}
     assert len(logs) == 1
     assert files - logs == expected
+    # The documentation shows each of them: its name, or what ends it, in a line with its ending.
+    page = (ROOT / "docs" / "bids.md").read_text("utf-8").partition("## What comes out")[2]
+    lines = page.split("```")[1].splitlines()
+    for path in map(Path, expected):
+        stem, _, ending = path.name.rpartition("_")[2].partition(".")
+        assert any(stem in line and f".{ending}" in line for line in lines), path
 
 
 def test_masks_maps_and_lesions_agree(done: Done, phantom: Phantom) -> None:
@@ -204,6 +211,10 @@ def test_the_data_set_says_what_made_it(done: Done) -> None:
     assert "bright (Bright is WMH; 2 networks" in cited
     assert "exceeded 0.5 were marked" in cited
     assert "IEEE Transactions on Medical Imaging" in cited
+    for sentence in ("named by the model anatomy-synthetic", "10 mm, voxel by voxel", "Joo 2022"):
+        assert sentence in cited
+    listed = re.findall(r"^\d+\. (.*)$", cited.partition("## References")[2], re.M)
+    assert content["ReferencesAndLinks"] == listed
     (log,) = (done.out / "logs").glob("*.log")
     lines = log.read_text("utf-8").splitlines()
     assert any(line.startswith("sub-01: done: 0.1458 ml, 2 lesions") for line in lines)
@@ -308,6 +319,10 @@ def test_a_second_run_does_what_has_changed(
     assert {name: content for name, (_, content) in state(again.out / "sub-01").items()} == {
         name: content for name, (_, content) in kept.items()
     }
+    asked = ("--t1-from-any-session", "--participant-label", "01", "04")
+    assert again.run("participant", *asked) == 66
+    told_failures = "".join(capsys.readouterr())
+    assert "no FLAIR scan in sub-04/[ses-…/]anat" in told_failures
     bad, good = "sub-02/ses-a/anat/sub-02_ses-a_acq-3D_run-2_FLAIR", "sub-03/anat/sub-03_FLAIR"
     (again.study / f"{bad}.nii.gz").write_bytes(b"no image")
     write_scan(again.study / f"{good}.nii.gz", phantom.flair, phantom.spacing_mm)
