@@ -16,7 +16,7 @@ from wmhseg.channels.making import Made
 from wmhseg.errors import GridMismatchError, MissingT1Error
 from wmhseg.geometry import Fit, Grid, Way
 from wmhseg.io.images import Scan
-from wmhseg.preparation import intensity, t1_coverage
+from wmhseg.preparation import intensity, t1_coverage, wrapped
 from wmhseg.preparation.sizes import SKIN_AND_BONE_MM
 from wmhseg.preparation.steps import LARGEST_PIXEL_MM
 from wmhseg.preparation.t1_coverage import Unseen
@@ -128,12 +128,14 @@ def _scaled(
     """Brings a volume to the challenge's scale, or only says that it is not on it."""
     warnings = []
     if intensity.is_wrapped(volume):
-        defect = f"The {name} image holds unsigned 16-bit numbers stored as signed ones"
         if mode == "adapt":
             volume = intensity.unwrap(volume)
-            warnings.append(f"{defect}: 65536 was added to its negative, really brightest, voxels.")
+            warnings.append(wrapped.warning(name))
         else:
-            warnings.append(f"{defect}; --intensity-scale adapt would repair its brightest voxels.")
+            warnings.append(
+                f"{wrapped.defect(name)}; --intensity-scale adapt would repair its brightest "
+                "voxels."
+            )
     scale = intensity.check_scale(volume, threshold)
     if not scale.on_scale and mode == "adapt":
         volume = intensity.rescale(volume, scale.factor)

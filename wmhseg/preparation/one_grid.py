@@ -27,7 +27,7 @@ from wmhseg.errors import GridMismatchError, RegistrationError
 from wmhseg.geometry import Grid, Turn, Way
 from wmhseg.io.images import Scan
 from wmhseg.io.progress import Tally
-from wmhseg.preparation import bias, intensity, registration, resampling
+from wmhseg.preparation import bias, registration, resampling, wrapped
 from wmhseg.preparation.registration import Rigid, T1Place
 from wmhseg.preparation.resampling import Resampling
 from wmhseg.preparation.steps import PRESET, PUBLISHED, Steps
@@ -160,7 +160,11 @@ def align(
     tally.plan(registration.PARTS * searching)
     if correct or searching or not one_grid or way.changes:
         # Interpolating numbers that wrapped around makes nonsense of them.
-        flair, used = _unwrapped(flair, warnings), used and _unwrapped(used, warnings)
+        flair, said = wrapped.repaired(flair)
+        warnings += said
+        if used is not None:
+            used, said = wrapped.repaired(used)
+            warnings += said
     correction = BiasCorrection(_why_bias(t1, one_grid, asked, steps))
     if correct:
         flair, used, correction = _corrected(flair, used, correction.why, tally)
@@ -288,16 +292,6 @@ def _t1_warnings(t1: Scan | None, chosen: Preset) -> list[str]:
 
 
 # Bias, pixels, registration ---------------------------------------------------------------------
-
-
-def _unwrapped(scan: Scan, warnings: list[str]) -> Scan:
-    if not intensity.is_wrapped(scan.array):
-        return scan
-    warnings.append(
-        f"The {scan.name} image holds unsigned 16-bit numbers stored as signed ones: 65536 was "
-        "added to its negative, really brightest, voxels."
-    )
-    return replace(scan, array=intensity.unwrap(scan.array))
 
 
 def _why_bias(t1: Scan | None, one_grid: bool, asked: Steps, steps: Steps) -> str:
