@@ -171,7 +171,9 @@ class _Where:
 
     def turned(self, probability: Float) -> Float:
         """The probability on the scan's own voxels, in the model's axes."""
-        return self.way.restore(probability, to=self.turn.target)
+        made = self.way.restore(probability, to=self.turn.target)
+        # The weights of an interpolation add up to 1 but for rounding, and no map may exceed 1.
+        return np.minimum(made, 1, out=made) if made.max(initial=0) > 1 else made
 
     def restored(self, probability: Float) -> Float:
         """The probability on the scan's own voxels, in the file's order."""
