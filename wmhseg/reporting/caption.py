@@ -10,6 +10,21 @@ def millilitres(volume_ml: float) -> str:
     return f"{volume_ml:.{2 if volume_ml >= 0.1 or not volume_ml else 3}f} ml"
 
 
+def lesion_count(count: int) -> str:
+    """A number of lesions in words."""
+    return counted(count, "lesion")
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things in words.
+
+    Args:
+        count: How many.
+        what: What one of them is called; more have an s.
+    """
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 @dataclass(frozen=True)
 class Caption:
     """What is written above the slices.

@@ -16,7 +16,7 @@ from wmhseg.preparation import registration
 from wmhseg.preparation.intensity import ScaleFinding
 from wmhseg.preparation.steps import PRESET, PUBLISHED
 from wmhseg.preparation.steps_taken import StepsTaken
-from wmhseg.reporting.caption import Caption, millilitres
+from wmhseg.reporting.caption import Caption, counted, lesion_count, millilitres
 from wmhseg.reporting.provenance import Provenance
 from wmhseg.version import __version__
 from wmhseg.weights.methods import method_name
@@ -47,10 +47,10 @@ def caption(report: Report, source: str) -> Caption:
         source: Name of the FLAIR scan as it was given, "" if it came from memory.
     """
     lesions, model = report.lesions, report.model
-    found = _lesions(lesions.count) if lesions.count else "nothing marked"
+    found = lesion_count(lesions.count) if lesions.count else "nothing marked"
     title = f"WMH {millilitres(lesions.volume_ml)}, {found}"
     for label, other in report.others.items():
-        title += f"; {label} {millilitres(other.volume_ml)}, {_lesions(other.count)}"
+        title += f"; {label} {millilitres(other.volume_ml)}, {lesion_count(other.count)}"
     lines = [
         f"model {model.name}, preset {method_name(model)}, "
         f"{'FLAIR and T1' if report.t1_used else 'FLAIR alone'}, {report.rules}; "
@@ -62,10 +62,6 @@ def caption(report: Report, source: str) -> Caption:
         )
         lines.append(f"There {many} about this result: see its report (.json).")
     return Caption(title, source or "FLAIR from memory, no file", tuple(lines), NOT_A_DEVICE)
-
-
-def _lesions(count: int) -> str:
-    return f"{count} lesion{'s' * (count != 1)}"
 
 
 @dataclass(frozen=True)
@@ -239,11 +235,11 @@ class Report:
             f"WMH volume   {self.lesions.volume_ml:.2f} ml",
             f"lesions      {self.lesions.count}, largest {self.lesions.largest_ml:.2f} ml",
             *(
-                f"{label:<12} {found.volume_ml:.2f} ml, {_lesions(found.count)}, "
+                f"{label:<12} {found.volume_ml:.2f} ml, {lesion_count(found.count)}, "
                 f"largest {found.largest_ml:.2f} ml"
                 for label, found in self.others.items()
             ),
-            f"model        {self.model.name} ({len(self.model.members)} members, "
+            f"model        {self.model.name} ({counted(len(self.model.members), 'member')}, "
             f"preset {method_name(self.model)}, {self.rules})",
             f"sha256       {checksums}",
             f"versions     wmhseg {__version__}, {packages}",
