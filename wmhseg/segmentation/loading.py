@@ -68,6 +68,7 @@ class Loaded:
         inputs: What the networks take, the whole way back to the rest, and all warnings.
         seconds: Stage -> wall-clock seconds so far.
         provenance: Which scans were read, and when.
+        t1: The T1 scan as it was given, if it came from memory: a file can be read once more.
     """
 
     flair: Scan
@@ -76,6 +77,7 @@ class Loaded:
     inputs: NetworkInput
     seconds: dict[str, float]
     provenance: Provenance
+    t1: Scan | None = None
 
     @property
     def has_t1(self) -> bool:
@@ -156,6 +158,8 @@ class Loader:
             t1_scan = None if t1 is None else sources.read(t1, spacing_mm, name="T1")
             given = {"FLAIR": flair} if t1 is None else {"FLAIR": flair, "T1": t1}
             provenance = Provenance({name: scan_file(one) for name, one in given.items()})
+            file = provenance.scans.get("T1")
+            kept = t1_scan if file is not None and file.path is None else None
         for scan in filter(None, (flair_scan, t1_scan)):
             if spacing_mm is not None:
                 sizes.check_order(scan)
@@ -201,7 +205,7 @@ class Loader:
         )
         # The voxels of T1 have done their work, and the largest scans need the room.
         aligned = replace(aligned, t1=None, t1_seen=None)
-        return Loaded(flair_scan, around[0], aligned, inputs, watch.seconds, provenance)
+        return Loaded(flair_scan, around[0], aligned, inputs, watch.seconds, provenance, kept)
 
     def _aligned(
         self,

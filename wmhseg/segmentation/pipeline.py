@@ -159,6 +159,7 @@ class Segmenter(Loader):
             probabilities,
             own,
             named,
+            loaded.t1,
         )
 
     def _tempered(

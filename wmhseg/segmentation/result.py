@@ -49,6 +49,8 @@ class Segmentation:
             unless ``Options.members`` asked for it.
         anatomy: The structures of the head; None unless ``Options.anatomy`` asked for them and
             they could be named.
+        t1: The T1 scan as it was given, where it came from memory; None where there is a file to
+            read once more, or no T1.
 
     >>> import wmhseg
     >>> result = wmhseg.segment("FLAIR.nii.gz")
@@ -70,6 +72,7 @@ class Segmentation:
     other_probabilities: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     members: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict, repr=False)
     anatomy: Anatomy | None = field(default=None, repr=False)
+    t1: Scan | None = field(default=None, repr=False)
 
     def to_image(self) -> Image:
         """Returns the mask as a SimpleITK image."""
