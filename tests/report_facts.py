@@ -60,7 +60,10 @@ def facts_of(
         t1 = Scan(200 - scan(grid), grid, "T1")
         known = {
             "probability": np.where(mask > 0, ramp + 0.2, ramp / 3).astype(np.float32),
-            "members": {HOSTILE: np.where(mask > 0, np.float32(0.8), np.float32(0))},
+            "members": {
+                name: np.where(mask > 0, np.float32(0.8), np.float32(0))
+                for name in (HOSTILE, f"{HOSTILE} 2")
+            },
             "t1": OtherScan(t1, Rigid(), t1.array),
         }
     scene = box_brain.scene(mask, grid, **known)

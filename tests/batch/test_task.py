@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, Phantom, with_stroke, write_scan
 
+import wmhseg
 from wmhseg import errors
 from wmhseg.batch import answers
 from wmhseg.batch.summary import (
@@ -28,6 +30,7 @@ from wmhseg.batch.summary import (
 from wmhseg.batch.task import SegmenterAhead, Task, done_before, segment_one
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import images
+from wmhseg.measuring import saving
 from wmhseg.segmentation import anatomy, pipeline
 from wmhseg.segmentation.loading import Loaded
 from wmhseg.segmentation.options import Options
@@ -179,10 +182,26 @@ def test_measures_belong_to_the_result(
     assert done_before(with_structures) is None
     row = segment_one(with_structures)
     assert row.status == "done", row.error
-    structures = images.read_labels(plain.folder / answers.STRUCTURES)[0]
+    structures = images.read_labels(plain.folder / saving.STRUCTURES)[0]
     white = (structures == NUMBER["white-matter"]).sum() * np.prod(phantom.spacing_mm) / 1000
     assert row.measures["white_matter_ml"] == pytest.approx(white, abs=1e-4)
     assert done_before(with_structures) == replace(row, status=SKIPPED)
+    told = json.loads((plain.folder / "measures.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(told)
+    weights = (anatomy_model / "0.safetensors").read_bytes()
+    assert told["anatomy_model"] == {
+        "name": "anatomy-synthetic", "sha256": hashlib.sha256(weights).hexdigest(),
+    }  # fmt: skip
+    assert told["files"]["anatomy"] == saving.STRUCTURES
+
+    # Of files it is the same anatomy, by the same network.
+    again = wmhseg.measure(flair, plain.folder / "result.nii.gz", anatomy="auto")
+    again.save(tmp_path / "again")
+    np.testing.assert_array_equal(
+        images.read_labels(tmp_path / "again" / saving.STRUCTURES)[0], structures
+    )
+    for what in ("total", "head", "by_anatomy_ml", "places", "anatomy", "anatomy_model"):
+        assert again.to_dict()[what] == told[what]
 
     # The table shows what is known of any, and keeps it.
     table = tmp_path / "summary.tsv"

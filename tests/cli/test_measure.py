@@ -148,7 +148,7 @@ def test_a_bare_mask_is_measured_and_told_what_is_missing(
 ) -> None:
     assert main(list(BARE)) == 0
     printed = capsys.readouterr().out
-    for option in ("--probability P", "--anatomy FILE", "--members P P"):
+    for option in ("--probability P", "--anatomy auto", "--members P P"):
         assert f"({option}" in printed
     assert main([*BARE, "--json", "--quiet"]) == 0
     told = json.loads(capsys.readouterr().out)

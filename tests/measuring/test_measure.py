@@ -151,6 +151,25 @@ def test_ranges_over_thresholds_and_members() -> None:
     assert (row["members_lowest_count"], row["members_highest_ml"]) == (2, 0.023)
 
 
+def test_one_network_has_no_other_to_disagree_with() -> None:
+    one = {"a": np.ones(box_brain.SHAPE, np.float32)}
+    found = measured(box_brain.scene(box_brain.mask(), members=one))
+    told = content.to_dict(found)
+    assert told["uncertainty"]["members"] is None
+    assert measure.ONE_MEMBER in told["left_out"]
+    assert measure.NO_MEMBERS not in told["left_out"]
+    assert {row["agreement_of_members"] for row in told["lesions"]} == {None}
+    assert content.scan_row(found)["members_lowest_ml"] is None
+
+
+def test_ranges_say_that_they_are_of_what_the_rules_have_not_seen() -> None:
+    ones = np.ones(box_brain.SHAPE, np.float32)
+    scene = box_brain.scene(box_brain.mask(), probability=ones, members={"a": ones, "b": ones})
+    lines = [line for line in content.to_lines(measured(scene)) if line.startswith("uncertainty")]
+    assert [line.split()[1] for line in lines] == ["thresholds", "members:"]
+    assert all(line.endswith("lesions (before rules on lesions)") for line in lines)
+
+
 def test_what_is_excluded_does_not_count() -> None:
     mask = box_brain.mask("at the ventricle", "far away", "brainstem")
     excluded = np.zeros(mask.shape, bool)
@@ -216,7 +235,7 @@ def test_what_is_not_known_is_left_out_and_said() -> None:
         box_brain.scene(
             box_brain.mask(),
             probability=np.ones(box_brain.SHAPE, np.float32),
-            members={"a": np.ones(box_brain.SHAPE, np.float32)},
+            members={name: np.ones(box_brain.SHAPE, np.float32) for name in "ab"},
         )
     )
     assert content.to_dict(whole)["left_out"] == []
@@ -259,7 +278,7 @@ def test_an_empty_mask_is_measured() -> None:
     none = np.zeros(box_brain.SHAPE, np.uint8)
     scene = box_brain.scene(
         none, probability=np.zeros(none.shape, np.float32),
-        members={"a": np.zeros(none.shape, np.float32)},
+        members={name: np.zeros(none.shape, np.float32) for name in "ab"},
     )  # fmt: skip
     found = measured(scene)
     told = content.to_dict(found)
@@ -268,7 +287,10 @@ def test_an_empty_mask_is_measured() -> None:
     assert told["fazekas_estimate"]["by_size"]["deep"] == 0
     assert told["uncertainty"]["members"]["mean_structural_disagreement"] is None
     assert content.to_tsv([], content.LESION_COLUMNS).count("\n") == 1
-    assert content.to_lines(found)[1].startswith("lesions      0")
+    lines = content.to_lines(found)
+    assert lines[1].startswith("lesions      0")
+    (grades,) = (line for line in lines if line.startswith("Fazekas"))
+    assert "; no graded patient had such a volume (" in grades
 
 
 @pytest.mark.parametrize("order", ORDERS[1::9], ids=str)

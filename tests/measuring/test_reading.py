@@ -21,10 +21,10 @@ from wmhseg.errors import (
 from wmhseg.geometry import Grid, Turn
 from wmhseg.io import nifti, volume_files
 from wmhseg.io.images import Scan
-from wmhseg.measuring import reading
+from wmhseg.measuring import other_scan, reading
 from wmhseg.measuring.reading import Paths
 from wmhseg.measuring.scene import Scene, Wanted
-from wmhseg.preparation import registration
+from wmhseg.preparation import registration, wrapped
 from wmhseg.preparation.registration import Registration, Rigid
 
 GRID = box_brain.grid((3.0, 1.0, 0.5))
@@ -217,14 +217,12 @@ def test_an_atlas_says_where_it_is(folder: Path) -> None:
     failing(LabelsError, read, folder, atlas=fractions, atlas_labels=names)
 
 
-def test_t1_is_registered_only_where_that_is_needed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_t1_on_other_voxels_is_registered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Scan, Scan]] = []
 
     def register(flair: Scan, t1: Scan) -> Registration:
         asked.append((flair, t1))
-        return Registration(Rigid(shift_mm=(0.0, 0.0, 4.0)), 0.01 * len(asked), "header", 14)
+        return Registration(Rigid(shift_mm=(0.0, 0.0, 4.0)), 0.01, "header", 14)
 
     monkeypatch.setattr(registration, "register", register)
     beside = read(folder, t1=stored(folder / "t1.nii", FLAIR * 2)).t1
@@ -232,17 +230,51 @@ def test_t1_is_registered_only_where_that_is_needed(
     assert beside.move == Rigid()
     assert beside.on_flair is not None
     np.testing.assert_array_equal(beside.on_flair, FLAIR * 2)
+    assert asked == []
     elsewhere = stored(folder / "t1.nii", FLAIR * 2, OTHER)
     apart = read(folder, t1=elsewhere).t1
     assert apart is not None
-    assert (apart.move, apart.on_flair, asked) == (None, None, [])
+    assert (apart.move, apart.on_flair, apart.agreement) == (None, None, 0.01)
+    assert "match those of FLAIR too badly (0.010;" in other_scan.not_used(apart)
     line = failing(RegistrationError, read, folder, Wanted(filled_t1=True), t1=elsewhere)
     assert "0.010" in line
-    assert len(asked) == 1
+    assert len(asked) == 2
     monkeypatch.setattr(registration, "LEAST_AGREEMENT", 0.0)
-    there = read(folder, Wanted(filled_t1=True), t1=elsewhere).t1
-    assert there is not None
-    assert there.move == Rigid(shift_mm=(0.0, 0.0, 4.0))
+    for wanted in (Wanted(), Wanted(filled_t1=True)):
+        there = read(folder, wanted, t1=elsewhere).t1
+        assert there is not None
+        assert there.move == Rigid(shift_mm=(0.0, 0.0, 4.0))
+
+
+def wrapped_around(true: np.ndarray) -> np.ndarray:
+    """Unsigned 16-bit numbers as they look when they are stored as signed ones."""
+    return np.where(true > 32767, true - 65536, true).astype(np.int16)
+
+
+def test_numbers_that_wrapped_around_are_repaired(folder: Path) -> None:
+    """As a segmentation repairs them, and with its words, so that a page says it once."""
+    # The brightest of all would count as ringing in air, which wraps to just below 0.
+    true = np.rint(FLAIR * 65000).astype(np.float32)
+    t1 = stored(folder / "t1.nii", wrapped_around(true))
+    scene = read(folder, t1=t1)
+    assert scene.t1 is not None
+    np.testing.assert_array_equal(scene.t1.scan.array, true)
+    assert scene.t1.on_flair is not None
+    np.testing.assert_array_equal(scene.t1.on_flair, true)
+    assert scene.warnings == (wrapped.warning("T1"),)
+    stored(folder / "flair.nii", wrapped_around(true))
+    both = read(folder, t1=t1)
+    np.testing.assert_array_equal(both.flair.array, true)
+    assert both.warnings == (wrapped.warning("FLAIR"), wrapped.warning("T1"))
+    assert read(folder, t1=stored(folder / "t1.nii", true)).warnings == both.warnings[:1]
+
+
+def test_numbers_are_of_a_label_map(folder: Path) -> None:
+    paths = Paths.given(folder / "flair.nii", folder / "mask.nii", (), {"anatomy": "auto"})
+    assert paths.anatomy is None
+    assert "anatomy" not in paths.named()
+    line = failing(UsageError, reading.read, paths, Wanted(), numbers="freesurfer")
+    assert "--anatomy FILE" in line
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from typing import Any
 from wmhseg.batch.summary import MEASURES
 from wmhseg.html_report import of_result, single
 from wmhseg.html_report.facts import Facts
-from wmhseg.io import volume_files
 from wmhseg.measuring import content, measure, saving
 from wmhseg.measuring import of_result as of_segmentation
 from wmhseg.measuring.measure import Measures
@@ -19,9 +18,6 @@ from wmhseg.reporting import earlier
 from wmhseg.segmentation import anatomy
 from wmhseg.segmentation.options import Options
 from wmhseg.segmentation.result import Segmentation
-
-STRUCTURES = "anatomy_dseg.nii.gz"
-"""Name of the label map of structures."""
 
 
 def options_for(options: Options, *, measures: bool, page: bool) -> Options:
@@ -52,9 +48,8 @@ def files_in(folder: Path, *, structures: bool) -> tuple[Path, ...]:
         folder: Where to.
         structures: Whether there is a label map of structures.
     """
-    tables = saving.outputs(folder, Wanted(), curve=True, regions=False).values()
-    more = (folder / STRUCTURES,) if structures else ()
-    return (*tables, folder / saving.REPORT, *more)
+    made = saving.outputs(folder, Wanted(), curve=True, regions=False, anatomy=structures)
+    return (*made.values(), folder / saving.REPORT)
 
 
 def left_over(folder: Path, scans: Iterable[Path]) -> list[Path]:
@@ -66,7 +61,8 @@ def left_over(folder: Path, scans: Iterable[Path]) -> list[Path]:
     """
     told = folder / saving.REPORT
     named = earlier.left_behind(told, {}, scans, (*earlier.WRITTEN, ".tsv"))
-    return [*named, folder / STRUCTURES, told] if named else []
+    # Earlier versions did not name the label map of structures in the report.
+    return [*dict.fromkeys([*named, folder / saving.STRUCTURES, told])] if named else []
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +85,7 @@ class Answered:
         Args:
             folder: Where to.
         """
-        named, provenance = self.result.anatomy, self.result.report.provenance
-        saving.save(self.measures, folder, provenance)
-        if named is not None:
-            volume_files.write_volume(
-                folder / STRUCTURES, named.labels, named.grid, self.result.flair.header
-            )
+        saving.save(self.measures, folder, self.result.report.provenance)
 
     def save_page(self, path: Path) -> None:
         """Writes the page, if there is one."""
@@ -115,7 +106,8 @@ def answered(
     Args:
         result: What was computed.
         mask: Where the mask will be written, and
-        t1: the T1 scan that was given, if any; it is read once more for a page.
+        t1: the T1 scan that was given, if any; the result knows it as well, and it is read once
+            more by what that says.
         page: Where a page will be written; None: nowhere.
         name: The title of the page.
 
@@ -124,5 +116,5 @@ def answered(
     """
     if page is None:
         return Answered(result, measure.measure(of_segmentation.scene(result)))
-    told, about = of_result.with_page(result, t1, mask, page, name)
+    told, about = of_result.with_page(result, mask, page, name)
     return Answered(told, about.measures, about)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from wmhseg.cli.parser import examples, share
 
 if TYPE_CHECKING:
     from wmhseg.measuring.reading import Paths
+    from wmhseg.measuring.scene import Scene, Wanted
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +23,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         "measure --flair FLAIR.nii.gz --mask wmh.nii.gz --output measures",
         "measure --flair FLAIR.nii.gz --mask wmh.nii.gz --probability p.nii.gz "
-        "--anatomy anatomy.nii.gz --output measures",
+        "--anatomy auto --output measures",
         "measure --flair FLAIR.nii.gz --mask wmh.nii.gz --t1 T1.nii.gz --fill-t1 --mni "
         "--output measures",
     )
@@ -70,9 +72,9 @@ def add_known(parser: argparse.ArgumentParser) -> None:
     known.add_argument("--t1", metavar="T1", help="T1 scan of the same head, NIfTI")
     known.add_argument(
         "--anatomy",
-        metavar="FILE",
-        help="labels of the anatomy on FLAIR's voxels (docs/measures.md); without, places and "
-        "shares are left out",
+        metavar="auto|FILE",
+        help="auto: the model anatomy-synthetic names it, from FLAIR and T1; FILE: its labels on "
+        "FLAIR's voxels (docs/measures.md); without, places and shares are left out",
     )
     known.add_argument(
         "--anatomy-numbers",
@@ -103,17 +105,36 @@ def paths_of(arguments: argparse.Namespace) -> Paths:
 
     names = ("probability", "t1", "anatomy", "exclude", "atlas", "atlas_labels")
     given = {name: getattr(arguments, name) for name in names}
-    return Paths(
-        flair=Path(arguments.flair),
-        mask=Path(arguments.mask),
-        members=tuple(map(Path, arguments.members)),
-        **{name: Path(path) if path else None for name, path in given.items()},
+    return Paths.given(arguments.flair, arguments.mask, arguments.members, given)
+
+
+def scene_of(arguments: argparse.Namespace, paths: Paths, wanted: Wanted) -> Scene:
+    """What the files hold that were given with ``add_known``; shows how far the network is.
+
+    Args:
+        arguments: Of the command.
+        paths: As of ``paths_of``.
+        wanted: What is to be made.
+    """
+    from wmhseg.measuring import reading
+
+    read = partial(
+        reading.read,
+        paths,
+        wanted,
+        threshold=arguments.threshold,
+        numbers=arguments.anatomy_numbers,
+        atlas_space=arguments.atlas_space,
     )
+    if not paths.name_structures:
+        return read()
+    with console_of(arguments).progress("naming structures", "slices") as show:
+        return read(progress=show)
 
 
 def _measure(arguments: argparse.Namespace) -> int:
     from wmhseg.io import files
-    from wmhseg.measuring import content, measure, reading, saving
+    from wmhseg.measuring import content, measure, saving
     from wmhseg.measuring.scene import Wanted
     from wmhseg.reporting.provenance import Provenance, scan_file
     from wmhseg.reporting.report import NOT_A_DEVICE
@@ -121,17 +142,15 @@ def _measure(arguments: argparse.Namespace) -> int:
     console, paths, output = console_of(arguments), paths_of(arguments), Path(arguments.output)
     wanted = Wanted(mni=arguments.mni, filled_t1=arguments.fill_t1)
     targets = saving.outputs(
-        output, wanted, curve=paths.probability is not None, regions=paths.atlas is not None
+        output,
+        wanted,
+        curve=paths.probability is not None,
+        regions=paths.atlas is not None,
+        anatomy=paths.name_structures,
     )
     with files.without_empty_folders(output):
         files.check_outputs([*targets.values(), output / saving.REPORT], inputs=list(paths))
-        scene = reading.read(
-            paths,
-            wanted,
-            threshold=arguments.threshold,
-            numbers=arguments.anatomy_numbers,
-            atlas_space=arguments.atlas_space,
-        )
+        scene = scene_of(arguments, paths, wanted)
         found = measure.measure(scene, wanted)
         inputs = {name: scan_file(path) for name, path in paths.named().items()}
         provenance = Provenance(inputs, command=command_line(arguments))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wmhseg import errors
 from wmhseg.cli.console import console_of
-from wmhseg.cli.measure import add_known, paths_of
+from wmhseg.cli.measure import add_known, paths_of, scene_of
 from wmhseg.cli.options import command_line
 from wmhseg.cli.parser import examples
 
@@ -81,7 +81,6 @@ def _group(arguments: argparse.Namespace) -> int:
 def _single(arguments: argparse.Namespace) -> int:
     from wmhseg.html_report import facts, single
     from wmhseg.io import checksums, files
-    from wmhseg.measuring import reading
     from wmhseg.measuring.scene import Wanted
     from wmhseg.reporting.provenance import Provenance, scan_file
     from wmhseg.reporting.report import NOT_A_DEVICE
@@ -96,13 +95,7 @@ def _single(arguments: argparse.Namespace) -> int:
     single.check_name(output)
     with files.without_empty_folders(output.parent):
         files.check_outputs([output], inputs=list(paths))
-        scene = reading.read(
-            paths,
-            Wanted(),
-            threshold=arguments.threshold,
-            numbers=arguments.anatomy_numbers,
-            atlas_space=arguments.atlas_space,
-        )
+        scene = scene_of(arguments, paths, Wanted())
         inputs = {name: scan_file(path) for name, path in paths.named().items()}
         origin = facts.Origin(
             arguments.name or paths.mask.name,

@@ -188,7 +188,7 @@ def _with_page(result: Segmentation, case: CaseFiles) -> tuple[Segmentation, Fac
         return result, None
     from wmhseg.html_report import of_result
 
-    return of_result.with_page(result, case.t1, case.output, case.page, case.output.name)
+    return of_result.with_page(result, case.output, case.page, case.output.name)
 
 
 def _computed(case: CaseFiles, model: str, options: Options, console: Console) -> Segmentation:

@@ -10,20 +10,18 @@ from wmhseg.html_report import facts
 from wmhseg.html_report.facts import Facts, Origin
 from wmhseg.io import checksums, files, images
 from wmhseg.measuring import of_result
-from wmhseg.measuring.scene import OtherScan
 from wmhseg.reporting import earlier
 from wmhseg.reporting.report import path_beside
 from wmhseg.segmentation.result import Segmentation
 
 
 def with_page(
-    result: Segmentation, t1: Path | None, mask: Path, page: Path, name: str
+    result: Segmentation, mask: Path, page: Path, name: str
 ) -> tuple[Segmentation, Facts]:
     """A result whose report names its page, and what that page tells.
 
     Args:
         result: What was computed.
-        t1: The T1 scan that was given, if any; it is read once more.
         mask: Where the mask will be written, and
         page: where the page will.
         name: The title of the page.
@@ -33,26 +31,21 @@ def with_page(
     """
     more = {**result.report.more, earlier.PAGE: earlier.relative(page, path_beside(mask))}
     told = replace(result, report=replace(result.report, more=more))
-    return told, replace(gather(told, t1, mask.name), name=name)
+    return told, replace(gather(told, mask.name), name=name)
 
 
-def gather(result: Segmentation, t1: Path | None, name: str) -> Facts:
+def gather(result: Segmentation, name: str) -> Facts:
     """Measures a result and looks its scans over.
 
     Args:
-        result: What was computed.
-        t1: The T1 scan that was given, if any; it is read once more.
+        result: What was computed; the file of its T1 is read once more.
         name: Of the mask's file; the title of the page.
 
     Raises:
         WmhsegError: As of ``facts.gather``.
     """
     report = result.report
-    other = None
-    if t1 is not None:
-        scan = images.read_scan(t1, name="T1")
-        other = OtherScan(scan, None if result.t1_place is None else result.t1_place.move)
-    scene = of_result.scene(result, other)
+    scene = of_result.scene(result)
     origin = Origin(name, report.provenance, report.to_dict(), _checksum(result, name))
     return facts.gather(scene, origin, result.others)
 

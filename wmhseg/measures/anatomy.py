@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wmhseg.errors import LabelsError
+from wmhseg.weights.preset import Preset
 from wmhseg.weights.structures import LATERAL, STRUCTURES
 
 VENTRICLES = (*LATERAL, "other-ventricles")
@@ -40,6 +41,19 @@ _OF_FREESURFER: dict[str, tuple[int, ...]] = {
 }
 
 
+@dataclass(frozen=True)
+class AnatomyModel:
+    """The model that named an anatomy.
+
+    Attributes:
+        name: Its name.
+        sha256: Of the file of its weights; of several networks all, parted by commas.
+    """
+
+    name: str
+    sha256: str
+
+
 @dataclass(frozen=True, eq=False)
 class Anatomy:
     """The anatomy of a scan.
@@ -47,10 +61,12 @@ class Anatomy:
     Attributes:
         labels: (slice, row, column) uint8, places in ``STRUCTURES``.
         source: Where it comes from: a file, or a model.
+        model: The model; None if it comes from a file.
     """
 
     labels: npt.NDArray[np.uint8]
     source: str
+    model: AnatomyModel | None = None
 
     def where(self, names: Iterable[str]) -> npt.NDArray[np.bool_]:
         """The voxels of some classes, (slice, row, column)."""
@@ -70,6 +86,17 @@ def chosen(names: Iterable[str]) -> npt.NDArray[np.bool_]:
     """
     wanted = set(names)
     return np.array([name in wanted for name in STRUCTURES])
+
+
+def of_model(labels: npt.NDArray[np.uint8], preset: Preset) -> Anatomy:
+    """Makes an anatomy of what a model has named.
+
+    Args:
+        labels: (slice, row, column), places in ``STRUCTURES``.
+        preset: The model's.
+    """
+    checksums = ", ".join(member.sha256 for member in preset.members)
+    return Anatomy(labels, f"model {preset.name}", AnatomyModel(preset.name, checksums))
 
 
 def of_labels(labels: npt.NDArray[Any], source: str, numbers: Numbers = "own") -> Anatomy:

@@ -111,8 +111,8 @@ def measure(
         mask: The mask on FLAIR's voxels, a path; only with a FLAIR scan.
         **known: The options of ``wmhseg measure``, with _ for -: ``probability``, ``members`` (a
             list), ``threshold``, ``t1``, ``anatomy``, ``anatomy_numbers``, ``exclude``, ``atlas``,
-            ``atlas_labels``, ``atlas_space``, ``mni``, ``fill_t1``. With a result of
-            ``wmhseg.segment``: ``mni`` alone.
+            ``atlas_labels``, ``atlas_space``, ``mni``, ``fill_t1``. ``anatomy="auto"`` has the
+            network name it. With a result of ``wmhseg.segment``: ``mni`` alone.
 
     Returns:
         What was measured; nothing is written.
@@ -152,11 +152,11 @@ def measure(
         return _measurement(found, result.report.provenance)
     if mask is None:
         raise UsageError("A FLAIR scan and its mask were expected", received="no mask")
-    paths = Paths(
-        Path(result),
-        Path(mask),
-        members=tuple(Path(one) for one in known.get("members", ())),
-        **{name: Path(known[name]) for name in _FILES if known.get(name) is not None},  # type: ignore[literal-required]
+    paths = Paths.given(
+        result,
+        mask,
+        known.get("members", ()),
+        {name: known.get(name) for name in _FILES},  # type: ignore[misc]
     )
     scene = reading.read(
         paths,

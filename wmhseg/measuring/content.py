@@ -17,7 +17,7 @@ from wmhseg.measures.anatomy import INTRACRANIAL, VENTRICLES
 from wmhseg.measures.places import PLACES, RULES, Amount, as_ml
 from wmhseg.measures.uncertainty import Point
 from wmhseg.measuring.measure import Measures
-from wmhseg.reporting.caption import millilitres
+from wmhseg.reporting.caption import lesion_count, millilitres
 from wmhseg.weights.structures import LATERAL, STRUCTURES
 
 Row = dict[str, Any]
@@ -360,10 +360,13 @@ def _percent(value: float | None) -> str:
 
 def _fazekas_lines(measures: Measures) -> list[str]:
     by_size, volume_ml = measures.estimate, measures.total.volume_ml
-    seen = " or ".join(map(str, fazekas.of_volume(volume_ml))) or "none"
+    grades = " or ".join(map(str, fazekas.of_volume(volume_ml)))
+    seen = "no graded patient had such a volume"
+    if grades:
+        seen = f"patients with such a volume had grade {grades}"
     shown = (
-        f"by volume alone {fazekas.by_volume(volume_ml)} ({fazekas.VOLUME_RULE}); patients with "
-        f"such a volume had grade {seen} ({fazekas.RANGES_RULE})"
+        f"by volume alone {fazekas.by_volume(volume_ml)} ({fazekas.VOLUME_RULE}); {seen} "
+        f"({fazekas.RANGES_RULE})"
     )
     if by_size is not None:
         shown = (
@@ -381,7 +384,7 @@ def _unsure_lines(content: dict[str, Any]) -> list[str]:
             span = f" {one['from']:g} to {one['to']:g}" if what == "thresholds" else ""
             lines.append(
                 f"uncertainty  {what}{span}: {millilitres(low)} to {millilitres(high)}, "
-                f"{few} to {many} lesions"
+                f"{few} to {many} lesions (before rules on lesions)"
             )
     return lines
 
@@ -392,11 +395,12 @@ def _more_lines(content: dict[str, Any]) -> list[str]:
         one = content["excluded"]
         lines.append(
             f"excluded     {millilitres(one['volume_ml'])}, with {millilitres(one['marked_ml'])} "
-            f"that was marked; {one['lesions_removed']} lesions removed, {one['lesions_cut']} cut"
+            f"that was marked; {lesion_count(one['lesions_removed'])} removed, "
+            f"{one['lesions_cut']} cut"
         )
     for region in content["regions"] or []:
         lines.append(
             f"region       {region['name']}: {millilitres(region['wmh_ml'])}, "
-            f"{region['lesion_count']} lesions"
+            f"{lesion_count(region['lesion_count'])}"
         )
     return lines + [f"left out     {sentence}" for sentence in content["left_out"]]

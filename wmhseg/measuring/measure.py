@@ -30,14 +30,14 @@ from wmhseg.measures.lesions import LesionSummary
 from wmhseg.measures.marks import Doubles, Lesions
 from wmhseg.measures.places import Placed
 from wmhseg.measures.uncertainty import Disagreement, Point
-from wmhseg.measuring import space
+from wmhseg.measuring import other_scan, space
 from wmhseg.measuring.scene import Float, OtherScan, Scene, Wanted
 from wmhseg.measuring.space import InBrain
 from wmhseg.preparation import registration
 from wmhseg.preparation.registration import T1Place
 
 NO_ANATOMY = (
-    "no anatomy was given (--anatomy FILE): places (periventricular, deep, juxtacortical, "
+    "no anatomy was given (--anatomy auto, or FILE): places (periventricular, deep, juxtacortical, "
     "infratentorial, deep grey), distances to the ventricles, the totals of STRIVE, shares of the "
     "intracranial volume and of white matter, the volume of the ventricles and the Fazekas "
     "estimates are left out"
@@ -53,11 +53,11 @@ NO_PROBABILITY = (
 NO_MEMBERS = (
     "no maps of members were given (--members P P …): the disagreement of members is left out"
 )
-NO_PLACE = "the scan was not registered to the average brain: centres in MNI space are left out"
-
-T1_UNUSED = (
-    "T1 lies on other voxels than FLAIR, and nothing that was asked for needs it: it was not used"
+ONE_MEMBER = (
+    "the model is one network: there are no others to compare it with, and the range over members "
+    "and their disagreement are left out"
 )
+NO_PLACE = "the scan was not registered to the average brain: centres in MNI space are left out"
 
 _MOST_UNLIKELY = _MOST_OUTSIDE = 0.1  # shares of the marked voxels, else a warning is given
 
@@ -98,7 +98,7 @@ class Measures:
         estimate: Fazekas grades by size; None without anatomy.
         curve: Volume and count against threshold; none without a map.
         between: The same at ``uncertainty.around`` of the mask's threshold.
-        disagreement: Of the members; None without their maps.
+        disagreement: Of the members; None without the maps of two or more.
         excluded: What does not count; None if nothing was excluded.
         regions: Of the atlas; none without one.
         brain: Where the scan lies in the average brain; None if that was not found.
@@ -187,17 +187,19 @@ def measure(scene: Scene, wanted: Wanted | None = None, brain: InBrain | None = 
     wanted = wanted or Wanted()
     turned = _turned(scene)
     found = marks.find(turned.mask)
-    left_out = [T1_UNUSED] if scene.t1 is not None and scene.t1.move is None else []
+    left_out = list(scene.left_out)
+    if scene.t1 is not None and scene.t1.move is None:
+        left_out.append(other_scan.not_used(scene.t1))
     brain = brain or _brain(scene, turned, wanted, left_out)
     means, peaks = _probabilities(turned, found, left_out)
     placed, counts = _placed(turned, found, left_out)
     centres = extents.centres_vox(found)
     diameters = extents.diameters_mm(found, turned.grid.spacing_mm)
     agreed = None
-    if turned.members:
+    if len(turned.members) > 1:
         agreed = uncertainty.disagreement(found, turned.members)
     else:
-        left_out.append(NO_MEMBERS)
+        left_out.append(ONE_MEMBER if turned.members else NO_MEMBERS)
     return Measures(
         scene=scene,
         turn=turned.turn,
@@ -220,7 +222,7 @@ def measure(scene: Scene, wanted: Wanted | None = None, brain: InBrain | None = 
         filled_t1=_filled(scene, turned, brain) if wanted.filled_t1 else None,
         mni=_mni(scene, turned, brain) if wanted.mni and brain is not None else {},
         left_out=tuple(left_out),
-        warnings=tuple(_doubts(turned, found, scene.threshold)),
+        warnings=(*scene.warnings, *_doubts(turned, found, scene.threshold)),
     )
 
 
@@ -259,13 +261,10 @@ def _brain(scene: Scene, turned: _Turned, wanted: Wanted, left_out: list[str]) -
         or (scene.atlas is not None and scene.atlas.space == "mni")
         or (wanted.filled_t1 and scene.anatomy is None)
     )
-    t1 = scene.t1.on_flair if scene.t1 is not None else None
-    forward = turned.turn.forward
-    flair = np.ascontiguousarray(forward(scene.flair.array))
+    t1 = None if scene.t1 is None else other_scan.on_grid(scene.t1, turned.turn)
+    flair = np.ascontiguousarray(turned.turn.forward(scene.flair.array))
     try:
-        return space.find(
-            flair, None if t1 is None else np.ascontiguousarray(forward(t1)), turned.grid
-        )
+        return space.find(flair, t1, turned.grid)
     except RegistrationError as error:
         if needed:
             raise RegistrationError(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,17 +25,22 @@ from wmhseg.errors import (
 )
 from wmhseg.geometry import Grid
 from wmhseg.io import files, forms, images, nifti
+from wmhseg.io.files import PathLike
 from wmhseg.io.images import Scan
+from wmhseg.io.progress import Progress
 from wmhseg.measures import anatomy
 from wmhseg.measures.anatomy import Anatomy, Numbers
 from wmhseg.measures.atlas import check_labels
+from wmhseg.measuring import naming, other_scan
 from wmhseg.measuring.scene import Atlas, Float, OtherScan, Scene, Space, Wanted
-from wmhseg.preparation import registration
-from wmhseg.preparation.registration import Rigid
+from wmhseg.preparation import registration, wrapped
 from wmhseg.reporting.report import path_beside
 from wmhseg.segmentation import temperature
 
 AtlasSpace = Literal["auto", "flair", "t1", "mni"]
+
+AUTO = "auto"
+"""In place of a label map of the anatomy: the network names it. ``./auto`` is a file."""
 
 _LARGEST_LABEL = 2**31 - 1
 _MAX_BYTES = 1 << 24
@@ -57,6 +62,7 @@ class Paths:
         exclude: Mask of what does not count, if any.
         atlas: Label map of regions, if any, and
         atlas_labels: the table of their names.
+        name_structures: Whether the network names the anatomy, in place of a label map.
     """
 
     flair: Path
@@ -68,6 +74,35 @@ class Paths:
     exclude: Path | None = None
     atlas: Path | None = None
     atlas_labels: Path | None = None
+    name_structures: bool = False
+
+    @classmethod
+    def given(
+        cls,
+        flair: PathLike,
+        mask: PathLike,
+        members: Iterable[PathLike],
+        others: Mapping[str, PathLike | None],
+    ) -> Paths:
+        """The files as somebody names them.
+
+        Args:
+            flair: The FLAIR scan.
+            mask: On its voxels.
+            members: Probability maps of the members.
+            others: Attribute -> file, None if it is not there; the anatomy may be ``AUTO``.
+        """
+        known = dict(others)
+        auto = known.get("anatomy") == AUTO
+        if auto:
+            known["anatomy"] = None
+        return cls(
+            Path(flair),
+            Path(mask),
+            members=tuple(map(Path, members)),
+            name_structures=auto,
+            **{name: Path(path) for name, path in known.items() if path},
+        )
 
     def named(self) -> dict[str, Path]:
         """What each is, as reports say it -> the file."""
@@ -96,10 +131,11 @@ def read(
     threshold: float | None = None,
     numbers: Numbers = "own",
     atlas_space: AtlasSpace = "auto",
+    progress: Progress | None = None,
 ) -> Scene:
-    """Reads and checks the files of a result.
+    """Reads and checks the files of a result, and has its anatomy named if that is wanted.
 
-    T1 is registered to FLAIR where it lies on other voxels and something needs its place.
+    T1 is registered to FLAIR where it lies on other voxels.
 
     Args:
         paths: The files.
@@ -107,20 +143,29 @@ def read(
         threshold: By which the mask was made; None: as the report beside it says, or 0.5.
         numbers: What those of the anatomy mean.
         atlas_space: What the atlas's places mean; "auto": what its grid or its header says.
+        progress: Called with (done, total) slices while the network names the anatomy.
 
     Raises:
         UsageError: If files do not fit together.
         InputError: If one cannot be read, or is not what it should be.
+        ModelError: If the model that names the anatomy is not there, or damaged.
     """
     _check_together(paths, wanted, atlas_space)
-    flair = images.read_scan(paths.flair, name="FLAIR")
+    if paths.name_structures and numbers != "own":
+        raise UsageError(
+            "--anatomy FILE was expected with --anatomy-numbers", received=f"--anatomy {AUTO}"
+        )
+    flair, said = wrapped.repaired(images.read_scan(paths.flair, name="FLAIR"))
     mask = _mask(paths.mask, flair.grid, "mask")
     atlas = None
-    t1 = images.read_scan(paths.t1, name="T1") if paths.t1 else None
+    t1 = None
+    if paths.t1 is not None:
+        t1, more = wrapped.repaired(images.read_scan(paths.t1, name="T1"))
+        said += more
     if paths.atlas is not None and paths.atlas_labels is not None:
         atlas = _atlas(paths.atlas, paths.atlas_labels, atlas_space, flair, t1)
     needs_place = wanted.filled_t1 or (atlas is not None and atlas.space == "t1")
-    return Scene(
+    scene = Scene(
         flair=flair,
         mask=mask.astype(np.uint8),
         probability=_probability(paths.probability, flair.grid) if paths.probability else None,
@@ -133,7 +178,13 @@ def read(
         excluded=_mask(paths.exclude, flair.grid, "mask to exclude") if paths.exclude else None,
         t1=None if t1 is None else _placed(flair, t1, needed=needs_place),
         atlas=atlas,
+        warnings=tuple(said),
     )
+    if not paths.name_structures:
+        return scene
+    # The last, as it takes longest: whatever is wrong with the files is known by now.
+    known, doubts = naming.named(paths.flair, paths.t1, progress)
+    return replace(scene, anatomy=known, warnings=tuple(dict.fromkeys((*scene.warnings, *doubts))))
 
 
 def _check_together(paths: Paths, wanted: Wanted, atlas_space: AtlasSpace) -> None:
@@ -263,31 +314,21 @@ def _grey_values(path: Path) -> tuple[npt.NDArray[Any], Grid]:
 
 
 def _placed(flair: Scan, t1: Scan, *, needed: bool) -> OtherScan:
-    """Finds where T1 lies; on other voxels only if that is needed.
+    """Finds where T1 lies.
 
     Raises:
-        RegistrationError: If they do not show one head.
+        RegistrationError: If they do not show one head, and it is needed.
     """
-    turn = geometry.turn_between(t1.grid, flair.grid)
-    if turn is not None:
-        return OtherScan(t1, Rigid(), np.ascontiguousarray(turn.forward(t1.array)))
-    if not needed:
-        return OtherScan(t1)
-    found = registration.register(_axial(flair), _axial(t1))
-    if not found.succeeded:
+    found = other_scan.placed(flair, t1)
+    if found.move is None and needed:
         raise RegistrationError(
             "A T1 image that shows the same head as FLAIR was expected",
             received=f"edges that match too badly ({found.agreement:.3f}; at least "
-            f"{registration.LEAST_AGREEMENT} is needed), after {found.starts} starts",
+            f"{registration.LEAST_AGREEMENT} is needed)",
             advice="Check that both are of one patient. Without --fill-t1 and an atlas on T1 it is "
             "not needed.",
         )
-    return OtherScan(t1, found.move, None, found.agreement)
-
-
-def _axial(scan: Scan) -> Scan:
-    turn = geometry.turn_to(scan.grid, "LPS")
-    return Scan(np.ascontiguousarray(turn.forward(scan.array)), turn.target, scan.name)
+    return found
 
 
 # The atlas ---------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,14 @@ _ALWAYS = {
 _CURVE, _REGIONS = {"curve": "curve.tsv"}, {"regions": "regions.tsv"}
 _MNI = {"wmh_in_mni": "wmh_mni.nii.gz", "flair_in_mni": "flair_mni.nii.gz"}
 _FILLED = {"filled_t1": "t1_filled.nii.gz"}
+STRUCTURES = "anatomy_dseg.nii.gz"
+"""Label map of the structures, where a model has named them."""
+_ANATOMY = {"anatomy": STRUCTURES}
 
 
-def outputs(folder: Path, wanted: Wanted, *, curve: bool, regions: bool) -> dict[str, Path]:
+def outputs(
+    folder: Path, wanted: Wanted, *, curve: bool, regions: bool, anatomy: bool = False
+) -> dict[str, Path]:
     """What will be written besides ``REPORT``.
 
     Args:
@@ -44,6 +50,7 @@ def outputs(folder: Path, wanted: Wanted, *, curve: bool, regions: bool) -> dict
         wanted: What else is made.
         curve: Whether there is a probability map.
         regions: Whether there is an atlas.
+        anatomy: Whether a model has named the structures.
 
     Returns:
         What a file is -> its path.
@@ -54,22 +61,35 @@ def outputs(folder: Path, wanted: Wanted, *, curve: bool, regions: bool) -> dict
         **(_REGIONS if regions else {}),
         **(_MNI if wanted.mni else {}),
         **(_FILLED if wanted.filled_t1 else {}),
+        **(_ANATOMY if anatomy else {}),
     }
     return {what: folder / name for what, name in names.items()}
 
 
 def report(measures: Measures, provenance: Provenance) -> dict[str, Any]:
     """All that measures.json holds but for the names of the files."""
+    known = measures.scene.anatomy
+    model = None if known is None else known.model
     return {
         "schema": SCHEMA,
         **content.to_dict(measures),
-        **provenance.to_dict(),
-        "anatomy": None if measures.scene.anatomy is None else measures.scene.anatomy.source,
+        **_of_what_was_used(measures, provenance).to_dict(),
+        "anatomy": None if known is None else known.source,
+        "anatomy_model": None if model is None else asdict(model),
         "atlas": None
         if measures.scene.atlas is None
         else {"file": measures.scene.atlas.source, "space": measures.scene.atlas.space},
         "versions": {"wmhseg": __version__},
     }
+
+
+def _of_what_was_used(measures: Measures, provenance: Provenance) -> Provenance:
+    """The provenance without a T1 scan that was read and then not used."""
+    t1 = measures.scene.t1
+    if t1 is not None and t1.move is not None:
+        return provenance
+    scans = {name: file for name, file in provenance.scans.items() if name != "T1"}
+    return replace(provenance, scans=scans)
 
 
 def text(
@@ -104,7 +124,15 @@ def save(measures: Measures, folder: Path, provenance: Provenance) -> list[Path]
         DiskFullError: If there is no room.
     """
     wanted = Wanted(bool(measures.mni), measures.filled_t1 is not None)
-    targets = outputs(folder, wanted, curve=bool(measures.curve), regions=bool(measures.regions))
+    named = measures.scene.anatomy
+    by_model = named is not None and named.model is not None
+    targets = outputs(
+        folder,
+        wanted,
+        curve=bool(measures.curve),
+        regions=bool(measures.regions),
+        anatomy=by_model,
+    )
     files.check_writable(folder)
     told = folder / REPORT
     inputs = [Path(one.path) for one in provenance.scans.values() if one.path is not None]
@@ -130,6 +158,8 @@ def save(measures: Measures, folder: Path, provenance: Provenance) -> list[Path]
             volume_files.write_volume(
                 targets["filled_t1"], filled.array.astype(np.float32), filled.grid, filled.header
             )
+        if named is not None and by_model:
+            volume_files.write_volume(targets["anatomy"], named.labels, flair.grid, flair.header)
         labels = measures.turn.restore(measures.lesions.volume())
         volume_files.write_volume(targets["lesion_map"], labels, flair.grid, flair.header)
         files.write_text(told, text(measures, provenance, targets, told))

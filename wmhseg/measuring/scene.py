@@ -46,10 +46,11 @@ class OtherScan:
     """T1, and where it lies.
 
     Attributes:
-        scan: On its own grid.
+        scan: On its own grid; numbers that wrapped around are repaired.
         move: From points of FLAIR to points of T1; None if nobody knows.
         on_flair: Its voxels on FLAIR's grid, where they are the same places; None elsewhere.
-        agreement: Edge agreement of the registration; None where none was needed.
+        agreement: Edge agreement of the registration, also of one that failed; None where nobody
+            has looked.
     """
 
     scan: Scan
@@ -63,7 +64,7 @@ class Scene:
     """A mask and what is known of its scan. All but T1 and atlas lie on FLAIR's voxels.
 
     Attributes:
-        flair: The scan, as it is stored.
+        flair: The scan, as it is stored; numbers that wrapped around are repaired.
         mask: uint8, 1 = WMH.
         probability: Of WMH, 0 to 1; None if nobody knows.
         members: Name -> probability of each member of the ensemble; none if nobody knows.
@@ -72,6 +73,8 @@ class Scene:
         excluded: Where nothing counts, bool; None: nowhere.
         t1: The other scan; None if there is none.
         atlas: Regions to count in; None: none.
+        left_out: What was left out before measuring, and why, in sentences.
+        warnings: What is to be said about the scans, in sentences.
     """
 
     flair: Scan
@@ -83,6 +86,8 @@ class Scene:
     excluded: npt.NDArray[np.bool_] | None = None
     t1: OtherScan | None = None
     atlas: Atlas | None = None
+    left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

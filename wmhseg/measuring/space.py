@@ -6,6 +6,7 @@ otherwise.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import ndimage
 
 from wmhseg.channels import brain_maps, location, placement
 from wmhseg.channels.placement import Placement
+from wmhseg.errors import RegistrationError
 from wmhseg.geometry import Grid
 from wmhseg.measures.marks import Doubles
 from wmhseg.measuring.scene import Atlas, Float
@@ -91,7 +93,7 @@ class InBrain:
 
 
 def find(flair: Float, t1: Float | None, grid: Grid) -> InBrain:
-    """Registers a scan to the average brain, as location features do.
+    """Registers a scan to the average brain: by T1 if its place is beyond doubt, else by FLAIR.
 
     Args:
         flair: (slice, row, column) of axial slices in LPS order.
@@ -101,9 +103,11 @@ def find(flair: Float, t1: Float | None, grid: Grid) -> InBrain:
     Raises:
         RegistrationError: If that does not succeed beyond doubt.
     """
-    volumes = {"FLAIR": flair} if t1 is None else {"T1": t1, "FLAIR": flair}
-    placed = location.find_place(volumes, grid.spacing_mm)
-    return of_placement(placed, grid)
+    if t1 is not None:
+        # A poor T1 costs no scan the place that it has without one.
+        with contextlib.suppress(RegistrationError):
+            return of_placement(location.find_place({"T1": t1}, grid.spacing_mm), grid)
+    return of_placement(location.find_place({"FLAIR": flair}, grid.spacing_mm), grid)
 
 
 def of_placement(placed: Placement, grid: Grid) -> InBrain:

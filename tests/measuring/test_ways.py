@@ -1,0 +1,146 @@
+"""One scan has one set of measures, whether its result is in memory or in files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from placed_brain import SHAPE, SPACING, known, scan_of
+
+import wmhseg
+from wmhseg.geometry import Grid
+from wmhseg.html_report import of_result as page
+from wmhseg.io import images, volume_files
+from wmhseg.measuring import of_result, other_scan
+from wmhseg.preparation import wrapped
+from wmhseg.preparation.registration import Rigid
+
+pytestmark = pytest.mark.usefixtures("use_models", "no_doubts")
+GRID = Grid(SHAPE, SPACING)
+LESION = np.s_[18:21, 40:44, 46:50]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[..., Path]:
+    """Writes FLAIR with a lesion, and T1, which has a place in the average brain of its own."""
+
+    def write(grid: Grid = GRID, *, by: float = 1) -> Path:
+        flair = scan_of(known(0.05, (1.0, 1.0, 1.0), (2.0, -3.0, 1.0)), "FLAIR")
+        flair[LESION] = 900  # so bright that the network says 1; pixels are resampled as well
+        # Another place than FLAIR's, so that it shows which of the two was used.
+        t1 = np.rint(scan_of(known(0.05, (1.0, 1.0, 1.0), (2.0, -3.0, 9.0))) * by)
+        stored = np.where(t1 > 32767, t1 - 65536, t1).astype(np.int16 if by > 1 else np.float32)
+        volume_files.write_volume(tmp_path / "flair.nii", flair, GRID)
+        volume_files.write_volume(tmp_path / "t1.nii", stored, grid)
+        return tmp_path
+
+    return write
+
+
+def places(found: wmhseg.Measurement) -> list[list[float]]:
+    return [[row[f"mni_{axis}_mm"] for axis in "xyz"] for row in found.lesions]
+
+
+def by_files(folder: Path, result: wmhseg.Segmentation, **more: Any) -> wmhseg.Measurement:
+    names = {name: folder / f"m_{name}.nii" for name in result.members}
+    result.save(folder / "wmh.nii", probability=folder / "p.nii", members=names)
+    return wmhseg.measure(
+        folder / "flair.nii", folder / "wmh.nii", probability=folder / "p.nii",
+        members=list(names.values()), **more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["bright", "bright-flair"])
+def test_t1_places_a_result_as_it_places_files(written: Callable[..., Path], model: str) -> None:
+    """Also where the network that marked the lesions takes no T1."""
+    folder = written()
+    flair, t1 = folder / "flair.nii", folder / "t1.nii"
+    result = wmhseg.segment(flair, t1, model=model, options=wmhseg.Options(members=True))
+    one, other = wmhseg.measure(result), by_files(folder, result, t1=t1)
+    assert places(one)
+    assert places(one) == places(other)
+    assert one.lesions == [{**row} for row in other.lesions]
+    assert one.scan == other.scan
+    assert places(one) != places(by_files(folder, result))
+    assert list(one.to_dict()["inputs"]) == ["FLAIR", "T1"]
+    assert list(other.to_dict()["inputs"])[-1] == "T1"
+    told = page.gather(result, "wmh.nii")
+    assert told.measures.centres_mni_mm is not None
+    np.testing.assert_allclose(told.measures.centres_mni_mm, places(one), atol=0.01)
+
+
+def test_t1_in_memory_is_used_as_well(written: Callable[..., Path]) -> None:
+    folder = written()
+    scans = [images.read_scan(folder / f"{name}.nii", name=name) for name in ("flair", "t1")]
+    arrays = [images.to_image(scan.array, scan.grid) for scan in scans]
+    kept = wmhseg.segment(*arrays, model="bright")
+    of_file = wmhseg.segment(folder / "flair.nii", folder / "t1.nii", model="bright")
+    assert (kept.t1 is None, of_file.t1 is None) == (False, True)
+    assert places(wmhseg.measure(kept)) == places(wmhseg.measure(of_file))
+
+
+def test_t1_on_other_voxels_is_used_where_it_lies(written: Callable[..., Path]) -> None:
+    """Where the segmentation has put it: nobody searches again."""
+    folder = written(Grid(SHAPE, SPACING, (3.0, -2.0, 4.0)))
+    steps = wmhseg.Steps(registration="header", bias_correction="off")
+    result = wmhseg.segment(
+        folder / "flair.nii", folder / "t1.nii", model="bright", options=wmhseg.Options(steps=steps)
+    )
+    t1 = of_result.scene(result).t1
+    assert t1 is not None
+    assert (t1.move, t1.on_flair) == (Rigid(), None)
+    found = places(wmhseg.measure(result))
+    assert found != places(by_files(folder, result))
+
+
+def test_a_t1_that_is_another_file_by_now_is_not_used(written: Callable[..., Path]) -> None:
+    folder = written()
+    result = wmhseg.segment(folder / "flair.nii", folder / "t1.nii", model="bright")
+    for change in ((folder / "flair.nii").read_bytes(), None):
+        if change is None:
+            (folder / "t1.nii").unlink()
+        else:
+            (folder / "t1.nii").write_bytes(change)
+        found = wmhseg.measure(result)
+        assert other_scan.T1_CHANGED in found.left_out
+        assert list(found.to_dict()["inputs"]) == ["FLAIR"]
+        assert places(found) == places(by_files(folder, result))
+
+
+def test_a_t1_without_a_place_leaves_that_to_flair(
+    written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = written()
+    empty = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+    volume_files.write_volume(folder / "t1.nii", empty, GRID)
+    result = wmhseg.segment(folder / "flair.nii", folder / "t1.nii", model="bright-flair")
+    assert places(wmhseg.measure(result)) == places(by_files(folder, result))
+
+
+def test_a_t1_that_wrapped_around_is_repaired_by_every_way(written: Callable[..., Path]) -> None:
+    folder = written(by=600)
+    t1 = folder / "t1.nii"
+    low, high = (float(f(images.read_scan(t1, name="T1").array)) for f in (np.min, np.max))
+    assert (low < -30000, high > 30000) == (True, True)
+    result = wmhseg.segment(folder / "flair.nii", t1, model="bright")
+    assert wrapped.warning("T1") in result.report.warnings
+    one = wmhseg.measure(result)
+    other = by_files(folder, result, t1=t1, fill_t1=True)
+    assert one.warnings == other.warnings == (wrapped.warning("T1"),)
+    assert places(one) == places(other)
+    other.save(folder / "out")
+    filled = images.read_scan(folder / "out" / "t1_filled.nii.gz", name="T1").array
+    assert filled.min() >= 0
+    assert filled.max() > 40000
+    told = page.gather(result, "wmh.nii")
+    assert told.t1 is not None
+    assert told.t1.min() >= 0
+    said = (*told.warnings, *result.report.warnings, *(one.text for one in told.findings))
+    assert len({text for text in said if "16-bit" in text}) == 1
+    # What is written is what it would be of a scan that was stored well.
+    repaired, _ = wrapped.repaired(images.read_scan(t1, name="T1"))
+    volume_files.write_volume(t1, repaired.array, GRID)
+    assert places(by_files(folder, result, t1=t1)) == places(one)
