@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from wmhseg.networks.graph import Graph
 from wmhseg.networks.signature import SCAN, Signature
+from wmhseg.networks.uresnet import uresnet
 from wmhseg.weights.inputs import WMH_ALONE, Labels, inputs_of_channels
 from wmhseg.weights.preset import Member, Preset
 from wmhseg.weights.processing import Postprocessing, Preprocessing
@@ -108,20 +109,15 @@ def write_case(folder: Path, phantom: Phantom, label_2: bool = False) -> Path:
 
 
 def threshold_network(channels: int, z: float) -> dict[str, np.ndarray]:
-    """Weights of a U-Net that says sigmoid(20 * (max(FLAIR, 0) - z)): bright is WMH.
+    """Weights of a uResNet that says sigmoid(20 * (max(FLAIR, 0) - z)): bright is WMH.
 
-    FLAIR's positive part is passed through channel 0 of the first stage, over the skip
-    connection, to the output; all else is 0.
+    FLAIR's positive part is passed through channel 0 of the elements at full resolution to the
+    output; all else is 0. Of the networks this is the fastest: an eighth of the U-Net's weights.
     """
-    from wmhseg.networks.unet import unet
-
-    shapes = unet(of_scan((64, 64), channels)).variables()
+    shapes = uresnet(of_scan((64, 64), channels)).variables()
     weights = {path: np.zeros(shape, np.float32) for path, shape in shapes.items()}
-    weights["enc1_conv1/kernel"][2, 2, 0, 0] = 1
-    weights["enc1_conv2/kernel"][2, 2, 0, 0] = 1
-    # The concatenation is [96 up-sampled maps, 64 skip maps].
-    weights["dec1_conv1/kernel"][1, 1, 96, 0] = 1
-    weights["dec1_conv2/kernel"][1, 1, 0, 0] = 1
+    for element in ("down1", "up1", "last"):
+        weights[f"{element}_project/kernel"][0, 0, 0, 0] = 1
     weights["output/kernel"][0, 0, 0, 0] = 20
     weights["output/bias"][0] = -20 * z
     return weights
@@ -134,7 +130,6 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "bright": FLAIR and T1, members at z = 2 and z = 3. "bright-needs-t1": the same, but T1 must
     be there. "bright-flair": FLAIR alone, one member at z = 2.
     """
-    from wmhseg.networks.unet import unet
     from wmhseg.weights import preset, store
 
     root = tmp_path_factory.mktemp("models")
@@ -144,7 +139,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("bright-needs-t1", 2, "error", (2.0,)),
         ("bright-flair", 1, "error", (2.0,)),
     ):
-        parameters = unet(of_scan((64, 64), channels)).parameter_count()
+        parameters = uresnet(of_scan((64, 64), channels)).parameter_count()
         what = preset.Preset(
             format=2,
             name=name,
@@ -157,7 +152,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             preprocessing=method,
             postprocessing=preset.Postprocessing(threshold=0.5, end_slices=0.1),
             members=tuple(
-                preset.Member(f"{i}.safetensors", "0" * 64, "unet", {}, parameters)
+                preset.Member(f"{i}.safetensors", "0" * 64, "uresnet", {}, parameters)
                 for i in range(len(cuts))
             ),
         )
@@ -169,11 +164,10 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def anatomy_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of "anatomy-synthetic" for 64x64 pixels: what is not dark is white matter."""
-    from wmhseg.networks.unet import unet
     from wmhseg.weights import store
     from wmhseg.weights.structures import NUMBER, STRUCTURES
 
-    described = unet(Signature((64, 64), ((SCAN, 2),), len(STRUCTURES), "softmax"))
+    described = uresnet(Signature((64, 64), ((SCAN, 2),), len(STRUCTURES), "softmax"))
     weights = {path: np.zeros(shape, np.float32) for path, shape in described.variables().items()}
     for path, kernel in threshold_network(2, 0.0).items():
         if not path.startswith("output"):
@@ -185,7 +179,7 @@ def anatomy_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         labels=Labels(STRUCTURES, "softmax"),
         preprocessing=Preprocessing(field=(64, 64), orientation="LPS"),
         postprocessing=Postprocessing(end_slices=0.0),
-        members=(Member("0.safetensors", "0" * 64, "unet", {}, described.parameter_count()),),
+        members=(Member("0.safetensors", "0" * 64, "uresnet", {}, described.parameter_count()),),
     )
     folder = tmp_path_factory.mktemp("anatomy") / made.name
     store.save_model(folder, made, [weights], f"# {made.name}\n")
@@ -206,12 +200,11 @@ def stroke_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Scores rise by 1 and by 2 with the z-score of FLAIR: WMH is likely from 5, stroke from 27.
     """
-    from wmhseg.networks.unet import unet
     from wmhseg.weights import preset, store
 
     labels = Labels(("background", "WMH", "stroke"), "softmax")
     signature = Signature((64, 64), ((SCAN, 1),), 3, "softmax")
-    described = unet(signature)
+    described = uresnet(signature)
     weights = {path: np.zeros(shape, np.float32) for path, shape in described.variables().items()}
     for path, kernel in threshold_network(1, 0.0).items():
         if not path.startswith("output"):
@@ -227,7 +220,7 @@ def stroke_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         preprocessing=Preprocessing(field=(64, 64), orientation="LPS"),
         postprocessing=Postprocessing(threshold=0.5, end_slices=0.1),
         members=(
-            preset.Member("0.safetensors", "0" * 64, "unet", {}, described.parameter_count()),
+            preset.Member("0.safetensors", "0" * 64, "uresnet", {}, described.parameter_count()),
         ),
     )
     folder = tmp_path_factory.mktemp("stroke") / made.name

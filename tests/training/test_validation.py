@@ -20,7 +20,7 @@ from wmhseg.training.recipes import PLANS
 from wmhseg.training.validation import ValidationCases
 from wmhseg.weights import store
 
-RUN = Run("0", steps=1)
+RUN = Run("0", "uresnet", steps=1)
 PLAN = replace(
     PLANS["synthetic"],
     preprocessing=replace(PLANS["synthetic"].preprocessing, field=(64, 64)),
