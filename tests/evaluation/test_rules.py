@@ -162,7 +162,7 @@ def test_readers_of_one_scan_see_one_image_and_mark_more_or_less(
     heads = load_heads(labels_folder)
     whole = synthetic.with_lesions(labels_folder, heads)
     assert whole.recipe.without_lesions == 0
-    few = replace(whole.recipe, slices=6, thickness_mm=(3.0,), load_ml=(2.0, 6.0))
+    few = replace(whole.recipe, slices=3, thickness_mm=(3.0,), load_ml=(2.0, 6.0))
     few = replace(few, load_shares=(1.0,), without_t1=0.0)
     source = replace(whole, recipe=few)
     scan, references, spacing_mm = synthetic.draw(source, 0)
@@ -181,7 +181,7 @@ def test_readers_of_one_scan_see_one_image_and_mark_more_or_less(
     np.testing.assert_array_equal(again.probability, kept.probability)
     for name, labels in references.items():
         assert kept.references[name].sum() == labels.sum()
-    # Six slices of 200 x 200, of which one in ten at either end is emptied: none.
+    # Three slices of 200 x 200, of which one in ten at either end is emptied: none.
     assert (kept.probability == np.float32(0.99)).sum() == 100 * len(scan.inputs)
     # Another recipe is another scan; another model's networks take other channels.
     synthetic.of_number(segmenter, replace(source, recipe=replace(few, halo=0.0)), 0, tmp_path)
