@@ -236,6 +236,13 @@ def use_models(models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def use_anatomy(use_models: Path, anatomy_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts the small model of structures, too, in front of the one of full size."""
+    folders = os.pathsep.join([str(use_models), str(anatomy_model.parent)])
+    monkeypatch.setenv("WMHSEG_MODELS", folders)
+
+
+@pytest.fixture
 def no_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps quiet about the phantom, whose boxes of four grey values are no head."""
     from wmhseg.checking import examine

@@ -96,7 +96,7 @@ def test_no_arguments_means_the_challenge_layout(
 
 
 def test_segment_with_a_page(
-    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    case: Path, use_anatomy: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It tells of this mask; a second run without one does not leave it behind."""
     out, page = tmp_path / "out" / "wmh.nii.gz", tmp_path / "out" / "report.html"

@@ -15,7 +15,7 @@ from wmhseg.cli.main import main
 
 
 def test_maps_of_networks_lead_to_their_disagreement(
-    phantom: Phantom, use_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    phantom: Phantom, use_anatomy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_scan(tmp_path / "F.nii.gz", phantom.flair, phantom.spacing_mm)
