@@ -147,7 +147,9 @@ def judged(asked: Asked) -> dict[tuple[str, ...], Scored]:
                 scores = rules.found(mean[box], truth.labels[box], asked.rules, truth.grid.voxel_ml)
                 source, patient = choosing.source_of(case.name), choosing.patient_of(case.name)
                 scored.scans.append(Judged(case.name, source, patient, scores))
-                known = tally.of(mean[box], truth.labels[box] == 1).above(tally.LEAST)
+                counted = truth.labels[box] != 2  # label 2 counts for nothing
+                labels = truth.labels[box][counted]
+                known = tally.of(mean[box][counted], labels == 1).above(tally.LEAST)
                 scored.errors.append(tally.calibration_error(known) if known.count else math.nan)
             show(done, len(asked.cases))
     return made

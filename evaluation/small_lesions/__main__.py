@@ -184,7 +184,7 @@ def lesion_table(judged: Sequence[Scan]) -> str:
 
 
 def clearness(judged: Sequence[Scan]) -> list[str]:
-    """A table of the smallest lesions, by how clearly they stand out."""
+    """A table of the smallest lesions, by how clearly they stand out; without those of NaN."""
     low, high = SIZES[0]
     small = [one for scan in judged for one in scan.lesions if low <= one.voxels <= high]
     rows = [f"| {SIZE_NAMES[0]} voxels, contrast to noise | {' | '.join(CLEAR_NAMES)} |"]

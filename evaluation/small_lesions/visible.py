@@ -36,7 +36,7 @@ def rose(flair: Float, lesions: Mask, apart: Mask) -> npt.NDArray[np.float64]:
 
     Returns:
         A number of each lesion, in the order of ``scipy.ndimage.label``; below 0 if it is darker,
-        NaN if fewer than 8 voxels surround it.
+        NaN if fewer than 8 voxels surround it, or these do not vary.
     """
     numbers, count = ndimage.label(lesions, CONNECTIVITY)
     plane = ndimage.generate_binary_structure(2, 2)[None]

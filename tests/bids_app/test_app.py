@@ -144,8 +144,14 @@ def test_the_files_are_called_as_bids_says(done: Done) -> None:
     page = (ROOT / "docs" / "bids.md").read_text("utf-8").partition("## What comes out")[2]
     lines = page.split("```")[1].splitlines()
     for path in map(Path, expected):
-        stem, _, ending = path.name.rpartition("_")[2].partition(".")
-        assert any(stem in line and f".{ending}" in line for line in lines), path
+        ending = path.name.rpartition("_")[2]
+        stem, _, kind = ending.partition(".")
+        names = [re.findall(r"[\w.-]+", line) for line in lines]
+        assert any(
+            any(name.rpartition("_")[2].split(".")[0] == stem for name in line)
+            and any(name.endswith(f".{kind}") for name in line)
+            for line in names
+        ), path
 
 
 def test_masks_maps_and_lesions_agree(done: Done, phantom: Phantom) -> None:
