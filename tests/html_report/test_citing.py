@@ -13,7 +13,8 @@ from report_facts import facts_of
 from wmhseg.html_report import citing, sections, single, words
 from wmhseg.html_report.facts import Facts
 from wmhseg.measures import anatomy, fazekas, uncertainty
-from wmhseg.measuring import measure, saving
+from wmhseg.measures.anatomy import AnatomyModel
+from wmhseg.measuring import measure
 from wmhseg.weights.structures import STRUCTURES
 
 
@@ -109,22 +110,22 @@ def test_rules_of_our_own_are_told_with_their_numbers() -> None:
     assert used == {int(n) for n in re.findall(r"^(\d+)\.", listed, re.M)}
 
 
-def test_the_model_of_structures_is_named(full: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As measures say; none is invented where they say nothing."""
-    real = saving.report
+def test_the_model_of_structures_is_named(full: Facts) -> None:
+    """Where one has named them; a file is none, whatever it is called."""
 
-    def told(more: object) -> str:
-        monkeypatch.setattr(saving, "report", lambda *a: {**real(*a), "anatomy_model": more})
-        return shown(sections.origin(full) + sections.methods(full))
+    def told(source: str, model: AnatomyModel | None) -> str:
+        known = replace(full.measures.scene.anatomy, source=source, model=model)  # type: ignore[type-var]
+        scene = replace(full.measures.scene, anatomy=known)
+        facts = replace(full, measures=replace(full.measures, scene=scene))
+        return shown(sections.origin(facts) + sections.methods(facts))
 
-    words = told({"name": "anatomy-x", "sha256": "12" * 32})
+    words = told("model anatomy-x", AnatomyModel("anatomy-x", "12" * 32))
     assert words.count("anatomy-x") == 2
     assert "12" * 32 in words
     assert "named by the model anatomy-x" in words
-    for nothing in (None, {}, "odd"):
-        words = told(nothing)
-        assert "Structures of the head were named" not in words
-        assert "name where the anatomy is from" in words
+    words = told("model 3/seg.nii.gz", None)
+    assert "Structures of the head were named" not in words
+    assert "name where the anatomy is from" in words
 
 
 def test_ranges_say_that_they_are_counted_before_lesions_are_removed(full: Facts) -> None:

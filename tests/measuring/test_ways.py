@@ -13,10 +13,11 @@ from placed_brain import SHAPE, SPACING, known, scan_of
 import wmhseg
 from wmhseg.geometry import Grid
 from wmhseg.html_report import of_result as page
+from wmhseg.html_report.facts import NO_T1
 from wmhseg.io import images, volume_files
-from wmhseg.measuring import of_result, other_scan
-from wmhseg.preparation import wrapped
-from wmhseg.preparation.registration import Rigid
+from wmhseg.measuring import of_result, other_scan, saving
+from wmhseg.preparation import registration, wrapped
+from wmhseg.preparation.registration import Registration, Rigid
 
 pytestmark = pytest.mark.usefixtures("use_models", "no_doubts")
 GRID = Grid(SHAPE, SPACING)
@@ -96,6 +97,32 @@ def test_t1_on_other_voxels_is_used_where_it_lies(written: Callable[..., Path]) 
     assert found != places(by_files(folder, result))
 
 
+def test_a_page_searches_for_no_t1_that_the_segmentation_did_not_find(
+    written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the measures of a result are the same with a page and without one."""
+    folder = written(Grid(SHAPE, SPACING, (3.0, -2.0, 4.0)))
+    failed = Registration(Rigid(shift_mm=(0.0, 0.0, 4.0)), 0.01, "header", 14)
+    with monkeypatch.context() as patch:
+        patch.setattr(registration, "register", lambda *_: failed)
+        steps = wmhseg.Steps(on_registration_failure="flair-only", bias_correction="off")
+        options = wmhseg.Options(steps=steps)
+        flair, t1 = folder / "flair.nii", folder / "t1.nii"
+        result = wmhseg.segment(flair, t1, model="bright", options=options)
+
+    def search(*_: object) -> None:
+        raise AssertionError("nobody searches again")
+
+    monkeypatch.setattr(registration, "register", search)
+    told, measured = page.gather(result, "wmh.nii"), wmhseg.measure(result)
+    assert told.t1 is None
+    assert saving.report(told.measures, told.provenance) == measured.to_dict()
+    about = [sentence for sentence in told.left_out if "T1" in sentence]
+    assert about == [sentence for sentence in measured.left_out if "T1" in sentence]
+    assert len(about) == 1
+    assert "match those of FLAIR too badly (0.010;" in about[0]
+
+
 def test_a_t1_that_is_another_file_by_now_is_not_used(written: Callable[..., Path]) -> None:
     folder = written()
     result = wmhseg.segment(folder / "flair.nii", folder / "t1.nii", model="bright")
@@ -108,6 +135,9 @@ def test_a_t1_that_is_another_file_by_now_is_not_used(written: Callable[..., Pat
         assert other_scan.T1_CHANGED in found.left_out
         assert list(found.to_dict()["inputs"]) == ["FLAIR"]
         assert places(found) == places(by_files(folder, result))
+        told = page.gather(result, "wmh.nii")
+        assert other_scan.T1_CHANGED in told.left_out
+        assert NO_T1 not in told.left_out
 
 
 def test_a_t1_without_a_place_leaves_that_to_flair(

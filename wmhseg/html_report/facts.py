@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from wmhseg import geometry
 from wmhseg.checking import examine
 from wmhseg.checking.findings import Finding
 from wmhseg.errors import InputError
 from wmhseg.io import files
-from wmhseg.io.images import Scan
 from wmhseg.measures.lesions import summarise
-from wmhseg.measuring import measure, saving
+from wmhseg.measuring import measure, other_scan
 from wmhseg.measuring.measure import Measures
-from wmhseg.measuring.scene import OtherScan, Scene
-from wmhseg.preparation import registration
+from wmhseg.measuring.scene import Scene
 from wmhseg.reporting.provenance import Provenance
 from wmhseg.reporting.report import path_beside
 
 Float = npt.NDArray[np.float32]
 
 _MAX_BYTES = 1 << 24
-_OF_MODEL = "model "  # begins the source of an anatomy that a model has named
 NO_REPORT = (
     "no report (.json) of wmhseg lies beside the mask: model, checksums and what was done to the "
     "scans are not known"
@@ -68,14 +64,8 @@ class Facts:
     @property
     def anatomy_model(self) -> Mapping[str, object] | None:
         """Name and checksum of the model that has named structures; None if none has."""
-        told = saving.report(self.measures, self.provenance)
-        model, source = told.get("anatomy_model"), told.get("anatomy")
-        if isinstance(model, dict) and model.get("name"):
-            return model
-        # Without a checksum of its own the anatomy says at least which model it is of.
-        if isinstance(source, str) and source.startswith(_OF_MODEL):
-            return {"name": source.removeprefix(_OF_MODEL), "sha256": None}
-        return None
+        known = self.measures.scene.anatomy
+        return None if known is None or known.model is None else asdict(known.model)
 
 
 @dataclass(frozen=True)
@@ -110,7 +100,7 @@ def gather(
 ) -> Facts:
     """Measures a scene and looks its scans over.
 
-    T1 that lies on other voxels than FLAIR is registered, if nobody has done so.
+    Nothing is measured otherwise than without a page: whoever reads a scene has placed its T1.
 
     Args:
         scene: The mask and its scans.
@@ -123,58 +113,23 @@ def gather(
     left_out = [] if origin.told is not None else [NO_REPORT]
     if scene.probability is None:
         left_out.append(NO_PROBABILITY)
-    scene = replace(scene, t1=_placed(scene, left_out))
+    t1 = scene.t1
+    if t1 is None and "T1" not in origin.provenance.scans:
+        left_out.append(NO_T1)
     measures = measure.measure(scene)
-    t1 = None if scene.t1 is None else scene.t1.scan
-    findings = tuple(examine.examine(scene.flair, t1))
+    findings = tuple(examine.examine(scene.flair, None if t1 is None else t1.scan))
     return Facts(
         name=origin.name,
         measures=measures,
         findings=findings,
         told=origin.told,
         provenance=origin.provenance,
-        t1=_on_flair(scene, measures),
+        t1=None if t1 is None else other_scan.on_grid(t1, measures.turn),
         others=others or {},
         left_out=(*measures.left_out, *left_out),
         warnings=(*measures.warnings, *_doubts(scene, origin)),
         mask_sha256=origin.mask_sha256,
     )
-
-
-def _placed(scene: Scene, left_out: list[str]) -> OtherScan | None:
-    """T1, with its place where that can be found."""
-    t1 = scene.t1
-    if t1 is None:
-        left_out.append(NO_T1)
-        return None
-    if t1.on_flair is not None or t1.move is not None:
-        return t1
-    found = registration.register(_axial(scene.flair), _axial(t1.scan))
-    if not found.succeeded:
-        left_out.append(
-            "T1 was not brought to FLAIR, as their edges match too badly "
-            f"({found.agreement:.3f}; at least {registration.LEAST_AGREEMENT} is needed): they "
-            "cannot be compared by flicker"
-        )
-        return t1
-    return replace(t1, move=found.move, agreement=found.agreement)
-
-
-def _axial(scan: Scan) -> Scan:
-    turn = geometry.turn_to(scan.grid, "LPS")
-    return Scan(np.ascontiguousarray(turn.forward(scan.array)), turn.target, scan.name)
-
-
-def _on_flair(scene: Scene, measures: Measures) -> Float | None:
-    """T1 on the measures' grid."""
-    t1 = scene.t1
-    if t1 is None:
-        return None
-    if t1.on_flair is not None:
-        return np.ascontiguousarray(measures.turn.forward(t1.on_flair))
-    if t1.move is None:
-        return None
-    return registration.resample(t1.scan, measures.grid, t1.move).array
 
 
 def _doubts(scene: Scene, origin: Origin) -> list[str]:
