@@ -200,7 +200,8 @@ def test_measures_belong_to_the_result(
     np.testing.assert_array_equal(
         images.read_labels(tmp_path / "again" / saving.STRUCTURES)[0], structures
     )
-    for what in ("total", "head", "by_anatomy_ml", "places", "anatomy", "anatomy_model"):
+    same = ("total", "head", "by_anatomy_ml", "places", "anatomy", "anatomy_model", "warnings")
+    for what in same:
         assert again.to_dict()[what] == told[what]
 
     # The table shows what is known of any, and keeps it.

@@ -21,7 +21,8 @@ from wmhseg.errors import (
 from wmhseg.geometry import Grid, Turn
 from wmhseg.io import nifti, volume_files
 from wmhseg.io.images import Scan
-from wmhseg.measuring import other_scan, reading
+from wmhseg.measures.anatomy import Anatomy
+from wmhseg.measuring import naming, other_scan, reading
 from wmhseg.measuring.reading import Paths
 from wmhseg.measuring.scene import Scene, Wanted
 from wmhseg.preparation import registration, wrapped
@@ -244,6 +245,27 @@ def test_t1_on_other_voxels_is_registered(folder: Path, monkeypatch: pytest.Monk
         there = read(folder, wanted, t1=elsewhere).t1
         assert there is not None
         assert there.move == Rigid(shift_mm=(0.0, 0.0, 4.0))
+
+
+def test_structures_are_named_with_the_t1_that_is_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Registration(Rigid(shift_mm=(0.0, 0.0, 4.0)), 0.01, "header", 14)
+    monkeypatch.setattr(registration, "register", lambda *_: failed)
+    known = Anatomy(box_brain.anatomy(), "boxes")
+    given: list[Path | None] = []
+
+    def named(flair: Path, t1: Path | None, progress: object) -> tuple[Anatomy, tuple[str, ...]]:
+        given.append(t1)
+        return known, ("of the naming",)
+
+    monkeypatch.setattr(naming, "named", named)
+    t1 = folder / "t1.nii"
+    for grid in (GRID, OTHER):
+        scene = read(folder, t1=stored(t1, FLAIR * 2, grid), name_structures=True)  # type: ignore[arg-type]
+        assert (scene.anatomy, scene.warnings) == (known, ("of the naming",))
+    read(folder, name_structures=True)  # type: ignore[arg-type]
+    assert given == [t1, None, None]
 
 
 def wrapped_around(true: np.ndarray) -> np.ndarray:

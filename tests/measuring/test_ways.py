@@ -11,11 +11,13 @@ import pytest
 from placed_brain import SHAPE, SPACING, known, scan_of
 
 import wmhseg
+from wmhseg.checking import examine
+from wmhseg.checking.findings import Finding, Level
 from wmhseg.geometry import Grid
 from wmhseg.html_report import of_result as page
 from wmhseg.html_report.facts import NO_T1
 from wmhseg.io import images, volume_files
-from wmhseg.measuring import of_result, other_scan, saving
+from wmhseg.measuring import naming, of_result, other_scan, saving
 from wmhseg.preparation import registration, wrapped
 from wmhseg.preparation.registration import Registration, Rigid
 
@@ -121,6 +123,21 @@ def test_a_page_searches_for_no_t1_that_the_segmentation_did_not_find(
     assert about == [sentence for sentence in measured.left_out if "T1" in sentence]
     assert len(about) == 1
     assert "match those of FLAIR too badly (0.010;" in about[0]
+
+
+@pytest.mark.usefixtures("use_anatomy")
+def test_what_speaks_against_the_naming_of_structures_is_told(
+    written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = written(Grid(SHAPE, SPACING, (3.0, -2.0, 4.0)))
+    failed = Registration(Rigid(shift_mm=(0.0, 0.0, 4.0)), 0.01, "header", 14)
+    monkeypatch.setattr(registration, "register", lambda *_: failed)
+    flair, t1 = folder / "flair.nii", folder / "t1.nii"
+    assert naming.named(flair, None)[1] == ()
+    assert naming.named(flair, t1)[1] == (naming.T1_NOT_SEEN,)
+    wrong = Finding("type", Level.ERROR, "FLAIR", "It is a picture.")
+    monkeypatch.setattr(examine, "examine", lambda *_: [wrong])
+    assert naming.named(flair, None)[1] == (f"{naming.REFUSED} It is a picture.",)
 
 
 def test_a_t1_that_is_another_file_by_now_is_not_used(written: Callable[..., Path]) -> None:

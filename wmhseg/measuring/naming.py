@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from wmhseg.errors import UnsuitableScanError
 from wmhseg.io.progress import Progress
 from wmhseg.measures.anatomy import Anatomy, of_model
 from wmhseg.preparation.steps import Steps
 from wmhseg.segmentation.anatomy import Anatomist
 from wmhseg.segmentation.options import Options
+
+T1_NOT_SEEN = (
+    "The structures were named by FLAIR alone: as prepared for the network, T1 did not match FLAIR."
+)
+REFUSED = "The structures were named in scans that a segmentation would refuse:"
 
 
 def named(
@@ -17,7 +24,8 @@ def named(
     """Names the structures of a scan as ``batch --measures`` does.
 
     A scan that a segmentation would refuse, or a T1 that does not match, is warned of: there is a
-    mask already.
+    mask already. What else a segmentation would say about the scans is not repeated, as the
+    measures of a result in memory do not say it either.
 
     Args:
         flair: The FLAIR scan, and
@@ -32,7 +40,15 @@ def named(
         InputError: If a scan cannot be read.
         DeviceError: If no engine starts.
     """
-    options = Options(on_unsuitable="warn", steps=Steps(on_registration_failure="flair-only"))
-    anatomist = Anatomist(options=options)
-    found = anatomist.compute(anatomist.load(flair, t1), progress)
-    return of_model(found.labels, found.model), found.warnings
+    said = []
+    anatomist = Anatomist(options=Options(steps=Steps(on_registration_failure="flair-only")))
+    try:
+        loaded = anatomist.load(flair, t1)
+    except UnsuitableScanError as error:
+        said.append(f"{REFUSED} {error.received}")
+        anatomist = Anatomist(options=replace(anatomist.options, on_unsuitable="warn"))
+        loaded = anatomist.load(flair, t1)
+    found = anatomist.compute(loaded, progress)
+    if t1 is not None and anatomist.model.preset.takes_t1 and not found.t1_used:
+        said.append(T1_NOT_SEEN)
+    return of_model(found.labels, found.model), tuple(said)

@@ -183,8 +183,10 @@ def read(
     if not paths.name_structures:
         return scene
     # The last, as it takes longest: whatever is wrong with the files is known by now.
-    known, doubts = naming.named(paths.flair, paths.t1, progress)
-    return replace(scene, anatomy=known, warnings=tuple(dict.fromkeys((*scene.warnings, *doubts))))
+    # A T1 that is not used is not used for this either.
+    found = scene.t1 is not None and scene.t1.move is not None
+    known, said_of_it = naming.named(paths.flair, paths.t1 if found else None, progress)
+    return replace(scene, anatomy=known, warnings=(*scene.warnings, *said_of_it))
 
 
 def _check_together(paths: Paths, wanted: Wanted, atlas_space: AtlasSpace) -> None:
