@@ -11,13 +11,15 @@ import pytest
 from placed_brain import SHAPE, SPACING, known, scan_of
 
 import wmhseg
+from wmhseg import errors
+from wmhseg.channels import location
 from wmhseg.checking import examine
 from wmhseg.checking.findings import Finding, Level
 from wmhseg.geometry import Grid
 from wmhseg.html_report import of_result as page
 from wmhseg.html_report.facts import NO_T1
 from wmhseg.io import images, volume_files
-from wmhseg.measuring import naming, of_result, other_scan, saving
+from wmhseg.measuring import measure, naming, of_result, other_scan, saving
 from wmhseg.preparation import registration, wrapped
 from wmhseg.preparation.registration import Registration, Rigid
 
@@ -157,14 +159,25 @@ def test_a_t1_that_is_another_file_by_now_is_not_used(written: Callable[..., Pat
         assert NO_T1 not in told.left_out
 
 
+@pytest.mark.parametrize("upright", [True, False])
 def test_a_t1_without_a_place_leaves_that_to_flair(
-    written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    written: Callable[..., Path], upright: bool
 ) -> None:
+    """And it is told why, also where T1 is refused for more than doubt: location networks stop."""
     folder = written()
-    empty = np.random.default_rng(0).random(SHAPE).astype(np.float32)
-    volume_files.write_volume(folder / "t1.nii", empty, GRID)
+    t1 = images.read_scan(folder / "t1.nii", name="T1").array[::-1]
+    if upright:
+        t1 = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+    volume_files.write_volume(folder / "t1.nii", np.ascontiguousarray(t1), GRID)
     result = wmhseg.segment(folder / "flair.nii", folder / "t1.nii", model="bright-flair")
-    assert places(wmhseg.measure(result)) == places(by_files(folder, result))
+    found, alone = wmhseg.measure(result), by_files(folder, result)
+    assert places(found) == places(alone)
+    with pytest.raises(errors.RegistrationError) as raised:
+        location.find_place({"T1": t1, "FLAIR": result.flair.array}, SPACING)
+    sentence = measure.T1_NO_PLACE.format(raised.value.received)
+    assert sentence in found.left_out
+    assert sentence in by_files(folder, result, t1=folder / "t1.nii").left_out
+    assert not any("T1 has no place" in one for one in alone.left_out)
 
 
 def test_a_t1_that_wrapped_around_is_repaired_by_every_way(written: Callable[..., Path]) -> None:

@@ -58,6 +58,7 @@ ONE_MEMBER = (
     "and their disagreement are left out"
 )
 NO_PLACE = "the scan was not registered to the average brain: centres in MNI space are left out"
+T1_NO_PLACE = "T1 has no place in the average brain beyond doubt ({}): FLAIR placed the scan"
 
 _MOST_UNLIKELY = _MOST_OUTSIDE = 0.1  # shares of the marked voxels, else a warning is given
 
@@ -255,16 +256,25 @@ def _in_ras(zyx_lps: Doubles) -> Doubles:
 
 
 def _brain(scene: Scene, turned: _Turned, wanted: Wanted, left_out: list[str]) -> InBrain | None:
-    """Where the scan lies in the average brain; says so if that is not found, or raises."""
+    """Where the scan lies in the average brain, by T1 if that suffices, else by FLAIR.
+
+    Says so if T1 does not suffice or no place is found, or raises.
+    """
     needed = (
         wanted.mni
         or (scene.atlas is not None and scene.atlas.space == "mni")
         or (wanted.filled_t1 and scene.anatomy is None)
     )
+    refused = None
     t1 = None if scene.t1 is None else other_scan.on_grid(scene.t1, turned.turn)
+    if t1 is not None:
+        try:
+            return space.find(t1, "T1", turned.grid)
+        except RegistrationError as error:  # a poor T1 costs no scan the place that it has without
+            refused = error.received
     flair = np.ascontiguousarray(turned.turn.forward(scene.flair.array))
     try:
-        return space.find(flair, t1, turned.grid)
+        found = space.find(flair, "FLAIR", turned.grid)
     except RegistrationError as error:
         if needed:
             raise RegistrationError(
@@ -276,6 +286,9 @@ def _brain(scene: Scene, turned: _Turned, wanted: Wanted, left_out: list[str]) -
             ) from error
         left_out.append(f"{NO_PLACE} ({error.received})")
         return None
+    if refused is not None:
+        left_out.append(T1_NO_PLACE.format(refused))
+    return found
 
 
 def _probabilities(

@@ -6,7 +6,6 @@ otherwise.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,6 @@ from scipy import ndimage
 
 from wmhseg.channels import brain_maps, location, placement
 from wmhseg.channels.placement import Placement
-from wmhseg.errors import RegistrationError
 from wmhseg.geometry import Grid
 from wmhseg.measures.marks import Doubles
 from wmhseg.measuring.scene import Atlas, Float
@@ -92,22 +90,18 @@ class InBrain:
         return likely
 
 
-def find(flair: Float, t1: Float | None, grid: Grid) -> InBrain:
-    """Registers a scan to the average brain: by T1 if its place is beyond doubt, else by FLAIR.
+def find(volume: Float, scan: str, grid: Grid) -> InBrain:
+    """Registers a scan to the average brain.
 
     Args:
-        flair: (slice, row, column) of axial slices in LPS order.
-        t1: On the same voxels; None if there is none.
-        grid: Of both.
+        volume: (slice, row, column) of axial slices in LPS order.
+        scan: "T1" or "FLAIR".
+        grid: Of the volume.
 
     Raises:
         RegistrationError: If that does not succeed beyond doubt.
     """
-    if t1 is not None:
-        # A poor T1 costs no scan the place that it has without one.
-        with contextlib.suppress(RegistrationError):
-            return of_placement(location.find_place({"T1": t1}, grid.spacing_mm), grid)
-    return of_placement(location.find_place({"FLAIR": flair}, grid.spacing_mm), grid)
+    return of_placement(location.find_place({scan: volume}, grid.spacing_mm), grid)
 
 
 def of_placement(placed: Placement, grid: Grid) -> InBrain:
