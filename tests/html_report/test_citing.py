@@ -14,7 +14,7 @@ from wmhseg.html_report import citing, sections, single, words
 from wmhseg.html_report.facts import Facts
 from wmhseg.measures import anatomy, fazekas, uncertainty
 from wmhseg.measures.anatomy import AnatomyModel
-from wmhseg.measuring import measure
+from wmhseg.measuring import measure, reading
 from wmhseg.weights.structures import STRUCTURES
 
 
@@ -52,6 +52,19 @@ def test_every_rule_that_removes_lesions_is_told(full: Facts) -> None:
     words += shown(sections.origin(replace(full, told={**(full.told or {}), **idle})))
     for word in ("were removed", "Lesions reach", "Smallest lesion", "left empty"):
         assert word not in words
+
+
+@pytest.mark.parametrize("odd", [10**400, -1, float("inf"), float("nan"), True, "0.5", None])
+def test_what_is_no_number_in_a_report_is_left_out(
+    odd: object, full: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON's integers are of any size."""
+    names = ("threshold", "lesion_peak", "min_lesion_mm3", "end_slices", "volume_ml")
+    told = dict.fromkeys(names, odd)
+    assert citing.marked("balanced", told) == []
+    assert not [one for one in facts_of(monkeypatch, told=told).warnings if "tells of" in one]
+    assert reading._number(odd) is None
+    assert "were marked" not in told_methods(full, **told)
 
 
 @pytest.mark.parametrize("bare", [True, False])

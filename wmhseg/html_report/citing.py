@@ -6,6 +6,7 @@ same rules and the same sources. docs/measures.md tells users the source of ever
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -118,11 +119,14 @@ def marked(reader: object, numbers: Mapping[str, object]) -> list[str]:
 
 
 def number(numbers: Mapping[str, object], name: str) -> float | None:
-    """A number of a file that anybody may have written; None if it is none, or below 0."""
+    """A number of a file that anybody may have written; None if it is none, or below 0.
+
+    JSON's integers may be too large for a float; they are compared first.
+    """
     value = numbers.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value)
+    return float(value) if 0 <= value <= sys.float_info.max else None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from wmhseg.checking import examine
 from wmhseg.checking.findings import Finding
 from wmhseg.errors import InputError
+from wmhseg.html_report import citing
 from wmhseg.io import files
 from wmhseg.measures.lesions import summarise
 from wmhseg.measuring import measure, other_scan
@@ -138,10 +139,9 @@ def _doubts(scene: Scene, origin: Origin) -> list[str]:
     if told is None:
         return []
     doubts = []
-    volume_ml = told.get("volume_ml")
+    volume_ml = citing.number(told, "volume_ml")
     own = summarise(scene.mask, scene.flair.grid.voxel_ml).volume_ml
-    known = isinstance(volume_ml, (int, float)) and not isinstance(volume_ml, bool)
-    if known and volume_ml is not None and abs(volume_ml - own) > 1e-3 + 1e-3 * own:
+    if volume_ml is not None and abs(volume_ml - own) > 1e-3 + 1e-3 * own:
         doubts.append(
             f"The report beside the mask tells of {volume_ml:.4g} ml, the mask holds {own:.4g} ml: "
             "the mask was changed afterwards, or the report is of another one."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -222,9 +222,9 @@ def _threshold(mask: Path) -> float:
 
 
 def _number(value: Any) -> float | None:
-    """A positive number or 0; None for anything else."""
+    """A positive number or 0; None for anything else, such as an integer that no float holds."""
     fits = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if fits and 0 <= value < math.inf else None
+    return float(value) if fits and 0 <= value <= sys.float_info.max else None
 
 
 def _names(paths: tuple[Path, ...]) -> list[str]:
