@@ -74,6 +74,28 @@ def test_other_labels_are_derivatives_too_and_go_with_the_rest(
     assert not (tmp_path / "out" / "sub-1").exists()
 
 
+@pytest.mark.usefixtures("use_anatomy")
+@pytest.mark.parametrize("structures", [True, False])
+def test_measures_name_the_files_beside_them(
+    phantom: Phantom, tmp_path: Path, structures: bool
+) -> None:
+    scan = tmp_path / "study" / "sub-1" / "anat" / "sub-1_FLAIR.nii.gz"
+    write_scan(scan, phantom.flair, phantom.spacing_mm)
+    folder = tmp_path / "out" / "logs" / "sub-1"
+    options = replace(WARN, anatomy=structures)
+    task = DerivativesTask(Subject("sub-1", scan), folder, "bright-flair", options, "1f")
+    row = segment_one(task)
+    assert row.status == DONE, row.error
+    named = json.loads((folder / "measures.json").read_text("utf-8"))["files"]
+    always = {"scan", "curve", "lesions", "lesion_map"}
+    assert set(named) == always | ({"anatomy"} if structures else set())
+    assert {(folder / path).resolve() for path in named.values()} < {
+        path.resolve() for path in (tmp_path / "out").rglob("*")
+    }
+    if structures:
+        assert (folder / named["anatomy"]).resolve() == task.places.structures.resolve()
+
+
 def test_all_files_of_a_result_appear_or_none(
     phantom: Phantom, models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,17 +98,13 @@ class Answered:
         return {name: row[name] for name in MEASURES if row[name] is not None}
 
 
-def answered(
-    result: Segmentation, mask: Path, t1: Path | None, page: Path | None, name: str
-) -> Answered:
+def answered(result: Segmentation, mask: Path, page: Path | None, name: str) -> Answered:
     """Measures a result.
 
     Args:
-        result: What was computed.
+        result: What was computed; a T1 scan that was given in a file is read once more.
         mask: Where the mask will be written, and
-        t1: the T1 scan that was given, if any; the result knows it as well, and it is read once
-            more by what that says.
-        page: Where a page will be written; None: nowhere.
+        page: where a page will; None: nowhere.
         name: The title of the page.
 
     Raises:

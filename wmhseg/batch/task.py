@@ -143,7 +143,7 @@ class Task:
             segmentation.save(self.mask, overlay=self.overlay, others=self.other_masks)
             return {}
         page, name = self.folder / PAGE if self.page else None, self.subject.name
-        made = answers.answered(segmentation, self.mask, self.subject.t1, page, name)
+        made = answers.answered(segmentation, self.mask, page, name)
         with files.together():
             if page is not None:
                 made.save_page(page)

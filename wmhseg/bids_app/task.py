@@ -90,7 +90,7 @@ class DerivativesTask(Task):
         if segmentation.report.t1_used and self.subject.t1 is not None:
             scans.append(self.subject.t1)
         page = places.page if self.page else None
-        made = answers.answered(segmentation, self.mask, self.subject.t1, page, self.subject.name)
+        made = answers.answered(segmentation, self.mask, page, self.subject.name)
         report = made.result.report
         of_bids = sidecars.of_mask("white matter hyperintensities", flair, scans)
         more = {**report.more, **measures.of_result(made.measures), **of_bids}
@@ -128,6 +128,8 @@ class DerivativesTask(Task):
         files.write_text(targets["scan"], content.to_tsv([content.scan_row(measured)]))
         files.write_text(targets["curve"], content.to_tsv(content.curve_rows(measured)))
         targets |= {"lesions": places.lesion_table, "lesion_map": places.lesions}
+        if named is not None:
+            targets["anatomy"] = places.structures
         files.write_text(path, saving.text(measured, made.result.report.provenance, targets, path))
 
     def tidy(self) -> None:
