@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Literal
 
 import pytest
 from conftest import ROOT
@@ -15,6 +16,7 @@ from wmhseg.html_report.facts import Facts
 from wmhseg.measures import anatomy, fazekas, uncertainty
 from wmhseg.measures.anatomy import AnatomyModel
 from wmhseg.measuring import measure, reading
+from wmhseg.weights.processing import Postprocessing
 from wmhseg.weights.structures import STRUCTURES
 
 
@@ -40,7 +42,8 @@ def test_every_rule_that_removes_lesions_is_told(full: Facts) -> None:
     for sentence in (
         "exceeded 0.5 were marked",
         "Lesions without a voxel above 0.98 and lesions smaller than 10 mm3 were removed.",
-        "The outermost 12.5 % of the slices at either end were left empty.",
+        "The outermost 12.5 % of the slices at either end were left empty (where empty slices pad "
+        "the scan, some models count those that hold the head alone).",
     ):
         assert sentence in words
     origin = shown(sections.origin(replace(full, told={**(full.told or {}), **rules})))
@@ -52,6 +55,16 @@ def test_every_rule_that_removes_lesions_is_told(full: Facts) -> None:
     words += shown(sections.origin(replace(full, told={**(full.told or {}), **idle})))
     for word in ("were removed", "Lesions reach", "Smallest lesion", "left empty"):
         assert word not in words
+
+
+@pytest.mark.parametrize(
+    ("counted", "end"),
+    [("scan", "left empty."), ("head", "left empty (where empty slices pad the scan, of those that "
+                                       "hold the head).")],
+)  # fmt: skip
+def test_which_slices_are_counted_is_told(counted: Literal["scan", "head"], end: str) -> None:
+    post = Postprocessing(end_slices=0.1, end_slices_of=counted)
+    assert citing.marked("balanced", asdict(post))[-1].endswith(end)
 
 
 @pytest.mark.parametrize("odd", [10**400, -1, float("inf"), float("nan"), True, "0.5", None])

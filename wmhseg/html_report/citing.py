@@ -71,6 +71,13 @@ PLACES = {
 """Rule of ``measures.places`` -> how it calls lesions periventricular, and its sources."""
 
 
+_OF_PADDED = {
+    "scan": "",
+    "head": " (where empty slices pad the scan, of those that hold the head)",
+}
+_PERHAPS = " (where empty slices pad the scan, some models count those that hold the head alone)"
+
+
 class References:
     """The references of a text, numbered in the order in which they are first cited."""
 
@@ -93,7 +100,8 @@ def marked(reader: object, numbers: Mapping[str, object]) -> list[str]:
     Args:
         reader: Whose rules.
         numbers: "threshold", "lesion_peak", "min_lesion_mm3" and "end_slices", as reports have
-            them; what is missing, 0 or no number is left out.
+            them; what is missing, 0 or no number is left out. "end_slices_of" as presets have it;
+            reports do not tell it.
     """
     sentences = []
     threshold = number(numbers, "threshold")
@@ -112,8 +120,10 @@ def marked(reader: object, numbers: Mapping[str, object]) -> list[str]:
         sentences.append(f"{words[:1].upper()}{words[1:]} were removed.")
     ends = number(numbers, "end_slices")
     if ends:
+        counted = str(numbers.get("end_slices_of"))
         sentences.append(
-            f"The outermost {100 * ends:.4g} % of the slices at either end were left empty."
+            f"The outermost {100 * ends:.4g} % of the slices at either end were left empty"
+            f"{_OF_PADDED.get(counted, _PERHAPS)}."
         )
     return sentences
 
