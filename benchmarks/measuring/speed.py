@@ -5,7 +5,7 @@
 The scans are composed of the maps of the average brain, with lesions (about 20 ml in about 100)
 where WMH are likely; probability, three members and an anatomy come with them. Commands of their
 own measure each and write a page about it, as a user runs them; the sizes take turns. What is
-allowed is for both together.
+allowed is for both together, which is what ``report`` does: it measures too.
 """
 
 from __future__ import annotations
