@@ -78,6 +78,9 @@ ANYWHERE = {
     "T": "1.5",
     "NAME": "unet-synthetic",
     "TABLE|DIR": "DIR",
+    # Tables of two models.
+    "DIR/default-recipe/metrics.csv": "a/metrics.csv",
+    "DIR/realistic/metrics.csv": "b/metrics.csv",
     # The case of "wmhseg demo", of fewer slices.
     "first/input/pre/FLAIR.nii.gz": "FLAIR.nii.gz",
     "first/input/pre/T1.nii.gz": "T1.nii.gz",
