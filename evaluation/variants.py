@@ -101,6 +101,7 @@ class StudySetup:
         rate: Learning rate after the warm-up.
         depths: Convolutions a stack of the Stack-Nets.
         every: Of scans with slices thinner than 2 mm, every N-th slice is used; 1 for all.
+        seed: Of the first member; the others have those after it.
     """
 
     labels: Path
@@ -113,6 +114,7 @@ class StudySetup:
     rate: float = 4e-4
     depths: tuple[int, ...] = DEPTHS
     every: int = 1
+    seed: int = 401
 
 
 def plan_of(setup: StudySetup, variant: Variant, members: int = 1) -> plans.Plan:
@@ -126,7 +128,7 @@ def plan_of(setup: StudySetup, variant: Variant, members: int = 1) -> plans.Plan
             name,
             options,
             start_from=str(setup.start) if setup.start else None,
-            seed=401 + number,
+            seed=setup.seed + number,
             steps=setup.steps,
             crop=setup.crop,
             rate=setup.rate,

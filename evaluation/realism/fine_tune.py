@@ -1,20 +1,27 @@
 """What networks gain by the realistic recipe: short trainings that differ in nothing else.
 
-    python -m evaluation.realism.fine_tune --labels HEADS --data CASES --output DIR \
-        --start models/unet-synthetic/0.safetensors [--steps 300] [--healthy DIR]
+    python -m evaluation.realism.fine_tune --labels HEADS --data CASES --output DIR \\
+        --start models/unet-synthetic/0.safetensors [--each] [--seeds 3] [--healthy DIR]
 
 Two trainings of the same weights, steps and seed, one by the default recipe and one by
-``REALISTIC``, are scored on validation cases as in ``evaluation.study``; of healthy people's scans
-(FLAIR.nii.gz and T1.nii.gz, or those in ``pre``) the volume that each marks is printed. Trainings
-and masks that are there already are not made again.
+``REALISTIC`` (``--each``: and one after each of the rounds between, which add to each other), are
+scored on validation cases as in ``evaluation.study``; of healthy people's scans
+(FLAIR.nii.gz and T1.nii.gz, or those in ``pre``) the volume that each marks is measured.
+``--seeds N`` does so N times, in DIR/seed-401 and so on. rounds.md is a table of the means over
+seeds. Trainings and masks that are there already are not made again; ``--table`` makes the table
+of what is there, and nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
+import math
+import statistics
 import sys
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import wmhseg
@@ -24,23 +31,40 @@ from evaluation.study import train
 from evaluation.variants import StudySetup, Variant
 from wmhseg.cli.console import Console
 from wmhseg.datasets.cases import find_cases
-from wmhseg.errors import WmhsegError
+from wmhseg.errors import MissingFileError, WmhsegError
+from wmhseg.io import files
+from wmhseg.scoring import markdown, table
 from wmhseg.scoring.score import Scoring
-from wmhseg.synthesis.recipe import REALISTIC, Recipe
+from wmhseg.synthesis.recipe import REALISTIC
 from wmhseg.weights.store import Model
 
+DEFAULT, ALL = "default-recipe", "realistic"
+ROUNDS: Mapping[str, tuple[str, ...]] = {
+    "noise": ("paired_noise",),
+    "borders": ("soft", "young"),
+    "calm": ("calm", "shading"),
+    "look-alikes": ("sheet", "plexus", "sulci", "places"),
+    ALL: ("levels",),
+}
+"""Name of a round -> what it added to those before it, as in ingredients.md."""
 
-def variants() -> list[Variant]:
-    """The recipe as it is, and with all that was added for realism."""
-    added = {
-        field.name: getattr(REALISTIC, field.name)
-        for field in fields(Recipe)
-        if getattr(REALISTIC, field.name) != getattr(Recipe(), field.name)
-    }
-    return [
-        Variant("realism", "default-recipe", "the recipe as it is"),
-        Variant("realism", "realistic", "the realistic recipe", added),
-    ]
+HEALTHY = "healthy.csv"
+SHOWN = ("dsc", "f1", "recall", "precision", "h95_mm", "avd_percent")
+
+
+def variants(*, each: bool = False) -> list[Variant]:
+    """The recipe as it is, and with all that was added for realism.
+
+    Args:
+        each: Also what each round but the last one made of it.
+    """
+    made = [Variant("realism", DEFAULT, "the recipe as it is")]
+    added: dict[str, object] = {}
+    for name, new in ROUNDS.items():
+        added |= {field: getattr(REALISTIC, field) for field in new}
+        about = "the realistic recipe" if name == ALL else f"the recipe after the round {name}"
+        made.append(Variant("realism", name, about, dict(added)))
+    return made if each else [made[0], made[-1]]
 
 
 def healthy_ml(model: Model, folder: Path) -> float:
@@ -48,6 +72,80 @@ def healthy_ml(model: Model, folder: Path) -> float:
     inner = folder / "pre" if (folder / "pre").is_dir() else folder
     flair, t1 = inner / "FLAIR.nii.gz", inner / "T1.nii.gz"
     return wmhseg.segment(flair, t1, model=model.folder).report.lesions.volume_ml
+
+
+def figures_of(folder: Path) -> dict[str, float]:
+    """Means over the scans that one training was scored on.
+
+    Args:
+        folder: With metrics.csv.
+
+    Raises:
+        TableError: If the table cannot be read.
+    """
+    scores = table.read_table(folder / "metrics.csv")
+    means = {name: statistics.fmean(table.finite(scores, name) or [math.nan]) for name in SHOWN}
+    small = [score for score in scores if score.values.get("small_lesions")]
+    there = sum(score.values["small_lesions"] for score in small)
+    found = sum(score.values["small_lesions"] * score.values["small_recall"] for score in small)
+    return means | {"recall, small": found / there if there else math.nan}
+
+
+def rounds_table(output: Path) -> str:
+    """A row for each recipe: means over its seeds, and the standard deviation between seeds.
+
+    Args:
+        output: What this command wrote.
+
+    Raises:
+        MissingFileError: If nothing was scored.
+        TableError: If a table cannot be read.
+    """
+    found: dict[str, list[dict[str, float]]] = {}
+    for seed in sorted(output.glob("seed-*")):
+        marked: dict[str, dict[str, float]] = {}
+        if (seed / HEALTHY).exists():
+            with (seed / HEALTHY).open(encoding="utf-8", newline="") as file:
+                for row in csv.DictReader(file):
+                    marked.setdefault(row["recipe"], {})[f"{row['scan']}, ml"] = float(row["ml"])
+        for one in variants(each=True):
+            if (seed / one.name / "metrics.csv").exists():
+                figures = figures_of(seed / one.name) | marked.get(one.name, {})
+                found.setdefault(one.name, []).append(figures)
+    if not found:
+        raise MissingFileError("Scored trainings were expected", received=f"none in {output}")
+    columns = list(dict.fromkeys(name for many in found.values() for f in many for name in f))
+    rows = [
+        [name, str(len(many)), *(_mean([f.get(c, math.nan) for f in many]) for c in columns)]
+        for name, many in found.items()
+    ]
+    return "\n".join(markdown.table(["recipe", "seeds", *columns], rows))
+
+
+def _mean(values: Sequence[float]) -> str:
+    """The mean and the standard deviation between seeds, of which there are few."""
+    spread = f" ({statistics.stdev(values):.3f})" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3f}{spread}"
+
+
+def train_and_score(setup: StudySetup, chosen: Sequence[Variant], healthy: Sequence[Path]) -> int:
+    """Trains the variants with one seed, and scores them; returns the exit code."""
+    console = Console()
+    models = [train(setup, variant, console.say) for variant in chosen]
+    cases = tuple(find_cases(setup.data))
+    judged = Evaluation(
+        cases, "validation", "realism", setup.output, Scoring(None, False, None), plots=False
+    )
+    code = evaluate(judged, [network(one, wmhseg.Options()) for one in models], console)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("recipe", "scan", "ml"))
+    for folder in healthy:
+        for one in models:
+            writer.writerow((one.preset.name, folder.name, f"{healthy_ml(one, folder):.3f}"))
+    if healthy:
+        files.write_text(setup.output / HEALTHY, text.getvalue())
+    return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,25 +158,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--labels", type=Path, required=True, help="prepared heads or label maps")
     parser.add_argument("--data", type=Path, required=True, help="validation cases")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--start", type=Path, required=True, help="weights that both start from")
+    parser.add_argument("--start", type=Path, required=True, help="weights that all start from")
+    parser.add_argument("--each", action="store_true", help="also the rounds between")
+    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--crop", type=int, default=144)
     parser.add_argument("--rate", type=float, default=2e-4, help="learning rate")
     parser.add_argument("--healthy", type=Path, nargs="*", default=[], help="folders of scans")
+    parser.add_argument("--table", action="store_true", help="only the table of what is there")
     given = parser.parse_args(argv)
     setup = StudySetup(
         given.labels, given.data, given.output, given.steps, given.crop, given.start, 1, given.rate
     )
-    console = Console()
+    code = 0
     try:
-        models = [train(setup, variant, console.say) for variant in variants()]
-        cases = tuple(find_cases(given.data))
-        scoring = Scoring(None, False, None)
-        judged = Evaluation(cases, "validation", "realism", given.output, scoring, plots=False)
-        code = evaluate(judged, [network(one, wmhseg.Options()) for one in models], console)
-        for folder in given.healthy:
-            for one in models:
-                print(f"{folder.name}, {one.preset.name}: {healthy_ml(one, folder):.2f} ml")
+        for seed in range(0 if given.table else given.seeds):
+            number = setup.seed + seed
+            once = replace(setup, seed=number, output=given.output / f"seed-{number}")
+            code = train_and_score(once, variants(each=given.each), given.healthy) or code
+        text = rounds_table(given.output)
+        files.write_text(given.output / "rounds.md", text)
+        print(text, end="")
     except WmhsegError as error:
         print(f"wmhseg: error: {error}", file=sys.stderr)
         return error.exit_code

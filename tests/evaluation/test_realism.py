@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from evaluation.realism.fakes import PlacedHead
 from evaluation.realism.patches import Patches
 from evaluation.realism.views import REGIONS, Atlas, View
 from wmhseg.channels.placement import Placement
+from wmhseg.errors import MissingFileError
+from wmhseg.scoring.table import VALUES, Score, write_table
 from wmhseg.synthesis.heads import load_head
 from wmhseg.synthesis.recipe import REALISTIC, Recipe
 from wmhseg.synthesis.scan import draw_scan
@@ -308,6 +311,39 @@ def test_networks_are_fine_tuned_by_recipes_that_differ_in_realism_alone() -> No
     assert replace(Recipe(), **default.recipe) == Recipe()
     assert replace(Recipe(), **realistic.recipe) == REALISTIC != Recipe()
     assert (default.network, default.channels) == (realistic.network, realistic.channels)
+
+
+def test_each_round_adds_to_those_before_it() -> None:
+    made = fine_tune.variants(each=True)
+    assert [made[0], made[-1]] == fine_tune.variants()
+    for before, after in pairwise(made):
+        assert before.recipe.items() < after.recipe.items()
+    assert len({one.name for one in made}) == len(made) == 6
+
+
+def test_figures_of_rounds_are_means_over_scans_then_over_seeds(tmp_path: Path) -> None:
+    def scored(case: str, dsc: float, small: int, found: float) -> Score:
+        values = dict.fromkeys(VALUES, 0.25) | {"dsc": dsc}
+        return Score(case, values=values | {"small_lesions": small, "small_recall": found})
+
+    for seed, dsc in ((401, 0.5), (402, 0.7)):
+        folder = tmp_path / f"seed-{seed}"
+        (folder / "noise").mkdir(parents=True)
+        scores = [scored("a", dsc, 3, 1 / 3), scored("b", dsc + 0.1, 0, float("nan"))]
+        write_table(folder / "noise" / "metrics.csv", scores)
+        (folder / fine_tune.HEALTHY).write_text(f"recipe,scan,ml\nnoise,anna,{dsc}\n")
+    head, _, *rows = fine_tune.rounds_table(tmp_path).splitlines()
+    columns = [cell.strip() for cell in head.strip("|").split("|")]
+    (row,) = ([cell.strip() for cell in one.strip("|").split("|")] for one in rows)
+    told = dict(zip(columns, row, strict=True))
+    assert told["recipe"] == "noise"
+    assert told["seeds"] == "2"
+    assert told["dsc"] == "0.650 (0.141)"  # of 0.55 and 0.75
+    assert told["f1"] == "0.250 (0.000)"
+    assert told["recall, small"] == "0.333 (0.000)"  # 1 of 3, whatever the scans
+    assert told["anna, ml"] == "0.600 (0.141)"
+    with pytest.raises(MissingFileError, match="Scored trainings were expected"):
+        fine_tune.rounds_table(tmp_path / "nothing")
 
 
 def test_of_healthy_people_the_volume_that_a_model_marks_is_told(
