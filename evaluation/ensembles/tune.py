@@ -29,9 +29,11 @@ from wmhseg.training.batches.split import PatientCase
 from wmhseg.training.batches.synthetic_data import SyntheticData
 from wmhseg.training.fit import Running
 from wmhseg.training.plan import Augmentation, Implanting, Plan, Refinement, Run, Synthesis
+from wmhseg.weights.preset import NetworkOption
 from wmhseg.weights.store import Model
 
 ALL = "all"
+STACK_DEPTH = 5  # of every Stack-Net that comes with the project
 NAME = "tuned"
 SCANS = "prepared"
 
@@ -41,7 +43,8 @@ class Tuning:
     """How a network is tuned.
 
     Attributes:
-        start: Weights of a U-Net to start from.
+        start: Weights to start from.
+        stack: Rows and columns of the kernels of the Stack-Net that these are of; None: a U-Net.
         real: Share of the slices of a batch that are real.
         implanted: Share of these that come from scans with implanted lesions.
         without_t1: Share of the slices, real and synthetic, that are shown without T1.
@@ -53,6 +56,7 @@ class Tuning:
     """
 
     start: Path
+    stack: int | None = None
     real: float = 0.5
     implanted: float = 0.0
     without_t1: float = 0.3
@@ -70,8 +74,13 @@ def plan_of(how: Tuning) -> Plan:
         PlanError: If a number is out of range.
     """
     plan = recipes.PLANS["synthetic-mixed"]
+    options: dict[str, NetworkOption] = {}
+    if how.stack is not None:
+        options = {"kernel": how.stack, "depth": STACK_DEPTH}
     run = Run(
         "0",
+        "stacknet" if options else "unet",
+        options,
         start_from=str(how.start),
         seed=how.seed,
         steps=how.steps,
@@ -86,7 +95,8 @@ def plan_of(how: Tuning) -> Plan:
     made = replace(
         plan,
         name=NAME,
-        description="U-Net, trained by wmhseg on synthetic scans and tuned on real ones.",
+        description=f"{'Stack-Net' if options else 'U-Net'}, trained by wmhseg on synthetic scans "
+        "and tuned on real ones.",
         licence="as the training data allow",
         training_data="synthetic scans drawn from SynthSeg label maps, and real scans",
         augmentation=Augmentation(
@@ -163,7 +173,10 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     usual = Tuning(Path())
     parser.add_argument("--data", type=Path, required=True, help="cases with masks")
     parser.add_argument("--labels", type=Path, required=True, help="prepared heads or label maps")
-    parser.add_argument("--start", type=Path, required=True, help="weights of a U-Net")
+    parser.add_argument("--start", type=Path, required=True, help="weights to start from")
+    parser.add_argument(
+        "--stack", type=int, choices=(3, 5), help="they are of a Stack-Net with such kernels"
+    )
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--left-out", nargs="*", help=f"sources, or {ALL}; default: every one")
     for name in ("real", "implanted", "without_t1", "rate"):
@@ -178,7 +191,18 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     given = parse(words)
-    names = ("start", "real", "implanted", "without_t1", "steps", "batch", "crop", "rate", "seed")
+    names = (
+        "start",
+        "stack",
+        "real",
+        "implanted",
+        "without_t1",
+        "steps",
+        "batch",
+        "crop",
+        "rate",
+        "seed",
+    )
     console = Console()
     try:
         plan = plan_of(Tuning(**{name: getattr(given, name) for name in names}))
