@@ -30,6 +30,7 @@ from wmhseg.batch.summary import (
 from wmhseg.batch.task import SegmenterAhead, Task, done_before, segment_one
 from wmhseg.datasets.subjects import Subject
 from wmhseg.io import images
+from wmhseg.measures import head_size
 from wmhseg.measuring import saving
 from wmhseg.segmentation import anatomy, pipeline
 from wmhseg.segmentation.loading import Loaded
@@ -185,6 +186,15 @@ def test_measures_belong_to_the_result(
     structures = images.read_labels(plain.folder / saving.STRUCTURES)[0]
     white = (structures == NUMBER["white-matter"]).sum() * np.prod(phantom.spacing_mm) / 1000
     assert row.measures["white_matter_ml"] == pytest.approx(white, abs=1e-4)
+    # What speaks against measures stands where warnings of a result do.
+    (doubt,) = json.loads((plain.folder / "measures.json").read_text("utf-8"))["warnings"]
+    assert doubt == head_size.doubt(row.measures["tiv_ml"])
+    report = json.loads((plain.folder / "result.json").read_text("utf-8"))
+    assert row.warnings[-1] == report["warnings"][-1] == doubt
+    paged = segment_one(replace(with_structures, page=True, measures=False, method="paged"))
+    assert paged.warnings == row.warnings
+    row = segment_one(with_structures)
+    assert row.warnings == paged.warnings
     assert done_before(with_structures) == replace(row, status=SKIPPED)
     told = json.loads((plain.folder / "measures.json").read_text("utf-8"))
     jsonschema.Draft202012Validator(schema).validate(told)

@@ -254,6 +254,9 @@ def test_structures_and_measures_are_derivatives_too(done: Done, phantom: Phanto
         spread = measures["uncertainty"]["members"]["volume_ml"]
         assert [float(session[f"members_{end}_ml"]) for end in ("lowest", "highest")] == spread
         assert told(mask)["measures"]["white_matter_ml"] == measures["head"]["white_matter_ml"]
+        (small,) = measures["warnings"]  # the phantom is no head
+        assert told(mask)["warnings"].count(small) == 1
+        assert session["warnings"] == str(len(told(mask)["warnings"]))
         assert (mask.parent / told(mask)["page"]).is_file()
 
 

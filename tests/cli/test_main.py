@@ -102,8 +102,16 @@ def test_segment_with_a_page(
     out, page = tmp_path / "out" / "wmh.nii.gz", tmp_path / "out" / "report.html"
     words = ("--flair", case / "pre/FLAIR.nii.gz", "--t1", case / "pre/T1.nii.gz", "--output", out)
     assert segment(*words, "--report", page) == 0
-    assert f"written      {out}, {page}\n" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert f"written      {out}, {page}\n" in printed.out
     told = json.loads((out.parent / "wmh.json").read_text())
+    # What the page measures finds the head too small, which is told wherever warnings are.
+    small = told["warnings"][-1]
+    assert small.startswith("The anatomy holds an intracranial volume of")
+    assert printed.err.count(small) == told["warnings"].count(small) == 1
+    listed = re.search(r'<ul class="warnings">(.*?)</ul>', page.read_text("utf-8"), re.S)
+    assert listed is not None
+    assert listed[1].count(small) == 1
     assert told["page"] == "report.html"
     jsonschema.validate(
         told, json.loads((ROOT / "wmhseg" / "data" / "report.schema.json").read_text("utf-8"))

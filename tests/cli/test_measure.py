@@ -112,6 +112,10 @@ def test_all_that_is_known_is_measured(folder: Path, capsys: pytest.CaptureFixtu
     assert "Fazekas      estimate: periventricular" in printed.out
     assert "region       front: " in printed.out
     assert "written      out" in printed.out
+    # The boxes are a head of 44 ml, which is told once.
+    (warned,) = told["warnings"]
+    assert warned.startswith("The anatomy holds an intracranial volume of 44 ml")
+    assert printed.err.count(warned) == 1
 
 
 def test_the_map_of_lesions_has_the_forms_of_flair(folder: Path) -> None:

@@ -17,11 +17,13 @@ from nifti_files import failing
 from wmhseg.errors import RegistrationError, UsageError
 from wmhseg.geometry import Grid, Turn, turn_to
 from wmhseg.io.images import Scan
+from wmhseg.measures import head_size
 from wmhseg.measures.anatomy import Anatomy
 from wmhseg.measuring import content, measure
 from wmhseg.measuring.scene import Atlas, Scene, Wanted
 
 SPACING = (3.0, 1.0, 0.5)
+OF_A_HEAD = (3.0, 4.0, 4.0)  # with which the boxes have the 1423 ml of an adult
 ORDERS = list(product(permutations(range(3)), product((False, True), repeat=3)))
 
 
@@ -257,21 +259,34 @@ def test_an_anatomy_without_ventricles_says_so() -> None:
 
 
 def test_what_does_not_belong_to_the_mask_is_doubted() -> None:
-    mask = box_brain.mask()
+    mask, where = box_brain.mask(), box_brain.grid(OF_A_HEAD)
     right = np.where(mask, np.float32(0.8), np.float32(0))
-    fine = measured(box_brain.scene(mask, probability=right))
+    fine = measured(box_brain.scene(mask, where, probability=right))
     assert fine.warnings == ()
     flipped = Anatomy(np.ascontiguousarray(box_brain.anatomy()[::-1]), "x")
     shifted = np.roll(mask, 2, 1)
-    wrong = measured(box_brain.scene(shifted, probability=right, anatomy=flipped))
+    wrong = measured(box_brain.scene(shifted, where, probability=right, anatomy=flipped))
     (doubt,) = wrong.warnings
     share = (right[shifted > 0] <= 0.3).mean()
     assert doubt.startswith(f"{share:.0%} of the marked voxels have a probability of at most 0.3")
     outside = np.zeros_like(mask)
     outside[10, 36:, 30] = 1  # two voxels of white matter, one of fluid, one of the head
-    (doubt,) = measured(box_brain.scene(outside)).warnings
+    (doubt,) = measured(box_brain.scene(outside, where)).warnings
     assert doubt.startswith("25% of the marked voxels lie outside of the skull")
     assert content.to_dict(wrong)["warnings"] == list(wrong.warnings)
+
+
+@pytest.mark.parametrize("times", [0.75, 1.0, 1.25])
+def test_a_head_that_is_too_large_or_too_small_is_doubted(times: float) -> None:
+    """Whatever is excluded: it is the head's size, and not that of what counts."""
+    mask = box_brain.mask()
+    where = box_brain.grid((OF_A_HEAD[0], OF_A_HEAD[1] * times, OF_A_HEAD[2] * times))
+    scene = box_brain.scene(mask, where, excluded=np.ones_like(mask))
+    found = measured(scene)
+    tiv_ml = content.to_dict(found)["head"]["tiv_ml"]
+    told = [] if times == 1 else [head_size.doubt(tiv_ml)]
+    assert list(found.warnings) == told
+    assert measured(replace(scene, anatomy=None)).warnings == ()
 
 
 def test_an_empty_mask_is_measured() -> None:

@@ -70,7 +70,8 @@ class Answered:
     """A result that has been measured.
 
     Attributes:
-        result: It, with a report that names its page, if there is one.
+        result: It, with a report that has the warnings of its measures and names its page, if
+            there is one.
         measures: Of it.
         about: What the page tells; None without a page.
     """
@@ -111,6 +112,7 @@ def answered(result: Segmentation, mask: Path, page: Path | None, name: str) -> 
         WmhsegError: As of ``measuring.measure.measure``.
     """
     if page is None:
-        return Answered(result, measure.measure(of_segmentation.scene(result)))
+        measures = measure.measure(of_segmentation.scene(result))
+        return Answered(of_result.with_warnings(result, measures), measures)
     told, about = of_result.with_page(result, mask, page, name)
     return Answered(told, about.measures, about)

@@ -137,11 +137,15 @@ class Task:
         """
         return stamp_in(folder)
 
-    def save(self, segmentation: Segmentation) -> dict[str, Any]:
-        """Writes a result, all but the stamp; returns the main figures of its measures."""
+    def save(self, segmentation: Segmentation) -> tuple[Report, dict[str, float]]:
+        """Writes a result, all but the stamp.
+
+        Returns:
+            The report as it was written, and the main figures of the measures.
+        """
         if not (self.page or self.measures):
             segmentation.save(self.mask, overlay=self.overlay, others=self.other_masks)
-            return {}
+            return segmentation.report, {}
         page, name = self.folder / PAGE if self.page else None, self.subject.name
         made = answers.answered(segmentation, self.mask, page, name)
         with files.together():
@@ -150,7 +154,7 @@ class Task:
             if self.measures:
                 made.save(self.folder)
             made.result.save(self.mask, overlay=self.overlay, others=self.other_masks)
-        return made.main() if self.measures else {}
+        return made.result.report, made.main() if self.measures else {}
 
     def tidy(self) -> None:
         """Leaves no folder of a subject that has no result."""
@@ -246,7 +250,7 @@ def _segmented(task: Task) -> Row:
             report = report.with_command(task.command)
         segmentation = replace(segmentation, report=report)
         with files.together():
-            figures = task.save(segmentation)
+            report, figures = task.save(segmentation)
             task.sure()
         row = replace(_done(task, report), measures=figures)
         facts = asdict(row) | report.provenance.to_dict()

@@ -16,7 +16,7 @@ from wmhseg.io import files, volume_files
 from wmhseg.io.stamps import Stamp
 from wmhseg.measuring import content, saving
 from wmhseg.measuring.scene import Wanted
-from wmhseg.reporting.report import path_beside
+from wmhseg.reporting.report import Report, path_beside
 from wmhseg.segmentation.result import Segmentation
 
 
@@ -81,8 +81,12 @@ class DerivativesTask(Task):
         """The stamp in a folder of ``logs``."""
         return _stamp(folder, Places(folder.parent.parent, folder.name))
 
-    def save(self, segmentation: Segmentation) -> dict[str, float]:
-        """Writes all files of the result, or none; returns the main figures of its measures."""
+    def save(self, segmentation: Segmentation) -> tuple[Report, dict[str, float]]:
+        """Writes all files of the result, or none.
+
+        Returns:
+            The report as it was written, and the main figures of the measures.
+        """
         places, flair = self.places, self.subject.flair
         if flair is None:
             raise MissingFileError("A FLAIR scan was expected", received=self.subject.problem)
@@ -110,7 +114,7 @@ class DerivativesTask(Task):
             if page is not None:
                 made.save_page(page)
             self._save_measures(made)
-        return made.main()
+        return told.report, made.main()
 
     def _save_measures(self, made: answers.Answered) -> None:
         """Writes lesions, structures, and what has no name in BIDS."""

@@ -161,7 +161,7 @@ def segment_case(
         files.check_outputs(targets, inputs=list(case.inputs()))
         result = _computed(case, model, options, console)
         result = replace(result, report=result.report.with_command(command_line(arguments)))
-        result, about = _with_page(result, case)
+        result, about = _with_page(result, case, console)
         replaced = [str(target) for target in targets if target.exists()]
         with files.together():
             if case.page is not None and about is not None:
@@ -182,13 +182,21 @@ def segment_case(
     console.say(report.NOT_A_DEVICE)
 
 
-def _with_page(result: Segmentation, case: CaseFiles) -> tuple[Segmentation, Facts | None]:
-    """The result whose report names its page, and what that page tells; None without one."""
+def _with_page(
+    result: Segmentation, case: CaseFiles, console: Console
+) -> tuple[Segmentation, Facts | None]:
+    """The result whose report names its page, and what that page tells; None without one.
+
+    Says what speaks against the measures that the page needs.
+    """
     if case.page is None:
         return result, None
     from wmhseg.html_report import of_result
 
-    return of_result.with_page(result, case.output, case.page, case.output.name)
+    told, about = of_result.with_page(result, case.output, case.page, case.output.name)
+    for warning in told.report.warnings[len(result.report.warnings) :]:
+        console.warn(warning)
+    return told, about
 
 
 def _computed(case: CaseFiles, model: str, options: Options, console: Console) -> Segmentation:

@@ -10,6 +10,7 @@ from wmhseg.html_report import facts
 from wmhseg.html_report.facts import Facts, Origin
 from wmhseg.io import checksums, files, images
 from wmhseg.measuring import of_result
+from wmhseg.measuring.measure import Measures
 from wmhseg.reporting import earlier
 from wmhseg.reporting.report import path_beside
 from wmhseg.segmentation.result import Segmentation
@@ -26,12 +27,30 @@ def with_page(
         page: where the page will.
         name: The title of the page.
 
+    Returns:
+        The result, with the warnings of its measures, and the facts of the page.
+
     Raises:
         WmhsegError: As of ``facts.gather``.
     """
     more = {**result.report.more, earlier.PAGE: earlier.relative(page, path_beside(mask))}
     told = replace(result, report=replace(result.report, more=more))
-    return told, replace(gather(told, mask.name), name=name)
+    about = replace(gather(told, mask.name), name=name)
+    return with_warnings(told, about.measures), about
+
+
+def with_warnings(result: Segmentation, measures: Measures) -> Segmentation:
+    """A result whose report says what speaks against its measures, too.
+
+    So that it stands wherever warnings of a result do: beside the mask, in tables, on the page of
+    many results.
+
+    Args:
+        result: What was computed.
+        measures: Of it.
+    """
+    said = dict.fromkeys([*result.report.warnings, *measures.warnings])
+    return replace(result, report=replace(result.report, warnings=tuple(said)))
 
 
 def gather(result: Segmentation, name: str) -> Facts:

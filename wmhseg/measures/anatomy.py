@@ -6,7 +6,7 @@ column), on the voxels of the FLAIR scan. Labels are places in ``STRUCTURES``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -86,6 +86,15 @@ def chosen(names: Iterable[str]) -> npt.NDArray[np.bool_]:
     """
     wanted = set(names)
     return np.array([name in wanted for name in STRUCTURES])
+
+
+def intracranial_vox(counts_vox: Mapping[str, int]) -> int:
+    """Voxels of all that the skull holds.
+
+    Args:
+        counts_vox: Class -> its number of voxels.
+    """
+    return sum(counts_vox[name] for name in INTRACRANIAL)
 
 
 def of_model(labels: npt.NDArray[np.uint8], preset: Preset) -> Anatomy:

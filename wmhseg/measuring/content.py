@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from wmhseg.measures import fazekas
-from wmhseg.measures.anatomy import INTRACRANIAL, VENTRICLES
+from wmhseg.measures.anatomy import VENTRICLES, intracranial_vox
 from wmhseg.measures.places import PLACES, RULES, Amount, as_ml
 from wmhseg.measures.uncertainty import Point
 from wmhseg.measuring.measure import Measures
@@ -91,7 +91,7 @@ def _head(measures: Measures) -> dict[str, Any] | None:
     counts = measures.counts_vox
     if counts is None:
         return None
-    tiv, white = sum(counts[name] for name in INTRACRANIAL), counts["white-matter"]
+    tiv, white = intracranial_vox(counts), counts["white-matter"]
     marked = len(measures.lesions.voxels)
     return {
         "tiv_ml": _ml(measures, tiv),

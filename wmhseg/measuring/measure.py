@@ -18,12 +18,13 @@ from wmhseg.measures import (
     extents,
     fazekas,
     filling,
+    head_size,
     lesions,
     marks,
     places,
     uncertainty,
 )
-from wmhseg.measures.anatomy import Anatomy, chosen
+from wmhseg.measures.anatomy import Anatomy, chosen, intracranial_vox
 from wmhseg.measures.atlas import Region
 from wmhseg.measures.fazekas import Estimate
 from wmhseg.measures.lesions import LesionSummary
@@ -223,7 +224,11 @@ def measure(scene: Scene, wanted: Wanted | None = None, brain: InBrain | None = 
         filled_t1=_filled(scene, turned, brain) if wanted.filled_t1 else None,
         mni=_mni(scene, turned, brain) if wanted.mni and brain is not None else {},
         left_out=tuple(left_out),
-        warnings=(*scene.warnings, *_doubts(turned, found, scene.threshold)),
+        warnings=(
+            *scene.warnings,
+            *_doubts(turned, found, scene.threshold),
+            *_of_size(turned, counts),
+        ),
     )
 
 
@@ -323,6 +328,14 @@ def _doubts(turned: _Turned, found: Lesions, threshold: float) -> list[str]:
                 "that it is the anatomy of this scan."
             )
     return doubts
+
+
+def _of_size(turned: _Turned, counts: Mapping[str, int] | None) -> list[str]:
+    """Says when the head is larger or smaller than those of adults."""
+    if counts is None:
+        return []
+    told = head_size.doubt(intracranial_vox(counts) * turned.grid.voxel_ml)
+    return [] if told is None else [told]
 
 
 def _curve(turned: _Turned, thresholds: Sequence[float]) -> tuple[Point, ...]:

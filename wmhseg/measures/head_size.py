@@ -1,0 +1,33 @@
+"""Whether a head can be as large as its anatomy says.
+
+A network that takes muscle for brain, a header with a wrong voxel size and a scan that shows a part
+of the head all end as an intracranial volume that few adults have, and as shares of it that look
+like any others. docs/measures.md has the published volumes that the limits are made of, and says
+why white matter and ventricles have none.
+"""
+
+from __future__ import annotations
+
+LOWEST_ML, HIGHEST_ML = 900.0, 2000.0
+"""Of an adult: three standard deviations around published means, outward to full hundreds."""
+
+
+def doubt(tiv_ml: float) -> str | None:
+    """What is to be said of an intracranial volume.
+
+    Args:
+        tiv_ml: It, in ml.
+
+    Returns:
+        A sentence; None where an adult may have it.
+    """
+    if LOWEST_ML <= tiv_ml <= HIGHEST_ML:
+        return None
+    amount, limit = f"{tiv_ml:.0f} ml", f"under {LOWEST_ML:.0f}"
+    if tiv_ml > HIGHEST_ML:
+        limit = f"over {HIGHEST_ML:.0f}"
+    return (
+        f"The anatomy holds an intracranial volume of {amount}; few adults have {limit} ml "
+        "(docs/measures.md). Check that the scan shows a whole head, its voxel size, and the "
+        "anatomy, before you use TIV, white matter, ventricles or shares of them."
+    )
