@@ -24,6 +24,7 @@ def test_the_rules_on_lesions_are_told_with_the_numbers_that_were_used(bright: P
     text = citation.made(bright, RULES).markdown()
     assert "exceeded 0.6 were marked (reader: balanced). Lesions without a voxel above 0.98" in text
     assert "and lesions smaller than 5 mm3 were removed." in text
+    assert "10 % of the slices at either end were left empty, counted of all slices" in text
     plain = citation.made(bright, Options(lesion_peak=0.0, min_lesion_mm3=0.0)).markdown()
     assert "were removed." not in plain
 

@@ -113,10 +113,17 @@ def test_segment_with_a_page(
     assert listed is not None
     assert listed[1].count(small) == 1
     assert told["page"] == "report.html"
-    jsonschema.validate(
-        told, json.loads((ROOT / "wmhseg" / "data" / "report.schema.json").read_text("utf-8"))
-    )
+    report_schema = json.loads((ROOT / "wmhseg/data/report.schema.json").read_text("utf-8"))
+    jsonschema.validate(told, report_schema)
+    # Which slices the end slices are a share of; reports of 0.2.0 and before do not tell: they are
+    # still read, and are there are of end slices say which they count; reports of 0.2.0 did not.
+    assert (told["end_slices"], told["end_slices_of"]) == (0.1, "scan")
+    older = {name: value for name, value in told.items() if name != "end_slices_of"}
+    jsonschema.validate(older, report_schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**told, "end_slices_of": "brain"}, report_schema)
     content = page.read_text("utf-8")
+    assert "left empty, counted of all slices of the scan." in content
     facts = re.search(r'id="data-facts">(.*?)</script>', content)
     assert facts is not None
     known = json.loads(facts[1])

@@ -49,6 +49,7 @@ def test_every_rule_that_removes_lesions_is_told(full: Facts) -> None:
     origin = shown(sections.origin(replace(full, told={**(full.told or {}), **rules})))
     for name in ("Lesions reach a probability above", "Smallest lesion, mm3", "Slices left empty"):
         assert name in origin
+    assert "Counted of the slices" not in origin  # a report of 0.2.0 does not tell
     # What removes nothing is not spoken of.
     idle = dict.fromkeys(rules, 0.0)
     words = told_methods(full, **idle)
@@ -58,13 +59,26 @@ def test_every_rule_that_removes_lesions_is_told(full: Facts) -> None:
 
 
 @pytest.mark.parametrize(
-    ("counted", "end"),
-    [("scan", "left empty."), ("head", "left empty (where empty slices pad the scan, of those that "
-                                       "hold the head).")],
+    ("counted", "end", "row"),
+    [("scan", "left empty, counted of all slices of the scan.", "scan"),
+     ("head", "left empty, counted of all slices of the scan or, where empty ones pad it, of "
+              "those that hold the head.", "the head, where empty slices pad the scan")],
 )  # fmt: skip
-def test_which_slices_are_counted_is_told(counted: Literal["scan", "head"], end: str) -> None:
+def test_which_slices_are_counted_is_told(
+    counted: Literal["scan", "head"], end: str, row: str, full: Facts
+) -> None:
+    """By sentences and by the table of rules; by neither where no slice is emptied."""
     post = Postprocessing(end_slices=0.1, end_slices_of=counted)
     assert citing.marked("balanced", asdict(post))[-1].endswith(end)
+    told = {"end_slices": 0.1, "end_slices_of": counted}
+    assert end in told_methods(full, **told)
+    there = replace(full, told={**(full.told or {}), **told})
+    shown_row = re.sub(r"\s+", " ", shown(sections.origin(there)))
+    assert f"Counted of the slices of {row} " in shown_row
+    none = replace(there, told={**(there.told or {}), "end_slices": 0.0})
+    words = shown(sections.origin(none)) + shown(sections.methods(none))
+    assert "Counted of the slices" not in words
+    assert "left empty" not in words
 
 
 @pytest.mark.parametrize("odd", [10**400, -1, float("inf"), float("nan"), True, "0.5", None])

@@ -71,10 +71,12 @@ PLACES = {
 """Rule of ``measures.places`` -> how it calls lesions periventricular, and its sources."""
 
 
-_OF_PADDED = {
-    "scan": "",
-    "head": " (where empty slices pad the scan, of those that hold the head)",
+_COUNTED = {
+    "scan": ", counted of all slices of the scan",
+    "head": ", counted of all slices of the scan or, where empty ones pad it, of those that hold "
+    "the head",
 }
+# Reports of version 0.2.0 and before do not tell which.
 _PERHAPS = " (where empty slices pad the scan, some models count those that hold the head alone)"
 
 
@@ -100,8 +102,8 @@ def marked(reader: object, numbers: Mapping[str, object]) -> list[str]:
     Args:
         reader: Whose rules.
         numbers: "threshold", "lesion_peak", "min_lesion_mm3" and "end_slices", as reports have
-            them; what is missing, 0 or no number is left out. "end_slices_of" as presets have it;
-            reports do not tell it.
+            them; what is missing, 0 or no number is left out. "end_slices_of" likewise, which
+            reports of version 0.2.0 and before do not tell.
     """
     sentences = []
     threshold = number(numbers, "threshold")
@@ -123,7 +125,7 @@ def marked(reader: object, numbers: Mapping[str, object]) -> list[str]:
         counted = str(numbers.get("end_slices_of"))
         sentences.append(
             f"The outermost {100 * ends:.4g} % of the slices at either end were left empty"
-            f"{_OF_PADDED.get(counted, _PERHAPS)}."
+            f"{_COUNTED.get(counted, _PERHAPS)}."
         )
     return sentences
 

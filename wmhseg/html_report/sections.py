@@ -308,7 +308,8 @@ def _made(told: Mapping[str, Any]) -> dict[str, object]:
         "model": "Model", "preset": "Method", "reader": "Reader", "threshold": "Threshold",
         "lesion_peak": "Lesions reach a probability above",
         "min_lesion_mm3": "Smallest lesion, mm3",
-        "end_slices": "Slices left empty at either end, share", "flips": "With flips",
+        "end_slices": "Slices left empty at either end, share",
+        "end_slices_of": "Counted of the slices of", "flips": "With flips",
         "t1_used": "T1 was used",
         "training_data": "Trained on", "date": "Segmented", "command": "Command",
         "container": "Container", "versions": "Versions", "engine": "Engine",
@@ -316,7 +317,12 @@ def _made(told: Mapping[str, Any]) -> dict[str, object]:
     }  # fmt: skip
     # A rule of 0 removes nothing.
     idle = {name for name in ("lesion_peak", "min_lesion_mm3", "end_slices") if told.get(name) == 0}
-    return {shown: told[name] for name, shown in names.items() if name in told and name not in idle}
+    if "end_slices" in idle:
+        idle.add("end_slices_of")
+    made = {shown: told[name] for name, shown in names.items() if name in told and name not in idle}
+    if made.get(names["end_slices_of"]) == "head":
+        made[names["end_slices_of"]] = "the head, where empty slices pad the scan"
+    return made
 
 
 def methods(facts: Facts) -> str:

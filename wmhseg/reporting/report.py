@@ -164,6 +164,7 @@ class Report:
             "reader": self.reader,
             "threshold": post.threshold,
             "end_slices": post.end_slices,
+            "end_slices_of": post.end_slices_of,
             "min_lesion_mm3": post.min_lesion_mm3,
             "lesion_peak": post.lesion_peak,
             "flips": self.model.flips,
