@@ -21,6 +21,19 @@ def test_batch_needs_subjects(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("words", [("batch",), ("slurm", "--array", "2")])
+def test_a_folder_that_is_not_there_is_not_called_a_table(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, out = tmp_path / "nothere", tmp_path / "out"
+    code = main([words[0], str(place), "--output", str(out), *words[1:]])
+    assert code == errors.MissingFileError.exit_code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "A folder of scans or a table of subjects was expected at" in line
+    assert "Received: no such file or folder." in line
+    assert not out.exists()
+
+
 def test_a_dry_run_tells_and_runs_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from wmhseg.datasets.scans import (
     is_derived,
 )
 from wmhseg.datasets.tables import is_missing, read_table
-from wmhseg.errors import NoCasesError, TableError
+from wmhseg.errors import MissingFileError, NoCasesError, TableError
 
 _COLUMNS = ("subject", "flair", "t1")
 
@@ -121,6 +122,12 @@ def read_subjects(path: Path) -> list[Subject]:
         InputError: The table cannot be read.
         TableError: It is not of this form.
     """
+    if not os.path.lexists(path):  # whoever slipped may have meant a folder, as most do
+        raise MissingFileError(
+            f'A folder of scans or a table of subjects was expected at "{path}"',
+            received="no such file or folder",
+            advice="Check the path.",
+        )
     table = read_table(path)
     columns = table.named(*_COLUMNS)
     if table.rows and not set(_COLUMNS[:2]) <= set(columns):
