@@ -221,3 +221,17 @@ def test_names_that_look_like_visits_need_a_table(names: list[str], looks: bool)
         split.check_visits(found)
     # BIDS names say whose they are.
     split.check_visits(split.with_patients([cases.Case(f"sub-01_ses-{n}") for n in "12"]))
+
+
+def test_one_scan_under_the_names_of_two_patients_is_told(tmp_path: Path) -> None:
+    contents = {"anna": b"one", "anna_2": b"one", "bert": b"two", "cara": b"one", "dirk": b"three"}
+    found = []
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        patient = name.split("_")[0]
+        found.append(split.PatientCase(cases.Case(name, flair=tmp_path / name), patient))
+    assert split.copies(found) == [("anna", "anna_2", "cara")]
+    assert split.copies([one for one in found if one.case.name != "cara"]) == []  # visits
+    told = split.told_copies(("anna", "cara"))
+    assert told.startswith("anna, cara have the same FLAIR scan")
+    assert "--patients" in told

@@ -187,6 +187,8 @@ def _train_on_scans(
             )
         usable = [one for one in patient_cases if one.case.name in prepared.folders]
         parted = split.split(usable, arguments.split, arguments.fold)
+        for names in split.copies(usable) if arguments.split != "none" else ():
+            console.warn(split.told_copies(names))
         data = real_data.ScanData(parted, prepared, augmentation, plan.sampling, plan.fitting.loss)
         data.check()
         if arguments.check:
@@ -228,6 +230,8 @@ def _refine(arguments: argparse.Namespace, plan: Plan, running: Running, console
             console.warn(f"skipped {name}: {why}")
         for name, why in own.unplaced.items():
             console.warn(f"no lesions are put into {name}: {why}")
+        for names in own.copies:
+            console.warn(split.told_copies(names))
         drawn = SyntheticData(Path(arguments.labels), plan) if arguments.labels else None
         data = MixedData(own, drawn, plan)
         adapting.check_scans(own)

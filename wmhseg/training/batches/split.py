@@ -20,6 +20,7 @@ from wmhseg.datasets.folders import Warn, natural, warned
 from wmhseg.datasets.subjects import find_subjects
 from wmhseg.datasets.tables import is_missing, read_table
 from wmhseg.errors import TableError, UsageError
+from wmhseg.io.checksums import sha256_of
 
 _SEED = 20170914  # fixed, so that fold 2 of 5 is the same for everybody with the same cases
 # "14a" and "14b", or "p3_v1" and "p3_v2".
@@ -132,6 +133,44 @@ def check_visits(cases: Sequence[PatientCase]) -> None:
                 received=", ".join(names[:5]),
                 advice="Its columns are case and patient; visits of a patient have one patient.",
             )
+
+
+def copies(cases: Sequence[PatientCase]) -> list[tuple[str, ...]]:
+    """Finds one FLAIR file that several patients have: kept aside, it was trained on all the same.
+
+    Args:
+        cases: With scans that can be read.
+
+    Returns:
+        Names of cases, for each such file. A scan that was saved anew is not found.
+
+    Raises:
+        InputError: If a scan cannot be read.
+    """
+    by_size: dict[int, list[PatientCase]] = {}
+    for one in cases:
+        if one.case.flair is not None:
+            by_size.setdefault(one.case.flair.stat().st_size, []).append(one)
+    by_content: dict[str, list[PatientCase]] = {}
+    for alike in by_size.values():
+        if len(alike) > 1:
+            for one in alike:
+                assert one.case.flair is not None
+                by_content.setdefault(sha256_of(one.case.flair), []).append(one)
+    return [
+        tuple(one.case.name for one in same)
+        for same in by_content.values()
+        if len({one.patient for one in same}) > 1
+    ]
+
+
+def told_copies(names: Sequence[str]) -> str:
+    """Says which cases have one FLAIR scan, and what that does to figures."""
+    return (
+        f"{', '.join(names)} have the same FLAIR scan but are different patients: figures of one "
+        "that is left out are too good, as the others are trained on. Leave all but one out, or "
+        "say in --patients TABLE that they are one patient."
+    )
 
 
 def _patient(name: str) -> str:
