@@ -113,7 +113,7 @@ def worker(given: argparse.Namespace) -> None:
             }
         )
     large, size = (chain(24, 96, 256), 16) if given.device == "gpu" else (chain(4, 96, 256), 1)
-    peak = peak_gflops(engine, large, size, 10)
+    peak = peak_gflops(engine, large, size, 2 * given.rounds)
     print(json.dumps({"on": backends.hardware(engine.runtime), "peak": peak, "rows": rows}))
 
 
