@@ -90,10 +90,40 @@ ANYWHERE = {
     "1.h5": "",
     "2.h5": "",
     "runs.0.steps=20000": "runs.0.steps=2",
+    "runs.*.crop=64": "runs.*.crop=48",
     "runs.*.start_from=models/unet-synthetic/0.safetensors": "runs.*.batch=2",
     "runs.1.start_from=models/unet-synthetic/0.safetensors": 'runs.1.start_from="0"',
 }
 MORE = {"wmhseg.synthesis.contact_sheet": ["--scans", "1"]}
+
+# Commands that no page shows whole, and all that can be asked for help.
+SMALLEST = (
+    "wmhseg --version",
+    "wmhseg completion bash",
+    "wmhseg demo --output demo",
+    "wmhseg demo --output demo-case --case-only",
+    "wmhseg challenge --input CASES/1 --output challenge",
+    "wmhseg segment --flair F.nii.gz --t1 T.nii.gz --output s.nii.gz --overlay s.png "
+    "--probability p.nii.gz",
+    "wmhseg BIDS derivatives participant --participant-label 01",
+    "wmhseg train --labels LABELS --check --output checked",
+    "wmhseg train --data DIR --print-plan",
+    "python -m wmhseg.synthesis.make_heads --labels LABELS --output heads",
+)
+# The smallest cases of what README.md shows besides, for environments that do without that page.
+BESIDES = (
+    "wmhseg batch DIR --output batch",
+    "wmhseg measure --flair F.nii.gz --t1 T.nii.gz --mask s.nii.gz --probability p.nii.gz "
+    "--anatomy auto --output measured",
+    "wmhseg report --flair F.nii.gz --t1 T.nii.gz --mask s.nii.gz --output s.html",
+    "wmhseg evaluate --data DIR --results results --output scores --jobs 2",
+    "wmhseg rank metrics.csv",
+    "wmhseg compare a/metrics.csv b/metrics.csv",
+)
+COMMANDS = (
+    *("segment", "challenge", "models", "check", "batch", "slurm", "bids", "measure"),
+    *("report", "evaluate", "rank", "compare", "train", "demo", "completion"),
+)
 
 
 @dataclass(frozen=True)

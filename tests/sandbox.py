@@ -32,28 +32,9 @@ from typing import Any
 
 import documented
 
-FIELD = (64, 64)  # pixels that the small models take of a scan
-SLICES = slice(16, 28)  # of the case that comes with the package
+FIELD = (48, 48)  # pixels that the small models take of a scan
+SLICES = slice(18, 26)  # of the case that comes with the package
 EXIT_DEVICE = 110
-# Commands that no page shows whole, and all that can be asked for help.
-SMALLEST = (
-    "wmhseg --version",
-    "wmhseg completion bash",
-    "wmhseg demo --output demo",
-    "wmhseg demo --output demo-case --case-only",
-    "wmhseg challenge --input CASES/1 --output challenge",
-    "wmhseg segment --flair F.nii.gz --t1 T.nii.gz --output s.nii.gz --overlay s.png "
-    "--probability p.nii.gz",
-    "wmhseg batch DIR --output batch",
-    "wmhseg BIDS derivatives participant --participant-label 01",
-    "wmhseg train --labels LABELS --check --output checked",
-    "wmhseg train --data DIR --print-plan",
-    "python -m wmhseg.synthesis.make_heads --labels LABELS --output heads",
-)
-COMMANDS = (
-    *("segment", "challenge", "models", "check", "batch", "slurm", "bids", "measure"),
-    *("report", "evaluate", "rank", "compare", "train", "demo", "completion"),
-)
 
 
 class FailedError(Exception):
@@ -366,7 +347,7 @@ def _add_tiny_network() -> None:
 
 def helps(root: Path) -> list[list[str]]:
     """Every command and program there is, asked for help."""
-    found = [["wmhseg", "--help"], *(["wmhseg", name, "--help"] for name in COMMANDS)]
+    found = [["wmhseg", "--help"], *(["wmhseg", name, "--help"] for name in documented.COMMANDS)]
     found.append(["wmhseg", "models", "import", "--help"])
     modules = ["wmhseg.synthesis.make_heads", "wmhseg.synthesis.contact_sheet"]
     for path in sorted([*root.glob("evaluation/*.py"), *root.glob("benchmarks/*.py")]):
@@ -380,9 +361,15 @@ def run_all(
 ) -> list[str]:
     """Runs everything, of pages what some show or all (None); returns what failed."""
     work: list[tuple[str, Callable[[], object]]] = []
-    for words in [*helps(root), *(line.split() for line in SMALLEST)]:
+    chosen = documented.pages(root) if pages is None else pages
+    lines = (
+        documented.SMALLEST
+        if root / "README.md" in chosen
+        else (*documented.SMALLEST, *documented.BESIDES)
+    )
+    for words in [*helps(root), *(line.split() for line in lines)]:
         work.append((" ".join(words), partial(sandbox.run, words)))
-    for page in documented.pages(root) if pages is None else pages:
+    for page in chosen:
         work.append(("a new page", sandbox.begin_page))
         for example in documented.examples(page, root):
             work.append((example.page, partial(sandbox.example, example.code)))
