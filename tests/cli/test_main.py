@@ -116,7 +116,7 @@ def test_segment_with_a_page(
     report_schema = json.loads((ROOT / "wmhseg/data/report.schema.json").read_text("utf-8"))
     jsonschema.validate(told, report_schema)
     # Which slices the end slices are a share of; reports of 0.2.0 and before do not tell: they are
-    # still read, and are there are of end slices say which they count; reports of 0.2.0 did not.
+    # still read.
     assert (told["end_slices"], told["end_slices_of"]) == (0.1, "scan")
     older = {name: value for name, value in told.items() if name != "end_slices_of"}
     jsonschema.validate(older, report_schema)

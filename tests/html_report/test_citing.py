@@ -13,7 +13,7 @@ from report_facts import facts_of
 
 from wmhseg.html_report import citing, sections, single, words
 from wmhseg.html_report.facts import Facts
-from wmhseg.measures import anatomy, fazekas, uncertainty
+from wmhseg.measures import anatomy, fazekas, head_size, uncertainty
 from wmhseg.measures.anatomy import AnatomyModel
 from wmhseg.measuring import measure, reading
 from wmhseg.weights.processing import Postprocessing
@@ -36,6 +36,20 @@ def told_methods(full: Facts, **told: object) -> str:
     return shown(sections.methods(replace(full, told={**(full.told or {}), **told})))
 
 
+def test_a_page_doubts_the_head_that_it_measured_itself_and_no_other(full: Facts) -> None:
+    """What an earlier page found, perhaps by another anatomy, stands in the report of the mask."""
+    earlier, other = head_size.doubt(2262), "T1 has no data in 1 slice."
+    now = head_size.doubt(700)
+    assert earlier is not None
+    assert now is not None
+    page = replace(full, told={**(full.told or {}), "warnings": [earlier, other]})
+    page = replace(page, warnings=(*page.warnings, now))
+    told = shown(sections.summary(page))
+    assert other in told
+    assert "of 700 ml" in told
+    assert "2262 ml" not in told
+
+
 def test_every_rule_that_removes_lesions_is_told(full: Facts) -> None:
     rules = {"lesion_peak": 0.98, "min_lesion_mm3": 10.0, "end_slices": 0.125}
     words = told_methods(full, **rules)
@@ -49,7 +63,7 @@ def test_every_rule_that_removes_lesions_is_told(full: Facts) -> None:
     origin = shown(sections.origin(replace(full, told={**(full.told or {}), **rules})))
     for name in ("Lesions reach a probability above", "Smallest lesion, mm3", "Slices left empty"):
         assert name in origin
-    assert "Counted of the slices" not in origin  # a report of 0.2.0 does not tell
+    assert "Slices that the share is of" not in origin  # a report of 0.2.0 does not tell
     # What removes nothing is not spoken of.
     idle = dict.fromkeys(rules, 0.0)
     words = told_methods(full, **idle)
@@ -74,10 +88,10 @@ def test_which_slices_are_counted_is_told(
     assert end in told_methods(full, **told)
     there = replace(full, told={**(full.told or {}), **told})
     shown_row = re.sub(r"\s+", " ", shown(sections.origin(there)))
-    assert f"Counted of the slices of {row} " in shown_row
+    assert f"Slices that the share is of {row} " in shown_row
     none = replace(there, told={**(there.told or {}), "end_slices": 0.0})
     words = shown(sections.origin(none)) + shown(sections.methods(none))
-    assert "Counted of the slices" not in words
+    assert "Slices that the share is of" not in words
     assert "left empty" not in words
 
 

@@ -194,8 +194,9 @@ def _with_page(
     from wmhseg.html_report import of_result
 
     told, about = of_result.with_page(result, case.output, case.page, case.output.name)
-    for warning in told.report.warnings[len(result.report.warnings) :]:
-        console.warn(warning)
+    for warning in told.report.warnings:
+        if warning not in result.report.warnings:
+            console.warn(warning)
     return told, about
 
 

@@ -119,6 +119,7 @@ def read_subjects(path: Path) -> list[Subject]:
         The subjects in their order.
 
     Raises:
+        MissingFileError: There is no such file.
         InputError: The table cannot be read.
         TableError: It is not of this form.
     """

@@ -10,6 +10,7 @@ import numpy as np
 from wmhseg.html_report import plots, words
 from wmhseg.html_report.facts import Facts
 from wmhseg.html_report.markup import Raw, described, element, listed, table, text
+from wmhseg.measures import head_size
 from wmhseg.measuring import content
 from wmhseg.reporting.caption import millilitres
 from wmhseg.reporting.report import NOT_A_DEVICE
@@ -68,6 +69,8 @@ def _sentences(facts: Facts) -> list[str]:
     """Warnings of the page, of the report beside the mask, and of the scans' look, once each."""
     warned = (facts.told or {}).get("warnings")
     own = [one for one in warned if isinstance(one, str)] if isinstance(warned, list) else []
+    # The page measured by itself, and perhaps by another anatomy.
+    own = [one for one in own if not one.startswith(head_size.BEGINNING)]
     looks = [f.text for f in facts.findings if str(f.level) in ("warning", "error")]
     return list(dict.fromkeys([*facts.warnings, *own, *looks]))
 
@@ -309,7 +312,7 @@ def _made(told: Mapping[str, Any]) -> dict[str, object]:
         "lesion_peak": "Lesions reach a probability above",
         "min_lesion_mm3": "Smallest lesion, mm3",
         "end_slices": "Slices left empty at either end, share",
-        "end_slices_of": "Counted of the slices of", "flips": "With flips",
+        "end_slices_of": "Slices that the share is of", "flips": "With flips",
         "t1_used": "T1 was used",
         "training_data": "Trained on", "date": "Segmented", "command": "Command",
         "container": "Container", "versions": "Versions", "engine": "Engine",

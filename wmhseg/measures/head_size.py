@@ -11,6 +11,9 @@ from __future__ import annotations
 LOWEST_ML, HIGHEST_ML = 900.0, 2000.0
 """Of an adult: three standard deviations around published means, outward to full hundreds."""
 
+BEGINNING = "The anatomy holds an intracranial volume of"
+"""How the sentence begins, whatever the anatomy."""
+
 
 def doubt(tiv_ml: float) -> str | None:
     """What is to be said of an intracranial volume.
@@ -21,13 +24,12 @@ def doubt(tiv_ml: float) -> str | None:
     Returns:
         A sentence; None where an adult may have it.
     """
-    if LOWEST_ML <= tiv_ml <= HIGHEST_ML:
+    told_ml = round(tiv_ml)  # as it is shown: no "2000 ml, few have over 2000 ml"
+    if LOWEST_ML <= told_ml <= HIGHEST_ML:
         return None
-    amount, limit = f"{tiv_ml:.0f} ml", f"under {LOWEST_ML:.0f}"
-    if tiv_ml > HIGHEST_ML:
-        limit = f"over {HIGHEST_ML:.0f}"
+    limit = f"over {HIGHEST_ML:.0f}" if told_ml > HIGHEST_ML else f"under {LOWEST_ML:.0f}"
     return (
-        f"The anatomy holds an intracranial volume of {amount}; few adults have {limit} ml "
-        "(docs/measures.md). Check that the scan shows a whole head, its voxel size, and the "
-        "anatomy, before you use TIV, white matter, ventricles or shares of them."
+        f"{BEGINNING} {told_ml} ml; few adults have {limit} ml (docs/measures.md). Check that the "
+        "scan shows a whole head, its voxel size, and the anatomy (some leave out the fluid "
+        "outside of the brain), before you use TIV, white matter, ventricles or shares of them."
     )
