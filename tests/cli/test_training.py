@@ -318,7 +318,10 @@ def test_published_training_with_a_split(
     table.write_text("case\tpatient\n0\tanna\n50\tbert\n51\tanna\n")
     split = ["--data", data, "--patients", table, "--split", "loso", "--fold", "2"]
     assert train(PUBLISHED, tmp_path, *split, "--check") == 0
-    assert "2 scans of 1 patients, 40 slices" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "2 scans of 1 patients, 40 slices" in told.out
+    # All are one phantom, and whoever is left out was trained on.
+    assert told.err.count("50, 51, 0 have the same FLAIR scan") == 1
     assert not (tmp_path / "out" / "plan.json").exists()
     assert train(PUBLISHED, tmp_path, *split) == 0
     made = tmp_path / "out" / "tiny-published"

@@ -303,6 +303,8 @@ def test_a_model_is_adapted_and_measured_on_patients_left_out(
     told = capsys.readouterr()
     assert told.out == f"mine: 2 members in {out / 'mine'}\n"
     assert "3 patients left out" in told.err
+    # All three are one phantom: whoever is left out was trained on, and the card says so.
+    assert told.err.count("p1, p2, p3 have the same FLAIR scan") == 1
     figures = json.loads((out / "refinement.json").read_text())
     assert figures["better"] is True
     assert figures["groups"] == [["p1"], ["p2"], ["p3"]] or len(figures["groups"]) == 3
@@ -328,6 +330,7 @@ def test_a_model_is_adapted_and_measured_on_patients_left_out(
     assert plan.refinement is not None
     card = (out / "mine" / "MODEL_CARD.md").read_text()
     assert "3 scans of 3 patients" in card
+    assert "FLAIR files under the names of several patients: 1." in card
     assert "saw **all** these patients" in card
     assert "**yes**" in card
     assert "1 of its 2 members" in card

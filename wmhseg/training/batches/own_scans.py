@@ -22,7 +22,7 @@ from wmhseg.io.progress import Progress
 from wmhseg.training.batches import implanting
 from wmhseg.training.batches.implanting import Brightness, Site
 from wmhseg.training.batches.labelled_input import LabelledInput, read_case, read_lesion_free
-from wmhseg.training.batches.split import PatientCase, copies, told_copies
+from wmhseg.training.batches.split import PatientCase, copies
 from wmhseg.training.plan import Plan
 
 _MODEL_AXES = "LPS"  # in which the average brain lies
@@ -91,7 +91,7 @@ class OwnScans:
         field: Rows and columns of the largest slices.
         skipped: Name -> why it cannot be used.
         unplaced: Name -> why no lesions can be put into it.
-        copies: Names of labelled scans of several patients that are one and the same.
+        copies: Names of scans of several patients that are one and the same.
     """
 
     scans: tuple[OwnScan, ...]
@@ -127,7 +127,12 @@ class OwnScans:
                 f"{len(self.unplaced)} scans could not be placed in the average brain, so no "
                 "lesions were put into them."
             )
-        return lines + [told_copies(names) for names in self.copies]
+        if self.copies:
+            lines.append(
+                f"FLAIR files under the names of several patients: {len(self.copies)}. Figures of "
+                "patients left out are too good."
+            )
+        return lines
 
 
 def prepare(
@@ -180,7 +185,7 @@ def prepare(
     if all(scan.lesion_free for scan in scans):
         first = next(iter(skipped.items()), ("", "none"))
         raise NoCasesError("At least one usable case was expected", received=": ".join(first))
-    used = [PatientCase(scan.case, scan.patient) for scan in scans if not scan.lesion_free]
+    used = [PatientCase(scan.case, scan.patient) for scan in scans]
     return OwnScans(tuple(scans), field, skipped, unplaced, tuple(copies(used)))
 
 
