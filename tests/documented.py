@@ -79,8 +79,8 @@ ANYWHERE = {
     "NAME": "unet-synthetic",
     "TABLE|DIR": "DIR",
     # Tables of two models.
-    "DIR/default-recipe/metrics.csv": "a/metrics.csv",
-    "DIR/realistic/metrics.csv": "b/metrics.csv",
+    "DIR/seed-401/default-recipe/metrics.csv": "a/metrics.csv",
+    "DIR/seed-401/realistic/metrics.csv": "b/metrics.csv",
     # The case of "wmhseg demo", of fewer slices.
     "first/input/pre/FLAIR.nii.gz": "FLAIR.nii.gz",
     "first/input/pre/T1.nii.gz": "T1.nii.gz",
@@ -108,6 +108,8 @@ SMALLEST = (
     "wmhseg BIDS derivatives participant --participant-label 01",
     "wmhseg train --labels LABELS --check --output checked",
     "wmhseg train --data DIR --print-plan",
+    "wmhseg check F.nii.gz T.nii.gz",
+    "wmhseg models",
     "python -m wmhseg.synthesis.make_heads --labels LABELS --output heads",
 )
 # The smallest cases of what README.md shows besides, for environments that do without that page.

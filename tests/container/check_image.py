@@ -470,7 +470,10 @@ def part_of(bench: Bench, case: Path) -> Path:
 
 def run_checks(bench: Bench, case: Path, cases: Path | None, chosen: argparse.Namespace) -> int:
     """Runs all checks, whatever fails; returns the number of failures."""
-    part = case if chosen.case else part_of(bench, case)
+    part = case
+    if not chosen.case and not any("gpu" in pair for pair in chosen.build_arg):
+        part = part_of(bench, case)
+        bench.note("users', BIDS and challenge protocol", f"on {scans.SLICES} slices of the case")
     results = chosen.results.resolve()
     training = not any("slim" in pair for pair in chosen.build_arg)
     checks: list[tuple[Callable[..., None], tuple[object, ...]]] = [
@@ -481,7 +484,8 @@ def run_checks(bench: Bench, case: Path, cases: Path | None, chosen: argparse.Na
         (check_documentation, (bench, training)),
         (check_users_protocol, (bench, part)),
         (check_bids_app, (bench, part)),
-        # A whole scan has to be segmented within the limits; where cases follow, these are.
+        # A whole scan has to be segmented within the limits; where cases follow, these are, and the
+        # note says of how many slices the rest is.
         (check_challenge_protocol, (bench, case if cases is None else part)),
         (check_stop, (bench, case)),
         (check_bad_input, (bench, case)),

@@ -1,12 +1,13 @@
 """Programs that write scans for the checks of the image, for the Python that has wmhseg."""
 
+SLICES = 12
 # Of the synthetic case the slices with most lesions, in a folder of their own.
-PART = """
+PART = f"""
 import pathlib, sys, SimpleITK
 whole, part = map(pathlib.Path, sys.argv[1:])
 for path in whole.glob("pre/*.nii.gz"):
     (part / "pre").mkdir(exist_ok=True)
-    image = SimpleITK.ReadImage(str(path))[:, :, 16:28]
+    image = SimpleITK.ReadImage(str(path))[:, :, 16 : 16 + {SLICES}]
     SimpleITK.WriteImage(image, str(part / "pre" / path.name))
 """
 # The largest scans that are read: 512 x 512 x 512 voxels of 8 bytes, FLAIR and T1 alike. Written
