@@ -8,8 +8,8 @@ Two trainings of the same weights, steps and seed, one by the default recipe and
 scored on validation cases as in ``evaluation.study``; of healthy people's scans
 (FLAIR.nii.gz and T1.nii.gz, or those in ``pre``) the volume that each marks is measured.
 ``--seeds N`` does so N times, in DIR/seed-401 and so on. rounds.md is a table of the means over
-seeds. Trainings and masks that are there already are not made again; ``--table`` makes the table
-of what is there, and nothing else.
+seeds. Trainings and masks of cases that are there already are not made again; ``--table`` makes the
+table of what is there, and nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import wmhseg
@@ -30,8 +29,9 @@ from evaluation.segment_and_score import Evaluation, evaluate
 from evaluation.study import train
 from evaluation.variants import StudySetup, Variant
 from wmhseg.cli.console import Console
+from wmhseg.datasets import tables
 from wmhseg.datasets.cases import find_cases
-from wmhseg.errors import MissingFileError, WmhsegError
+from wmhseg.errors import MissingFileError, TableError, WmhsegError
 from wmhseg.io import files
 from wmhseg.scoring import markdown, table
 from wmhseg.scoring.score import Scoring
@@ -49,6 +49,7 @@ ROUNDS: Mapping[str, tuple[str, ...]] = {
 """Name of a round -> what it added to those before it, as in ingredients.md."""
 
 HEALTHY = "healthy.csv"
+FIRST_SEED = 401
 SHOWN = ("dsc", "f1", "recall", "precision", "h95_mm", "avd_percent")
 
 
@@ -67,10 +68,23 @@ def variants(*, each: bool = False) -> list[Variant]:
     return made if each else [made[0], made[-1]]
 
 
+def healthy_pair(folder: Path) -> tuple[Path, Path]:
+    """FLAIR and T1 of a healthy person.
+
+    Raises:
+        MissingFileError: If there are none.
+    """
+    inner = folder / "pre" if (folder / "pre").is_dir() else folder
+    pair = inner / "FLAIR.nii.gz", inner / "T1.nii.gz"
+    for path in pair:
+        if not path.exists():
+            raise MissingFileError("A healthy person's scan was expected", received=f"no {path}")
+    return pair
+
+
 def healthy_ml(model: Model, folder: Path) -> float:
     """Volume that a model marks in a healthy person's scan."""
-    inner = folder / "pre" if (folder / "pre").is_dir() else folder
-    flair, t1 = inner / "FLAIR.nii.gz", inner / "T1.nii.gz"
+    flair, t1 = healthy_pair(folder)
     return wmhseg.segment(flair, t1, model=model.folder).report.lesions.volume_ml
 
 
@@ -103,15 +117,11 @@ def rounds_table(output: Path) -> str:
     """
     found: dict[str, list[dict[str, float]]] = {}
     for seed in sorted(output.glob("seed-*")):
-        marked: dict[str, dict[str, float]] = {}
-        if (seed / HEALTHY).exists():
-            with (seed / HEALTHY).open(encoding="utf-8", newline="") as file:
-                for row in csv.DictReader(file):
-                    marked.setdefault(row["recipe"], {})[f"{row['scan']}, ml"] = float(row["ml"])
+        marked = read_healthy(seed / HEALTHY)
         for one in variants(each=True):
             if (seed / one.name / "metrics.csv").exists():
-                figures = figures_of(seed / one.name) | marked.get(one.name, {})
-                found.setdefault(one.name, []).append(figures)
+                healthy = {f"{s}, ml": ml for (name, s), ml in marked.items() if name == one.name}
+                found.setdefault(one.name, []).append(figures_of(seed / one.name) | healthy)
     if not found:
         raise MissingFileError("Scored trainings were expected", received=f"none in {output}")
     columns = list(dict.fromkeys(name for many in found.values() for f in many for name in f))
@@ -123,9 +133,29 @@ def rounds_table(output: Path) -> str:
 
 
 def _mean(values: Sequence[float]) -> str:
-    """The mean and the standard deviation between seeds, of which there are few."""
-    spread = f" ({statistics.stdev(values):.3f})" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{spread}"
+    """The mean and the standard deviation between the seeds that have a value."""
+    known = [value for value in values if math.isfinite(value)]
+    if not known:
+        return "-"
+    spread = f" ({statistics.stdev(known):.3f})" if len(known) > 1 else ""
+    return f"{statistics.fmean(known):.3f}{spread}"
+
+
+def read_healthy(path: Path) -> dict[tuple[str, str], float]:
+    """Reads what networks mark in healthy people: (recipe, scan) -> ml; nothing if there is none.
+
+    Raises:
+        TableError: If the table is none of this command's.
+    """
+    if not path.exists():
+        return {}
+    try:
+        rows = tables.read_table(path).rows
+        return {(row["recipe"], row["scan"]): float(row["ml"]) for row in rows}
+    except (KeyError, ValueError) as error:
+        raise TableError(
+            f"Columns recipe, scan and ml, of numbers, were expected in {path}", received=error
+        ) from error
 
 
 def train_and_score(setup: StudySetup, chosen: Sequence[Variant], healthy: Sequence[Path]) -> int:
@@ -137,13 +167,15 @@ def train_and_score(setup: StudySetup, chosen: Sequence[Variant], healthy: Seque
         cases, "validation", "realism", setup.output, Scoring(None, False, None), plots=False
     )
     code = evaluate(judged, [network(one, wmhseg.Options()) for one in models], console)
+    marked = read_healthy(setup.output / HEALTHY)  # of other recipes and scans
+    for folder in healthy:
+        for one in models:
+            marked[one.preset.name, folder.name] = healthy_ml(one, folder)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("recipe", "scan", "ml"))
-    for folder in healthy:
-        for one in models:
-            writer.writerow((one.preset.name, folder.name, f"{healthy_ml(one, folder):.3f}"))
-    if healthy:
+    writer.writerows((*which, f"{ml:.3f}") for which, ml in marked.items())
+    if marked:
         files.write_text(setup.output / HEALTHY, text.getvalue())
     return code
 
@@ -155,10 +187,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--labels", type=Path, required=True, help="prepared heads or label maps")
-    parser.add_argument("--data", type=Path, required=True, help="validation cases")
+    needed = "--table" not in (sys.argv[1:] if argv is None else argv)
+    parser.add_argument("--labels", type=Path, required=needed, help="heads or label maps")
+    parser.add_argument("--data", type=Path, required=needed, help="validation cases")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--start", type=Path, required=True, help="weights that all start from")
+    parser.add_argument("--start", type=Path, required=needed, help="weights that all start from")
     parser.add_argument("--each", action="store_true", help="also the rounds between")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=300)
@@ -167,15 +200,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--healthy", type=Path, nargs="*", default=[], help="folders of scans")
     parser.add_argument("--table", action="store_true", help="only the table of what is there")
     given = parser.parse_args(argv)
-    setup = StudySetup(
-        given.labels, given.data, given.output, given.steps, given.crop, given.start, 1, given.rate
-    )
     code = 0
     try:
-        for seed in range(0 if given.table else given.seeds):
-            number = setup.seed + seed
-            once = replace(setup, seed=number, output=given.output / f"seed-{number}")
-            code = train_and_score(once, variants(each=given.each), given.healthy) or code
+        for folder in given.healthy:  # found now, and not after hours
+            healthy_pair(folder)
+        for number in range(FIRST_SEED, FIRST_SEED + (0 if given.table else given.seeds)):
+            setup = StudySetup(
+                given.labels, given.data, given.output / f"seed-{number}", given.steps,
+                given.crop, given.start, 1, given.rate, seed=number,
+            )  # fmt: skip
+            code = train_and_score(setup, variants(each=given.each), given.healthy) or code
         text = rounds_table(given.output)
         files.write_text(given.output / "rounds.md", text)
         print(text, end="")

@@ -233,3 +233,15 @@ def test_the_rate_may_fall_where_nothing_is_chosen_afterwards() -> None:
     assert plan.refinement is not None
     with pytest.raises(PlanError, match="more than one look"):
         plan_checks.validate(replace(plan, refinement=replace(plan.refinement, looks=2)))
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_stack_nets_are_tuned_as_they_are_shipped(kernel: int) -> None:
+    run = tune.plan_of(tune.Tuning(Path("start.safetensors"), stack=kernel)).runs[0]
+    (shipped,) = (
+        member
+        for member in store.find("mixed-synthetic").preset.members
+        if member.file == f"stack{kernel}.safetensors"
+    )
+    assert (run.network, run.options) == (shipped.network, shipped.options)
+    assert tune.plan_of(tune.Tuning(Path("start.safetensors"))).runs[0].network == "unet"

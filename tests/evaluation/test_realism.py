@@ -22,13 +22,15 @@ from evaluation.realism.detector import Sample
 from evaluation.realism.fakes import PlacedHead
 from evaluation.realism.patches import Patches
 from evaluation.realism.views import REGIONS, Atlas, View
+from evaluation.variants import StudySetup, Variant
 from wmhseg.channels.placement import Placement
 from wmhseg.errors import MissingFileError
 from wmhseg.scoring.table import VALUES, Score, write_table
 from wmhseg.synthesis.heads import load_head
 from wmhseg.synthesis.recipe import REALISTIC, Recipe
 from wmhseg.synthesis.scan import draw_scan
-from wmhseg.weights import store
+from wmhseg.weights import preset, store
+from wmhseg.weights.store import Model
 
 UPRIGHT = Placement(np.eye(3), np.zeros(3))
 COLUMN = {name: place for place, (_, name) in enumerate(features.columns())}
@@ -342,8 +344,44 @@ def test_figures_of_rounds_are_means_over_scans_then_over_seeds(tmp_path: Path) 
     assert told["f1"] == "0.250 (0.000)"
     assert told["recall, small"] == "0.333 (0.000)"  # 1 of 3, whatever the scans
     assert told["anna, ml"] == "0.600 (0.141)"
+    (tmp_path / "seed-402" / fine_tune.HEALTHY).unlink()  # one seed without is no reason to fail
+    assert fine_tune.main(["--output", str(tmp_path), "--table"]) == 0
+    assert "| 0.650 (0.141) |" in (tmp_path / "rounds.md").read_text()
+    assert "| 0.500 |" in (tmp_path / "rounds.md").read_text()
+    (tmp_path / "seed-401" / fine_tune.HEALTHY).write_text("recipe,scan,ml\nnoise,anna,much\n")
+    assert fine_tune.main(["--output", str(tmp_path), "--table"]) == 94
     with pytest.raises(MissingFileError, match="Scored trainings were expected"):
         fine_tune.rounds_table(tmp_path / "nothing")
+
+
+def test_recipes_are_trained_scored_and_what_healthy_people_have_is_kept(
+    use_models: Path,
+    no_doubts: None,
+    phantom: Phantom,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each training is a small model here, called as its recipe; two calls add to one table."""
+    model, names = store.find("bright"), []
+
+    def train(setup: StudySetup, variant: Variant, say: object) -> Model:
+        names.append((setup.seed, variant.name))
+        return Model(model.folder, preset.with_changes(model.preset, name=variant.name))
+
+    monkeypatch.setattr(fine_tune, "train", train)
+    data, out = tmp_path / "data", tmp_path / "out"
+    write_case(data / "a-1", phantom)
+    write_case(tmp_path / "anna", phantom)
+    words = ["--labels", "x", "--start", "x", "--data", str(data), "--output", str(out)]
+    assert fine_tune.main([*words, "--healthy", str(tmp_path / "nobody")]) == 80
+    assert names == []  # found before anything is trained
+    assert fine_tune.main([*words, "--healthy", str(tmp_path / "anna"), "--seeds", "2"]) == 0
+    assert names == [(s, n) for s in (401, 402) for n in ("default-recipe", "realistic")]
+    assert fine_tune.main(words) == 0
+    table = (out / "rounds.md").read_text()
+    told = fine_tune.healthy_ml(model, tmp_path / "anna")
+    assert table.count(f"| {told:.3f} (0.000) |") == 2
+    assert "anna, ml" in table
 
 
 def test_of_healthy_people_the_volume_that_a_model_marks_is_told(
