@@ -81,11 +81,12 @@ docs: $(VENV)/.dev ## the docs site, in build/site
 first-hour: ## what the README says, in its order and in fresh environments, and what comes of it
 	tests/first_hour.sh
 
-# The first two fetch and unpack most of the time, so they go side by side.
+# The first two fetch and unpack most of the time, so they go side by side; linters take one
+# processor, and containers not always two.
 test: ## everything that CI runs
 	$(MAKE) --jobs 2 --output-sync=target first-hour image-to-test
-	$(MAKE) lint
-	$(MAKE) docker-test BUILT=1
+	$(MAKE) $(VENV)/.dev
+	$(MAKE) --jobs 2 --output-sync=target lint docker-test BUILT=1
 	$(MAKE) test-avx2
 	@$(MAKE) --no-print-directory browser slurm
 	$(PYTEST)

@@ -14,9 +14,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-SHAPE = (48, 240, 240)
 # The case holds 11.7 ml. The default model of this version marks 15.6 ml, with a DSC of 0.83.
 VOLUME_ML = (9.0, 22.0)
+# In a quarter of its slices, those with most lesions.
+# The case holds 4.7 ml there, the model marks 5.0 with a DSC of 0.72: its end slices are emptied.
+QUARTER_ML, LEAST_OF_QUARTER = (3.0, 8.0), 0.65
+WHOLE = 48
 LEAST_DSC = 0.75
 
 
@@ -29,7 +32,7 @@ def mask(path: Path, like: sitk.Image) -> np.ndarray:
     for key in ("qform_code", "sform_code"):
         assert image.GetMetaData(key) == like.GetMetaData(key), f"{path}: {key}"
     array = sitk.GetArrayFromImage(image)
-    assert array.shape == SHAPE
+    assert array.shape == like.GetSize()[::-1]
     assert set(np.unique(array)) == {0, 1}, path
     return np.asarray(array)
 
@@ -39,7 +42,8 @@ def report(path: Path, voxels: np.ndarray, voxel_ml: float) -> dict[str, object]
     told = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text("utf-8"))
     assert {"volume_ml", "lesion_count", "model", "members", "threshold", "warnings"} <= told.keys()
     assert abs(told["volume_ml"] - voxels.sum() * voxel_ml) < 0.01, path
-    assert VOLUME_ML[0] < told["volume_ml"] < VOLUME_ML[1], told["volume_ml"]
+    least, most = (VOLUME_ML, QUARTER_ML)[len(voxels) < WHOLE]
+    assert least < told["volume_ml"] < most, told["volume_ml"]
     assert told["lesion_count"] > 0
     assert told["model"] == "mixed-tuned"
     return dict(told)
@@ -61,16 +65,21 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def main(folder: Path) -> None:
     """Looks into everything; an assertion fails where something is not as promised."""
-    flair = sitk.ReadImage(str(folder / "FLAIR.nii.gz"))
-    voxel_ml = float(np.prod(flair.GetSpacing())) / 1000
+    whole = sitk.ReadImage(str(folder / "FLAIR.nii.gz"))
+    assert whole.GetSize()[2] == WHOLE
+    quarter = sitk.ReadImage(str(folder / "quarter" / "demo" / "pre" / "FLAIR.nii.gz"))
+    voxel_ml = float(np.prod(whole.GetSpacing())) / 1000
     found = {}
-    for name in (*("demo/output/result", "wmh", "alone", "batch/demo/result", "python"),):
+    for name in ("demo/output/result", "wmh", "alone", "batch/demo/result", "python"):
         path = folder / f"{name}.nii.gz"
-        found[name] = mask(path, flair)
+        found[name] = mask(path, whole if name in ("demo/output/result", "wmh") else quarter)
         report(path, found[name], voxel_ml)
-    first = found["demo/output/result"]
-    for name in ("wmh", "batch/demo/result", "python"):
-        assert np.array_equal(found[name], first), f"{name} and the demo's mask differ"
+    assert np.array_equal(found["wmh"], found["demo/output/result"])
+    truth = mask(folder / "demo" / "input" / "wmh.nii.gz", whole) > 0
+    both = np.count_nonzero(truth & (found["wmh"] > 0))
+    assert 2 * both / (truth.sum() + found["wmh"].sum()) > LEAST_DSC
+    first = found["batch/demo/result"]
+    assert np.array_equal(found["python"], first)
     assert not np.array_equal(found["alone"], first)
     probability = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "p.nii.gz")))
     assert probability.dtype == np.float32
@@ -88,7 +97,7 @@ def main(folder: Path) -> None:
     assert abs(float(subject["volume_ml"]) - first.sum() * voxel_ml) < 0.01
     (scored,) = rows(folder / "scores" / "metrics.csv")
     assert scored["case"] == "demo"
-    assert float(scored["dsc"]) > LEAST_DSC, scored
+    assert float(scored["dsc"]) > LEAST_OF_QUARTER, scored
     assert list((folder / "scores").glob("*.png"))
     assert "DSC" in (folder / "scores.txt").read_text("utf-8")
     assert (folder / "rank.txt").read_text("utf-8").strip()
